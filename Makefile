@@ -1,0 +1,52 @@
+# make demo [VIDEO=clip.mp4]   a verdict out of a real tritonserver, from nothing
+# make test                    every test that needs no torch
+SHELL := /bin/bash
+VENV := .venv
+EXPORT_VENV := .venv-export
+BIN := $(VENV)/bin
+SAMPLE := sample.mp4
+LOCK := uv pip compile --quiet --universal --python-version 3.10 --no-annotate --no-emit-package veracity-client \
+	--custom-compile-command "make lock"
+
+.PHONY: help setup models demo serve test test-export check lock schema clean
+
+help:
+	@grep -hE '^# make|^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^# //; s/:.*## /  — /'
+
+setup: ## the environment in .venv
+	@scripts/bootstrap $(VENV) requirements/runtime.lock requirements/dev.lock
+
+models: setup ## the files that are fetched, verified and turned into models
+	@$(BIN)/veracity weights fetch
+	@$(BIN)/python -m export face_detector
+
+demo: models ## a verdict on VIDEO, or on a sample made on the spot
+	@test -n "$(VIDEO)" || $(BIN)/veracity sample $(SAMPLE)
+	@$(BIN)/veracity analyze "$(or $(VIDEO),$(SAMPLE))"; code=$$?; test $$code -le 2  # 0 real, 1 fake, 2 inconclusive
+
+serve: models ## the server, until Ctrl-C
+	@$(BIN)/veracity serve
+
+test: models ## tests that need no torch
+	@$(BIN)/python -m pytest -m "not export and not gpu" $(ARGS)
+
+test-export: models ## tests that need torch, in an environment of their own
+	@scripts/bootstrap $(EXPORT_VENV) requirements/runtime.lock requirements/dev.lock requirements/torch.lock
+	@$(EXPORT_VENV)/bin/python -m pytest -m export $(ARGS)
+
+check: setup ## what CI checks before any test: style, types, spelling
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/codespell $$(git ls-files '*.py' '*.md' '*.toml' '*.pbtxt' Makefile)
+
+lock: ## pin the dependencies anew (needs uv)
+	$(LOCK) --generate-hashes --extra server --extra export pyproject.toml -o requirements/runtime.lock
+	$(LOCK) --generate-hashes -c requirements/runtime.lock --group dev -o requirements/dev.lock
+	$(LOCK) -c requirements/runtime.lock --group torch -o requirements/torch.lock
+
+schema: setup ## the verdict's JSON Schema, from the dataclasses
+	@$(BIN)/python -m veracity_client.schema > docs/api/verdict.schema.json
+
+clean:
+	rm -rf $(VENV) $(EXPORT_VENV) $(SAMPLE)

@@ -1,0 +1,18 @@
+"""Ask a Veracity server whether a video is fake.
+
+from veracity_client import Detector
+
+with Detector("localhost:8001") as detector:
+    verdict = detector.analyze("clip.mp4")
+    print(verdict.label, verdict.reasoning)
+"""
+
+from __future__ import annotations
+
+from veracity_client.client import AsyncDetector, Detector
+from veracity_client.errors import VeracityError
+from veracity_client.verdict import Options, StageEvent, Verdict
+
+__all__ = ["AsyncDetector", "Detector", "Options", "StageEvent", "VeracityError", "Verdict", "__version__"]
+
+__version__ = "0.1.0"

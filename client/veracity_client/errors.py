@@ -1,0 +1,141 @@
+"""What can go wrong, by whose fault, and the status each wire carries.
+
+    bytes ──▶ limits ──▶ probe ──▶ decode ──▶ models ──▶ verdict
+              TooLarge   BadVideo  TooManyPixels  ModelUnavailable
+              TooLong    UnsupportedCodec  NoFrames   AnalysisTimeout, Overloaded
+
+    VeracityError
+    ├── BadVideo                 the file: what it holds cannot be analysed
+    │   ├── UnsupportedCodec
+    │   └── NoFrames
+    ├── LimitExceeded            the file: more than this server takes
+    │   ├── TooLarge
+    │   ├── TooLong
+    │   └── TooManyPixels
+    ├── BadOption                the question
+    │   └── PathNotAllowed
+    ├── AnalysisTimeout          the time given was not enough
+    ├── Overloaded               the server: ask again later
+    ├── ModelUnavailable         the server: a model is not loaded or died
+    ├── ServerUnavailable        nobody answers at the address
+    └── InternalError            a fault of ours; the server's log has it under the request id
+
+On the wire an error is one line, ``TypeName: message``; :func:`from_wire` raises the class the server raised.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import ClassVar
+
+
+class VeracityError(Exception):
+    """Base of every error. ``triton`` names a ``TritonError`` code, ``http`` the status a gateway answers."""
+
+    triton: ClassVar[str] = "INTERNAL"
+    http: ClassVar[int] = 500
+
+    def __init__(self, message: str, *, request_id: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.request_id = request_id
+
+    def to_wire(self) -> str:
+        """Return the line that crosses the wire."""
+        return f"{type(self).__name__}: {self.message}"
+
+    def to_dict(self) -> dict[str, str]:
+        """Return ``{"type", "message"}``, the form that ``veracity analyze --json`` prints."""
+        return {"type": type(self).__name__, "message": self.message}
+
+
+class BadVideo(VeracityError):
+    """The bytes are no media that ffmpeg can read, or are damaged."""
+
+    triton, http = "INVALID_ARG", 422
+
+
+class UnsupportedCodec(BadVideo):
+    """The container was read, the codec inside was not."""
+
+    triton, http = "UNSUPPORTED", 415
+
+
+class NoFrames(BadVideo):
+    """Neither a picture nor a sound came out of the file."""
+
+
+class LimitExceeded(VeracityError):
+    """The file is more than this server takes; the message names the limit."""
+
+    triton, http = "INVALID_ARG", 413
+
+
+class TooLarge(LimitExceeded):
+    """More bytes than ``VERACITY_MAX_BYTES``."""
+
+
+class TooLong(LimitExceeded):
+    """More seconds than ``VERACITY_MAX_SECONDS``."""
+
+
+class TooManyPixels(LimitExceeded):
+    """More pixels a frame than ``VERACITY_MAX_PIXELS``."""
+
+
+class BadOption(VeracityError):
+    """An option has an unknown name, a wrong type or a value out of range."""
+
+    triton, http = "INVALID_ARG", 400
+
+
+class PathNotAllowed(BadOption):
+    """A path outside the folder that the server was told to read from."""
+
+    http = 403
+
+
+class AnalysisTimeout(VeracityError):
+    """The deadline of the request or of the server passed before the verdict."""
+
+    triton, http = "UNAVAILABLE", 504
+
+
+class Overloaded(VeracityError):
+    """The queue is full or the wait in it was too long. The only error worth a retry."""
+
+    triton, http = "UNAVAILABLE", 503
+
+
+class ModelUnavailable(VeracityError):
+    """A model that the request needs is not loaded, or its process died."""
+
+    triton, http = "UNAVAILABLE", 503
+
+
+class ServerUnavailable(VeracityError):
+    """No server answers at the address."""
+
+    triton, http = "UNAVAILABLE", 502
+
+
+class InternalError(VeracityError):
+    """A fault of ours. The message holds the request id, the server's log the rest."""
+
+
+def _tree(root: type[VeracityError]) -> Iterator[type[VeracityError]]:
+    yield root
+    for child in root.__subclasses__():
+        yield from _tree(child)
+
+
+BY_NAME: dict[str, type[VeracityError]] = {cls.__name__: cls for cls in _tree(VeracityError)}
+
+
+def from_wire(text: str, *, request_id: str | None = None) -> VeracityError | None:
+    """Find ``TypeName: message`` in a server's text; None where the text is not one of ours."""
+    for part in (text, text.partition("]")[2], text.rpartition("error: ")[2]):
+        name, colon, message = part.strip().partition(": ")
+        if colon and name in BY_NAME:
+            return BY_NAME[name](message, request_id=request_id)
+    return None

@@ -1,0 +1,214 @@
+"""The contract: what is asked (``Options``), what is said on the way (``StageEvent``) and the answer (``Verdict``).
+
+Scores are probabilities of *fake*, 0 to 1. Times are seconds from the start of the clip, rounded to milliseconds.
+Boxes are x0, y0, x1, y1 in pixels of the upright picture as it was analysed (``input.resolution``).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from veracity_client.codec import from_plain, to_plain
+from veracity_client.errors import BadOption
+
+Label = Literal["fake", "real", "inconclusive"]
+Status = Literal["scored", "abstained", "skipped", "failed"]
+Policy = Literal["fail_fast", "decided", "exhaustive"]
+LayerName = Literal["audio", "visual", "lipsync", "semantic"]
+
+
+@dataclass(frozen=True)
+class Options:
+    """What may be asked of one analysis. Anything else is refused with :class:`BadOption`."""
+
+    policy: Policy = "fail_fast"
+    layers: tuple[LayerName, ...] = ("audio", "visual", "lipsync", "semantic")
+    audio_track: int = 0
+    deadline_seconds: float = 300.0
+
+    def __post_init__(self) -> None:
+        if not self.layers:
+            raise BadOption("layers is empty: name at least one of audio, visual, lipsync, semantic")
+        if self.audio_track < 0:
+            raise BadOption(f"audio_track counts from 0, got {self.audio_track}")
+        if not 0 < self.deadline_seconds <= 3600:
+            raise BadOption(f"deadline_seconds must be over 0 and at most 3600, got {self.deadline_seconds}")
+
+    def to_json(self) -> str:
+        """Return the OPTIONS tensor's text."""
+        return json.dumps(to_plain(self))
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> Options:
+        """Read the OPTIONS tensor's text; raises :class:`BadOption` for unknown names and wrong types."""
+        try:
+            return from_plain(cls, json.loads(text), strict=True)
+        except ValueError as error:
+            raise BadOption(f"bad options: {error}") from None
+
+
+@dataclass(frozen=True)
+class Span:
+    """One stretch of the clip and its score."""
+
+    start: float
+    end: float
+    score: float
+
+
+@dataclass(frozen=True)
+class FrameScore:
+    """One face in one frame and its score; ``face`` is the track's id."""
+
+    time: float
+    face: int
+    score: float
+
+
+@dataclass(frozen=True)
+class ModelInfo:
+    """The weights that answered."""
+
+    name: str
+    version: str
+    sha256: str
+    trained_on: str
+    licence: str
+
+
+@dataclass(frozen=True)
+class LayerResult:
+    """What one layer said, or why it said nothing."""
+
+    status: Status
+    reason: str
+    weight: float
+    is_fake: bool | None
+    confidence: float | None
+    fake_probability: float | None
+    reasoning: str
+    models: tuple[ModelInfo, ...] = ()
+    agreement: float | None = None
+    frame_scores: tuple[FrameScore, ...] | None = None
+    mismatch_score: float | None = None
+    generative_signature: float | None = None
+
+
+@dataclass(frozen=True)
+class FaceBox:
+    """Where a face was at one time."""
+
+    time: float
+    box: tuple[float, float, float, float]
+
+
+@dataclass(frozen=True)
+class Face:
+    """One face followed over time. ``fake_probability`` is None where no layer scored faces."""
+
+    id: int
+    start: float
+    end: float
+    fake_probability: float | None
+    boxes: tuple[FaceBox, ...]
+    worst: tuple[Span, ...] = ()
+
+
+@dataclass(frozen=True)
+class InputInfo:
+    """What was analysed. ``resolution`` is ``WIDTHxHEIGHT``; ``codecs`` has ``video`` and ``audio`` as present."""
+
+    sha256: str
+    bytes: int
+    seconds: float | None
+    resolution: str | None
+    codecs: Mapping[str, str]
+    audio_tracks: int
+
+
+@dataclass(frozen=True)
+class Profile:
+    """The set of models that was asked, and how well it measured, in words."""
+
+    name: str
+    statement: str
+
+
+@dataclass(frozen=True)
+class Thresholds:
+    """``fake_probability`` at or over ``fake`` is fake, at or under ``real`` is real, between them inconclusive."""
+
+    fake: float
+    real: float
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The answer. ``final_verdict`` is True for fake, False for real, None for inconclusive.
+
+    ``timeline`` and ``layer_results`` have the keys ``1_audio``, ``2_visual``, ``3_lipsync``, ``4_semantic``.
+    ``timings`` holds seconds of each stage; stages overlap, so they add up to more than ``processing_time``.
+    """
+
+    video_id: str
+    final_verdict: bool | None
+    label: Label
+    fake_probability: float | None
+    confidence: float
+    reasoning: str
+    layers_executed: tuple[int, ...]
+    layer_results: Mapping[str, LayerResult]
+    timeline: Mapping[str, tuple[Span, ...]]
+    faces: tuple[Face, ...]
+    policy: Policy
+    profile: Profile
+    thresholds: Thresholds
+    calibrated: bool
+    degraded: bool
+    input: InputInfo
+    timings: Mapping[str, float]
+    processing_time: float
+    schema: Literal["veracity/1"] = "veracity/1"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the verdict as JSON types."""
+        plain: dict[str, Any] = to_plain(self)
+        return plain
+
+    def to_json(self) -> str:
+        """Return the one JSON document that every door answers."""
+        return json.dumps(self.to_dict(), ensure_ascii=False)
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> Verdict:
+        """Read a verdict; fields that a newer server added are ignored. Raises ValueError for what is none."""
+        return from_plain(cls, json.loads(text))
+
+
+@dataclass(frozen=True)
+class StageEvent:
+    """One step of an analysis: ``stage`` is probe, sound, speech, frames or a layer's key; ``seconds`` since the start."""
+
+    stage: str
+    status: Literal["started", "progress", "done"]
+    seconds: float
+    detail: str = ""
+    progress: float | None = None
+    result: LayerResult | None = None
+
+
+def event_to_json(event: StageEvent | Verdict) -> str:
+    """Return one message of the stream."""
+    kind = "verdict" if isinstance(event, Verdict) else "stage"
+    return json.dumps({kind: to_plain(event)}, ensure_ascii=False)
+
+
+def event_from_json(text: str | bytes) -> StageEvent | Verdict:
+    """Read one message of the stream."""
+    message = json.loads(text)
+    if "verdict" in message:
+        return from_plain(Verdict, message["verdict"])
+    return from_plain(StageEvent, message["stage"])
