@@ -1,0 +1,1 @@
+from veracity.serving import Detector as TritonPythonModel  # noqa: F401

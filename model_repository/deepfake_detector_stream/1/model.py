@@ -1,0 +1,1 @@
+from veracity.serving import DetectorStream as TritonPythonModel  # noqa: F401
