@@ -1,0 +1,87 @@
+"""What every analysis of one process shares: settings, calibration, voice-activity detector, ffmpeg, papers."""
+
+from __future__ import annotations
+
+import functools
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from veracity.calibration import Calibration
+from veracity.layers import MODELS, PROFILES
+from veracity.media import Limits, find_ffmpeg
+from veracity.settings import Settings
+from veracity.speech import SileroVad, Vad, energy_vad
+from veracity.weights import VAD_FILE
+from veracity_client.errors import BadOption, ModelUnavailable
+from veracity_client.verdict import LayerName, ModelInfo, Profile
+
+
+@dataclass(frozen=True)
+class Engine:
+    """Made once a process, read by all analyses in it."""
+
+    settings: Settings
+    calibration: Calibration
+    vad: Vad
+    ffmpeg: Path
+
+    @classmethod
+    def from_settings(cls, settings: Settings) -> Engine:
+        """Raises :class:`BadOption` for an unknown profile, :class:`ModelUnavailable` for a missing VAD or ffmpeg."""
+        if settings.profile not in PROFILES:
+            raise BadOption(f"unknown profile {settings.profile!r}; there are {', '.join(PROFILES)}")
+        return cls(settings, Calibration.read(), _vad(settings), find_ffmpeg(settings.ffmpeg))
+
+    @property
+    def limits(self) -> Limits:
+        """What one file may cost."""
+        s = self.settings
+        return Limits(
+            max_bytes=s.max_bytes,
+            max_seconds=s.max_seconds,
+            max_pixels=s.max_pixels,
+            max_frames=s.max_frames,
+            cpu_seconds=s.ffmpeg_cpu_seconds,
+            memory_bytes=s.ffmpeg_memory_bytes,
+            wall_seconds=s.ffmpeg_wall_seconds,
+        )
+
+    @property
+    def profile(self) -> Profile:
+        """The profile's name and how well it measured."""
+        name = self.settings.profile
+        return Profile(name, self.calibration.statements[name])
+
+    def models(self, layer: LayerName) -> tuple[tuple[str, float], ...]:
+        """Return the layer's models in this profile, with their weights."""
+        return PROFILES[self.settings.profile][layer]
+
+    def info(self, model: str) -> ModelInfo:
+        """Return the papers of an installed model."""
+        return model_info(self.settings.model_repository, model)
+
+
+@functools.cache
+def model_info(repository: Path, model: str) -> ModelInfo:
+    """Read a model's ``provenance.json``, which every export writes beside the graph."""
+    paper = repository / model / "provenance.json"
+    data = json.loads(paper.read_text(encoding="utf-8")) if paper.is_file() else {}
+    return ModelInfo(
+        name=model,
+        version=str(data.get("version", "1")),
+        sha256=data.get("graph_sha256", "unknown"),
+        trained_on=data.get("trained_on", "unknown"),
+        licence=MODELS[model].licence,
+    )
+
+
+def _vad(settings: Settings) -> Vad:
+    if settings.vad == "energy":
+        return energy_vad
+    path = settings.weights / VAD_FILE
+    if not path.is_file():
+        raise ModelUnavailable(
+            f"the voice-activity detector {VAD_FILE} is not installed: veracity weights fetch, or VERACITY_VAD=energy"
+        )
+    return SileroVad(path)

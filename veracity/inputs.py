@@ -1,0 +1,94 @@
+"""What goes into the models: items with their times, cut into the requests that Triton merges into batches."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from veracity.layers import Model
+from veracity.speech import SpeechWindow
+
+State = Literal["ready", "missing", "down"]
+
+
+class Infer(Protocol):
+    """The runtime handed to the pipeline: Triton's BLS, a local ONNX Runtime session, or a test's own."""
+
+    async def __call__(self, model: str, inputs: Mapping[str, NDArray[Any]]) -> Mapping[str, NDArray[Any]]:
+        """Run ``model`` on a batch. Raises :class:`ModelUnavailable`, :class:`Overloaded` or :class:`InternalError`."""
+        ...
+
+    def state(self, model: str) -> State:
+        """Say whether the model answers, has no weights (``missing``), or has them and does not answer (``down``)."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class Item:
+    """One thing a model looks at: ``tensor`` without batch dimension, over ``start`` to ``end`` seconds of the clip."""
+
+    start: float
+    end: float
+    tensor: NDArray[Any]
+    face: int | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Answer:
+    """One model's FAKE_LOGIT, float32 [n], for n items."""
+
+    model: str
+    items: tuple[Item, ...]
+    logits: NDArray[np.float32]
+
+    @classmethod
+    def joined(cls, parts: Sequence[Answer]) -> Answer:
+        """Join the answers of one model to several requests, in the order of time."""
+        items = [item for part in parts for item in part.items]
+        order = sorted(range(len(items)), key=lambda k: (items[k].start, items[k].face or 0))
+        logits = np.concatenate([part.logits for part in parts])
+        return cls(parts[0].model, tuple(items[k] for k in order), logits[order])
+
+
+def speech_items(windows: Sequence[SpeechWindow]) -> list[Item]:
+    """Return layer 1's items: int16 [WINDOW_SAMPLES] each."""
+    return [Item(w.start, w.end, w.samples) for w in windows]
+
+
+def centre_crop(image: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
+    """Cut the centre ``size`` × ``size`` out of RGB [H, W, 3] without scaling; a smaller side is padded with black.
+
+    What UniversalFakeDetect was trained and measured with: scaling would wipe out the traces it looks for.
+    """
+    out = np.zeros((size, size, 3), np.uint8)
+    height, width = image.shape[:2]
+    y, x = max(0, (height - size) // 2), max(0, (width - size) // 2)
+    part = image[y : y + size, x : x + size]
+    top, left = (size - part.shape[0]) // 2, (size - part.shape[1]) // 2
+    out[top : top + part.shape[0], left : left + part.shape[1]] = part
+    return out
+
+
+def grey(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return the luma, uint8 [H, W], of RGB [H, W, 3]."""
+    return np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), np.uint8)
+
+
+def requests(items: Sequence[Item], model: Model) -> Iterator[NDArray[Any]]:
+    """Stack items into requests of at most ``model.request_items``, small enough to be merged with other videos'."""
+    for first in range(0, len(items), model.request_items):
+        yield np.stack([item.tensor for item in items[first : first + model.request_items]])
+
+
+async def score(infer: Infer, model: Model, items: Sequence[Item]) -> Answer:
+    """Ask ``model`` about all items at once; Triton batches what arrives together."""
+    batches = [{model.input.name: batch} for batch in requests(items, model)]
+    outputs = await asyncio.gather(*(infer(model.name, batch) for batch in batches))
+    logits = np.concatenate([np.asarray(o["FAKE_LOGIT"], np.float32).reshape(-1) for o in outputs])
+    return Answer(model.name, tuple(items), logits)

@@ -1,0 +1,175 @@
+"""THE table: layers, their models, tensors, preprocessing numbers, origins and licences, and the profiles made of them.
+
+Whatever stands here and in a config.pbtxt as well is held equal by ``tests/test_model_repository.py``.
+Polarity is inside every graph: ``FAKE_LOGIT`` is the natural-log odds of *fake*.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from veracity_client.verdict import LayerName
+
+SAMPLE_RATE = 16_000  # Hz, mono
+WINDOW_SAMPLES = 64_600  # 4.0375 s: what AASIST and RawNet2 were published with
+FPS = 25  # the constant time base of all frame indices
+
+AUDIO_WINDOWS = 8  # a clip at most: 32 s of speech, spread over the clip
+FACE_FRAMES = 32  # SelfBlendedImages' and the DFDC winner's number
+FACE_MARGIN = 0.125  # of the box's width (height), a side: SelfBlendedImages' test crop
+MOUTH_FRAMES = 25  # consecutive frames a clip: LipForensics' second
+MOUTH_CLIPS = 4  # LipForensics read 110 frames of a video at most
+MOUTH_SIZE = 96  # pixels; the graph cuts the centre 88 out
+SEMANTIC_FRAMES = 16
+MAX_FACES = 16  # the detector's answers a frame
+DETECTOR_STRIDE = 32  # the detector's input sides are multiples of it
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One kind of evidence."""
+
+    number: int
+    name: LayerName
+    looks_at: str
+    about: Literal["audio", "video"]  # the kind of track it needs
+    needs_faces: bool = False
+
+    @property
+    def key(self) -> str:
+        """The layer's name in a verdict, ``1_audio``."""
+        return f"{self.number}_{self.name}"
+
+
+LAYERS = (
+    Layer(1, "audio", "the voice", "audio"),
+    Layer(2, "visual", "the faces", "video", needs_faces=True),
+    Layer(3, "lipsync", "the mouths", "video", needs_faces=True),
+    Layer(4, "semantic", "the whole picture", "video"),
+)
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """A tensor of a graph, without its batch dimension; -1 is any size."""
+
+    name: str
+    dtype: Literal["UINT8", "INT16", "FP32"]
+    shape: tuple[int, ...]
+
+
+FAKE_LOGIT = Tensor("FAKE_LOGIT", "FP32", (1,))
+
+
+@dataclass(frozen=True)
+class Model:
+    """One Triton model: its tensors and where its weights come from.
+
+    ``max_batch`` bounds what the dynamic batcher merges, ``request_items`` what one video puts into one request.
+    ``released`` is False while nobody can have weights: the model's folder and tensors are final, its file is to come.
+    """
+
+    name: str
+    layer: LayerName | None
+    input: Tensor
+    outputs: tuple[Tensor, ...]
+    max_batch: int
+    request_items: int
+    licence: str
+    homepage: str
+    commercial: bool = True
+    released: bool = True
+
+    @property
+    def size(self) -> int:
+        """Side in pixels of a square picture input."""
+        return self.input.shape[-2]
+
+
+WAVEFORM = Tensor("WAVEFORM", "INT16", (WINDOW_SAMPLES,))
+MOUTHS = Tensor("MOUTHS", "UINT8", (MOUTH_FRAMES, MOUTH_SIZE, MOUTH_SIZE))
+
+
+def _audio(name: str, licence: str, homepage: str) -> Model:
+    return Model(name, "audio", WAVEFORM, (FAKE_LOGIT,), 16, 4, licence, homepage)
+
+
+def _visual(name: str, size: int, cam: int, licence: str, homepage: str, **more: bool) -> Model:
+    outputs = (FAKE_LOGIT, Tensor("CAM", "FP32", (cam, cam)))
+    return Model(name, "visual", Tensor("FACE", "UINT8", (size, size, 3)), outputs, 32, 8, licence, homepage, **more)
+
+
+def _lipsync(name: str, licence: str, homepage: str, **more: bool) -> Model:
+    return Model(name, "lipsync", MOUTHS, (FAKE_LOGIT,), 8, 2, licence, homepage, **more)
+
+
+def _semantic(name: str, licence: str, homepage: str, **more: bool) -> Model:
+    frame = Tensor("FRAME", "UINT8", (224, 224, 3))
+    return Model(name, "semantic", frame, (FAKE_LOGIT,), 16, 4, licence, homepage, **more)
+
+
+FACE_DETECTOR = Model(
+    "face_detector",
+    None,
+    Tensor("IMAGE", "UINT8", (-1, -1, 3)),
+    (
+        Tensor("BOXES", "FP32", (MAX_FACES, 4)),
+        Tensor("SCORES", "FP32", (MAX_FACES,)),
+        Tensor("LANDMARKS", "FP32", (MAX_FACES, 5, 2)),
+    ),
+    16,
+    8,
+    "MIT",
+    "https://github.com/Star-Clouds/CenterFace",
+)
+
+MODELS = {
+    model.name: model
+    for model in (
+        FACE_DETECTOR,
+        _audio("audio_starter", "Apache-2.0", "docs/models/audio_starter.md"),
+        _audio("audio_wav2vec2", "Apache-2.0", "https://huggingface.co/MelodyMachine/Deepfake-audio-detection-V2"),
+        _visual("visual_starter", 224, 7, "Apache-2.0", "docs/models.md", released=False),
+        _visual(
+            "visual_sbi_b4",
+            380,
+            12,
+            "research only, no redistribution",
+            "https://github.com/mapooon/SelfBlendedImages",
+            commercial=False,
+        ),
+        _lipsync("lipsync_starter", "Apache-2.0", "docs/models.md", released=False),
+        _lipsync("lipsync_lipforensics", "MIT", "https://github.com/ahaliassos/LipForensics"),
+        _semantic("semantic_starter", "Apache-2.0", "docs/models.md", released=False),
+        _semantic("semantic_clip_vitl14", "MIT", "https://github.com/WisconsinAIVision/UniversalFakeDetect"),
+    )
+}
+
+# profile -> layer -> (model, its weight among the layer's models)
+PROFILES: dict[str, dict[LayerName, tuple[tuple[str, float], ...]]] = {
+    "starter": {
+        "audio": (("audio_starter", 1.0),),
+        "visual": (("visual_starter", 1.0),),
+        "lipsync": (("lipsync_starter", 1.0),),
+        "semantic": (("semantic_starter", 1.0),),
+    },
+    "published": {
+        "audio": (("audio_wav2vec2", 1.0),),
+        "visual": (("visual_sbi_b4", 1.0),),
+        "lipsync": (("lipsync_lipforensics", 1.0),),
+        "semantic": (("semantic_clip_vitl14", 1.0),),
+    },
+}
+
+
+def profile_models(profile: str) -> tuple[str, ...]:
+    """Return the child models of a profile, the face detector first. Raises KeyError for an unknown profile."""
+    layers = PROFILES[profile].values()
+    return ("face_detector", *dict.fromkeys(name for models in layers for name, _ in models))
+
+
+def install_hint(model: str) -> str:
+    """Say what a person does about a model without weights."""
+    hint = f"weights not installed: veracity weights fetch {model}"
+    return hint if MODELS[model].released else f"{hint} (none released yet)"

@@ -1,0 +1,179 @@
+"""The way of a video: cheap evidence first, since an inference that was issued cannot be called back.
+
+    probe ─▶ sound ─▶ voice ─▶ settled? ─▶ frames ─▶ faces, mouths, pictures, while decoding goes on ─▶ verdict
+
+``analyze(video, infer, options, engine)`` is the only implementation; ``infer`` is handed in.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator, Mapping, Sequence
+from pathlib import Path
+
+from veracity import log
+from veracity.engine import Engine
+from veracity.faces import Track
+from veracity.frames import Collector, Plan, detect, plan
+from veracity.inputs import Answer, Infer, speech_items
+from veracity.layers import AUDIO_WINDOWS, FACE_DETECTOR, LAYERS
+from veracity.media import Frame, Media, Probe
+from veracity.report import conclude
+from veracity.run import NOTHING, Run, Tell, cancel
+from veracity.speech import speech_windows
+from veracity.verdict import settled
+from veracity_client.errors import AnalysisTimeout, BadOption, VeracityError
+from veracity_client.verdict import Options, StageEvent, Verdict
+
+BUNCH = 8  # frames that go to the face detector together, while the next are decoded
+AUDIO = LAYERS[0]
+
+logger = log.get(__name__)
+Asked = Mapping[str, list[asyncio.Task[Answer]]]
+
+
+def ignore(_event: StageEvent) -> None:
+    """Hear of a stage and say nothing."""
+
+
+async def analyze(video: bytes | Path, infer: Infer, options: Options, engine: Engine, tell: Tell = ignore) -> Verdict:
+    """Analyse one file and return the verdict; ``tell`` hears of every stage.
+
+    A layer that fails is reported in the verdict. What raises is the file (:class:`BadVideo`,
+    :class:`LimitExceeded`), the question (:class:`BadOption`) or the clock (:class:`AnalysisTimeout`).
+    """
+    run = Run(infer, options, engine, tell)
+    try:
+        return await asyncio.wait_for(_analyze(run, video), options.deadline_seconds)
+    except asyncio.TimeoutError:
+        raise AnalysisTimeout(
+            f"no verdict within {options.deadline_seconds:g} s; allow more, or a policy that stops earlier"
+        ) from None
+    finally:
+        cancel(run.tasks)
+
+
+async def _analyze(run: Run, video: bytes | Path) -> Verdict:
+    """Go through the stages in the order of their cost."""
+    with Media.open(video, run.engine.limits, run.engine.ffmpeg) as media:
+        async with run.stage("probe"):
+            probe = await media.probe()
+        tracks = [name for name, has in (("audio", probe.audio), ("video", probe.video)) if has]
+        _set_aside(run, tracks)
+        if AUDIO in run.waiting:
+            await _listen(run, media, probe)
+        followed: Sequence[Track] = ()
+        if "video" in tracks and not _stop(run, tracks):
+            followed = await _look(run, media, probe)
+        return conclude(run, str(uuid.uuid4()), media, probe, tracks, followed)
+
+
+def _set_aside(run: Run, tracks: Sequence[str]) -> None:
+    """Settle the layers that cannot score this file, each with its reason."""
+    for layer in LAYERS:
+        if layer.name not in run.options.layers:
+            run.without(layer, "skipped", "not asked for")
+        elif layer.about not in tracks:
+            run.without(layer, "abstained", f"the file has no {layer.about} track")
+        else:
+            run.set_aside_without_model(layer)
+
+
+async def _listen(run: Run, media: Media, probe: Probe) -> None:
+    """Layer 1: the sound alone; no picture is decoded for it."""
+    if run.options.audio_track >= len(probe.audio):
+        raise BadOption(f"audio_track {run.options.audio_track} asked for; the file has {len(probe.audio)}")
+    try:
+        async with run.stage("sound"):
+            pcm = await media.audio(run.options.audio_track)
+    except VeracityError as error:
+        if probe.video is None:
+            raise
+        return run.without(AUDIO, "failed", error.message)
+    async with run.stage("speech"):
+        run.speech = await asyncio.to_thread(run.engine.vad, pcm)
+        windows = speech_windows(pcm, lambda _: run.speech, limit=AUDIO_WINDOWS)
+    if not windows:
+        return run.without(AUDIO, "abstained", NOTHING[AUDIO.name])
+    async with run.stage(AUDIO.key):
+        await run.judge(AUDIO, {name: [run.ask(name, speech_items(windows))] for name, _ in run.models(AUDIO)})
+
+
+def _stop(run: Run, tracks: Sequence[str]) -> bool:
+    """Ask the policy whether the video must be decoded at all; settle what is left out."""
+    calibration = run.engine.calibration
+    waiting = {layer.key: calibration.weights[layer.name] for layer in run.waiting}
+    voice = run.results.get(AUDIO.key)
+    heard = voice.fake_probability if voice else None
+    if run.options.policy == "fail_fast" and heard is not None and heard >= calibration.stop:
+        reason = f"not needed: the voice alone reached {heard:.2f} (policy fail_fast)"
+    elif run.options.policy == "decided" and settled(run.results, waiting, tracks, calibration):
+        reason = "not needed: it could not change the label (policy decided)"
+    else:
+        return False
+    for layer in run.waiting:
+        run.without(layer, "skipped", reason)
+    return True
+
+
+async def _look(run: Run, media: Media, probe: Probe) -> Sequence[Track]:
+    """Layers 2 to 4: one decode pass; what is cut out is scored while decoding goes on."""
+    ready = {layer.name: [name for name, _ in run.models(layer)] for layer in run.waiting}
+    seconds = probe.seconds or 0.0
+    collector = Collector(plan(seconds, ready, run.speech), ready, seconds, run.engine.settings.max_faces)
+    asked: Asked = {name: [] for names in ready.values() for name in names}
+    try:
+        async with run.stage("frames"):
+            await _decode(run, media, collector, asked)
+    except VeracityError as error:
+        if not collector.seen and not run.judged[AUDIO.key].spans:
+            raise
+        run.broken = error.message
+    for layer in run.waiting:
+        if run.broken and not any(asked[name] for name in ready[layer.name]):
+            run.without(layer, "failed", run.broken)
+            continue
+        async with run.stage(layer.key):
+            await run.judge(layer, asked)
+    return collector.tracker.tracks
+
+
+async def _decode(run: Run, media: Media, collector: Collector, asked: Asked) -> None:
+    """Read frames; a bunch of them is looked at while the next bunch is decoded."""
+    looking: asyncio.Task[None] | None = None
+    try:
+        async for bunch in _bunches(media, collector.plan):
+            if looking is not None:
+                await looking
+            looking = asyncio.create_task(_look_at(run, bunch, collector, asked))
+            run.progress("frames", bunch[-1].index / max(1, collector.plan.wanted[-1]))
+    finally:
+        if looking is not None:
+            await looking
+
+
+async def _look_at(run: Run, bunch: Sequence[Frame], collector: Collector, asked: Asked) -> None:
+    """Find the faces of a bunch of frames, cut everything out of them, and ask the models about it."""
+    watched = [frame for frame in bunch if frame.index in collector.plan.detected]
+    found = {}
+    if watched and run.infer.state(FACE_DETECTOR.name) == "ready":
+        found = dict(zip((frame.index for frame in watched), await detect(run.infer, watched)))
+    for frame in bunch:
+        await asyncio.to_thread(collector.add, frame, found.get(frame.index))
+    for model, tasks in asked.items():
+        items = collector.take(model)
+        if items:
+            tasks.append(run.ask(model, items))
+
+
+async def _bunches(media: Media, wanted: Plan) -> AsyncIterator[list[Frame]]:
+    """Yield the plan's frames as they are decoded, a bunch at a time."""
+    bunch: list[Frame] = []
+    async for frame in media.frames(wanted.wanted):
+        bunch.append(frame)
+        if len(bunch) == BUNCH:
+            yield bunch
+            bunch = []
+    if bunch:
+        yield bunch

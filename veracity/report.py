@@ -1,0 +1,89 @@
+"""The verdict of a finished run, put together."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from veracity.faces import Track
+from veracity.media import Media, Probe
+from veracity.verdict import Judged, evidence, fuse, label, rounded, sentence, worst
+from veracity_client.verdict import Face, FaceBox, InputInfo, Label, Span, Verdict
+
+if TYPE_CHECKING:
+    from veracity.run import Run
+
+FINAL: Mapping[Label, bool | None] = {"fake": True, "real": False, "inconclusive": None}
+
+
+def conclude(run: Run, video_id: str, media: Media, probe: Probe, tracks: Sequence[str],
+             followed: Sequence[Track]) -> Verdict:  # fmt: skip
+    """Fuse what the layers said and say it in the contract's words."""
+    results, calibration = run.results, run.engine.calibration
+    probability = fuse(results)
+    share = evidence(results, tracks)
+    word = label(probability, share, calibration)
+    scored = [r for r in results.values() if r.status == "scored"]
+    return Verdict(
+        video_id=video_id,
+        final_verdict=FINAL[word],
+        label=word,
+        fake_probability=None if probability is None else round(probability, 4),
+        confidence=_confidence(word, probability),
+        reasoning=sentence(word, probability, results, share, calibration) + _broken(run),
+        layers_executed=tuple(int(key[0]) for key, r in results.items() if r.status == "scored"),
+        layer_results=results,
+        timeline={key: judged.spans for key, judged in sorted(run.judged.items()) if judged.spans},
+        faces=_faces(followed, run.judged),
+        policy=run.options.policy,
+        profile=run.engine.profile,
+        thresholds=calibration.thresholds,
+        calibrated=bool(scored) and all(m.name in calibration.scales for r in scored for m in r.models),
+        degraded=bool(run.broken) or any(r.status == "failed" for r in results.values()),
+        input=_input(media, probe),
+        timings=rounded(run.timings),
+        processing_time=round(time.monotonic() - run.begun, 3),
+    )
+
+
+def _broken(run: Run) -> str:
+    return f" The pictures could be read in part only: {run.broken}." if run.broken else ""
+
+
+def _confidence(word: Label, probability: float | None) -> float:
+    if probability is None or word == "inconclusive":
+        return 0.0
+    return round(probability if word == "fake" else 1.0 - probability, 4)
+
+
+def _input(media: Media, probe: Probe) -> InputInfo:
+    video, audio = probe.video, probe.audio
+    codecs = {"video": video.codec} if video else {}
+    return InputInfo(
+        sha256=media.sha256,
+        bytes=media.size,
+        seconds=None if probe.seconds is None else round(probe.seconds, 3),
+        resolution=f"{video.width}x{video.height}" if video else None,
+        codecs=codecs | ({"audio": audio[0].codec} if audio else {}),
+        audio_tracks=len(audio),
+    )
+
+
+def _faces(followed: Sequence[Track], judged: Mapping[str, Judged]) -> tuple[Face, ...]:
+    scores: dict[int, list[Span]] = {}
+    for layer in judged.values():
+        for face, spans in (layer.faces or {}).items():
+            scores.setdefault(face, []).extend(spans)
+    return tuple(_face(track, scores.get(track.id, [])) for track in followed)
+
+
+def _face(track: Track, spans: Sequence[Span]) -> Face:
+    boxes = (FaceBox(round(t, 3), _box(d.box)) for t, d in zip(track.times, track.detections))
+    mean = round(sum(s.score for s in spans) / len(spans), 4) if spans else None
+    return Face(track.id, round(track.times[0], 3), round(track.times[-1], 3), mean, tuple(boxes), worst(spans))
+
+
+def _box(box: Sequence[float]) -> tuple[float, float, float, float]:
+    x0, y0, x1, y1 = (round(float(v), 1) for v in box)
+    return x0, y0, x1, y1

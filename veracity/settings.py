@@ -1,0 +1,70 @@
+"""Every setting, its default and its environment variable: ``VERACITY_`` + the field's name in capitals."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, get_type_hints
+
+from veracity_client.errors import BadOption
+
+CHECKOUT = Path(__file__).resolve().parent.parent
+MIB = 1 << 20
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How this server is run. Sizes are bytes, times are seconds."""
+
+    env: str = "development"  # production refuses to start when a layer of the profile is missing
+    profile: str = "starter"
+    model_repository: Path = CHECKOUT / "model_repository"
+    weights: Path = CHECKOUT / "weights"  # fetched files; graphs made of them go to the model repository
+    triton: Path | None = None  # a directory with bin/tritonserver; None: the one that came with pip
+    ffmpeg: Path | None = None  # None: the system's, else the one that came with pip
+    vad: str = "silero"  # or "energy", which needs no file
+    media_root: Path | None = None  # clients may name files under it; None: they may name none
+    max_bytes: int = 200 * MIB
+    max_seconds: float = 1800.0
+    max_pixels: int = 8192 * 4320
+    max_frames: int = 200_000  # of the constant 25 fps time base and of what the file says itself
+    max_faces: int = 8  # tracks a clip whose crops are scored
+    ffmpeg_cpu_seconds: int = 600
+    ffmpeg_memory_bytes: int = 4096 * MIB
+    ffmpeg_wall_seconds: float = 300.0
+    log_level: str = "info"
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str] | None = None) -> Settings:
+        """Read the environment; raises :class:`BadOption` that names the variable for a value of the wrong type."""
+        environ = os.environ if environ is None else environ
+        hints = get_type_hints(cls)
+        given = {f.name: environ.get(variable(f.name)) for f in fields(cls)}
+        settings = cls(**{name: _parse(variable(name), hints[name], text) for name, text in given.items() if text})
+        settings.check()
+        return settings
+
+    def check(self) -> None:
+        """Raise :class:`BadOption` for a word that no setting has, or a limit that lets nothing through."""
+        for name, words in (("env", ("development", "production")), ("vad", ("silero", "energy"))):
+            if getattr(self, name) not in words:
+                raise BadOption(f"{variable(name)} must be one of {', '.join(words)}, got {getattr(self, name)!r}")
+        for f in fields(self):
+            value = getattr(self, f.name)
+            if isinstance(value, (int, float)) and value <= 0:
+                raise BadOption(f"{variable(f.name)} must be over 0, got {value}")
+
+
+def variable(name: str) -> str:
+    """Return the environment variable of a setting."""
+    return f"VERACITY_{name.upper()}"
+
+
+def _parse(name: str, hint: object, text: str) -> Any:
+    kind = next(k for k in (int, float, Path, str) if hint in (k, k | None))
+    try:
+        return kind(text)
+    except ValueError:
+        raise BadOption(f"{name} wants a {kind.__name__}, got {text!r}") from None

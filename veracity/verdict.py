@@ -1,0 +1,210 @@
+"""From logits to words: calibrate, fuse, judge, and say why."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from veracity.calibration import Calibration, Scale
+from veracity.inputs import Answer
+from veracity.layers import LAYERS, Layer
+from veracity_client.verdict import FrameScore, Label, LayerResult, ModelInfo, Span, Status
+
+WORST = 3  # moments named
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A layer's result with its timeline and the scores of each face."""
+
+    result: LayerResult
+    spans: tuple[Span, ...] = ()
+    faces: Mapping[int, tuple[Span, ...]] | None = None
+
+
+def unscored(status: Status, reason: str, weight: float) -> Judged:
+    """Return the result of a layer that did not score."""
+    return Judged(LayerResult(status, reason, weight, None, None, None, reason))
+
+
+def judge(
+    layer: Layer,
+    answers: Sequence[tuple[Answer, float]],
+    calibration: Calibration,
+    infos: Sequence[ModelInfo],
+) -> Judged:
+    """Turn the answers of a layer's models, each with its weight, into one result."""
+    shares = np.array([weight for _, weight in answers], np.float64)
+    scales = [calibration.scale(answer.model) for answer, _ in answers]
+    each = [POOL[layer.name](answer, scale) for (answer, _), scale in zip(answers, scales)]
+    probability = float(np.average(each, weights=shares))
+    first, scale = answers[0][0], scales[0]
+    scores = scale(first.logits)
+    spans = _spans(first, scores)
+    agreement = 1.0 - (max(each) - min(each)) if len(each) > 1 else None
+    result = LayerResult(
+        status="scored",
+        reason="",
+        weight=calibration.weights[layer.name],
+        is_fake=probability >= calibration.thresholds.fake,
+        confidence=_round(max(probability, 1.0 - probability)),
+        fake_probability=_round(probability),
+        reasoning=_layer_words(layer, probability, calibration, spans, len(first.items)),
+        models=tuple(infos),
+        agreement=None if agreement is None else _round(agreement),
+        frame_scores=_frame_scores(first, scores) if layer.name == "visual" else None,
+        mismatch_score=_round(probability) if layer.name == "lipsync" else None,
+        generative_signature=_round(probability) if layer.name == "semantic" else None,
+    )
+    return Judged(result, spans, _face_spans(first, scores))
+
+
+def _mean_logit(answer: Answer, scale: Scale) -> float:
+    """Clip score of AASIST's and UniversalFakeDetect's users: the mean logit of the items."""
+    return float(scale(answer.logits.mean()))
+
+
+def _worst_face_per_frame(answer: Answer, scale: Scale) -> float:
+    """SelfBlendedImages' clip score: mean over frames of the maximum over faces."""
+    frames: dict[float, list[float]] = defaultdict(list)
+    for item, score in zip(answer.items, scale(answer.logits)):
+        frames[item.start].append(float(score))
+    return float(np.mean([max(scores) for scores in frames.values()]))
+
+
+def _worst_face(answer: Answer, scale: Scale) -> float:
+    """LipForensics' clip score, the mean logit of the clips, for the face where it is highest."""
+    faces: dict[int | None, list[float]] = defaultdict(list)
+    for item, logit in zip(answer.items, answer.logits):
+        faces[item.face].append(float(logit))
+    return float(scale(np.array([np.mean(logits) for logits in faces.values()])).max())
+
+
+POOL: Mapping[str, Callable[[Answer, Scale], float]] = {
+    "audio": _mean_logit,
+    "visual": _worst_face_per_frame,
+    "lipsync": _worst_face,
+    "semantic": _mean_logit,
+}
+
+
+def _spans(answer: Answer, scores: NDArray[np.float64]) -> tuple[Span, ...]:
+    """Return one span a time, in order; of several faces at one time the highest score counts."""
+    best: dict[tuple[float, float], float] = {}
+    for item, score in zip(answer.items, scores):
+        key = (item.start, item.end)
+        best[key] = max(best.get(key, 0.0), float(score))
+    return tuple(Span(round(a, 3), round(b, 3), _round(s)) for (a, b), s in sorted(best.items()))
+
+
+def _frame_scores(answer: Answer, scores: NDArray[np.float64]) -> tuple[FrameScore, ...]:
+    pairs = zip(answer.items, scores)
+    return tuple(FrameScore(round(i.start, 3), -1 if i.face is None else i.face, _round(float(s))) for i, s in pairs)
+
+
+def _face_spans(answer: Answer, scores: NDArray[np.float64]) -> dict[int, tuple[Span, ...]]:
+    faces: dict[int, list[Span]] = defaultdict(list)
+    for item, score in zip(answer.items, scores):
+        if item.face is not None:
+            faces[item.face].append(Span(round(item.start, 3), round(item.end, 3), _round(float(score))))
+    return {face: tuple(spans) for face, spans in faces.items()}
+
+
+def worst(spans: Iterable[Span]) -> tuple[Span, ...]:
+    """Return the highest-scoring spans, highest first."""
+    return tuple(sorted(spans, key=lambda span: (-span.score, span.start))[:WORST])
+
+
+def _layer_words(layer: Layer, probability: float, calibration: Calibration, spans: Sequence[Span], items: int) -> str:
+    top = worst(spans)[0]
+    finding = {"fake": "manipulated", "real": "genuine", "inconclusive": "unclear"}
+    word = finding[threshold_label(probability, calibration)]
+    where = f"highest {top.score:.2f} at {top.start:.1f}–{top.end:.1f} s"
+    return f"{layer.looks_at}: {word}, P(fake) {probability:.2f} over {items} samples, {where}"
+
+
+def threshold_label(probability: float, calibration: Calibration) -> Label:
+    """Compare a probability with the thresholds."""
+    if probability >= calibration.thresholds.fake:
+        return "fake"
+    return "real" if probability <= calibration.thresholds.real else "inconclusive"
+
+
+def fuse(results: Mapping[str, LayerResult]) -> float | None:
+    """Return the weighted mean over the layers that scored, weights renormalised; None where none did."""
+    scored = [r for r in results.values() if r.fake_probability is not None]
+    if not scored:
+        return None
+    total = sum(r.weight for r in scored)
+    return sum(r.weight * (r.fake_probability or 0.0) for r in scored) / total
+
+
+def label(probability: float | None, share: float, calibration: Calibration) -> Label:
+    """Return the verdict's label: the thresholds', unless ``share`` of the evidence is too little for it."""
+    if probability is None:
+        return "inconclusive"
+    word = threshold_label(probability, calibration)
+    needed = {"fake": calibration.evidence_fake, "real": calibration.evidence_real, "inconclusive": 0.0}[word]
+    return word if share >= needed else "inconclusive"
+
+
+def evidence(results: Mapping[str, LayerResult], tracks: Sequence[str]) -> float:
+    """Return the share of weight that scored, of the layers whose kind of track (audio, video) the file has."""
+    weights = {layer.key: results[layer.key].weight for layer in LAYERS if layer.about in tracks}
+    scored = sum(w for key, w in weights.items() if results[key].status == "scored")
+    total = sum(weights.values())
+    return scored / total if total else 0.0
+
+
+def settled(results: Mapping[str, LayerResult], waiting: Mapping[str, float], tracks: Sequence[str],
+            calibration: Calibration) -> bool:  # fmt: skip
+    """Return whether no answer of the ``waiting`` layers (key → weight) could change the label any more."""
+    if not waiting:
+        return True
+
+    def outcome(score: float | None) -> Label:
+        final = dict(results)
+        for key, weight in waiting.items():
+            status: Status = "abstained" if score is None else "scored"
+            final[key] = LayerResult(status, "", weight, None, None, score, "")
+        return label(fuse(final), evidence(final, tracks), calibration)
+
+    return len({outcome(0.0), outcome(1.0), outcome(None)}) == 1
+
+
+def sentence(word: Label, probability: float | None, results: Mapping[str, LayerResult], share: float,
+             calibration: Calibration) -> str:  # fmt: skip
+    """Say the verdict in a sentence or two that a person can use."""
+    missing = _unseen(results)
+    if probability is None:
+        return "Inconclusive: no layer could score this file" + missing + "."
+    scored = [results[layer.key] for layer in LAYERS if results[layer.key].status == "scored"]
+    said = "; ".join(r.reasoning for r in sorted(scored, key=lambda r: -(r.fake_probability or 0.0)))
+    opening = {"fake": "Fake", "real": "Real", "inconclusive": "Inconclusive"}[word]
+    why = ""
+    if word == "inconclusive" and threshold_label(probability, calibration) != "inconclusive":
+        why = f" only {share:.0%} of the evidence could be weighed;"
+    return f"{opening} (P(fake) {probability:.2f}):{why} {said}{missing}."
+
+
+def _unseen(results: Mapping[str, LayerResult]) -> str:
+    """Name what was not looked at, a reason at a time; what to do about it stands in the layers' own reasons."""
+    reasons: dict[str, list[str]] = defaultdict(list)
+    for layer in LAYERS:
+        if results[layer.key].status != "scored":
+            reasons[results[layer.key].reason.partition(": ")[0]].append(layer.looks_at)
+    parts = [f"{', '.join(names)} ({reason})" for reason, names in reasons.items()]
+    return "; not looked at: " + ", ".join(parts) if parts else ""
+
+
+def _round(value: float) -> float:
+    return round(float(value), 4)
+
+
+def rounded(timings: Mapping[str, float]) -> dict[str, float]:
+    """Return timings in seconds to the millisecond."""
+    return {name: round(seconds, 3) for name, seconds in timings.items()}
