@@ -1,0 +1,133 @@
+"""Bad input: each file gets one error of ours, short, clean and within its limits."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import media_samples as samples
+import pytest
+from media_samples import audio, frames, probe, run
+
+from veracity.ffmpeg import Limits, find_ffmpeg
+from veracity.media import Media
+from veracity_client.errors import (
+    BadVideo,
+    LimitExceeded,
+    NoFrames,
+    TooLarge,
+    TooLong,
+    TooManyPixels,
+    UnsupportedCodec,
+)
+
+
+@pytest.fixture(scope="session")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("bad-media")
+
+
+@pytest.fixture(params=samples.programs())
+def ffmpeg(request: pytest.FixtureRequest) -> Path:
+    return request.param
+
+
+async def everything(file: bytes | Path, ffmpeg: Path, limits: Limits = samples.LIMITS) -> None:
+    """Ask all there is to ask."""
+    found = await probe(file, ffmpeg, limits)
+    if found.audio:
+        await audio(file, ffmpeg, 0, limits)
+    if found.video:
+        await frames(file, ffmpeg, range(0, 100, 5), None, limits)
+
+
+def test_bytes_that_are_no_media(folder: Path, ffmpeg: Path) -> None:
+    whole = samples.clip(folder).read_bytes()
+    bad = {
+        "empty": b"",
+        "one byte": b"\0",
+        "text": b"Dear Sir or Madam,\n\nplease find attached my video.\n" * 50,
+        "noise": bytes((k * k * 31 + k * 7) % 251 for k in range(50_000)),
+        "zip": b"PK\x03\x04" + bytes(1000),
+        "no index": whole[: len(whole) // 2],
+        "subtitles": b"1\n00:00:01,000 --> 00:00:02,000\nHello\n\n" * 9,
+        "half a png": samples.write(folder / "p.png", *samples.picture(), "-frames:v", 1).read_bytes()[:40],
+    }
+    for name, content in bad.items():
+        with pytest.raises(BadVideo) as caught:
+            run(everything(content, ffmpeg))
+        assert samples.is_ours(caught.value), name
+    with pytest.raises(BadVideo, match="cut short"):
+        run(probe(bad["no index"], ffmpeg))
+
+
+def test_a_file_cut_short_is_analysed_as_far_as_it_goes(folder: Path, ffmpeg: Path) -> None:
+    fast = samples.write(folder / "fast.mp4", "-i", samples.clip(folder), "-c", "copy", "-movflags", "faststart")
+    whole = fast.read_bytes()
+    found = run(frames(whole[: len(whole) * 2 // 3], ffmpeg, range(50)))
+    assert 10 < len(found) < 50
+    with pytest.raises(NoFrames):
+        run(frames(whole[: whole.index(b"mdat") + 8], ffmpeg, range(50)))
+
+
+def test_encrypted_media(folder: Path, ffmpeg: Path) -> None:
+    key = ("-encryption_key", "76a6c65c5ea762046bd749a2e632ccbb", "-encryption_kid", "a7e61c373e219033c21091fa607bf3b8")
+    scheme = ("-c", "copy", "-encryption_scheme", "cenc-aes-ctr", *key)
+    locked = samples.write(folder / "locked.mp4", "-i", samples.clip(folder), *scheme)
+    with pytest.raises(BadVideo, match="encrypted") as caught:
+        run(everything(locked, ffmpeg))
+    assert samples.is_ours(caught.value)
+
+
+def test_a_box_of_more_bytes_than_there_are_in_the_world(folder: Path, ffmpeg: Path) -> None:
+    endless = samples.clip(folder).read_bytes()[:32] + b"\0\0\0\1mdat" + b"\xff" * 8 + bytes(1000)
+    with pytest.raises(BadVideo) as caught:
+        run(everything(endless, ffmpeg))
+    assert samples.is_ours(caught.value)
+    film = samples.clip(folder).read_bytes()
+    run(everything(film + b"\0\0\0\1free" + b"\xff" * 8, ffmpeg))
+
+
+def test_an_unknown_codec_is_named(folder: Path, ffmpeg: Path) -> None:
+    unknown = samples.silent_video(folder).read_bytes().replace(b"avc1", b"zzzz").replace(b"avcC", b"zzzC")
+    with pytest.raises(UnsupportedCodec, match="zzzz") as caught:
+        run(everything(unknown, ffmpeg))
+    assert samples.is_ours(caught.value)
+
+
+def test_more_pixels_than_allowed(folder: Path, ffmpeg: Path) -> None:
+    for content in (samples.png(16384, 16384), samples.gif(65535, 65535, 3)):
+        with pytest.raises(TooManyPixels, match="VERACITY_MAX_PIXELS") as caught:
+            run(everything(content, ffmpeg))
+        assert samples.is_ours(caught.value)
+    small = samples.silent_video(folder)
+    with pytest.raises(TooManyPixels):
+        run(everything(small, ffmpeg, Limits(max_pixels=320 * 180 - 1)))
+    run(everything(small, ffmpeg, Limits(max_pixels=320 * 180)))
+
+
+def test_three_hours_are_told_from_the_header(folder: Path, ffmpeg: Path) -> None:
+    black = ("-f", "lavfi", "-i", "color=black:size=16x16:rate=1:duration=10800")
+    film = samples.write(folder / "black.mp4", *black, *samples.H264)
+    with pytest.raises(TooLong, match=r"10800 s .* 1800"):
+        run(probe(film, ffmpeg))
+    untold = samples.write(folder / "black.mkv", "-i", film, "-c", "copy", "-f", "matroska", "-live", 1)
+    with pytest.raises(TooLong):
+        run(probe(untold, ffmpeg, Limits(max_seconds=30)))
+
+
+def test_more_bytes_or_frames_than_allowed(folder: Path) -> None:
+    content = samples.silent_video(folder)
+    for source in (content, content.read_bytes()):
+        with pytest.raises(TooLarge, match="VERACITY_MAX_BYTES"):
+            Media.open(source, Limits(max_bytes=1000))
+    with pytest.raises(LimitExceeded, match="VERACITY_MAX_FRAMES"):
+        run(probe(content, find_ffmpeg(), Limits(max_frames=49)))
+
+
+def test_what_is_no_file(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path, tmp_path / "pipe", tmp_path / "absent", Path("/dev/zero"), Path("nul\0")):
+        with pytest.raises(BadVideo) as caught:
+            Media.open(path, Limits())
+        assert samples.is_ours(caught.value)
