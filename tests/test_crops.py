@@ -1,0 +1,126 @@
+import json
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+from veracity.crops import MEAN_FACE, face_box, face_crop, interpolate, mouth_crop, mouth_crops, similarity, smooth
+
+DATA = Path(__file__).parent / "data"
+SBI = json.loads((DATA / "sbi_face_crop.json").read_text())["cases"]
+STABLE = [33, 36, 39, 42, 45]  # of 68 landmarks: the points that LipForensics aligns by
+MOUTH = slice(48, 68)
+
+
+@pytest.fixture(scope="module")
+def lips() -> dict[str, Any]:
+    """Four cases of LipForensics' own preparation; the pictures are black but for the mouth's surroundings."""
+    return dict(np.load(DATA / "lipforensics_mouth_crop.npz"))
+
+
+@pytest.mark.parametrize("case", SBI, ids=range(len(SBI)))
+def test_face_box_is_selfblendedimages(case: dict[str, Any]) -> None:
+    width, height = case["frame"]
+    assert list(face_box((height, width, 3), case["bbox"])) == case["crop"]
+
+
+def test_forty_cases() -> None:
+    assert len(SBI) == 40
+
+
+def test_face_crop_stretches_the_box() -> None:
+    image = np.random.default_rng(0).integers(0, 256, (120, 200, 3), np.uint8)
+    crop = face_crop(image, (50.0, 20.0, 90.0, 100.0), 64)
+    assert (crop.shape, crop.dtype) == ((64, 64, 3), np.uint8)
+    assert (crop == cv2.resize(image[10:111, 45:96], (64, 64))).all()
+
+
+@pytest.mark.parametrize("box", [(-90, 0, -50, 40), (300, 0, 340, 40), (10, 400, 40, 440), (0, 0, np.nan, 5)])
+def test_a_box_outside_the_picture_is_refused(box: tuple[float, float, float, float]) -> None:
+    with pytest.raises(ValueError, match="box"):
+        face_crop(np.zeros((100, 200, 3), np.uint8), box, 64)
+
+
+def test_mouths_are_lipforensics(lips: dict[str, Any]) -> None:
+    assert len(lips["images"]) == 4
+    for image, points, mouth in zip(lips["images"], lips["landmarks68"], lips["mouths"]):
+        ours = mouth_crop(image, similarity(points[STABLE], lips["stable_points"]), points[MOUTH])
+        assert np.abs(ours.astype(int) - mouth).mean() <= 2
+
+
+def test_five_landmarks_lead_to_nearly_the_same_mouth(lips: dict[str, Any]) -> None:
+    """From eyes, nose and mouth corners alone: within 3 of the 96 pixels of where 68 landmarks lead."""
+    for points in lips["landmarks68"]:
+        five = np.array([points[36:42:3].mean(0), points[42:48:3].mean(0), points[30], points[48], points[54]])
+        wanted, ours = similarity(points[STABLE], lips["stable_points"]), similarity(five, MEAN_FACE)
+        corners = np.column_stack([points[[48, 54, 51, 57]], np.ones(4)])
+        assert np.abs(corners @ (wanted - ours).T).max() < 3
+
+
+def test_similarity_undoes_a_turn_a_scale_and_a_shift() -> None:
+    angle, scale, shift = 0.4, 1.7, np.array([30.0, -12.0])
+    turn = scale * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    found = similarity(MEAN_FACE, MEAN_FACE @ turn.T + shift)
+    np.testing.assert_allclose(found, np.column_stack([turn, shift]), atol=1e-9)
+
+
+def test_points_in_one_place_cannot_be_aligned() -> None:
+    with pytest.raises(ValueError, match="one place"):
+        similarity(np.ones((5, 2)), MEAN_FACE)
+
+
+def test_a_moving_face_gives_a_still_mouth() -> None:
+    """The same face shifted by whole pixels: every crop shows the same."""
+    rng = np.random.default_rng(1)
+    face = cv2.GaussianBlur(rng.integers(0, 256, (256, 256), np.uint8), (0, 0), 3)
+    frames, landmarks = [], []
+    for k in range(25):
+        frame = np.zeros((300, 400), np.uint8)
+        frame[20:276, 10 + 2 * k : 266 + 2 * k] = face
+        frames.append(frame)
+        landmarks.append(MEAN_FACE + np.array([10 + 2 * k, 20]))
+    crops = mouth_crops(frames, np.array(landmarks)).astype(int)
+    assert crops.shape == (25, 96, 96)
+    assert crops.std() > 5
+    assert np.abs(crops[:14] - crops[0]).mean() < 2  # the last eleven are aligned by a queue that no longer moves
+
+
+def test_colour_and_grey_frames_give_the_same_mouth() -> None:
+    grey = np.random.default_rng(2).integers(0, 256, (256, 256), np.uint8)
+    landmarks = MEAN_FACE[None].astype(np.float32)
+    colour = mouth_crops([np.repeat(grey[..., None], 3, axis=2)], landmarks)
+    assert (colour == mouth_crops([grey], landmarks)).all()
+    assert colour.dtype == np.uint8
+
+
+def test_a_mouth_at_the_edge_still_gives_a_crop() -> None:
+    crops = mouth_crops([np.full((64, 64), 90, np.uint8)], MEAN_FACE[None] + np.array([0.0, 400.0]))
+    assert crops.shape == (1, 96, 96)
+
+
+@pytest.mark.parametrize("shape", [(2, 5, 2), (3, 68, 2), (3, 5, 3)])
+def test_mouths_want_five_landmarks_a_frame(shape: tuple[int, ...]) -> None:
+    with pytest.raises(ValueError, match=r"\[3, 5, 2\]"):
+        mouth_crops([np.zeros((9, 9), np.uint8)] * 3, np.zeros(shape))
+
+
+def test_no_frames_no_mouths() -> None:
+    assert mouth_crops([], np.empty((0, 5, 2))).shape == (0, 96, 96)
+
+
+def test_smoothing_is_a_queue_of_twelve() -> None:
+    line = np.arange(25.0)[:, None]
+    assert smooth(line)[:14, 0] == pytest.approx(np.arange(14) + 5.5)
+    assert (smooth(line)[14:] == 18.5).all()
+    assert (smooth(line[:5]) == 2).all()
+
+
+def test_landmarks_between_looks_lie_on_a_line() -> None:
+    first, last = np.zeros((5, 2)), np.full((5, 2), 8.0)
+    between = interpolate({4: first, 8: last}, range(2, 11))
+    assert (between.shape, between.dtype) == ((9, 5, 2), np.float32)
+    assert between[:, 0, 0].tolist() == [0, 0, 0, 2, 4, 6, 8, 8, 8]
+    with pytest.raises(ValueError, match="no landmarks"):
+        interpolate({}, range(3))

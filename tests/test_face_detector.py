@@ -1,0 +1,162 @@
+"""The real graph on real photographs."""
+
+import argparse
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import onnxruntime
+import pytest
+
+from veracity import weights
+from veracity.faces import Detection, detections, iou, letterbox
+from veracity.layers import FACE_DETECTOR, MAX_FACES
+from veracity.settings import CHECKOUT, Settings
+
+face_detector = pytest.importorskip("export.face_detector", reason="needs onnx and onnxscript")
+
+ASTRONAUT = (178.0, 60.0, 270.0, 177.0)  # her face in the portrait, 512x512
+SHARED = CHECKOUT.parent / "shared"
+
+
+def _folder(*names: str) -> Path:
+    """Return the folder that holds all these files, or skip."""
+    for folder in (Settings().weights, SHARED / "weights"):
+        if all((folder / name).is_file() for name in names):
+            return folder
+    pytest.skip(f"{', '.join(names)} not installed: veracity weights fetch")
+
+
+@pytest.fixture(scope="module", params=["centerface", "yunet"])
+def graph(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The exported graph of each network whose file is here."""
+    sources = weights.find([face_detector.NETWORKS[request.param].file, weights.PORTRAIT_FILE])
+    folder = tmp_path_factory.mktemp("weights")
+    for source in sources:
+        weights.fetch([source], folder, from_dir=_folder(source.name))
+    repository = tmp_path_factory.mktemp("repository")
+    face_detector.export(argparse.Namespace(weights=folder, repository=repository, detector=request.param))
+    return repository / "face_detector"
+
+
+@pytest.fixture(scope="module")
+def session(graph: Path) -> onnxruntime.InferenceSession:
+    return onnxruntime.InferenceSession(graph / "1" / "model.onnx", providers=["CPUExecutionProvider"])
+
+
+@pytest.fixture(scope="module")
+def astronaut() -> np.ndarray:
+    return face_detector.read_photograph(_folder(weights.PORTRAIT_FILE) / weights.PORTRAIT_FILE)
+
+
+def look(session: onnxruntime.InferenceSession, images: list[np.ndarray], side: int) -> list[list[Detection]]:
+    batch, scale = letterbox(images, side)
+    answers = session.run(face_detector.OUTPUTS, {"IMAGE": batch})
+    return detections(dict(zip(face_detector.OUTPUTS, answers)), scale)
+
+
+def test_the_graph_has_the_contract_of_the_layer_table(session: onnxruntime.InferenceSession) -> None:
+    (image,) = session.get_inputs()
+    assert (image.name, image.type, image.shape[3]) == ("IMAGE", "tensor(uint8)", 3)
+    assert not any(isinstance(side, int) for side in image.shape[:3])
+    shapes = {value.name: tuple(value.shape[1:]) for value in session.get_outputs()}
+    assert shapes == {tensor.name: tensor.shape for tensor in FACE_DETECTOR.outputs}
+    assert {value.type for value in session.get_outputs()} == {"tensor(float)"}
+
+
+def test_provenance_names_what_it_was_made_of(graph: Path) -> None:
+    provenance = json.loads((graph / "provenance.json").read_text())
+    assert provenance["source"]["sha256"] in {asset.sha256 for asset in weights.ASSETS}
+    assert provenance["bytes"] == (graph / "1" / "model.onnx").stat().st_size
+    assert provenance["largest_error"] <= face_detector.TOLERANCE
+    assert sorted(p.name for p in graph.rglob("*") if p.is_file()) == ["model.onnx", "provenance.json"]
+
+
+@pytest.mark.parametrize("side", [160, 320, 480, 512])
+def test_one_face_in_the_portrait(session: onnxruntime.InferenceSession, astronaut: np.ndarray, side: int) -> None:
+    ((one,),) = look(session, [astronaut], side)
+    assert iou(one.box, ASTRONAUT) > 0.7
+    right_eye, left_eye, nose, right_mouth, left_mouth = one.landmarks
+    assert right_eye[0] < nose[0] < left_eye[0]
+    assert right_mouth[0] < left_mouth[0]
+    assert max(right_eye[1], left_eye[1]) < nose[1] < min(right_mouth[1], left_mouth[1])
+
+
+def test_a_picture_in_a_batch_is_answered_as_alone(
+    session: onnxruntime.InferenceSession, astronaut: np.ndarray
+) -> None:
+    nobody = np.full_like(astronaut, 127)
+    pair = np.hstack([astronaut[:, 100:356], astronaut[:, 355:99:-1]])
+    images = [astronaut, nobody, np.ascontiguousarray(astronaut[::-1]), pair, astronaut]
+    batch, _ = letterbox(images, 320)
+    together = session.run(face_detector.OUTPUTS, {"IMAGE": batch})
+    for k in range(len(images)):
+        alone = session.run(face_detector.OUTPUTS, {"IMAGE": batch[k : k + 1]})
+        for ours, whole in zip(alone, together):
+            np.testing.assert_allclose(ours[0], whole[k], atol=1e-3)
+    assert [int((scores > 0).sum()) for scores in together[1]][:2] == [1, 0]
+    assert (together[1][3] > 0).sum() == 2
+
+
+def test_what_is_no_face_is_zero(session: onnxruntime.InferenceSession, astronaut: np.ndarray) -> None:
+    for batch in (np.zeros((2, 64, 96, 3), np.uint8), letterbox([astronaut], 320)[0]):
+        boxes, scores, landmarks = session.run(face_detector.OUTPUTS, {"IMAGE": batch})
+        assert boxes.shape == (len(batch), MAX_FACES, 4)
+        assert not boxes[scores == 0].any()
+        assert not landmarks[scores == 0].any()
+        assert (np.diff(scores) <= 0).all()
+
+
+def test_the_smallest_picture_is_answered(session: onnxruntime.InferenceSession) -> None:
+    _, scores, _ = session.run(face_detector.OUTPUTS, {"IMAGE": np.zeros((1, 32, 32, 3), np.uint8)})
+    assert scores.shape == (1, MAX_FACES)
+
+
+def test_more_faces_than_places(session: onnxruntime.InferenceSession, astronaut: np.ndarray) -> None:
+    """Twenty-five faces, sixteen places: all taken, none twice."""
+    head = cv2.resize(astronaut[20:220, 120:330], (96, 96), interpolation=cv2.INTER_AREA)
+    (found,) = look(session, [np.tile(head, (5, 5, 1))], 480)
+    assert len(found) == MAX_FACES
+    assert max(iou(a.box, b.box) for k, a in enumerate(found) for b in found[:k]) <= 0.3
+
+
+@pytest.mark.parametrize("shape", [(1, 64, 64, 1), (64, 64, 3), (1, 64, 50, 3)])
+def test_other_shapes_are_refused(session: onnxruntime.InferenceSession, shape: tuple[int, ...]) -> None:
+    with pytest.raises(Exception, match=r"(?i)dimension|rank|shape"):
+        session.run(face_detector.OUTPUTS, {"IMAGE": np.zeros(shape, np.uint8)})
+
+
+def test_group_photographs(session: onnxruntime.InferenceSession) -> None:
+    """Photographs with a known number of faces, all of them at least 16 pixels wide at 480."""
+    folder = SHARED / "data" / "images_real"
+    if not folder.is_dir():
+        pytest.skip("the development media are not here")
+    expected = {"2008_001009": 2, "2008_001322": 3, "2008_002506": 3, "2009_004587": 2}
+    for name, count in expected.items():
+        image = face_detector.read_photograph(folder / f"dlib__examples__faces__{name}.jpg")
+        assert len(look(session, [image], 480)[0]) == count, name
+
+
+def test_export_refuses_a_missing_file(tmp_path: Path) -> None:
+    with pytest.raises(weights.WeightsError, match=r"centerface.onnx is missing: veracity weights fetch"):
+        face_detector.export(argparse.Namespace(weights=tmp_path, repository=tmp_path, detector="auto"))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_export_refuses_a_graph_that_differs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A decoder that is wrong by half a pixel is caught before anything is written."""
+    folder = tmp_path / "weights"
+    names = [weights.CENTERFACE_FILE, weights.PORTRAIT_FILE]
+    weights.fetch(weights.find(names), folder, from_dir=_folder(*names))
+    right = face_detector.NETWORKS["centerface"]
+
+    def wrong(*given: object) -> tuple[np.ndarray, ...]:
+        boxes, scores, points = right.decode(*given)
+        return boxes + 0.5, scores, points
+
+    monkeypatch.setitem(face_detector.NETWORKS, "centerface", replace(right, decode=wrong))
+    with pytest.raises(RuntimeError, match=r"differ by 0\.5"):
+        face_detector.export(argparse.Namespace(weights=folder, repository=tmp_path / "r", detector="centerface"))
+    assert not (tmp_path / "r").exists()

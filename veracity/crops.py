@@ -1,0 +1,117 @@
+"""What is cut out of a picture: a face for the visual layer, a mouth aligned to a mean face for the lip layer.
+
+Points and boxes are float pixels, x before y, the origin at the middle of the first pixel. Every function is pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+Points = NDArray[np.floating[Any]]
+Image = NDArray[np.uint8]
+
+LANDMARKS = ("right eye", "left eye", "nose", "right mouth corner", "left mouth corner")  # the person's right
+MOUTH_SIDE = 96  # pixels
+FACE_SIDE = 256  # pixels of the aligned face that the mouth is cut from
+SMOOTHING = 12  # frames, the present one and the 11 that follow: 0.48 s at 25 fps
+# LANDMARKS of LipForensics' mean face in the aligned face; an eye is the mean of its corners, the nose its tip.
+MEAN_FACE = np.array([[102.65, 94.66], [156.10, 94.05], [128.27, 127.70], [107.17, 157.20], [152.19, 156.99]])
+
+
+def face_box(shape: Sequence[int], box: Sequence[float], margin: float = 0.125) -> tuple[int, int, int, int]:
+    """Widen ``box`` by ``margin`` of its own width and height a side, within a picture of ``shape`` (H, W, …).
+
+    Returns whole pixels x0, y0, x1, y1, the end exclusive, as SelfBlendedImages cuts its test faces.
+    Raises ValueError for a box that has no pixel in the picture.
+    """
+    x0, y0, x1, y1 = (float(v) for v in box)
+    if not np.isfinite([x0, y0, x1, y1]).all():
+        raise ValueError(f"box {tuple(box)} has a side that is no number")
+    dx, dy = (x1 - x0) * margin, (y1 - y0) * margin
+    left, top = max(0, int(x0 - dx)), max(0, int(y0 - dy))
+    right, bottom = min(shape[1], int(x1 + dx) + 1), min(shape[0], int(y1 + dy) + 1)
+    if right <= left or bottom <= top:
+        raise ValueError(f"box {tuple(box)} has no pixel in a picture of {shape[1]}x{shape[0]}")
+    return left, top, right, bottom
+
+
+def face_crop(image: Image, box: Sequence[float], size: int, margin: float = 0.125) -> Image:
+    """Cut a face out of ``image`` uint8 [H, W, 3] and stretch it to uint8 [size, size, 3]; the aspect is not kept."""
+    x0, y0, x1, y1 = face_box(image.shape, box, margin)
+    return _uint8(cv2.resize(image[y0:y1, x0:x1], (size, size), interpolation=cv2.INTER_LINEAR))
+
+
+def similarity(source: Points, target: Points) -> Points:
+    """Return the turn, scale and shift [2, 3] that brings ``source`` [n, 2] nearest to ``target`` in least squares.
+
+    Raises ValueError where all source points are one.
+    """
+    a, b = (np.asarray(points, np.float64) @ (1, 1j) for points in (source, target))  # a point is a complex number
+    spread = np.vdot(a - a.mean(), a - a.mean()).real
+    if not spread > 0:
+        raise ValueError("points that all lie in one place cannot be aligned")
+    turn = np.vdot(a - a.mean(), b - b.mean()) / spread
+    shift = b.mean() - turn * a.mean()
+    return np.array([[turn.real, -turn.imag, shift.real], [turn.imag, turn.real, shift.imag]])
+
+
+def mouth_crop(image: Image, to_face: Points, mouth: Points) -> Image:
+    """Cut the mouth out of ``image`` uint8 [H, W]: grey uint8 [96, 96] round the mean of ``mouth`` [n, 2].
+
+    ``to_face`` [2, 3] leads from the picture to the aligned face, whose edge the crop does not leave.
+    """
+    half = MOUTH_SIDE // 2
+    middle = to_face @ (*np.asarray(mouth, np.float64).mean(axis=0), 1.0)
+    corner = [round(float(v)) - half for v in np.clip(middle, half, FACE_SIDE - half)]
+    shifted = np.column_stack([to_face[:, :2], to_face[:, 2] - corner])
+    return _uint8(cv2.warpAffine(image, shifted, (MOUTH_SIDE, MOUTH_SIDE), flags=cv2.INTER_LINEAR))
+
+
+def smooth(points: Points, frames: int = SMOOTHING) -> Points:
+    """Average ``points`` [n, …] over a queue of ``frames``: each one and those that follow.
+
+    Where fewer follow, the last full queue's mean stands, as in LipForensics' own preparation.
+    """
+    full = max(1, len(points) - frames + 1)
+    means = [np.mean(points[k : k + frames], axis=0) for k in range(full)]
+    return np.stack(means + means[-1:] * (len(points) - full))
+
+
+def mouth_crops(frames: Sequence[Image], landmarks: Points) -> Image:
+    """Cut a mouth out of each of ``frames``, uint8 [H, W] grey or [H, W, 3] RGB; returns uint8 [n, 96, 96].
+
+    ``landmarks`` [n, 5, 2] are one face's, in the order of ``LANDMARKS``, in every frame. The alignment follows them
+    smoothed, the mouth is centred where it is. Raises ValueError when the numbers of frames and landmarks differ.
+    """
+    if len(frames) != len(landmarks) or np.shape(landmarks)[1:] != (5, 2):
+        raise ValueError(f"{len(frames)} frames want landmarks [{len(frames)}, 5, 2], got {np.shape(landmarks)}")
+    if not len(frames):
+        return np.empty((0, MOUTH_SIDE, MOUTH_SIDE), np.uint8)
+    aligned = [similarity(points, MEAN_FACE) for points in smooth(landmarks)]
+    return np.stack([mouth_crop(_grey(f), a, p[3:]) for f, a, p in zip(frames, aligned, landmarks)])
+
+
+def interpolate(known: Mapping[int, Points], wanted: Sequence[int]) -> NDArray[np.float32]:
+    """Return landmarks of all ``wanted`` frames, float32 [n, 5, 2], on straight lines between the ``known`` ones.
+
+    Before the first and after the last known frame they stand still. Raises ValueError when none is known.
+    """
+    if not known:
+        raise ValueError("no landmarks to interpolate between")
+    at = sorted(known)
+    values = np.stack([np.asarray(known[k], np.float64) for k in at])
+    lines = [np.interp(wanted, at, column) for column in values.reshape(len(at), -1).T]
+    return np.stack(lines, axis=-1).reshape(len(wanted), *values.shape[1:]).astype(np.float32)
+
+
+def _grey(image: Image) -> Image:
+    return image if image.ndim == 2 else _uint8(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY))
+
+
+def _uint8(image: Any) -> Image:
+    return np.asarray(image, np.uint8)
