@@ -82,7 +82,10 @@ def _tuple(args: tuple[Any, ...], data: Any, where: str, strict: bool) -> tuple[
 
 def _scalar(hint: Any, data: Any, where: str) -> Any:
     if hint is float and type(data) in (int, float):
-        return float(data)
+        try:
+            return float(data)
+        except OverflowError:
+            raise ValueError(f"{where} wants a number that a float can hold") from None
     if hint is Any or type(data) is hint:
         return data
     raise ValueError(f"{where} wants {hint.__name__}, got {type(data).__name__}")

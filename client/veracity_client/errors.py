@@ -14,6 +14,7 @@
     │   └── TooManyPixels
     ├── BadOption                the question
     │   └── PathNotAllowed
+    ├── Unauthorized             the caller: no API key, or not the right one
     ├── AnalysisTimeout          the time given was not enough
     ├── Overloaded               the server: ask again later
     ├── ModelUnavailable         the server: a model is not loaded or died
@@ -25,6 +26,7 @@ On the wire an error is one line, ``TypeName: message``; :func:`from_wire` raise
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import ClassVar
 
@@ -42,7 +44,7 @@ class VeracityError(Exception):
 
     def to_wire(self) -> str:
         """Return the line that crosses the wire."""
-        return f"{type(self).__name__}: {self.message}"
+        return f"{type(self).__name__}: {' '.join(self.message.splitlines())}"
 
     def to_dict(self) -> dict[str, str]:
         """Return ``{"type", "message"}``, the form that ``veracity analyze --json`` prints."""
@@ -95,6 +97,12 @@ class PathNotAllowed(BadOption):
     http = 403
 
 
+class Unauthorized(VeracityError):
+    """The server wants an API key and got none, or another one."""
+
+    triton, http = "INVALID_ARG", 401
+
+
 class AnalysisTimeout(VeracityError):
     """The deadline of the request or of the server passed before the verdict."""
 
@@ -132,10 +140,10 @@ def _tree(root: type[VeracityError]) -> Iterator[type[VeracityError]]:
 BY_NAME: dict[str, type[VeracityError]] = {cls.__name__: cls for cls in _tree(VeracityError)}
 
 
+_OURS = re.compile(rf"(?<![\w.])({'|'.join(BY_NAME)}): ([^\r\n]*)")
+
+
 def from_wire(text: str, *, request_id: str | None = None) -> VeracityError | None:
-    """Find ``TypeName: message`` in a server's text; None where the text is not one of ours."""
-    for part in (text, text.partition("]")[2], text.rpartition("error: ")[2]):
-        name, colon, message = part.strip().partition(": ")
-        if colon and name in BY_NAME:
-            return BY_NAME[name](message, request_id=request_id)
-    return None
+    """Find the first ``TypeName: message`` in a text, whatever Triton put around it; None where there is none."""
+    found = _OURS.search(text)
+    return BY_NAME[found[1]](found[2], request_id=request_id) if found else None

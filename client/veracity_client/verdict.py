@@ -46,7 +46,7 @@ class Options:
         """Read the OPTIONS tensor's text; raises :class:`BadOption` for unknown names and wrong types."""
         try:
             return from_plain(cls, json.loads(text), strict=True)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:  # the latter: brackets nested too deep
             raise BadOption(f"bad options: {error}") from None
 
 
@@ -190,7 +190,7 @@ class Verdict:
 
 @dataclass(frozen=True)
 class StageEvent:
-    """One step of an analysis: ``stage`` is probe, sound, speech, frames or a layer's key; ``seconds`` since the start."""
+    """One step: ``stage`` is probe, sound, speech, frames or a layer's key; ``seconds`` since the start."""
 
     stage: str
     status: Literal["started", "progress", "done"]

@@ -1,0 +1,158 @@
+"""Triton over gRPC, with the stubs of tritonclient.
+
+Its higher-level client holds one stream at a time; the stubs give every call its own and cancel it when it is left.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+from collections.abc import AsyncGenerator, Generator
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import grpc  # type: ignore[import-untyped]
+import grpc.aio  # type: ignore[import-untyped]
+from tritonclient.grpc import service_pb2, service_pb2_grpc
+
+from veracity_client._wire import API_KEY_HEADER, DETECTOR, Address, Request, TlsConfig, failure, unreachable
+from veracity_client.errors import VeracityError
+
+CHANNEL_OPTIONS = (
+    ("grpc.max_send_message_length", -1),  # a video is one message; the server has the limit
+    ("grpc.max_receive_message_length", -1),
+    ("grpc.keepalive_time_ms", 330_000),  # Triton hangs up on pings more often than every 300 s
+    ("grpc.keepalive_timeout_ms", 20_000),
+)
+TRITON_KEY_PREFIX = "triton-grpc-protocol-"  # of the header that Triton itself checks, --grpc-restricted-protocol
+SEPARATOR_BYTES = 4  # of the length before each element of a BYTES tensor, little endian
+
+
+class _Door:
+    def __init__(self, address: Address) -> None:
+        self._address = address
+        key = address.headers.get(API_KEY_HEADER)
+        self._metadata = [(API_KEY_HEADER, key), (TRITON_KEY_PREFIX + API_KEY_HEADER, key)] if key else []
+
+    def _open(self, module: Any) -> Any:
+        """Open a channel of ``grpc`` or of ``grpc.aio``."""
+        target, tls = self._address.target, self._address.tls
+        if tls is None:
+            return module.insecure_channel(target, options=CHANNEL_OPTIONS)
+        return module.secure_channel(target, _credentials(tls), options=CHANNEL_OPTIONS)
+
+    def _error(self, error: grpc.RpcError, request: Request) -> VeracityError:
+        code, text = error.code().name, error.details() or ""
+        found = failure(text, code, request.id)
+        return unreachable(self._address, text) if code == "UNAVAILABLE" and found.http == 502 else found
+
+
+class GrpcDoor(_Door):
+    """The sync door; safe to use from many threads."""
+
+    def __init__(self, address: Address) -> None:
+        super().__init__(address)
+        self._channel = self._open(grpc)
+        self._stub = service_pb2_grpc.GRPCInferenceServiceStub(self._channel)
+
+    def infer(self, request: Request, timeout: float | None) -> bytes:
+        """Return the output's bytes."""
+        try:
+            answer = self._stub.ModelInfer(_message(request), timeout=timeout, metadata=self._metadata)
+        except grpc.RpcError as error:
+            raise self._error(error, request) from None
+        return _output(answer)
+
+    def stream(self, request: Request, timeout: float | None) -> Generator[bytes, None, None]:
+        """Yield the output's bytes of each response; leaving early cancels the call."""
+        call = self._stub.ModelStreamInfer(iter([_message(request)]), timeout=timeout, metadata=self._metadata)
+        try:
+            for response in call:
+                yield _streamed(response, request)
+        except grpc.RpcError as error:
+            raise self._error(error, request) from None
+        finally:
+            call.cancel()
+
+    def ready(self, timeout: float) -> bool:
+        """Say whether the server answers and the detector is loaded."""
+        try:
+            asked = service_pb2.ModelReadyRequest(name=DETECTOR)
+            return bool(self._stub.ModelReady(asked, timeout=timeout, metadata=self._metadata).ready)
+        except grpc.RpcError:
+            return False
+
+    def close(self) -> None:
+        """Close the channel."""
+        self._channel.close()
+
+
+class AsyncGrpcDoor(_Door):
+    """The async door; its channel belongs to the event loop of the first call."""
+
+    @cached_property
+    def _channel(self) -> Any:
+        return self._open(grpc.aio)
+
+    @cached_property
+    def _stub(self) -> Any:
+        return service_pb2_grpc.GRPCInferenceServiceStub(self._channel)
+
+    async def infer(self, request: Request, timeout: float | None) -> bytes:
+        """Return the output's bytes."""
+        try:
+            answer = await self._stub.ModelInfer(_message(request), timeout=timeout, metadata=self._metadata)
+        except grpc.RpcError as error:
+            raise self._error(error, request) from None
+        return _output(answer)
+
+    async def stream(self, request: Request, timeout: float | None) -> AsyncGenerator[bytes, None]:
+        """Yield the output's bytes of each response; leaving early cancels the call."""
+        call = self._stub.ModelStreamInfer(iter([_message(request)]), timeout=timeout, metadata=self._metadata)
+        try:
+            async for response in call:
+                yield _streamed(response, request)
+        except grpc.RpcError as error:
+            raise self._error(error, request) from None
+        finally:
+            call.cancel()
+
+    async def ready(self, timeout: float) -> bool:
+        """Say whether the server answers and the detector is loaded."""
+        try:
+            asked = service_pb2.ModelReadyRequest(name=DETECTOR)
+            return bool((await self._stub.ModelReady(asked, timeout=timeout, metadata=self._metadata)).ready)
+        except grpc.RpcError:
+            return False
+
+    async def close(self) -> None:
+        """Close the channel."""
+        await self._channel.close()
+
+
+def _credentials(tls: TlsConfig) -> Any:
+    ca, key, cert = (_pem(path) for path in (tls.ca, tls.key, tls.cert))
+    return grpc.ssl_channel_credentials(root_certificates=ca, private_key=key, certificate_chain=cert)
+
+
+def _pem(path: str | os.PathLike[str] | None) -> bytes | None:
+    return None if path is None else Path(path).read_bytes()
+
+
+def _message(request: Request) -> Any:
+    message = service_pb2.ModelInferRequest(model_name=request.model, id=request.id)
+    for name, value in request.tensors.items():
+        message.inputs.add(name=name, datatype="BYTES", shape=[1, 1])
+        message.raw_input_contents.append(struct.pack("<I", len(value)) + value)
+    return message
+
+
+def _output(answer: Any) -> bytes:
+    return bytes(answer.raw_output_contents[0][SEPARATOR_BYTES:])
+
+
+def _streamed(response: Any, request: Request) -> bytes:
+    if response.error_message:
+        raise failure(response.error_message, "", request.id)
+    return _output(response.infer_response)
