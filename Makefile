@@ -5,6 +5,7 @@ VENV := .venv
 EXPORT_VENV := .venv-export
 BIN := $(VENV)/bin
 SAMPLE := sample.mp4
+FACES := model_repository/face_detector/1/model.onnx
 LOCK := uv pip compile --quiet --universal --python-version 3.10 --no-annotate --no-emit-package veracity-client \
 	--custom-compile-command "make lock"
 
@@ -16,8 +17,13 @@ help:
 setup: ## the environment in .venv
 	@scripts/bootstrap $(VENV) requirements/runtime.lock requirements/dev.lock
 
-models: setup ## the files that are fetched, verified and turned into models
+models: setup $(FACES) ## the files that are fetched, verified and turned into models
+
+.PHONY: fetched
+fetched: setup
 	@$(BIN)/veracity weights fetch
+
+$(FACES): $(wildcard weights/*.onnx) $(wildcard export/face_*.py) | fetched
 	@$(BIN)/python -m export face_detector
 
 demo: models ## a verdict on VIDEO, or on a sample made on the spot

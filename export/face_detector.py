@@ -13,9 +13,6 @@ Before a file is written, a NumPy decoder that shares nothing with the graph mus
 from __future__ import annotations
 
 import argparse
-import hashlib
-import json
-import platform
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,14 +22,15 @@ import cv2
 import numpy as np
 import onnx
 import onnxruntime
-import onnxscript
 from numpy.typing import NDArray
 from onnx import ModelProto, compose, helper, inliner, version_converter
 
 from export import face_graph, face_numpy
+from export.publish import ExportError, publish
 from veracity import weights
 from veracity.faces import letterbox
 
+TOOLS = ("onnx", "onnxscript", "onnxruntime", "numpy")
 OPSET, IR_VERSION = 17, 8  # what ONNX Runtime reads since 1.13
 TOLERANCE = 1e-3  # of a pixel and of the score: how far the graph may be from the NumPy decoder
 OUTPUTS = ["BOXES", "SCORES", "LANDMARKS"]
@@ -77,7 +75,7 @@ def export(args: argparse.Namespace) -> None:
     """Write ``face_detector/1/model.onnx`` and ``face_detector/provenance.json`` into ``args.repository``.
 
     Needs ``args.weights`` (folder of fetched files) and ``args.detector`` (auto, yunet, centerface). Raises
-    :class:`WeightsError` for a missing or wrong file and RuntimeError when graph and NumPy decoder differ.
+    :class:`WeightsError` for a missing or wrong file and :class:`ExportError` when graph and NumPy decoder differ.
     """
     network = NETWORKS[choose(args.detector, args.weights)]
     source = _installed(network.file, args.weights)
@@ -87,13 +85,9 @@ def export(args: argparse.Namespace) -> None:
     model = build(network, published)
     error = largest_error(network, published, model, photograph)
     if not error <= TOLERANCE:
-        raise RuntimeError(f"face_detector: graph and NumPy decoder differ by {error:.2g}, allowed is {TOLERANCE:g}")
-    folder = args.repository / "face_detector"
-    data = model.SerializeToString()
-    provenance = json.dumps(_provenance(source, data, network.threshold, error), indent=2) + "\n"
-    for path, content in ((folder / "1" / "model.onnx", data), (folder / "provenance.json", provenance.encode())):
-        with weights.atomic(path) as file:
-            file.write(content)
+        raise ExportError(f"face_detector: graph and NumPy decoder differ by {error:.2g}, allowed is {TOLERANCE:g}")
+    provenance = _provenance(source, network.threshold, error)
+    publish(model.SerializeToString(), args.repository / "face_detector", provenance, TOOLS)
 
 
 def choose(detector: str, folder: Path) -> str:
@@ -161,7 +155,7 @@ def read_photograph(path: Path) -> NDArray[np.uint8]:
     """Read a picture as uint8 [H, W, 3] RGB."""
     bgr = cv2.imread(str(path), cv2.IMREAD_COLOR)
     if bgr is None:
-        raise RuntimeError(f"{path.name} is no picture")
+        raise ExportError(f"{path.name} is no picture")
     return np.asarray(bgr[..., ::-1])
 
 
@@ -173,7 +167,7 @@ def session(model: ModelProto) -> onnxruntime.InferenceSession:
 def largest_error(network: Network, published: ModelProto, model: ModelProto, photograph: NDArray[np.uint8]) -> float:
     """Return the largest difference of graph and NumPy decoder, on the photograph and its mirror image in one batch.
 
-    Raises RuntimeError where the photograph's face is not found: agreement on nothing proves nothing.
+    Raises :class:`ExportError` where the photograph's face is not found: agreement on nothing proves nothing.
     """
     ours, theirs = session(model), session(_free(published))
     worst = 0.0
@@ -181,7 +175,7 @@ def largest_error(network: Network, published: ModelProto, model: ModelProto, ph
         batch, _ = letterbox([photograph, np.ascontiguousarray(photograph[:, ::-1])], side)
         found = ours.run(OUTPUTS, {"IMAGE": batch})
         if not (found[1][:, 0] > 0).all():
-            raise RuntimeError(f"face_detector: no face in the photograph at {side} pixels")
+            raise ExportError(f"face_detector: no face in the photograph at {side} pixels")
         raw = _published_outputs(network, theirs, batch)
         sides = (batch.shape[1], batch.shape[2])
         wanted = face_numpy.detect(network.decode, raw, sides, network.threshold, face_graph.OVERLAP, face_graph.FACES)
@@ -205,13 +199,9 @@ def _installed(name: str, folder: Path) -> weights.Source:
     return source
 
 
-def _provenance(source: weights.Source, data: bytes, threshold: float, error: float) -> dict[str, Any]:
-    versions = {module.__name__: module.__version__ for module in (onnx, onnxscript, onnxruntime, np)}
+def _provenance(source: weights.Source, threshold: float, error: float) -> dict[str, Any]:
     return {
         "source": {"url": source.url, "sha256": source.sha256, "licence": source.licence, "homepage": source.homepage},
-        "sha256": hashlib.sha256(data).hexdigest(),
-        "bytes": len(data),
         "threshold": threshold,
         "largest_error": error,
-        "versions": {"python": platform.python_version(), **versions},
     }

@@ -10,6 +10,7 @@ import numpy as np
 import onnxruntime
 import pytest
 
+from export.publish import ExportError
 from veracity import weights
 from veracity.faces import Detection, detections, iou, letterbox
 from veracity.layers import FACE_DETECTOR, MAX_FACES
@@ -157,6 +158,6 @@ def test_export_refuses_a_graph_that_differs(tmp_path: Path, monkeypatch: pytest
         return boxes + 0.5, scores, points
 
     monkeypatch.setitem(face_detector.NETWORKS, "centerface", replace(right, decode=wrong))
-    with pytest.raises(RuntimeError, match=r"differ by 0\.5"):
+    with pytest.raises(ExportError, match=r"differ by 0\.5"):
         face_detector.export(argparse.Namespace(weights=folder, repository=tmp_path / "r", detector="centerface"))
     assert not (tmp_path / "r").exists()

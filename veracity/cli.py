@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from veracity import log
 from veracity.settings import Settings
 from veracity_client import cli as client_cli
 from veracity_client.errors import VeracityError
@@ -81,6 +82,7 @@ def _own_server() -> Iterator[str]:
             yield DEFAULT_URL
             return
     settings = Settings.from_env()
+    log.configure("warning")  # the person wants the verdict, and stdout is its alone
     sys.stderr.write(f"no server at {DEFAULT_URL}: starting one of our own\n")
     with Server.from_settings(settings) as server:
         yield server.grpc_url
@@ -130,7 +132,7 @@ def _weights_fetch(args: argparse.Namespace) -> int:
     from veracity import weights
 
     target = Settings.from_env().weights
-    weights.fetch(weights.select(args.names), target, from_dir=args.folder, progress=_say)
+    weights.fetch(weights.wanted(args.names, args.folder), target, from_dir=args.folder, progress=_say)
     return 0
 
 
@@ -138,14 +140,15 @@ def _weights_verify(args: argparse.Namespace) -> int:
     from veracity import weights
 
     target = Settings.from_env().weights
-    states = [(source, weights.verify(source, target)) for source in weights.select(args.names)]
+    states = [(source, weights.verify(source, target)) for source in weights.wanted(args.names)]
     for source, state in states:
         sys.stdout.write(f"{source.name}: {state}\n")
     return 0 if all(state == "ok" for _, state in states) else 1
 
 
 def _say(source: object, what: str) -> None:
-    sys.stderr.write(f"{getattr(source, 'name', source)}: {what}\n")
+    if what != "here":
+        sys.stderr.write(f"{getattr(source, 'name', source)}: {what}\n")
 
 
 if __name__ == "__main__":

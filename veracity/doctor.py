@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import ctypes
 import hashlib
 import io
 import json
@@ -22,9 +21,10 @@ from veracity.engine import model_info
 from veracity.layers import MODELS, Model, install_hint, profile_models
 from veracity.local import LocalInfer
 from veracity.media import find_ffmpeg
-from veracity.server.binaries import find_tritonserver
+from veracity.server.binaries import check_stub, find_tritonserver
+from veracity.server.guard import SHARED_MEMORY
 from veracity.settings import Settings
-from veracity.weights import ASSETS, verify
+from veracity.weights import ASSETS, VAD_FILE, verify
 from veracity_client.errors import VeracityError
 
 DECODERS = ("h264", "hevc", "vp9", "av1", "mpeg4", "mjpeg", "aac", "opus", "mp3", "flac")
@@ -113,14 +113,16 @@ def _triton(settings: Settings) -> Iterator[Finding]:
         yield Finding("tritonserver", "ok", str(find_tritonserver(settings.triton)))
     except VeracityError as error:
         yield Finding("tritonserver", "missing", str(error), True)
-    library = f"libpython{sys.version_info.major}.{sys.version_info.minor}.so.1.0"
+    if settings.triton is None:
+        yield _stub()
+
+
+def _stub() -> Finding:
     try:
-        ctypes.CDLL(library)
-        yield Finding("libpython", "ok", library)
-    except OSError:
-        yield Finding(
-            "libpython", "missing", f"apt-get install -y {library.partition('.so')[0]}", settings.triton is None
-        )
+        check_stub()
+    except VeracityError as error:
+        return Finding("libpython", "missing", error.message, True)
+    return Finding("libpython", "ok", "the embedded Triton's Python stub links")
 
 
 def _gpu(_settings: Settings) -> Iterator[Finding]:
@@ -137,7 +139,7 @@ def _gpu(_settings: Settings) -> Iterator[Finding]:
 def _space(settings: Settings) -> Iterator[Finding]:
     for what, path, least in (
         ("disk", settings.model_repository, LEAST_DISK),
-        ("/dev/shm", Path("/dev/shm"), LEAST_SHM),
+        ("shared memory", SHARED_MEMORY, LEAST_SHM),
     ):
         free = shutil.disk_usage(path if path.exists() else Path.cwd()).free
         yield Finding(what, "ok" if free >= least else "warning", f"{free >> 20:,} MiB free")
@@ -149,10 +151,10 @@ def _space(settings: Settings) -> Iterator[Finding]:
 def _assets(settings: Settings) -> Iterator[Finding]:
     for source in ASSETS:
         state = verify(source, settings.weights)
-        wanted = not source.optional and not (settings.vad == "energy" and "vad" in source.name)
+        needed = source.name == VAD_FILE and settings.vad == "silero"
         states: dict[str, State] = {"ok": "ok", "missing": "missing"}
         hint = source.licence if state == "ok" else f"{state}: veracity weights fetch {source.name}"
-        yield Finding(f"file {source.name}", states.get(state, "broken"), hint, wanted and state != "ok")
+        yield Finding(f"file {source.name}", states.get(state, "broken"), hint, needed and state != "ok")
 
 
 def _models(settings: Settings) -> Iterator[Finding]:

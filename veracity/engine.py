@@ -71,7 +71,7 @@ def model_info(repository: Path, model: str) -> ModelInfo:
         name=model,
         version=str(data.get("version", "1")),
         sha256=data.get("graph_sha256", "unknown"),
-        trained_on=data.get("trained_on", "unknown"),
+        trained_on=", ".join(data.get("trained_on", ["unknown"])),
         licence=MODELS[model].licence,
     )
 

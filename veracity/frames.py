@@ -28,7 +28,7 @@ from veracity.layers import (
 from veracity.media import Frame
 from veracity_client.verdict import LayerName
 
-DETECTOR_SIDE = 640  # pixels of the longer side that the face detector sees
+DETECTOR_SIDE = 480  # pixels of the longer side that the face detector sees; faces from 16 of them on are found
 MOUTH_DETECT_EVERY = 4  # frames of a mouth clip; landmarks between are interpolated, then smoothed over 12 frames
 
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from veracity.layers import Model
 from veracity.speech import SpeechWindow
+from veracity_client.errors import InternalError
 
 State = Literal["ready", "missing", "down"]
 
@@ -87,8 +88,13 @@ def requests(items: Sequence[Item], model: Model) -> Iterator[NDArray[Any]]:
 
 
 async def score(infer: Infer, model: Model, items: Sequence[Item]) -> Answer:
-    """Ask ``model`` about all items at once; Triton batches what arrives together."""
+    """Ask ``model`` about all items at once; Triton batches what arrives together.
+
+    Raises what ``infer`` raises, and :class:`InternalError` for logits that are no numbers.
+    """
     batches = [{model.input.name: batch} for batch in requests(items, model)]
     outputs = await asyncio.gather(*(infer(model.name, batch) for batch in batches))
     logits = np.concatenate([np.asarray(o["FAKE_LOGIT"], np.float32).reshape(-1) for o in outputs])
+    if not np.isfinite(logits).all():
+        raise InternalError(f"{model.name} answered something that is no number")
     return Answer(model.name, tuple(items), logits)

@@ -55,25 +55,24 @@ class Run:
 
     @asynccontextmanager
     async def stage(self, name: str) -> AsyncIterator[None]:
-        """Time a stage and tell of its beginning and end."""
+        """Time a stage and tell of its beginning and end, and of the layer's result where it had one."""
         self._say(name, "started")
         start = time.monotonic()
         yield
         self.timings[name] = time.monotonic() - start
-        self._say(name, "done")
+        self._say(name, "done", result=self.results.get(name))
 
     def progress(self, stage: str, share: float) -> None:
         """Tell how much of a stage is done, 0 to 1."""
         self._say(stage, "progress", progress=round(share, 3))
 
-    def settle(self, layer: Layer, judged: Judged) -> None:
-        """Keep what a layer said and tell of it."""
-        self.judged[layer.key] = judged
-        self._say(layer.key, "done", result=judged.result)
-
     def without(self, layer: Layer, status: Status, reason: str) -> None:
-        """Settle a layer that does not score, with its reason."""
-        self.settle(layer, unscored(status, reason, self.engine.calibration.weights[layer.name]))
+        """Settle a layer that was not asked, with its reason, and tell of it."""
+        self._settle_unscored(layer, status, reason)
+        self._say(layer.key, "done", result=self.results[layer.key])
+
+    def _settle_unscored(self, layer: Layer, status: Status, reason: str) -> None:
+        self.judged[layer.key] = unscored(status, reason, self.engine.calibration.weights[layer.name])
 
     def models(self, layer: Layer) -> list[tuple[str, float]]:
         """Return the layer's models that answer, with their weights."""
@@ -113,12 +112,12 @@ class Run:
                 answers.append((Answer.joined(parts), weight))
         if answers:
             infos = [self.engine.info(answer.model) for answer, _ in answers]
-            self.settle(layer, judge(layer, answers, self.engine.calibration, infos))
+            self.judged[layer.key] = judge(layer, answers, self.engine.calibration, infos)
         elif failures:
             logger.warning("layer failed", layer=layer.key, failures=failures)
-            self.without(layer, "failed", "; ".join(failures))
+            self._settle_unscored(layer, "failed", "; ".join(failures))
         else:
-            self.without(layer, "abstained", NOTHING[layer.name])
+            self._settle_unscored(layer, "abstained", NOTHING[layer.name])
 
     def _say(
         self,

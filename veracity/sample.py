@@ -50,8 +50,8 @@ def _arguments(portrait: Path, voice: Path, clip: Clip) -> list[str]:
     """Zoom and pan over the portrait before a blurred copy of it; the noise makes it cost what video costs."""
     w, h = clip.width, clip.height
     picture = (
-        f"[0:v]scale=-2:{2 * h},setsar=1,zoompan=z='1.05+0.05*sin(on/25)':x='iw*0.02*(1+sin(on/17))':y='ih*0.02*(1+cos(on/23))'"
-        f":d=1:s={h}x{h}:fps=25[face];"
+        f"[0:v]scale=-2:{2 * h},setsar=1,zoompan=z='1.05+0.05*sin(on/25)':x='iw*0.02*(1+sin(on/17))'"
+        f":y='ih*0.02*(1+cos(on/23))':d=1:s={h}x{h}:fps=25[face];"
         f"[0:v]scale={w}:{h},boxblur=20,fps=25[back];"
         "[back][face]overlay=(W-w)/2:0,noise=alls=6:allf=t,setsar=1,format=yuv420p[v]"
     )

@@ -7,6 +7,7 @@ Tensors of both detectors, batch 1: ``VIDEO`` BYTES (the file) or ``PATH`` BYTES
 from __future__ import annotations
 
 import asyncio
+import os
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -181,7 +182,7 @@ def _video(request: Any, media_root: Path | None) -> bytes | Path:
     video, name = _bytes(request, "VIDEO"), _bytes(request, "PATH")
     if (video is None) == (name is None):
         raise BadOption("give either VIDEO or PATH")
-    return video if video is not None else allowed_path((name or b"").decode(errors="replace"), media_root)
+    return video if video is not None else allowed_path(os.fsdecode(name or b""), media_root)
 
 
 def allowed_path(name: str, media_root: Path | None) -> Path:

@@ -46,6 +46,11 @@ class Settings:
         settings.check()
         return settings
 
+    def to_env(self) -> dict[str, str]:
+        """Return the environment that :meth:`from_env` reads back as these settings."""
+        values = {variable(f.name): getattr(self, f.name) for f in fields(self)}
+        return {name: "" if value is None else str(value) for name, value in values.items()}
+
     def check(self) -> None:
         """Raise :class:`BadOption` for a word that no setting has, or a limit that lets nothing through."""
         for name, words in (("env", ("development", "production")), ("vad", ("silero", "energy"))):

@@ -1,0 +1,117 @@
+"""How long one clip takes on a warm server, beside what ffmpeg needs to decode it, in one run.
+
+Every round measures ffmpeg's decode to null and then each policy, so that a machine whose speed drifts drifts for all.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks import record
+from benchmarks.subject import clip_of, server_at
+from veracity.media import find_ffmpeg
+from veracity_client import Detector, Options, Verdict
+
+POLICIES = ("fail_fast", "decided", "exhaustive")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's options."""
+    parser.add_argument(
+        "--clip", type=Path, help="a video; without it a 10 s 1080p clip with speech and a face is made"
+    )
+    parser.add_argument("--url", help="a server that runs; without it one is started")
+    parser.add_argument("--rounds", type=int, default=7)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Measure, print a table, write ``results/latency.json``."""
+    clip = clip_of(args.clip)
+    with server_at(args.url) as url, Detector(url) as detector:
+        for policy in POLICIES:
+            detector.analyze(clip, Options(policy=policy))  # warm
+        rounds = [_round(detector, clip) for _ in range(args.rounds)]
+    figures = _figures(clip, rounds)
+    _print(figures)
+    sys.stderr.write(f"written to {record.write('latency', figures)}\n")
+    return 0
+
+
+def _round(detector: Detector, clip: Path) -> dict[str, Any]:
+    decode, _ = _timed(lambda: _decode_to_null(clip))
+    measured: dict[str, Any] = {"ffmpeg_null": decode}
+    for policy in POLICIES:
+        seconds, verdict = _timed(lambda policy=policy: detector.analyze(clip, Options(policy=policy)))  # type: ignore[misc]
+        measured[policy] = seconds
+        measured[f"{policy}_verdict"] = verdict
+    return measured
+
+
+def _timed(work: Callable[[], Any]) -> tuple[float, Any]:
+    start = time.perf_counter()
+    result = work()
+    return time.perf_counter() - start, result
+
+
+def _decode_to_null(clip: Path) -> None:
+    ffmpeg = str(find_ffmpeg(None))
+    subprocess.run([ffmpeg, "-nostdin", "-v", "error", "-i", str(clip), "-f", "null", "-"], check=True)
+
+
+def _figures(clip: Path, rounds: list[dict[str, Any]]) -> dict[str, Any]:
+    def spread(name: str) -> dict[str, float]:
+        values = [r[name] for r in rounds]
+        return {
+            "min": round(min(values), 3),
+            "median": round(statistics.median(values), 3),
+            "max": round(max(values), 3),
+        }
+
+    ratios = {p: round(statistics.median(r[p] / r["ffmpeg_null"] for r in rounds), 2) for p in POLICIES}
+    verdicts: dict[str, Verdict] = {p: rounds[-1][f"{p}_verdict"] for p in POLICIES}
+    return {
+        "clip": {"bytes": clip.stat().st_size, "seconds": verdicts["fail_fast"].input.seconds,
+                 "resolution": verdicts["fail_fast"].input.resolution},
+        "rounds": len(rounds),
+        "ffmpeg_null_seconds": spread("ffmpeg_null"),
+        "seconds": {p: spread(p) for p in POLICIES},
+        "times_ffmpeg_null": ratios,
+        "stages": {p: _stages([r[f"{p}_verdict"] for r in rounds]) for p in POLICIES},
+        "answers": {p: _answer(v) for p, v in verdicts.items()},
+    }  # fmt: skip
+
+
+def _stages(verdicts: list[Verdict]) -> dict[str, float]:
+    names = verdicts[0].timings
+    return {name: round(statistics.median(v.timings[name] for v in verdicts), 3) for name in names}
+
+
+def _answer(verdict: Verdict) -> dict[str, Any]:
+    layers = {key: result.status for key, result in verdict.layer_results.items()}
+    return {"label": verdict.label, "fake_probability": verdict.fake_probability, "layers": layers}
+
+
+def _print(figures: dict[str, Any]) -> None:
+    table = Table(
+        "", "min s", "median s", "max s", "× ffmpeg null", "scored", title="latency of one clip", title_justify="left"
+    )
+    null = figures["ffmpeg_null_seconds"]
+    table.add_row("ffmpeg -f null", *(f"{null[k]:.3f}" for k in ("min", "median", "max")), "1.00", "")
+    for policy, row in figures["seconds"].items():
+        scored = sum(s == "scored" for s in figures["answers"][policy]["layers"].values())
+        values = [f"{row[k]:.3f}" for k in ("min", "median", "max")]
+        table.add_row(policy, *values, f"{figures['times_ffmpeg_null'][policy]:.2f}", f"{scored} of 4 layers")
+    console = Console()
+    console.print(table)
+    for policy, stages in figures["stages"].items():
+        console.print(f"{policy}: " + ", ".join(f"{name} {seconds:.3f}" for name, seconds in stages.items()))

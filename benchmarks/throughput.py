@@ -1,0 +1,105 @@
+"""Videos a second: NVIDIA's perf_analyzer over gRPC and HTTP at rising concurrency, a clip's bytes as input."""
+
+from __future__ import annotations
+
+import argparse
+import base64
+import csv
+import json
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from veracity.server import Server
+
+from benchmarks import record
+from benchmarks.subject import clip_of
+from veracity.settings import Settings
+from veracity_client import Options
+from veracity_client.errors import VeracityError
+
+COLUMNS = {
+    "Inferences/Second": "videos_per_second",
+    "p50 latency": "p50_ms",
+    "p90 latency": "p90_ms",
+    "p99 latency": "p99_ms",
+    "Avg latency": "mean_ms",
+}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's options."""
+    parser.add_argument(
+        "--clip", type=Path, help="a video; without it a 10 s 1080p clip with speech and a face is made"
+    )
+    parser.add_argument("--perf-analyzer", default="perf_analyzer", help="the program, by name or path")
+    parser.add_argument("--concurrency", default="1:4:1", help="start:end:step of videos under way at one time")
+    parser.add_argument("--policy", default="exhaustive", choices=("fail_fast", "decided", "exhaustive"))
+    parser.add_argument("--requests", type=int, default=24, help="videos a measurement")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Sweep both protocols against one server, print a table, write ``results/throughput.json``."""
+    if shutil.which(args.perf_analyzer) is None:
+        raise VeracityError("perf_analyzer is not installed: pip install perf-analyzer, or name it by --perf-analyzer")
+    clip = clip_of(args.clip)
+    with tempfile.TemporaryDirectory() as folder, Server.from_settings(Settings.from_env()) as server:
+        data = _input_file(Path(folder), clip, args.policy)
+        urls = {"grpc": server.grpc_url, "http": server.http_url}
+        sweeps = {protocol: _sweep(args, protocol, url, data) for protocol, url in urls.items()}
+    figures = {"clip_bytes": clip.stat().st_size, "policy": args.policy, "requests": args.requests, "sweeps": sweeps}
+    _print(sweeps)
+    sys.stderr.write(f"written to {record.write('throughput', figures)}\n")
+    return 0
+
+
+def _input_file(folder: Path, clip: Path, policy: str) -> Path:
+    """Write perf_analyzer's input: the tensors of one request, bytes as base64."""
+    options = Options(policy=policy).to_json()  # type: ignore[arg-type]
+    tensors = {
+        "VIDEO": {"content": {"b64": base64.b64encode(clip.read_bytes()).decode()}, "shape": [1]},
+        "OPTIONS": {"content": {"b64": base64.b64encode(options.encode()).decode()}, "shape": [1]},
+    }
+    target = folder / "input.json"
+    target.write_text(json.dumps({"data": [tensors]}), encoding="utf-8")
+    return target
+
+
+def _sweep(args: argparse.Namespace, protocol: str, url: str, data: Path) -> list[dict[str, Any]]:
+    report = data.with_name(f"{protocol}.csv")
+    command = [
+        args.perf_analyzer, "-m", "deepfake_detector", "-i", protocol, "-u", url, "--input-data", str(data),
+        "--concurrency-range", args.concurrency, "--measurement-mode", "count_windows",
+        "--measurement-request-count", str(args.requests), "--stability-percentage", "50", "--max-trials", "3",
+        "--percentile", "50", "-f", str(report), "--verbose-csv",
+    ]  # fmt: skip
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if not report.is_file():
+        raise VeracityError(f"perf_analyzer failed over {protocol}: {(done.stderr or done.stdout).strip()[-500:]}")
+    with report.open(newline="", encoding="utf-8") as file:
+        return [_row(row) for row in csv.DictReader(file)]
+
+
+def _row(row: dict[str, str]) -> dict[str, Any]:
+    figures: dict[str, Any] = {"concurrency": int(row["Concurrency"])}
+    for column, name in COLUMNS.items():
+        if column in row:
+            value = float(row[column])
+            figures[name] = round(value / 1000, 1) if name.endswith("_ms") else round(value, 3)
+    return figures
+
+
+def _print(sweeps: dict[str, list[dict[str, Any]]]) -> None:
+    table = Table(
+        "protocol", "concurrency", "videos/s", "p50 ms", "p90 ms", "p99 ms", title="throughput", title_justify="left"
+    )
+    for protocol, rows in sweeps.items():
+        for row in rows:
+            names = ("videos_per_second", "p50_ms", "p90_ms", "p99_ms")
+            table.add_row(protocol, str(row["concurrency"]), *(str(row.get(n, "")) for n in names))
+    Console().print(table)

@@ -1,0 +1,73 @@
+"""What most tests stand on: the repository, real media made on the spot, and one tritonserver for all of them."""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import tiny_models
+from veracity.server import Server
+
+from veracity.engine import Engine
+from veracity.settings import CHECKOUT, Settings
+
+REPOSITORY = CHECKOUT / "model_repository"
+SHARED = CHECKOUT.parent / "shared"
+VISUAL = ("visual_starter", "lipsync_starter", "semantic_starter")
+
+
+def installed(settings: Settings) -> Settings:
+    """Skip, with the reason, where set-up did not fetch what a real run needs."""
+    for path in (settings.weights / "silero_vad.onnx", REPOSITORY / "face_detector" / "1" / "model.onnx"):
+        if not path.is_file():
+            pytest.skip(f"{path.name} of {path.parent.parent.name} is not installed: make models")
+    return settings
+
+
+@pytest.fixture(scope="session")
+def settings() -> Settings:
+    return installed(Settings())
+
+
+@pytest.fixture(scope="session")
+def engine(settings: Settings) -> Engine:
+    return Engine.from_settings(settings)
+
+
+@pytest.fixture(scope="session")
+def full_repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The repository with a real (tiny) graph in every layer of the starter profile that has no weights yet."""
+    target = tmp_path_factory.mktemp("repository") / "model_repository"
+    shutil.copytree(REPOSITORY, target)
+    for name in VISUAL:
+        tiny_models.install(target, name)
+    return target
+
+
+@pytest.fixture(scope="session")
+def full_engine(full_repository: Path, settings: Settings) -> Engine:
+    return Engine.from_settings(Settings(model_repository=full_repository))
+
+
+@pytest.fixture(scope="session")
+def media_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("media")
+
+
+@pytest.fixture(scope="session")
+def server(full_repository: Path, media_folder: Path, settings: Settings) -> Iterator[Server]:
+    """A real tritonserver with all four layers, reading files by name from ``media_folder``."""
+    with Server.from_settings(Settings(model_repository=full_repository, media_root=media_folder)) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def talking(media_folder: Path, settings: Settings) -> Path:
+    """Six seconds of espeak-ng over a moving photograph of a face: sound, speech and a face."""
+    from veracity.media import find_ffmpeg
+    from veracity.sample import Clip, make_sample
+
+    if shutil.which("espeak-ng") is None:
+        pytest.skip("espeak-ng is not installed")
+    portrait = settings.weights / "astronaut.png"
+    return make_sample(media_folder / "talking.mp4", portrait, find_ffmpeg(None), Clip(640, 360, 6.0, 1_500_000))

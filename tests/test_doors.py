@@ -1,0 +1,109 @@
+"""One video, four ways in: gRPC, HTTP, the stream, the pipeline in this process; and what else a server must do."""
+
+import asyncio
+import dataclasses
+import json
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+import tritonclient.grpc
+from veracity.server import Server
+
+from veracity.engine import Engine
+from veracity.local import LocalInfer
+from veracity.pipeline import analyze
+from veracity_client import AsyncDetector, Detector, Options, StageEvent, Verdict, errors
+
+pytestmark = pytest.mark.triton
+EXHAUSTIVE = Options(policy="exhaustive")
+
+
+@pytest.fixture(scope="module")
+def detector(server: Server) -> Any:
+    with Detector(server.grpc_url) as found:
+        yield found
+
+
+def comparable(verdict: Verdict) -> Any:
+    """Drop what differs by nature; scores to 3 digits, since batches of other sizes sum in another order."""
+    plain = json.loads(dataclasses.replace(verdict, video_id="", timings={}, processing_time=0.0).to_json())
+    return (
+        json.loads(json.dumps(plain), parse_float=lambda text: round(float(text), 2))
+        | {"reasoning": ""}
+        | {"layer_results": {k: r["status"] for k, r in plain["layer_results"].items()}}
+    )
+
+
+def test_every_door_gives_the_same_verdict(
+    server: Server, detector: Detector, full_engine: Engine, talking: Path
+) -> None:
+    local = asyncio.run(analyze(talking, LocalInfer(full_engine.settings.model_repository), EXHAUSTIVE, full_engine))
+    over_grpc = detector.analyze(talking, EXHAUSTIVE)
+    with Detector(f"http://{server.http_url}") as http:
+        over_http = http.analyze(talking.read_bytes(), EXHAUSTIVE)
+    *events, streamed = detector.stages(talking, EXHAUSTIVE)
+    assert isinstance(streamed, Verdict)
+    assert all(isinstance(event, StageEvent) for event in events)
+    assert comparable(over_grpc) == comparable(over_http) == comparable(streamed) == comparable(local)
+    for verdict in (over_grpc, over_http, streamed):
+        assert verdict.fake_probability == pytest.approx(local.fake_probability, abs=2e-3)
+        assert verdict.layers_executed == (1, 2, 3, 4)
+
+
+def test_the_stream_tells_the_layers_before_the_verdict(detector: Detector, talking: Path) -> None:
+    told = [e for e in detector.stages(talking, EXHAUSTIVE) if isinstance(e, StageEvent)]
+    results = {e.stage: e.result for e in told if e.result is not None}
+    assert set(results) == {"1_audio", "2_visual", "3_lipsync", "4_semantic"}
+    assert [e.seconds for e in told] == sorted(e.seconds for e in told)
+
+
+def test_a_file_by_its_name_under_the_media_root(detector: Detector, talking: Path) -> None:
+    verdict = detector.analyze_path(talking.name, EXHAUSTIVE)
+    assert verdict.layers_executed == (1, 2, 3, 4)
+
+
+def test_async_client(server: Server, talking: Path) -> None:
+    async def ask() -> list[Verdict]:
+        async with AsyncDetector(server.grpc_url) as found:
+            return list(await asyncio.gather(*(found.analyze(talking, EXHAUSTIVE) for _ in range(2))))
+
+    first, second = asyncio.run(ask())
+    assert comparable(first) == comparable(second)
+    assert first.video_id != second.video_id
+
+
+def test_videos_at_one_time_share_batches_in_the_children(server: Server, detector: Detector, talking: Path) -> None:
+    """Triton's own statistics: batches larger than any that one video asks for."""
+    with tritonclient.grpc.InferenceServerClient(server.grpc_url) as client:
+        before = _largest_batches(client)
+        for _ in range(5):  # two videos meet in a queue by chance; a few rounds make it sure
+            with ThreadPoolExecutor(4) as pool:
+                list(pool.map(lambda _: detector.analyze(talking, EXHAUSTIVE), range(4)))
+            after = _largest_batches(client)
+            if after["visual_starter"] > 8 and after["audio_starter"] > 4:
+                break
+    assert before["visual_starter"] <= after["visual_starter"]
+    assert after["visual_starter"] > 8, f"no batch held faces of two videos: {after}"
+    assert after["audio_starter"] > 4 or after["face_detector"] > 8, f"no batch held two videos: {after}"
+
+
+def _largest_batches(client: Any) -> dict[str, int]:
+    stats = client.get_inference_statistics(as_json=True)["model_stats"]
+    sizes = {m["name"]: [int(b.get("batch_size", 0)) for b in m.get("batch_stats", [])] for m in stats}
+    return {name: max(found, default=0) for name, found in sizes.items()}
+
+
+def test_one_bad_request_harms_no_other(detector: Detector, talking: Path) -> None:
+    def ask(video: bytes) -> str:
+        try:
+            return detector.analyze(video, EXHAUSTIVE).label
+        except errors.VeracityError as error:
+            return type(error).__name__
+
+    good = talking.read_bytes()
+    with ThreadPoolExecutor(4) as pool:
+        answers = list(pool.map(ask, [good, b"this is no video", good, b""]))
+    assert answers[1] == answers[3] == "BadVideo"
+    assert answers[0] == answers[2] != "BadVideo"

@@ -1,0 +1,22 @@
+"""What may import what, tried in a fresh interpreter."""
+
+import subprocess
+import sys
+
+import pytest
+
+BOUNDARIES = {
+    "veracity_client": ("numpy", "tritonclient", "grpc", "rich", "veracity"),
+    "veracity_client.cli": ("numpy", "tritonclient", "grpc", "veracity"),
+    "veracity.pipeline": ("torch", "tritonclient", "onnx"),
+    "veracity.cli": ("torch", "onnxruntime", "cv2"),
+    "veracity.server": ("torch", "cv2"),
+}
+
+
+@pytest.mark.parametrize("module", BOUNDARIES)
+def test_a_module_does_not_drag_in(module: str) -> None:
+    code = f"import sys, {module}; print(*sorted({{m.partition('.')[0] for m in sys.modules}}))"
+    done = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert not set(BOUNDARIES[module]) & set(done.stdout.split())

@@ -1,0 +1,39 @@
+import json
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+import structlog
+
+from veracity import log
+
+
+@pytest.fixture(autouse=True)
+def _logs_as_before() -> Iterator[None]:
+    yield
+    structlog.reset_defaults()
+
+
+def test_a_line_is_json_without_secrets_or_payloads(capsys: pytest.CaptureFixture[str]) -> None:
+    log.configure("info")
+    log.get("test").info(
+        "said",
+        api_key="hunter2",
+        headers={"Authorization": "Bearer hunter2"},
+        video=b"\x00" * 1000,
+        frames=np.zeros((2, 3)),
+        name="x" * 2000,
+    )
+    text = capsys.readouterr().err
+    line = json.loads(text)
+    assert "hunter2" not in text
+    assert line["video"] == "[1000 bytes]"
+    assert line["frames"] == "[array float64 (2, 3)]"
+    assert len(line["name"]) < 600
+    assert line["event"] == "said"
+    assert line["level"] == "info"
+
+
+def test_an_unknown_level_is_refused() -> None:
+    with pytest.raises(ValueError, match="chatty"):
+        log.configure("chatty")

@@ -1,0 +1,113 @@
+"""What stands in a config.pbtxt and in the layer table is the same; read with Triton's own schema."""
+
+from pathlib import Path
+
+import onnx
+import pytest
+from google.protobuf import text_format
+from tritonclient.grpc import model_config_pb2
+
+from veracity.calibration import Calibration
+from veracity.layers import LAYERS, MODELS, PROFILES, Model, Tensor
+from veracity.settings import CHECKOUT
+
+REPOSITORY = CHECKOUT / "model_repository"
+DETECTORS = {"deepfake_detector": "VERDICT", "deepfake_detector_stream": "EVENT"}
+ONNX_TYPES = {"UINT8": onnx.TensorProto.UINT8, "INT16": onnx.TensorProto.INT16, "FP32": onnx.TensorProto.FLOAT}
+
+
+def config(name: str) -> model_config_pb2.ModelConfig:
+    return text_format.Parse((REPOSITORY / name / "config.pbtxt").read_text(), model_config_pb2.ModelConfig())
+
+
+def tensors(entries: object) -> list[tuple[str, str, tuple[int, ...]]]:
+    return [(e.name, model_config_pb2.DataType.Name(e.data_type), tuple(e.dims)) for e in entries]
+
+
+def wanted(*given: Tensor) -> list[tuple[str, str, tuple[int, ...]]]:
+    return [(t.name, f"TYPE_{t.dtype}", t.shape) for t in given]
+
+
+def test_the_folders_are_the_table_and_nothing_else() -> None:
+    assert {p.name for p in REPOSITORY.iterdir()} == {*MODELS, *DETECTORS}
+
+
+@pytest.mark.parametrize("model", MODELS.values(), ids=lambda m: m.name)
+def test_a_child_is_what_the_table_says(model: Model) -> None:
+    c = config(model.name)
+    assert c.name == model.name
+    assert c.backend == "onnxruntime"
+    assert c.max_batch_size == model.max_batch
+    assert tensors(c.input) == wanted(model.input)
+    assert tensors(c.output) == wanted(*model.outputs)
+
+
+@pytest.mark.parametrize("model", MODELS.values(), ids=lambda m: m.name)
+def test_a_child_batches_and_warms(model: Model) -> None:
+    c = config(model.name)
+    preferred = list(c.dynamic_batching.preferred_batch_size)
+    assert preferred
+    assert max(preferred) <= model.max_batch
+    assert any(size > model.request_items for size in preferred), "one video would fill every preferred batch"
+    assert c.dynamic_batching.max_queue_delay_microseconds > 0
+    (warmup,) = c.model_warmup
+    given = warmup.inputs[model.input.name]
+    assert len(given.dims) == len(model.input.shape)
+    assert all(side in (-1, dim) for side, dim in zip(model.input.shape, given.dims))
+
+
+@pytest.mark.parametrize("name", [*MODELS, *DETECTORS])
+def test_every_queue_is_bounded_and_refuses(name: str) -> None:
+    policy = config(name).dynamic_batching.default_queue_policy
+    assert policy.timeout_action == model_config_pb2.ModelQueuePolicy.REJECT
+    assert policy.default_timeout_microseconds > 0
+    assert policy.max_queue_size > 0
+
+
+@pytest.mark.parametrize(("name", "output"), DETECTORS.items())
+def test_a_detector_takes_one_video_and_is_not_warmed_by_triton(name: str, output: str) -> None:
+    c = config(name)
+    assert tensors(c.input) == [(n, "TYPE_STRING", (1,)) for n in ("VIDEO", "PATH", "OPTIONS")]
+    assert all(i.optional for i in c.input)
+    assert tensors(c.output) == [(output, "TYPE_STRING", (1,))]
+    assert c.max_batch_size == 1
+    assert not c.model_warmup
+    assert c.model_transaction_policy.decoupled == (output == "EVENT")
+
+
+@pytest.mark.parametrize("name", DETECTORS)
+def test_a_model_py_is_one_import(name: str) -> None:
+    lines = (REPOSITORY / name / "1" / "model.py").read_text().splitlines()
+    assert len(lines) == 1
+    assert lines[0].startswith("from veracity.serving import ")
+
+
+@pytest.mark.parametrize("graph", sorted(REPOSITORY.glob("*/1/model.onnx")), ids=lambda p: p.parts[-3])
+def test_an_installed_graph_has_the_tables_tensors(graph: Path) -> None:
+    model = MODELS[graph.parts[-3]]
+    net = onnx.load(graph).graph
+    found = {v.name: _onnx_shape(v) for v in (*net.input, *net.output)}
+    assert found == {t.name: (ONNX_TYPES[t.dtype], t.shape) for t in (model.input, *model.outputs)}
+
+
+def _onnx_shape(value: onnx.ValueInfoProto) -> tuple[int, tuple[int, ...]]:
+    """Return type and shape without the batch, which must be free; other free sides are -1."""
+    dims = value.type.tensor_type.shape.dim
+    assert dims[0].dim_param, f"{value.name}: the batch is fixed"
+    return value.type.tensor_type.elem_type, tuple(d.dim_value or -1 for d in dims[1:])
+
+
+def test_profiles_name_known_models_of_the_right_layer() -> None:
+    for profile in PROFILES.values():
+        assert set(profile) == {layer.name for layer in LAYERS}
+        for layer, models in profile.items():
+            assert all(MODELS[name].layer == layer for name, _ in models)
+
+
+def test_the_calibration_knows_every_layer_and_profile_and_no_other_model() -> None:
+    calibration = Calibration.read()
+    assert set(calibration.weights) == {layer.name for layer in LAYERS}
+    assert sum(calibration.weights.values()) == pytest.approx(1.0)
+    assert set(calibration.statements) == set(PROFILES)
+    assert set(calibration.scales) <= set(MODELS)
+    assert 0 < calibration.thresholds.real <= calibration.thresholds.fake < 1

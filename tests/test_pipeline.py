@@ -1,0 +1,194 @@
+"""The pipeline in this process, with real media and ONNX Runtime; Triton's doors are in test_doors.py."""
+
+import asyncio
+import dataclasses
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+
+import media_samples
+import numpy as np
+import pytest
+
+from veracity.engine import Engine
+from veracity.inputs import State
+from veracity.local import LocalInfer
+from veracity.pipeline import analyze
+from veracity.settings import Settings
+from veracity_client.errors import AnalysisTimeout, BadOption, InternalError
+from veracity_client.verdict import Options, StageEvent, Verdict
+
+EXHAUSTIVE = Options(policy="exhaustive")
+
+
+def run(engine: Engine, video: bytes | Path, options: Options = EXHAUSTIVE, infer: LocalInfer | None = None,
+        heard: list[StageEvent] | None = None) -> Verdict:  # fmt: skip
+    infer = infer or LocalInfer(engine.settings.model_repository)
+    tell = heard.append if heard is not None else lambda event: None
+    return asyncio.run(analyze(video, infer, options, engine, tell))
+
+
+def statuses(verdict: Verdict) -> dict[str, str]:
+    return {key: result.status for key, result in verdict.layer_results.items()}
+
+
+def test_all_four_layers_score_a_talking_head(full_engine: Engine, talking: Path) -> None:
+    heard: list[StageEvent] = []
+    verdict = run(full_engine, talking, heard=heard)
+    assert statuses(verdict) == dict.fromkeys(("1_audio", "2_visual", "3_lipsync", "4_semantic"), "scored")
+    assert verdict.layers_executed == (1, 2, 3, 4)
+    assert verdict.input.resolution == "640x360"
+    assert verdict.input.seconds == pytest.approx(6.0, abs=0.2)
+    (face,) = verdict.faces
+    assert len(face.boxes) > 20
+    assert face.fake_probability is not None
+    visual = verdict.layer_results["2_visual"]
+    assert visual.frame_scores is not None
+    assert len(visual.frame_scores) >= 30
+    done = [event.stage for event in heard if event.status == "done"]
+    assert done.index("1_audio") < done.index("frames") < done.index("4_semantic")
+    assert Verdict.from_json(verdict.to_json()) == verdict
+
+
+def test_bytes_and_path_are_one(full_engine: Engine, talking: Path) -> None:
+    def stable(verdict: Verdict) -> Verdict:
+        return dataclasses.replace(verdict, video_id="", timings={}, processing_time=0)
+
+    assert stable(run(full_engine, talking)) == stable(run(full_engine, talking.read_bytes()))
+
+
+class Counting(LocalInfer):
+    """A local runtime in which one model can be made to fail, to be down or to be slow."""
+
+    broken = down = slow = ""
+
+    def state(self, model: str) -> State:
+        return "down" if model == self.down else super().state(model)
+
+    async def __call__(self, model: str, inputs: Mapping[str, np.ndarray]) -> Mapping[str, np.ndarray]:
+        if model == self.broken:
+            raise InternalError(f"{model} failed")
+        if model == self.slow:
+            await asyncio.sleep(60)
+        return await super().__call__(model, inputs)
+
+
+@pytest.fixture
+def counting(full_engine: Engine) -> Counting:
+    return Counting(full_engine.settings.model_repository)
+
+
+def test_a_failing_layer_degrades_the_verdict_and_the_rest_scores(
+    full_engine: Engine, talking: Path, counting: Counting
+) -> None:
+    counting.broken = "visual_starter"
+    verdict = run(full_engine, talking, infer=counting)
+    assert statuses(verdict)["2_visual"] == "failed"
+    assert "visual_starter failed" in verdict.layer_results["2_visual"].reason
+    assert verdict.degraded
+    assert verdict.layers_executed == (1, 3, 4)
+
+
+def test_a_model_that_is_down_is_told_from_one_without_weights(
+    full_engine: Engine, talking: Path, counting: Counting
+) -> None:
+    counting.down = "semantic_starter"
+    verdict = run(full_engine, talking, infer=counting)
+    assert verdict.layer_results["4_semantic"].status == "failed"
+    assert "does not answer" in verdict.layer_results["4_semantic"].reason
+
+
+def test_without_a_face_detector_the_picture_is_still_looked_at(
+    full_engine: Engine, talking: Path, counting: Counting
+) -> None:
+    counting.down = "face_detector"
+    verdict = run(full_engine, talking, infer=counting)
+    assert verdict.layer_results["4_semantic"].status == "scored"
+    for key in ("2_visual", "3_lipsync"):
+        assert verdict.layer_results[key].status == "failed"
+        assert "face_detector" in verdict.layer_results[key].reason
+
+
+def test_layers_without_weights_abstain_with_what_to_do(engine: Engine, talking: Path, tmp_path: Path) -> None:
+    bare = tmp_path / "repository"
+    shutil.copytree(engine.settings.model_repository, bare)
+    for graph in bare.glob("*_starter/1/model.onnx"):
+        graph.unlink()
+    verdict = run(Engine.from_settings(Settings(model_repository=bare)), talking)
+    assert set(statuses(verdict).values()) == {"abstained"}
+    for key, model in (("1_audio", "audio_starter"), ("3_lipsync", "lipsync_starter")):
+        assert f"weights not installed: veracity weights fetch {model}" in verdict.layer_results[key].reason
+    assert (verdict.label, verdict.final_verdict, verdict.fake_probability) == ("inconclusive", None, None)
+
+
+def telling_ffmpeg(folder: Path) -> Path:
+    """Return an ffmpeg that leaves an empty file ``sound`` or ``frames`` behind when it is asked for them.
+
+    Empty, since the sandbox lets it write no byte.
+    """
+    script = folder / "ffmpeg"
+    cases = f"*rawvideo*) : > {folder}/frames ;; *s16le*) : > {folder}/sound ;;"
+    script.write_text(f'#!/bin/sh\ncase "$*" in {cases} esac\nexec {shutil.which("ffmpeg")} "$@"\n')
+    script.chmod(0o755)
+    return script
+
+
+def certain(engine: Engine, ffmpeg: Path, stop: float) -> Engine:
+    calibration = dataclasses.replace(engine.calibration, stop=stop)
+    return dataclasses.replace(engine, ffmpeg=ffmpeg, calibration=calibration)
+
+
+@pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="needs a system ffmpeg to log")
+def test_fail_fast_never_asks_ffmpeg_for_frames(full_engine: Engine, talking: Path, tmp_path: Path) -> None:
+    script = telling_ffmpeg(tmp_path)
+    verdict = run(certain(full_engine, script, stop=0.0), talking, Options(policy="fail_fast"))
+    assert statuses(verdict) == {
+        "1_audio": "scored", "2_visual": "skipped", "3_lipsync": "skipped", "4_semantic": "skipped",
+    }  # fmt: skip
+    assert (tmp_path / "sound").exists()
+    assert not (tmp_path / "frames").exists()
+    run(certain(full_engine, script, stop=1.1), talking, Options(policy="fail_fast"))
+    assert (tmp_path / "frames").exists()
+
+
+def test_decided_stops_when_nothing_can_change_the_label(engine: Engine, talking: Path) -> None:
+    verdict = run(engine, talking, Options(policy="decided", layers=("audio",)))
+    assert verdict.layer_results["2_visual"].status == "skipped"
+    assert verdict.layer_results["1_audio"].status == "scored"
+
+
+def test_only_the_layers_asked_for_run(full_engine: Engine, talking: Path) -> None:
+    verdict = run(full_engine, talking, Options(policy="exhaustive", layers=("semantic",)))
+    assert statuses(verdict) == {
+        "1_audio": "skipped", "2_visual": "skipped", "3_lipsync": "skipped", "4_semantic": "scored",
+    }  # fmt: skip
+    assert "sound" not in verdict.timings
+
+
+def test_a_deadline_ends_the_analysis_and_its_children(full_engine: Engine, talking: Path, counting: Counting) -> None:
+    counting.slow = "audio_starter"
+    with pytest.raises(AnalysisTimeout, match=r"within 0\.5 s"):
+        run(full_engine, talking, Options(deadline_seconds=0.5), counting)
+    assert not [p for p in Path("/proc").glob("[0-9]*/stat") if f") {'S'} {os.getpid()} " in _read(p)]
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text()
+    except OSError:
+        return ""
+
+
+def test_an_audio_track_that_is_not_there_is_a_bad_option(full_engine: Engine, talking: Path) -> None:
+    with pytest.raises(BadOption, match="audio_track 3"):
+        run(full_engine, talking, Options(audio_track=3))
+
+
+def test_sound_without_pictures_and_pictures_without_sound(full_engine: Engine, tmp_path: Path) -> None:
+    sound = run(full_engine, media_samples.audio_only(tmp_path))
+    assert sound.layer_results["2_visual"].reason == "the file has no video track"
+    pictures = run(full_engine, media_samples.silent_video(tmp_path))
+    assert pictures.layer_results["1_audio"].reason == "the file has no audio track"
+    assert pictures.layer_results["4_semantic"].status == "scored"
+    assert pictures.layer_results["2_visual"].reason == "no face was found"

@@ -1,0 +1,30 @@
+from pathlib import Path
+
+import pytest
+
+from veracity.settings import Settings
+from veracity_client.errors import BadOption
+
+
+def test_defaults_without_environment() -> None:
+    assert Settings.from_env({}) == Settings()
+
+
+def test_values_are_read_by_their_type() -> None:
+    given = {"VERACITY_MAX_BYTES": "5", "VERACITY_MAX_SECONDS": "2.5", "VERACITY_MEDIA_ROOT": "/media"}
+    settings = Settings.from_env(given)
+    assert (settings.max_bytes, settings.max_seconds, settings.media_root) == (5, 2.5, Path("/media"))
+
+
+def test_settings_survive_the_way_through_an_environment() -> None:
+    settings = Settings(media_root=Path("/media"), max_seconds=2.5, vad="energy")
+    assert Settings.from_env(settings.to_env()) == settings
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("MAX_BYTES", "many"), ("MAX_BYTES", "-1"), ("MAX_SECONDS", "0"), ("ENV", "staging"), ("VAD", "ears")],
+)
+def test_a_wrong_value_names_its_variable(name: str, value: str) -> None:
+    with pytest.raises(BadOption, match=f"VERACITY_{name}"):
+        Settings.from_env({f"VERACITY_{name}": value})

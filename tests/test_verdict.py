@@ -1,0 +1,130 @@
+"""From scores to a label: what may be called fake, what may be called real, and what neither."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from veracity.calibration import Calibration, Scale
+from veracity.inputs import Answer, Item
+from veracity.layers import LAYERS
+from veracity.verdict import evidence, fuse, judge, label, sentence, settled, unscored
+from veracity_client.verdict import LayerResult
+
+CALIBRATION = Calibration.read()
+BOTH = ("audio", "video")
+probabilities = st.floats(0, 1)
+
+
+def results(scores: dict[str, float | None]) -> dict[str, LayerResult]:
+    found = {}
+    for layer in LAYERS:
+        score = scores.get(layer.name)
+        weight = CALIBRATION.weights[layer.name]
+        status = "abstained" if score is None else "scored"
+        found[layer.key] = LayerResult(status, "no weights", weight, None, None, score, f"{layer.looks_at} said so")
+    return found
+
+
+def verdict(scores: dict[str, float | None], tracks: tuple[str, ...] = BOTH) -> str:
+    found = results(scores)
+    return label(fuse(found), evidence(found, tracks), CALIBRATION)
+
+
+def test_all_layers_agree() -> None:
+    names = [layer.name for layer in LAYERS]
+    assert verdict(dict.fromkeys(names, 0.95)) == "fake"
+    assert verdict(dict.fromkeys(names, 0.05)) == "real"
+    assert verdict(dict.fromkeys(names, 0.5)) == "inconclusive"
+
+
+def test_one_voice_may_convict_a_video_but_not_acquit_it() -> None:
+    assert verdict({"audio": 0.97}) == "fake"
+    assert verdict({"audio": 0.01}) == "inconclusive"
+
+
+def test_a_file_of_sound_alone_may_be_called_real_by_its_voice() -> None:
+    assert verdict({"audio": 0.01}, tracks=("audio",)) == "real"
+
+
+def test_absence_of_evidence_is_never_real() -> None:
+    assert verdict({}) == "inconclusive"
+    assert fuse(results({})) is None
+
+
+@given(st.dictionaries(st.sampled_from([layer.name for layer in LAYERS]), probabilities, min_size=1))
+def test_the_fused_probability_lies_between_the_layers(scores: dict[str, float | None]) -> None:
+    fused = fuse(results(scores))
+    assert fused is not None
+    values = [v for v in scores.values() if v is not None]
+    assert min(values) - 1e-9 <= fused <= max(values) + 1e-9
+
+
+@given(st.dictionaries(st.sampled_from([layer.name for layer in LAYERS]), probabilities), st.data())
+def test_what_is_settled_stays_so_whatever_the_rest_says(scores: dict[str, float | None], data: st.DataObject) -> None:
+    waiting = {layer.key: CALIBRATION.weights[layer.name] for layer in LAYERS if layer.name not in scores}
+    known = {key: r for key, r in results(scores).items() if key not in waiting}
+    if not settled(known, waiting, BOTH, CALIBRATION):
+        return
+    rest = {layer.name: data.draw(st.none() | probabilities) for layer in LAYERS if layer.key in waiting}
+    rest_all_silent = dict.fromkeys(rest)
+    assert verdict({**scores, **rest}) == verdict({**scores, **rest_all_silent})
+
+
+def answer(logits: list[float], faces: list[int | None] | None = None, starts: list[float] | None = None) -> Answer:
+    n = len(logits)
+    starts = starts or [float(i) for i in range(n)]
+    items = tuple(Item(s, s + 1, np.zeros(1), f) for s, f in zip(starts, faces or [None] * n))
+    return Answer("audio_starter", items, np.array(logits, np.float32))
+
+
+def judged(name: str, given_answer: Answer, scale: Scale = Scale()) -> LayerResult:  # noqa: B008
+    layer = next(layer for layer in LAYERS if layer.name == name)
+    calibration = Calibration(
+        CALIBRATION.weights, CALIBRATION.thresholds, 0.25, 0.5, 0.9, {"audio_starter": scale}, CALIBRATION.statements
+    )
+    return judge(layer, [(given_answer, 1.0)], calibration, []).result
+
+
+def sigmoid(x: float) -> float:
+    return 1 / (1 + np.exp(-x))
+
+
+def test_a_voice_is_the_mean_logit_of_its_windows() -> None:
+    assert judged("audio", answer([2.0, 0.0])).fake_probability == pytest.approx(sigmoid(1.0), abs=1e-4)
+
+
+def test_faces_are_the_mean_over_frames_of_the_worst_face() -> None:
+    two_faces = answer([2.0, -2.0, 0.0], faces=[1, 2, 1], starts=[0.0, 0.0, 1.0])
+    assert judged("visual", two_faces).fake_probability == pytest.approx((sigmoid(2) + 0.5) / 2, abs=1e-4)
+
+
+def test_mouths_are_the_worst_face_over_all_its_clips() -> None:
+    mouths = answer([3.0, 1.0, -5.0], faces=[1, 1, 2])
+    assert judged("lipsync", mouths).fake_probability == pytest.approx(sigmoid(2), abs=1e-4)
+
+
+def test_calibration_is_applied_to_logits() -> None:
+    assert judged("audio", answer([4.0]), Scale(2.0, -1.0)).fake_probability == pytest.approx(sigmoid(1), abs=1e-4)
+
+
+def test_two_models_are_averaged_by_weight_and_their_agreement_is_told() -> None:
+    layer = LAYERS[0]
+    pair = [(answer([10.0]), 1.0), (answer([-10.0]), 3.0)]
+    result = judge(layer, pair, CALIBRATION, []).result
+    raw = [CALIBRATION.scale("audio_starter")(np.array([x]))[0] for x in (10.0, -10.0)]
+    assert result.fake_probability == pytest.approx((raw[0] + 3 * raw[1]) / 4, abs=1e-4)
+    assert result.agreement == pytest.approx(1 - (raw[0] - raw[1]), abs=1e-4)
+
+
+def test_the_sentence_names_what_was_not_looked_at() -> None:
+    found = results({"audio": 0.95})
+    said = sentence("fake", 0.95, found, 0.3, CALIBRATION)
+    assert said.startswith("Fake (P(fake) 0.95)")
+    assert "not looked at: the faces, the mouths, the whole picture (no weights)" in said
+
+
+def test_an_unscored_layer_says_why_and_nothing_else() -> None:
+    result = unscored("abstained", "no face was found", 0.25).result
+    assert (result.fake_probability, result.is_fake, result.confidence) == (None, None, None)
+    assert result.reason == "no face was found"

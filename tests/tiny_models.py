@@ -1,0 +1,57 @@
+"""Real graphs of one arithmetic step with the layers' final tensors, so that layers without weights can be served.
+
+A picture's or sound's brightness (mean of the input) decides: FAKE_LOGIT = gain × (mean − middle).
+"""
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+from veracity.layers import MODELS, Model
+
+TYPES = {"UINT8": TensorProto.UINT8, "INT16": TensorProto.INT16, "FP32": TensorProto.FLOAT}
+
+
+def install(repository: Path, name: str, gain: float = 0.05, middle: float = 100.0) -> None:
+    """Write ``repository/name/1/model.onnx`` with the tensors of the layer table."""
+    model = MODELS[name]
+    folder = repository / name / "1"
+    folder.mkdir(parents=True, exist_ok=True)
+    onnx.save(_graph(model, gain, middle), folder / "model.onnx")
+
+
+def _graph(model: Model, gain: float, middle: float) -> onnx.ModelProto:
+    axes = list(range(1, len(model.input.shape) + 1))
+    nodes = [
+        helper.make_node("Cast", [model.input.name], ["x"], to=TensorProto.FLOAT),
+        helper.make_node("ReduceMean", ["x", "axes"], ["mean"], keepdims=0),
+        helper.make_node("Sub", ["mean", "middle"], ["centred"]),
+        helper.make_node("Mul", ["centred", "gain"], ["flat"]),
+        helper.make_node("Unsqueeze", ["flat", "one"], ["FAKE_LOGIT"]),
+    ]
+    constants = [
+        numpy_helper.from_array(np.array(axes, np.int64), "axes"),
+        numpy_helper.from_array(np.array(middle, np.float32), "middle"),
+        numpy_helper.from_array(np.array(gain, np.float32), "gain"),
+        numpy_helper.from_array(np.array([1], np.int64), "one"),
+    ]
+    for tensor in model.outputs[1:]:  # CAM: the logit everywhere
+        shape = np.array([-1, *tensor.shape], np.int64)
+        constants += [
+            numpy_helper.from_array(np.array([1, *tensor.shape], np.int64), "tiles"),
+            numpy_helper.from_array(np.array([-1, *[1] * len(tensor.shape)], np.int64), "column"),
+        ]
+        nodes += [
+            helper.make_node("Reshape", ["flat", "column"], ["cell"]),
+            helper.make_node("Tile", ["cell", "tiles"], [tensor.name]),
+        ]
+        assert len(shape) == len(tensor.shape) + 1
+    value = helper.make_tensor_value_info
+    inputs = [value(model.input.name, TYPES[model.input.dtype], ["batch", *model.input.shape])]
+    outputs = [value(t.name, TYPES[t.dtype], ["batch", *t.shape]) for t in model.outputs]
+    graph = helper.make_graph(nodes, model.name, inputs, outputs, constants)
+    built = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8)
+    onnx.checker.check_model(built)
+    return built

@@ -1,0 +1,63 @@
+"""``veracity serve``: a server in the foreground, with a table of what it serves."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from veracity import log
+from veracity.server.supervisor import Server
+from veracity.server.watch import ModelState
+from veracity.settings import Settings
+from veracity_client.errors import VeracityError
+
+COLOURS = {"ready": "green", "missing": "yellow", "failed": "red"}
+
+
+def serve(settings: Settings, *, console: Console | None = None, **options: Any) -> int:
+    """Serve until SIGTERM or SIGINT; returns the exit status. ``options`` are those of :class:`Server`."""
+    log.configure(settings.log_level)
+    console = console or Console()
+    server = Server.from_settings(settings, **options)
+    try:
+        with _stopped_by_signals(server), server:
+            _announce(console, server)
+            server.wait()
+    except VeracityError as error:
+        if server.wait(0):  # stopped by a signal before it had started: nothing went wrong
+            return 0
+        console.print(f"[red]{type(error).__name__}[/red]: {error.message}", highlight=False)
+        return 1
+    return 0
+
+
+@contextmanager
+def _stopped_by_signals(server: Server) -> Iterator[None]:
+    numbers = (signal.SIGTERM, signal.SIGINT)
+    before = [signal.signal(number, lambda *_: server.request_stop()) for number in numbers]
+    try:
+        yield
+    finally:
+        for number, handler in zip(numbers, before):
+            signal.signal(number, handler)
+
+
+def _announce(console: Console, server: Server) -> None:
+    console.print(f"gRPC     {server.grpc_url}", highlight=False)
+    console.print(f"HTTP     http://{server.http_url}", highlight=False)
+    console.print(f"metrics  {server.metrics_url}", highlight=False)
+    console.print(table(server.models))
+
+
+def table(models: dict[str, ModelState]) -> Table:
+    """Return the table of models that a person reads."""
+    made = Table("model", "state", "reason", box=None, pad_edge=False)
+    for name, model in models.items():
+        colour = COLOURS[model.state]
+        made.add_row(name, f"[{colour}]{model.state}[/{colour}]", model.reason)
+    return made

@@ -1,0 +1,142 @@
+"""Load the models of one tritonserver, look after them, and heal those whose process died."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+
+from veracity import log
+from veracity.layers import MODELS, install_hint
+from veracity.server import guard
+from veracity.server.control import Control, LoadFailed, Pulse
+from veracity.server.repository import Contents, is_detector
+from veracity.server.watch import QUICK_ATTEMPTS, ModelState, Watch, back_off
+
+NO_FOLDER = "the repository has no such model"
+
+_log = log.get(__name__)
+
+
+class Models:
+    """The state of every model. Times are seconds; one thread loads and looks, any may ask for :meth:`states`."""
+
+    def __init__(self, canary_seconds: float, hang_seconds: float, load_seconds: float) -> None:
+        self._canary, self._hang, self._load_seconds = canary_seconds, hang_seconds, load_seconds
+        self._states: dict[str, ModelState] = {}
+        self._watches: dict[str, Watch] = {}
+        self._lock = threading.Lock()
+
+    def states(self) -> dict[str, ModelState]:
+        """Return a copy: name to state, in the order of loading, then what is missing."""
+        with self._lock:
+            return dict(self._states)
+
+    def load_all(self, control: Control, contents: Contents, server: int, stopping: Callable[[], bool]) -> None:
+        """Load and warm the children, then the detectors; what fails is noted and the rest goes on."""
+        installed = contents.children + contents.detectors
+        with self._lock:
+            self._states = {name: ModelState("failed", "not loaded yet") for name in installed}
+            self._states |= {name: ModelState("missing", _hint(name)) for name in contents.missing}
+            self._states |= {name: ModelState("failed", NO_FOLDER) for name in contents.unknown}
+        self._watches = {}
+        for name in installed:
+            if stopping():
+                return
+            self._load_first(control, name, server)
+
+    def all_lost(self, reason: str) -> None:
+        """Note that no model is served."""
+        with self._lock:
+            self._states |= {n: ModelState("failed", reason) for n, s in self._states.items() if s.state == "ready"}
+
+    def look(self, control: Control, server: int, stopping: Callable[[], bool]) -> None:
+        """Look at each model once; heal what died. Costs a read of /proc unless a canary is due."""
+        now, living = time.monotonic(), guard.children(server)
+        due = [watch for watch in self._watches.values() if watch.lost(living) or now >= watch.next_look]
+        if not due:
+            return
+        successes = control.successes()
+        for watch in due:
+            if stopping():
+                return
+            self._look_at(control, watch, successes.get(watch.name, 0), server)
+
+    def _look_at(self, control: Control, watch: Watch, successes: int, server: int) -> None:
+        if watch.attempts:  # it is down: its plan says when to try again
+            if time.monotonic() >= watch.next_look:
+                self._heal(control, watch, server)
+        elif watch.lost(guard.children(server)):
+            self._lost(control, watch, "its process died", server)
+        elif not watch.progressed(successes, self._canary):
+            self._canary_through(control, watch, server)
+
+    def _canary_through(self, control: Control, watch: Watch, server: int) -> None:
+        began = time.monotonic()
+        pulse, words = control.probe(watch.name, 2 * self._canary)
+        took = time.monotonic() - began
+        if pulse is Pulse.DEAD:
+            self._lost(control, watch, words, server)
+        elif pulse is not Pulse.SILENT:
+            watch.answered(took, self._canary)
+            watch.successes += pulse is Pulse.ALIVE
+        elif time.monotonic() - watch.alive > self._hang:
+            self._lost(control, watch, f"no answer for {self._hang:.0f} s", server)
+        else:
+            _log.warning("canary unanswered", model=watch.name, reason=words)
+            watch.looked(took, self._canary)
+
+    def _lost(self, control: Control, watch: Watch, reason: str, server: int) -> None:
+        _log.error("model died", model=watch.name, reason=reason)
+        self._note(watch.name, ModelState("failed", reason))
+        self._heal(control, watch, server)
+
+    def _heal(self, control: Control, watch: Watch, server: int) -> None:
+        """Unload and load: loading alone leaves a dead process as it is."""
+        watch.attempts += 1
+        control.unload(watch.name)
+        try:
+            watch.processes = self._load_and_warm(control, watch.name, server)
+        except LoadFailed as error:
+            pause = back_off(watch.attempts + 1)
+            watch.next_look = time.monotonic() + pause
+            self._note(watch.name, ModelState("failed", str(error)))
+            level = _log.critical if watch.attempts >= QUICK_ATTEMPTS else _log.error
+            level("healing failed", model=watch.name, attempt=watch.attempts, reason=str(error), next_seconds=pause)
+        else:
+            _log.warning("model healed", model=watch.name, attempt=watch.attempts)
+            watch.successes = 0
+            watch.answered(0.0, self._canary)
+            self._note(watch.name, ModelState("ready"))
+
+    def _load_first(self, control: Control, name: str, server: int) -> None:
+        began = time.monotonic()
+        try:
+            processes = self._load_and_warm(control, name, server)
+        except LoadFailed as error:
+            self._note(name, ModelState("failed", str(error)))
+            _log.error("model does not load", model=name, reason=str(error))
+            return
+        self._watches[name] = watch = Watch(name, processes)
+        watch.answered(0.0, self._canary)
+        self._note(name, ModelState("ready"))
+        _log.info("model ready", model=name, seconds=round(time.monotonic() - began, 2))
+
+    def _load_and_warm(self, control: Control, name: str, server: int) -> frozenset[int]:
+        """Return the model's processes: those that came with its load. Raises :class:`LoadFailed`."""
+        before = guard.children(server)
+        control.load(name, self._load_seconds)
+        processes = frozenset(guard.children(server) - before)
+        pulse, words = control.probe(name, self._load_seconds)
+        if pulse is Pulse.ALIVE or (pulse is Pulse.REFUSED and is_detector(name)):
+            return processes
+        control.unload(name)
+        raise LoadFailed(f"loaded, but its first inference failed: {words}")
+
+    def _note(self, name: str, state: ModelState) -> None:
+        with self._lock:
+            self._states[name] = state
+
+
+def _hint(name: str) -> str:
+    return install_hint(name) if name in MODELS else f"weights not installed: veracity weights fetch {name}"

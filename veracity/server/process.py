@@ -1,0 +1,207 @@
+"""One run of tritonserver: its command line, its ports, its beginning and its end."""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+from veracity.server import guard
+from veracity.server.binaries import Binaries
+from veracity_client.errors import ServerUnavailable
+
+GUARD = Path(guard.__file__)
+PORT_ATTEMPTS = 5  # a free port can be taken by another before Triton binds it
+START_SECONDS = 60.0
+POLL_SECONDS = 0.05
+FLUSH_SECONDS = 0.2  # for the last answers to leave the sockets
+LAST = "Started Metrics Service at"  # Triton's own line, after gRPC and HTTP are bound; a stranger's port cannot say it
+DRAINED = re.compile(r"live models and 0 in-flight non-inference requests")  # the line after the last answer
+TAKEN = re.compile(r"Socket '\S+:(\d+)' already in use")
+
+
+class Ports(NamedTuple):
+    """Of the three doors; 0 asks for a free one."""
+
+    http: int
+    grpc: int
+    metrics: int
+
+
+@dataclass(frozen=True)
+class Launch:
+    """How tritonserver is started. Sizes are bytes, times are seconds."""
+
+    repository: Path
+    host: str
+    ports: Ports
+    exit_seconds: int
+    http_max_input_size: int
+    env: Mapping[str, str] = field(default_factory=dict)
+
+
+class Process:
+    """A tritonserver under its guard. ``ports`` holds what it listens on once :meth:`start` has returned."""
+
+    def __init__(self, binaries: Binaries, launch: Launch, run_dir: Path) -> None:
+        self.ports = launch.ports
+        self._binaries, self._launch, self._run_dir = binaries, launch, run_dir
+        self._guard: subprocess.Popen[bytes] | None = None
+        self._begin = 0  # of this start's part of the log, bytes
+        self._bounds_http = _knows(binaries, "--http-max-input-size")
+
+    @property
+    def log(self) -> Path:
+        """Triton's own log, of all its restarts."""
+        return self._run_dir / "triton.log"
+
+    @property
+    def pid(self) -> int:
+        """The process id of tritonserver itself."""
+        return int((self._run_dir / guard.PID_FILE).read_text())
+
+    def start(self, stopping: Callable[[], bool]) -> None:
+        """Start and wait until all three doors are open. A restart keeps the ports of the first start.
+
+        Raises:
+            ServerUnavailable: a port that was asked for is taken, or Triton ended; the message has its last words.
+        """
+        for attempt in range(1, PORT_ATTEMPTS + 1):
+            self.kill()  # of an attempt before; does nothing otherwise
+            ports = _choose(self._launch.host, self.ports)
+            self._begin = self.log.stat().st_size if self.log.exists() else 0
+            self._spawn(ports)
+            if self._wait_open(stopping):
+                self.ports = ports
+                return
+            said = self._said()
+            if stopping() or attempt == PORT_ATTEMPTS or not self._by_chance(said):
+                self.kill()
+                raise ServerUnavailable(_explain(said))
+
+    def poll(self) -> int | None:
+        """Return None while tritonserver runs, else its exit status (128 + n for signal n)."""
+        return 0 if self._guard is None else self._guard.poll()
+
+    def terminate(self) -> None:
+        """Tell tritonserver to take no more requests, finish those it has, and end. Returns at once."""
+        if self._guard is not None:
+            self._guard.terminate()
+
+    def stop(self) -> None:
+        """Terminate, wait until the requests in flight are answered, then kill; the guard kills after the grace.
+
+        Triton alone would go on to take its models apart, which takes seconds and gains nothing.
+        """
+        self.terminate()
+        deadline = time.monotonic() + self._grace
+        while self.poll() is None and time.monotonic() < deadline and not DRAINED.search(self._said()):
+            time.sleep(POLL_SECONDS)
+        if self.poll() is None:
+            time.sleep(FLUSH_SECONDS)
+        self.kill()
+
+    def kill(self) -> None:
+        """End tritonserver and all below it now: the guard does so when its standard input is closed."""
+        if self._guard is None:
+            return
+        if self._guard.stdin is not None:
+            self._guard.stdin.close()
+        self._guard.wait()
+        self._guard = None
+
+    @property
+    def _grace(self) -> float:
+        return self._launch.exit_seconds + 1.0  # Triton counts whole seconds
+
+    def _spawn(self, ports: Ports) -> None:
+        self._run_dir.mkdir(mode=0o700, exist_ok=True)
+        keep = [sys.executable, "-I", "-S", str(GUARD), str(self._grace), str(self._run_dir)]
+        with self.log.open("ab") as log:
+            self._guard = subprocess.Popen(
+                [*keep, *self._command(ports)],
+                stdin=subprocess.PIPE,
+                stdout=log,
+                stderr=log,
+                env={**os.environ, **self._binaries.environment, **self._launch.env},
+                start_new_session=True,  # Ctrl-C at a terminal is the supervisor's to handle
+            )
+
+    def _command(self, ports: Ports) -> list[str]:
+        launch, prefix = self._launch, guard.shared_memory_prefix(self._run_dir)
+        options: dict[str, object] = {
+            "model-repository": launch.repository,
+            "backend-directory": self._binaries.backends,
+            "model-control-mode": "explicit",
+            "strict-readiness": "true",
+            "exit-timeout-secs": launch.exit_seconds,
+            "http-address": launch.host,
+            "grpc-address": launch.host,
+            "metrics-address": launch.host,
+            "http-port": ports.http,
+            "grpc-port": ports.grpc,
+            "metrics-port": ports.metrics,
+            "backend-config": f"python,shm-region-prefix-name={prefix}",
+            "log-format": "ISO8601",
+        }
+        if self._bounds_http:
+            options["http-max-input-size"] = launch.http_max_input_size
+        flags = [f"--{name}={value}" for name, value in options.items()]
+        return [str(self._binaries.server), "--disable-auto-complete-config", *flags]  # ours are written by hand
+
+    def _wait_open(self, stopping: Callable[[], bool]) -> bool:
+        deadline = time.monotonic() + START_SECONDS
+        while self.poll() is None and time.monotonic() < deadline and not stopping():
+            if LAST in self._said():
+                return True
+            time.sleep(POLL_SECONDS)
+        return False
+
+    def _by_chance(self, said: str) -> bool:
+        """Return whether Triton failed for a port that we chose ourselves: another choice may do better."""
+        taken = TAKEN.search(said)
+        return taken is not None and int(taken[1]) not in self.ports
+
+    def _said(self) -> str:
+        """Return the log since the last start."""
+        with self.log.open("rb") as file:
+            file.seek(self._begin)
+            return file.read().decode(errors="replace")
+
+
+def _knows(binaries: Binaries, option: str) -> bool:
+    """Return whether this tritonserver has an option; raises ServerUnavailable when it cannot even say its help."""
+    env = {**os.environ, **binaries.environment}
+    run = subprocess.run([binaries.server, "--help"], env=env, capture_output=True, text=True, check=False)
+    said = run.stdout + run.stderr
+    if "--model-repository" not in said:
+        raise ServerUnavailable(f"tritonserver does not start: {said.strip()[-300:]}")
+    return option in said
+
+
+def _choose(host: str, asked: Ports) -> Ports:
+    """Replace each 0 by a port that is free now; all are held until all are chosen, so they differ."""
+    with ExitStack() as stack:
+        return Ports(*(port or _free(host, stack) for port in asked))
+
+
+def _free(host: str, stack: ExitStack) -> int:
+    held = stack.enter_context(socket.socket())
+    held.bind((host, 0))
+    return int(held.getsockname()[1])
+
+
+def _explain(said: str) -> str:
+    if taken := TAKEN.search(said):
+        return f"port {taken[1]} is taken: stop who has it, or ask for port 0"
+    lines = [line for line in said.splitlines() if line.strip()]
+    errors = [line for line in lines if re.search(r"Z E |option|rror", line)] or lines
+    return f"tritonserver did not start: {errors[0] if errors else 'it said nothing'}"

@@ -1,0 +1,67 @@
+"""A private directory for each run, and the removal of what crashed runs left."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import tempfile
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from veracity import log
+from veracity.server.guard import remove_run
+
+PREFIX = "veracity-server-"
+LOCK = "lock"
+
+_log = log.get(__name__)
+
+
+@dataclass(frozen=True)
+class RunDir:
+    """A directory of mode 0700 whose lock the kernel lets go when its owner dies, however that happens."""
+
+    path: Path
+    lock: int  # file descriptor
+
+    def remove(self) -> None:
+        """Remove the directory and this run's shared-memory files. May be called twice."""
+        remove_run(self.path)
+        with suppress(OSError):
+            os.close(self.lock)
+
+
+def create() -> RunDir:
+    """Make a run directory, after removing those of our own dead runs.
+
+    A lock says who is dead, not a process id: ids are used again, and differ between containers sharing ``/tmp``.
+    """
+    remove_stale()
+    path = Path(tempfile.mkdtemp(prefix=PREFIX))
+    unnamed = path / f".{LOCK}"
+    descriptor = os.open(unnamed, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    fcntl.flock(descriptor, fcntl.LOCK_EX)
+    unnamed.rename(path / LOCK)  # only a lock already held is ever seen under its name
+    return RunDir(path, descriptor)
+
+
+def remove_stale() -> list[Path]:
+    """Remove the run directories whose owner died without doing so; returns them."""
+    locks = Path(tempfile.gettempdir()).glob(f"{PREFIX}*/{LOCK}")
+    stale = [path.parent for path in locks if _is_free(path)]
+    for path in stale:
+        remove_run(path)
+        _log.info("removed a crashed run", run=path.name)
+    return stale
+
+
+def _is_free(lock: Path) -> bool:
+    try:
+        if lock.stat().st_uid != os.getuid():
+            return False
+        with lock.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:  # held, or another start was faster
+        return False
+    return True
