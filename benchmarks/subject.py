@@ -7,10 +7,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from veracity.server import Server
-
 from veracity.media import find_ffmpeg
 from veracity.sample import Clip, make_sample
+from veracity.server import Server
 from veracity.settings import Settings
 from veracity.weights import PORTRAIT_FILE
 

@@ -15,10 +15,10 @@ from typing import Any
 
 from rich.console import Console
 from rich.table import Table
-from veracity.server import Server
 
 from benchmarks import record
 from benchmarks.subject import clip_of
+from veracity.server import Server
 from veracity.settings import Settings
 from veracity_client import Options
 from veracity_client.errors import VeracityError

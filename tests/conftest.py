@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 import tiny_models
-from veracity.server import Server
 
 from veracity.engine import Engine
+from veracity.server import Server
 from veracity.settings import CHECKOUT, Settings
 
 REPOSITORY = CHECKOUT / "model_repository"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib.util
+import os
 import shutil
 import struct
 import subprocess
@@ -126,6 +127,19 @@ def pitch(pcm: NDArray[np.int16]) -> float:
 
 
 # The thing under test, asked from plain functions
+
+
+def decoders() -> list[str]:
+    """Return the names of the ffmpegs that this process has as children, the dead that nobody buried among them."""
+    names = []
+    for entry in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            name, _, rest = entry.read_text().partition("(")[2].rpartition(")")
+        except OSError:
+            continue
+        if int(rest.split()[1]) == os.getpid() and name.startswith(("ffmpeg", "prlimit")):
+            names.append(name)
+    return names
 
 
 def programs() -> list[Any]:

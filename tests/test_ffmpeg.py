@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import socket
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -35,14 +34,14 @@ def test_processor_time(ffmpeg: Path) -> None:
     with pytest.raises(LimitExceeded, match="VERACITY_FFMPEG_CPU_SECONDS") as caught:
         run(frames(BOMB, ffmpeg, [0, 1900], None, Limits(cpu_seconds=1)))
     assert samples.is_ours(caught.value)
-    assert not children()
+    assert not samples.decoders()
 
 
 def test_wall_clock(ffmpeg: Path) -> None:
     with pytest.raises(AnalysisTimeout, match="VERACITY_FFMPEG_WALL_SECONDS") as caught:
         run(frames(BOMB, ffmpeg, [0, 1900], None, Limits(wall_seconds=0.5)))
     assert samples.is_ours(caught.value)
-    assert not children()
+    assert not samples.decoders()
 
 
 def test_memory(ffmpeg: Path) -> None:
@@ -114,26 +113,13 @@ def test_finding_ffmpeg_and_prlimit(folder: Path, monkeypatch: pytest.MonkeyPatc
 # No process stays
 
 
-def children() -> list[str]:
-    """Return the names of this process's children, the dead that nobody buried among them."""
-    names = []
-    for entry in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            name, _, rest = entry.read_text().partition("(")[2].rpartition(")")
-        except OSError:
-            continue
-        if int(rest.split()[1]) == os.getpid():
-            names.append(name)
-    return names
-
-
 def test_frames_come_while_ffmpeg_still_runs_and_leaving_ends_it(folder: Path, ffmpeg: Path) -> None:
     async def first_only() -> None:
         with Media.open(samples.silent_video(folder), Limits(), ffmpeg) as media:
             async with aclosing(media.frames(range(50), (1920, 1080))) as stream:
                 assert (await anext(stream)).index == 0
-                assert children()  # 41 frames that nobody took yet are more than the pipe holds
-            assert not children()
+                assert samples.decoders()  # 41 frames that nobody took yet are more than the pipe holds
+            assert not samples.decoders()
 
     run(first_only())
 
@@ -149,11 +135,11 @@ def test_cancelling_kills_ffmpeg(folder: Path, ffmpeg: Path) -> None:
 
             task = asyncio.create_task(decode())
             await begun.wait()
-            assert children()
+            assert samples.decoders()
             task.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await task
-            assert not children()
+            assert not samples.decoders()
 
     run(cancelled())
 
@@ -162,7 +148,7 @@ def test_an_event_loop_off_the_main_thread(folder: Path, ffmpeg: Path) -> None:
     """Triton's Python backend runs models there."""
     with ThreadPoolExecutor(1) as thread:
         assert len(thread.submit(run, frames(samples.clip(folder), ffmpeg, range(50))).result()) == 50
-    assert not children()
+    assert not samples.decoders()
 
 
 def test_several_passes_at_once(folder: Path, ffmpeg: Path) -> None:
@@ -176,4 +162,4 @@ def test_several_passes_at_once(folder: Path, ffmpeg: Path) -> None:
             return [*counts, len(pcm) // 16_000]
 
     assert run(together()) == [50, 50, 2]
-    assert not children()
+    assert not samples.decoders()

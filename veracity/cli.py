@@ -7,14 +7,12 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from veracity import log
 from veracity.settings import Settings
 from veracity_client import cli as client_cli
 from veracity_client.errors import VeracityError
-
-DEFAULT_URL = "localhost:8001"
-ERROR = 3  # the exit code of everything that is no verdict
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -25,14 +23,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         return command(args)
     except VeracityError as error:
         sys.stderr.write(f"veracity: {error.to_wire()}\n")
-        return ERROR
+        return client_cli.ERROR
     except KeyboardInterrupt:
         sys.stderr.write("veracity: interrupted\n")
-        return 130
+        return client_cli.INTERRUPTED
+    except BrokenPipeError:
+        return client_cli.reader_gone()
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="veracity", description="Is this video fake?")
+    parser = client_cli.Parser(prog="veracity", description="Is this video fake?")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     client_cli.add_analyze(commands).set_defaults(command=_analyze)
     _add_serve(commands).set_defaults(command=_serve)
@@ -46,8 +46,9 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _add_serve(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> argparse.ArgumentParser:
-    serve = commands.add_parser("serve", help="run the server", formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+def _add_serve(commands: argparse._SubParsersAction[Any]) -> argparse.ArgumentParser:
+    formatter = argparse.ArgumentDefaultsHelpFormatter
+    serve: argparse.ArgumentParser = commands.add_parser("serve", help="run the server", formatter_class=formatter)
     serve.add_argument("--host", default="127.0.0.1", help="address to listen on")
     serve.add_argument("--http-port", type=int, default=8000, help="0 picks a free one")
     serve.add_argument("--grpc-port", type=int, default=8001, help="0 picks a free one")
@@ -55,7 +56,7 @@ def _add_serve(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     return serve
 
 
-def _add_weights(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def _add_weights(commands: argparse._SubParsersAction[Any]) -> None:
     weights = commands.add_parser("weights", help="list, fetch or verify the files that models are made of")
     actions = weights.add_subparsers(required=True, metavar="ACTION")
     for name, command in (("list", _weights_list), ("fetch", _weights_fetch), ("verify", _weights_verify)):
@@ -77,13 +78,13 @@ def _own_server() -> Iterator[str]:
     from veracity.server import Server
     from veracity_client import Detector
 
-    with Detector(DEFAULT_URL) as detector:
+    with Detector(client_cli.DEFAULT_URL) as detector:
         if detector.ready():
-            yield DEFAULT_URL
+            yield client_cli.DEFAULT_URL
             return
     settings = Settings.from_env()
     log.configure("warning")  # the person wants the verdict, and stdout is its alone
-    sys.stderr.write(f"no server at {DEFAULT_URL}: starting one of our own\n")
+    sys.stderr.write(f"no server at {client_cli.DEFAULT_URL}: starting one of our own\n")
     with Server.from_settings(settings) as server:
         yield server.grpc_url
 

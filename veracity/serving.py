@@ -28,6 +28,7 @@ from veracity.settings import Settings
 from veracity_client.errors import (
     AnalysisTimeout,
     BadOption,
+    BadVideo,
     InternalError,
     ModelUnavailable,
     Overloaded,
@@ -109,7 +110,8 @@ class Detector:
             try:
                 verdict = await self._analyze(request, cancelled, tell)
             except VeracityError as error:
-                logger.info("refused", error=type(error).__name__, message=error.message)
+                level = logger.debug if isinstance(error, BadVideo) and not _bytes(request, "VIDEO") else logger.info
+                level("refused", error=type(error).__name__, message=error.message)  # an empty VIDEO is the canary's
                 raise
             except Exception as error:
                 logger.exception("analysis failed")

@@ -32,15 +32,16 @@ SEPARATOR_BYTES = 4  # of the length before each element of a BYTES tensor, litt
 class _Door:
     def __init__(self, address: Address) -> None:
         self._address = address
+        self._credentials = _credentials(address.tls) if address.tls else None
         key = address.headers.get(API_KEY_HEADER)
         self._metadata = [(API_KEY_HEADER, key), (TRITON_KEY_PREFIX + API_KEY_HEADER, key)] if key else []
 
     def _open(self, module: Any) -> Any:
         """Open a channel of ``grpc`` or of ``grpc.aio``."""
-        target, tls = self._address.target, self._address.tls
-        if tls is None:
+        target = self._address.target
+        if self._credentials is None:
             return module.insecure_channel(target, options=CHANNEL_OPTIONS)
-        return module.secure_channel(target, _credentials(tls), options=CHANNEL_OPTIONS)
+        return module.secure_channel(target, self._credentials, options=CHANNEL_OPTIONS)
 
     def _error(self, error: grpc.RpcError, request: Request) -> VeracityError:
         code, text = error.code().name, error.details() or ""

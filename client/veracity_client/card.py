@@ -73,6 +73,7 @@ def card(name: str, verdict: Verdict) -> Panel:
     """Lay out one verdict."""
     colour = COLOURS[verdict.label]
     parts: list[RenderableType] = [
+        Text(printable(name), "bold", overflow="fold"),
         _headline(verdict, colour),
         Text(printable(verdict.reasoning)),
         Text(),
@@ -80,7 +81,7 @@ def card(name: str, verdict: Verdict) -> Panel:
     ]
     parts += [Text(), *_moments(verdict)] if any(verdict.timeline.values()) else []
     parts += [Text(), *_notes(verdict)]
-    return Panel(Group(*parts), title=Text(printable(name)), title_align="left", border_style=colour, padding=(0, 1))
+    return Panel(Group(*parts), border_style=colour, padding=(0, 1))
 
 
 def _headline(verdict: Verdict, colour: str) -> Text:

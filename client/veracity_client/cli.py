@@ -50,6 +50,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         sys.stderr.write("veracity-client: interrupted\n")
         return INTERRUPTED
+    except BrokenPipeError:
+        return reader_gone()
+
+
+def reader_gone() -> int:
+    """Return the exit code where whoever read standard output stopped reading, as ``head`` does."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the interpreter flushes it once more at exit
+    return ERROR
 
 
 def add_analyze(commands: argparse._SubParsersAction[Any]) -> argparse.ArgumentParser:

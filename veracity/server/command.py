@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -16,6 +17,7 @@ from veracity.server.watch import ModelState
 from veracity.settings import Settings
 from veracity_client.errors import VeracityError
 
+FORWARD_SECONDS = 0.5
 COLOURS = {"ready": "green", "missing": "yellow", "failed": "red"}
 
 
@@ -27,13 +29,21 @@ def serve(settings: Settings, *, console: Console | None = None, **options: Any)
     try:
         with _stopped_by_signals(server), server:
             _announce(console, server)
-            server.wait()
+            _forward(server)
     except VeracityError as error:
         if server.wait(0):  # stopped by a signal before it had started: nothing went wrong
             return 0
         console.print(f"[red]{type(error).__name__}[/red]: {error.message}", highlight=False)
         return 1
     return 0
+
+
+def _forward(server: Server) -> None:
+    """Pass on what Triton and the models log, until the stop: it is written to the run directory, which goes then."""
+    with (server.run_dir / "triton.log").open("rb") as written:
+        while not server.wait(FORWARD_SECONDS):
+            sys.stderr.buffer.write(written.read())
+            sys.stderr.flush()
 
 
 @contextmanager

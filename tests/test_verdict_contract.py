@@ -1,0 +1,124 @@
+"""The contract: what is written is read, what is not known is ignored in answers and refused in questions."""
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from canned import VERDICT
+from hypothesis import given
+from hypothesis import strategies as st
+
+from veracity_client import errors
+from veracity_client.errors import BY_NAME, BadOption, VeracityError, from_wire
+from veracity_client.schema import verdict_schema
+from veracity_client.verdict import Options, StageEvent, Verdict, event_from_json, event_to_json
+
+SCHEMA_FILE = Path(__file__).parent.parent / "docs" / "api" / "verdict.schema.json"
+TRITON_CODES = {"INTERNAL", "INVALID_ARG", "NOT_FOUND", "UNAVAILABLE", "UNSUPPORTED", "ALREADY_EXISTS", "CANCELLED"}
+EVENT = StageEvent("1_audio", "done", 1.5, "3 windows", 1.0, VERDICT.layer_results["1_audio"])
+
+
+def with_stranger(value: Any) -> Any:
+    """Add an unknown key to every object."""
+    if isinstance(value, dict):
+        return {**{k: with_stranger(v) for k, v in value.items()}, "from_the_future": [1]}
+    return [with_stranger(v) for v in value] if isinstance(value, list) else value
+
+
+def test_a_full_verdict_comes_back_equal() -> None:
+    assert Verdict.from_json(VERDICT.to_json()) == VERDICT
+    assert event_from_json(event_to_json(VERDICT)) == VERDICT
+    assert event_from_json(event_to_json(EVENT)) == EVENT
+
+
+@given(st.text(), st.one_of(st.none(), st.floats(0, 1)), st.dictionaries(st.text(), st.floats(0, 1e6)))
+def test_any_text_and_number_comes_back_equal(text: str, score: float | None, timings: dict[str, float]) -> None:
+    verdict = dataclasses.replace(VERDICT, reasoning=text, fake_probability=score, timings=timings)
+    assert Verdict.from_json(verdict.to_json()) == verdict
+
+
+def test_what_a_newer_server_added_is_ignored() -> None:
+    plain = json.loads(VERDICT.to_json())
+    layers = {key: with_stranger(layer) for key, layer in plain["layer_results"].items()}
+    newer = {**plain, "layer_results": layers, "input": with_stranger(plain["input"]) | {"codecs": {}}, "new": {}}
+    assert Verdict.from_json(json.dumps(newer)).layer_results == VERDICT.layer_results
+
+
+@pytest.mark.parametrize("field", [f.name for f in dataclasses.fields(Verdict) if f.name != "schema"])
+def test_a_verdict_that_lacks_a_field_is_named(field: str) -> None:
+    plain = VERDICT.to_dict()
+    del plain[field]
+    with pytest.raises(ValueError, match=f"lacks {field}"):
+        Verdict.from_json(json.dumps(plain))
+
+
+@pytest.mark.parametrize("options", [Options(), Options("decided", ("visual", "audio"), 2, 0.5)])
+def test_options_come_back_equal(options: Options) -> None:
+    assert Options.from_json(options.to_json()) == options
+
+
+WRONG = {
+    "policy": [1, None, True, "", "FAIL_FAST", [], {}],
+    "layers": ["audio", 1, None, [], [1], [None], [["audio"]], ["mouth"], {"audio": 1}],
+    "audio_track": ["0", 1.0, None, True, -1, [0]],
+    "deadline_seconds": ["5", None, True, 0, -1, 3601, [1], float("nan"), float("inf"), 10**400],
+    "deadline": [5],
+}
+
+
+@pytest.mark.parametrize(("name", "value"), [(name, value) for name, values in WRONG.items() for value in values])
+def test_a_wrong_option_is_refused_by_name(name: str, value: Any) -> None:
+    with pytest.raises(BadOption, match=name):
+        Options.from_json(json.dumps({name: value}))
+
+
+@pytest.mark.parametrize("text", ["", "null", "[]", "3", '"audio"', "{", b"\xff", "[" * 100_000])
+def test_text_that_is_no_options_is_refused(text: str | bytes) -> None:
+    with pytest.raises(BadOption):
+        Options.from_json(text)
+
+
+@pytest.mark.parametrize("cls", BY_NAME.values())
+def test_an_error_has_its_statuses_and_its_place_in_the_drawing(cls: type[VeracityError]) -> None:
+    assert cls.triton in TRITON_CODES
+    assert 400 <= cls.http < 600
+    drawing = [line.lstrip("│├└─ ").split() for line in (errors.__doc__ or "").splitlines()]
+    assert [cls.__name__] in [words[:1] for words in drawing]
+
+
+@pytest.mark.parametrize("cls", BY_NAME.values())
+@pytest.mark.parametrize(
+    "wrapped",
+    [
+        "{}",
+        "[request id: 17] {}",
+        "[StatusCode.INTERNAL] {}",
+        "in ensemble 'x', {}",
+        "Failed to process the request(s) for model instance 'd_0_0', message: {}\n\nAt:\n  model.py(3): execute",
+        "InferenceServerException: [500] {}",
+    ],
+)
+def test_an_error_crosses_the_wire_whatever_triton_puts_around_it(cls: type[VeracityError], wrapped: str) -> None:
+    found = from_wire(wrapped.format(cls("a 'quoted' name: nothing in it").to_wire()), request_id="17")
+    assert type(found) is cls
+    assert (found.message, found.request_id) == ("a 'quoted' name: nothing in it", "17")
+
+
+def test_an_error_is_one_line_and_the_first_one_counts() -> None:
+    wire = errors.BadVideo("one\ntwo InternalError: three").to_wire()
+    found = from_wire(wire)
+    assert type(found) is errors.BadVideo
+    assert found.message == "one two InternalError: three"
+
+
+@pytest.mark.parametrize("text", ["", "BadVideo", "NotBadVideo: x", "a.BadVideo: x", "BadVideoX: x", "KeyError: 'x'"])
+def test_other_text_is_no_error_of_ours(text: str) -> None:
+    assert from_wire(text) is None
+
+
+def test_the_published_schema_is_fresh_and_takes_a_verdict() -> None:
+    published = json.loads(SCHEMA_FILE.read_text(encoding="utf-8"))
+    assert published == verdict_schema(), "make schema"
+    assert set(published["properties"]) == set(VERDICT.to_dict())
