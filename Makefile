@@ -37,7 +37,7 @@ test: models ## tests that need no torch
 	@$(BIN)/python -m pytest -m "not export and not gpu" $(ARGS)
 
 test-export: models ## tests that need torch, in an environment of their own
-	@scripts/bootstrap $(EXPORT_VENV) requirements/runtime.lock requirements/dev.lock requirements/torch.lock
+	@scripts/bootstrap $(EXPORT_VENV) requirements/runtime.lock requirements/dev.lock requirements/torch.txt
 	@$(EXPORT_VENV)/bin/python -m pytest -m export $(ARGS)
 
 check: setup ## what CI checks before any test: style, types, spelling
@@ -49,7 +49,6 @@ check: setup ## what CI checks before any test: style, types, spelling
 lock: ## pin the dependencies anew (needs uv)
 	$(LOCK) --generate-hashes --extra server --extra export pyproject.toml -o requirements/runtime.lock
 	$(LOCK) --generate-hashes -c requirements/runtime.lock --group dev -o requirements/dev.lock
-	$(LOCK) -c requirements/runtime.lock --group torch -o requirements/torch.lock
 
 schema: setup ## the verdict's JSON Schema, from the dataclasses
 	@$(BIN)/python -m veracity_client.schema > docs/api/verdict.schema.json

@@ -18,6 +18,8 @@ BOUNDARIES = {
 @pytest.mark.parametrize("module", BOUNDARIES)
 def test_a_module_does_not_drag_in(module: str) -> None:
     code = f"import sys, {module}; print(*sorted({{m.partition('.')[0] for m in sys.modules}}))"
-    done = subprocess.run([sys.executable, "-W", "error", "-W", PROTOBUF, "-c", code], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-W", PROTOBUF, "-c", code], capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr
     assert not set(BOUNDARIES[module]) & set(done.stdout.split())
