@@ -22,12 +22,13 @@ WORDS = (
 
 @dataclass(frozen=True)
 class Clip:
-    """What to make: pixels, seconds, and the bits a second of its H.264 picture."""
+    """What to make: pixels, seconds, the bits a second of its H.264 picture, and which of espeak-ng's voices speaks."""
 
     width: int = 1280
     height: int = 720
     seconds: float = 10.0
     bitrate: int = 4_000_000
+    voice: str = "en-us"
 
 
 def make_sample(target: Path, portrait: Path, ffmpeg: Path, clip: Clip = Clip()) -> Path:
@@ -39,7 +40,7 @@ def make_sample(target: Path, portrait: Path, ffmpeg: Path, clip: Clip = Clip())
         raise VeracityError("the sample's voice needs espeak-ng: apt-get install -y espeak-ng; or give a clip of yours")
     with tempfile.TemporaryDirectory() as folder:
         voice = Path(folder) / "voice.wav"
-        _run([speaker, "-v", "en-us", "-s", "165", "-w", str(voice), WORDS])
+        _run([speaker, "-v", clip.voice, "-s", "165", "-w", str(voice), WORDS])
         part = target.with_name(target.name + ".part.mp4")
         _run([str(ffmpeg), *_arguments(portrait, voice, clip), str(part)])
         part.replace(target)

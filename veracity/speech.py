@@ -16,8 +16,8 @@ import numpy as np
 import numpy.typing as npt
 import onnxruntime
 
-SAMPLE_RATE = 16_000
-WINDOW_SAMPLES = 64_600  # 4.04 s, the window of AASIST and RawNet2
+from veracity.layers import SAMPLE_RATE, WINDOW_SAMPLES
+
 MIN_SPEECH_SECONDS = 0.5  # a window with less speech than this says nothing about a voice
 
 Pcm = npt.NDArray[np.int16]

@@ -1,0 +1,1 @@
+"""From trained networks to the graphs that Triton serves: `python -m export --help`."""

@@ -1,0 +1,122 @@
+"""From a checkpoint to the served graph, and what must never be written."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch", reason="make test-export installs torch")
+
+import onnxruntime  # noqa: E402
+
+from export import audio_starter  # noqa: E402
+from export.graph import largest_error, to_onnx  # noqa: E402
+from export.publish import ExportError, publish, sha256  # noqa: E402
+from training.nets import AUDIO_NETS  # noqa: E402
+from veracity.speech import WINDOW_SAMPLES  # noqa: E402
+
+pytestmark = [
+    pytest.mark.export,
+    pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning"),  # the exporter's own
+]
+
+REPOSITORY = Path(__file__).resolve().parent.parent / "model_repository"
+
+
+class Double(torch.nn.Module):
+    def forward(self, numbers):
+        return numbers * 2
+
+
+def checkpoint(path: Path, **changes: object) -> Path:
+    torch.manual_seed(0)
+    content = {"net": "spectrum", "state": AUDIO_NETS["spectrum"]().state_dict(), "trained_on": ["mine"]}
+    torch.save(content | changes, path)
+    return path
+
+
+def options(checkpoint: Path | None, repository: Path) -> argparse.Namespace:
+    return argparse.Namespace(checkpoint=checkpoint, repository=repository, format="onnx")
+
+
+@pytest.mark.slow
+def test_audio_starter_is_written_with_its_provenance(tmp_path):
+    path = checkpoint(tmp_path / "net.pt")
+    audio_starter.export(options(path, tmp_path))
+    graph = (tmp_path / "audio_starter" / "1" / "model.onnx").read_bytes()
+    provenance = json.loads((tmp_path / "audio_starter" / "provenance.json").read_text())
+    assert provenance["graph_sha256"] == sha256(graph)
+    assert provenance["checkpoint_sha256"] == sha256(path.read_bytes())
+    assert provenance["trained_on"] == ["mine"]
+    assert provenance["largest_relative_error"] <= 1e-4
+    assert sorted(one.name for one in (tmp_path / "audio_starter").iterdir()) == ["1", "provenance.json"]
+
+
+def test_the_committed_graph_keeps_the_contract():
+    session = onnxruntime.InferenceSession(REPOSITORY / "audio_starter" / "1" / "model.onnx")
+    (given,), (answered,) = session.get_inputs(), session.get_outputs()
+    assert (given.name, given.type, given.shape[1]) == ("WAVEFORM", "tensor(int16)", WINDOW_SAMPLES)
+    assert (answered.name, answered.type, answered.shape[1]) == ("FAKE_LOGIT", "tensor(float)", 1)
+    rng = np.random.default_rng(0)
+    sound = (1_000 * rng.standard_normal((5, WINDOW_SAMPLES))).astype(np.int16)
+    together = session.run(None, {"WAVEFORM": sound})[0]
+    apart = np.concatenate([session.run(None, {"WAVEFORM": one[None]})[0] for one in sound])
+    assert np.allclose(together, apart, atol=1e-4)
+    assert np.isfinite(session.run(None, {"WAVEFORM": np.zeros((1, WINDOW_SAMPLES), np.int16)})[0]).all()
+
+
+def test_the_committed_graph_is_the_one_its_provenance_names():
+    folder = REPOSITORY / "audio_starter"
+    provenance = json.loads((folder / "provenance.json").read_text())
+    graph = (folder / "1" / "model.onnx").read_bytes()
+    assert provenance["graph_sha256"] == sha256(graph)
+    assert len(graph) < 10_000_000
+
+
+def test_any_batch_size_goes_through_the_graph():
+    graph = to_onnx(Double(), torch.zeros(2, 3), "NUMBERS", "DOUBLED")
+    cases = [np.ones((size, 3), np.float32) for size in (1, 2, 7)]
+    assert largest_error(graph, Double(), cases) == 0
+
+
+def test_a_graph_that_differs_is_refused():
+    graph = to_onnx(Double(), torch.zeros(2, 3), "NUMBERS", "DOUBLED")
+    with pytest.raises(ExportError, match="differs from the network"):
+        largest_error(graph, torch.nn.Identity(), [np.ones((1, 3), np.float32)])
+    with pytest.raises(ExportError, match="differs from the network"):
+        largest_error(graph, Double(), [np.full((1, 3), np.nan, np.float32)])
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"state": {}}, "Missing key"),
+        ({"state": AUDIO_NETS["spectrum"]().state_dict() | {"extra": torch.zeros(1)}}, "Unexpected key"),
+        ({"net": "resnet"}, "no network 'resnet'"),
+    ],
+)
+def test_wrong_weights_are_refused_and_nothing_is_written(tmp_path, changes, words):
+    path = checkpoint(tmp_path / "net.pt", **changes)
+    with pytest.raises(ExportError, match=words):
+        audio_starter.export(options(path, tmp_path / "repository"))
+    assert not (tmp_path / "repository").exists()
+
+
+def test_a_file_that_is_no_checkpoint_is_refused(tmp_path):
+    path = tmp_path / "net.pt"
+    path.write_bytes(b"not a checkpoint")
+    with pytest.raises(ExportError, match="no checkpoint"):
+        audio_starter.export(options(path, tmp_path))
+    with pytest.raises(ExportError, match="--checkpoint"):
+        audio_starter.export(options(None, tmp_path))
+
+
+def test_publishing_replaces_whole_files_and_leaves_nothing_beside_them(tmp_path):
+    for content in (b"first", b"second"):
+        publish(content, tmp_path, {"source": "test"}, ["numpy"])
+    assert (tmp_path / "1" / "model.onnx").read_bytes() == b"second"
+    assert [one.name for one in (tmp_path / "1").iterdir()] == ["model.onnx"]

@@ -1,0 +1,1 @@
+"""Training of the starter networks: `python -m training --help`."""

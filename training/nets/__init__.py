@@ -1,0 +1,22 @@
+"""The networks that `training/` teaches and `export/` turns into ONNX, by the name that a checkpoint carries."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+from torch import nn
+
+from training.nets.rawnet2 import RawNet2
+from training.nets.spectrum import SpectrumNet
+
+AUDIO_NETS: dict[str, Callable[[], nn.Module]] = {
+    "rawnet2": RawNet2,
+    "spectrum": SpectrumNet,
+    "spectrum-phase": partial(SpectrumNet, phase=True),
+}
+
+
+def parameters(net: nn.Module) -> int:
+    """How many numbers a network learns."""
+    return sum(weight.numel() for weight in net.parameters())
