@@ -6,6 +6,7 @@ import argparse
 import sys
 
 from benchmarks import latency, throughput
+from veracity import log
 from veracity_client.errors import VeracityError
 
 COMMANDS = {"latency": latency, "throughput": throughput}
@@ -20,6 +21,7 @@ def main() -> int:
         module.add_arguments(command)
         command.set_defaults(run=module.run)
     args = parser.parse_args()
+    log.configure("warning")  # the figures are what is wanted
     try:
         code: int = args.run(args)
         return code
