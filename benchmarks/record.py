@@ -30,7 +30,7 @@ def circumstances() -> dict[str, Any]:
     return {
         "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "commit": _git("rev-parse", "--short=12", "HEAD")
-        + ("+changes" if _git("status", "--porcelain", "-uno") else ""),
+        + ("+changes" if _git("status", "--porcelain", "--", ":!benchmarks/results") else ""),
         "version": __version__,
         "machine": {
             "cpu": _cpu(),

@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from veracity.assets import PORTRAIT_FILE
 from veracity.media import find_ffmpeg
 from veracity.sample import Clip, make_sample
 from veracity.server import Server
 from veracity.settings import Settings
-from veracity.weights import PORTRAIT_FILE
 
 FULL_HD = Clip(1920, 1080, 10.0, 6_000_000, voice="de")  # a voice of which the starter is sure: fail_fast stops
 
@@ -21,7 +21,7 @@ def clip_of(given: Path | None) -> Path:
     if given is not None:
         return given
     settings = Settings.from_env()
-    target = Path(tempfile.gettempdir()) / "veracity-bench-1080p-de.mp4"
+    target = Path(tempfile.gettempdir()) / f"veracity-{FULL_HD.height}p-{FULL_HD.bitrate}-{FULL_HD.voice}.mp4"
     if not target.is_file():
         make_sample(target, settings.weights / PORTRAIT_FILE, find_ffmpeg(settings.ffmpeg), FULL_HD)
     return target

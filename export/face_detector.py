@@ -27,7 +27,7 @@ from onnx import ModelProto, compose, helper, inliner, version_converter
 
 from export import face_graph, face_numpy
 from export.publish import ExportError, publish
-from veracity import weights
+from veracity import assets, weights
 from veracity.faces import letterbox
 
 TOOLS = ("onnx", "onnxscript", "onnxruntime", "numpy")
@@ -52,7 +52,7 @@ class Network:
 
 NETWORKS = {
     "yunet": Network(
-        weights.YUNET_FILE,
+        assets.YUNET_FILE,
         {f"{head}_{stride}": f"{head}_{stride}" for head in ("cls", "obj", "bbox", "kps") for stride in (8, 16, 32)},
         face_graph.prepare_bgr,
         face_graph.yunet,
@@ -61,7 +61,7 @@ NETWORKS = {
         (2, 1, 0),
     ),
     "centerface": Network(
-        weights.CENTERFACE_FILE,
+        assets.CENTERFACE_FILE,
         {"537": "heat", "538": "size", "539": "offset", "540": "mark"},
         face_graph.prepare_rgb,
         face_graph.centerface,
@@ -79,7 +79,7 @@ def export(args: argparse.Namespace) -> None:
     """
     network = NETWORKS[choose(args.detector, args.weights)]
     source = _installed(network.file, args.weights)
-    portrait = _installed(weights.PORTRAIT_FILE, args.weights)
+    portrait = _installed(assets.PORTRAIT_FILE, args.weights)
     photograph = read_photograph(args.weights / portrait.name)
     published = onnx.load(args.weights / source.name)
     model = build(network, published)
@@ -94,7 +94,7 @@ def choose(detector: str, folder: Path) -> str:
     """Return the network's name: ``auto`` is YuNet where its file is installed, else CenterFace."""
     if detector != "auto":
         return detector
-    return "yunet" if (folder / weights.YUNET_FILE).is_file() else "centerface"
+    return "yunet" if (folder / assets.YUNET_FILE).is_file() else "centerface"
 
 
 def build(network: Network, published: ModelProto) -> ModelProto:
@@ -191,7 +191,7 @@ def _published_outputs(
     return dict(zip(network.outputs.values(), answers))
 
 
-def _installed(name: str, folder: Path) -> weights.Source:
+def _installed(name: str, folder: Path) -> assets.Source:
     (source,) = weights.find([name])
     state = weights.verify(source, folder)
     if state != "ok":
@@ -199,7 +199,7 @@ def _installed(name: str, folder: Path) -> weights.Source:
     return source
 
 
-def _provenance(source: weights.Source, threshold: float, error: float) -> dict[str, Any]:
+def _provenance(source: assets.Source, threshold: float, error: float) -> dict[str, Any]:
     return {
         "source": {"url": source.url, "sha256": source.sha256, "licence": source.licence, "homepage": source.homepage},
         "threshold": threshold,

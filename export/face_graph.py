@@ -10,7 +10,9 @@ from onnx import TensorProto, helper
 from onnxscript import FLOAT, UINT8, script
 from onnxscript import opset17 as op
 
-FACES = 16  # an image: MAX_FACES of the layer table
+from veracity.layers import MAX_FACES
+
+FACES = MAX_FACES  # an image
 CANDIDATES = 512  # cells an image that non-maximum suppression looks at
 OVERLAP = 0.3  # IoU over which two boxes are one face: the value of both networks' authors
 # Scores over the threshold are faces. On 418 faces in 63 clips and 87 in 48 photographs, shown at 480 pixels:

@@ -2,7 +2,7 @@
 
 import asyncio
 import dataclasses
-import json
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from veracity.layers import MODELS
 from veracity.local import LocalInfer
 from veracity.pipeline import analyze
 from veracity.server import Server
+from veracity.server.guard import children
 from veracity_client import AsyncDetector, Detector, Options, StageEvent, Verdict, errors
 
 pytestmark = pytest.mark.triton
@@ -27,14 +28,26 @@ def detector(server: Server) -> Any:
         yield found
 
 
+def same(one: Any, other: Any) -> bool:
+    """Compare JSON; numbers to 2e-3, since batches of other sizes sum in another order and scores are rounded."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        return one.keys() == other.keys() and all(same(one[k], other[k]) for k in one)
+    if isinstance(one, list) and isinstance(other, list):
+        return len(one) == len(other) and all(map(same, one, other))
+    if isinstance(one, float) and isinstance(other, float):
+        return one == pytest.approx(other, abs=2e-3)
+    return bool(one == other)
+
+
 def comparable(verdict: Verdict) -> Any:
-    """Drop what differs by nature; scores to 3 digits, since batches of other sizes sum in another order."""
-    plain = json.loads(dataclasses.replace(verdict, video_id="", timings={}, processing_time=0.0).to_json())
-    return (
-        json.loads(json.dumps(plain), parse_float=lambda text: round(float(text), 2))
-        | {"reasoning": ""}
-        | {"layer_results": {k: r["status"] for k, r in plain["layer_results"].items()}}
-    )
+    """Drop what differs by nature, and the sentences, which repeat rounded scores."""
+    plain = dataclasses.replace(verdict, video_id="", timings={}, processing_time=0.0, reasoning="").to_dict()
+    for result in plain["layer_results"].values():
+        del result["reasoning"]
+    for face in plain["faces"]:  # of two equal scores the one or the other is first
+        face["worst"] = [span["score"] for span in face["worst"]]
+        face["boxes"] = [[round(side) for side in box["box"]] for box in face["boxes"]][:1]
+    return plain
 
 
 def test_every_door_gives_the_same_verdict(
@@ -47,9 +60,8 @@ def test_every_door_gives_the_same_verdict(
     *events, streamed = detector.stages(talking, EXHAUSTIVE)
     assert isinstance(streamed, Verdict)
     assert all(isinstance(event, StageEvent) for event in events)
-    assert comparable(over_grpc) == comparable(over_http) == comparable(streamed) == comparable(local)
     for verdict in (over_grpc, over_http, streamed):
-        assert verdict.fake_probability == pytest.approx(local.fake_probability, abs=2e-3)
+        assert same(comparable(verdict), comparable(local))
         assert verdict.layers_executed == (1, 2, 3, 4)
 
 
@@ -71,7 +83,7 @@ def test_async_client(server: Server, talking: Path) -> None:
             return list(await asyncio.gather(*(found.analyze(talking, EXHAUSTIVE) for _ in range(2))))
 
     first, second = asyncio.run(ask())
-    assert comparable(first) == comparable(second)
+    assert same(comparable(first), comparable(second))
     assert first.video_id != second.video_id
 
 
@@ -107,3 +119,17 @@ def test_one_bad_request_harms_no_other(detector: Detector, talking: Path) -> No
         answers = list(pool.map(ask, [good, b"this is no video", good, b""]))
     assert answers[1] == answers[3] == "BadVideo"
     assert answers[0] == answers[2] != "BadVideo"
+
+
+def test_the_stream_works_on_no_more_videos_at_once_than_it_has_places(
+    server: Server, detector: Detector, talking: Path
+) -> None:
+    """A decoupled model is handed every request at once: the engine itself makes them wait."""
+    with ThreadPoolExecutor(12) as pool:
+        asked = [pool.submit(lambda: [*detector.stages(talking, EXHAUSTIVE)][-1]) for _ in range(12)]
+        most = 0
+        while not all(future.done() for future in asked):
+            most = max(most, sum(len(children(stub)) for stub in children(server.pid)))
+            time.sleep(0.01)
+    assert all(isinstance(future.result(), Verdict) for future in asked)
+    assert 2 <= most <= 4, f"{most} decoders ran at one time"

@@ -11,7 +11,7 @@ import onnxruntime
 import pytest
 
 from export.publish import ExportError
-from veracity import weights
+from veracity import assets, weights
 from veracity.faces import Detection, detections, iou, letterbox
 from veracity.layers import FACE_DETECTOR, MAX_FACES
 from veracity.settings import CHECKOUT, Settings
@@ -33,7 +33,7 @@ def _folder(*names: str) -> Path:
 @pytest.fixture(scope="module", params=["centerface", "yunet"])
 def graph(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The exported graph of each network whose file is here."""
-    sources = weights.find([face_detector.NETWORKS[request.param].file, weights.PORTRAIT_FILE])
+    sources = weights.find([face_detector.NETWORKS[request.param].file, assets.PORTRAIT_FILE])
     folder = tmp_path_factory.mktemp("weights")
     for source in sources:
         weights.fetch([source], folder, from_dir=_folder(source.name))
@@ -49,7 +49,7 @@ def session(graph: Path) -> onnxruntime.InferenceSession:
 
 @pytest.fixture(scope="module")
 def astronaut() -> np.ndarray:
-    return face_detector.read_photograph(_folder(weights.PORTRAIT_FILE) / weights.PORTRAIT_FILE)
+    return face_detector.read_photograph(_folder(assets.PORTRAIT_FILE) / assets.PORTRAIT_FILE)
 
 
 def look(session: onnxruntime.InferenceSession, images: list[np.ndarray], side: int) -> list[list[Detection]]:
@@ -69,7 +69,7 @@ def test_the_graph_has_the_contract_of_the_layer_table(session: onnxruntime.Infe
 
 def test_provenance_names_what_it_was_made_of(graph: Path) -> None:
     provenance = json.loads((graph / "provenance.json").read_text())
-    assert provenance["source"]["sha256"] in {asset.sha256 for asset in weights.ASSETS}
+    assert provenance["source"]["sha256"] in {asset.sha256 for asset in assets.ASSETS}
     assert provenance["bytes"] == (graph / "1" / "model.onnx").stat().st_size
     assert provenance["largest_error"] <= face_detector.TOLERANCE
     assert sorted(p.name for p in graph.rglob("*") if p.is_file()) == ["model.onnx", "provenance.json"]
@@ -149,7 +149,7 @@ def test_export_refuses_a_missing_file(tmp_path: Path) -> None:
 def test_export_refuses_a_graph_that_differs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A decoder that is wrong by half a pixel is caught before anything is written."""
     folder = tmp_path / "weights"
-    names = [weights.CENTERFACE_FILE, weights.PORTRAIT_FILE]
+    names = [assets.CENTERFACE_FILE, assets.PORTRAIT_FILE]
     weights.fetch(weights.find(names), folder, from_dir=_folder(*names))
     right = face_detector.NETWORKS["centerface"]
 

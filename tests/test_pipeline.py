@@ -109,6 +109,37 @@ def test_without_a_face_detector_the_picture_is_still_looked_at(
         assert "face_detector" in verdict.layer_results[key].reason
 
 
+def test_a_face_detector_that_fails_on_the_way_takes_only_the_layers_that_need_it(
+    full_engine: Engine, talking: Path, counting: Counting
+) -> None:
+    counting.broken = "face_detector"
+    verdict = run(full_engine, talking, infer=counting)
+    assert statuses(verdict) == {
+        "1_audio": "scored", "2_visual": "failed", "3_lipsync": "failed", "4_semantic": "scored",
+    }  # fmt: skip
+    assert verdict.layer_results["2_visual"].reason == "face_detector failed"
+    assert verdict.degraded
+
+
+class Dazed(LocalInfer):
+    """A face detector whose boxes are no boxes."""
+
+    async def __call__(self, model: str, inputs: Mapping[str, np.ndarray]) -> Mapping[str, np.ndarray]:
+        answer = dict(await super().__call__(model, inputs))
+        if model == "face_detector":
+            boxes = np.zeros_like(answer["BOXES"])
+            boxes[:, 0], boxes[:, 1] = np.nan, (1e6, 1e6, 2e6, 2e6)
+            answer |= {"BOXES": boxes, "SCORES": np.ones_like(answer["SCORES"])}
+        return answer
+
+
+def test_boxes_that_are_none_are_no_faces(full_engine: Engine, talking: Path) -> None:
+    verdict = run(full_engine, talking, infer=Dazed(full_engine.settings.model_repository))
+    assert verdict.faces == ()
+    assert verdict.layer_results["2_visual"].reason == "no face was found"
+    assert verdict.layer_results["4_semantic"].status == "scored"
+
+
 def test_layers_without_weights_abstain_with_what_to_do(engine: Engine, talking: Path, tmp_path: Path) -> None:
     bare = tmp_path / "repository"
     shutil.copytree(engine.settings.model_repository, bare)

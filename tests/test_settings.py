@@ -23,7 +23,16 @@ def test_settings_survive_the_way_through_an_environment() -> None:
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("MAX_BYTES", "many"), ("MAX_BYTES", "-1"), ("MAX_SECONDS", "0"), ("ENV", "staging"), ("VAD", "ears")],
+    [
+        ("MAX_BYTES", "many"),
+        ("MAX_BYTES", "-1"),
+        ("MAX_SECONDS", "0"),
+        ("ENV", "staging"),
+        ("VAD", "ears"),
+        ("PROFILE", "best"),
+        ("LOG_LEVEL", "loud"),
+        ("MAX_SECONDS", "nan"),
+    ],
 )
 def test_a_wrong_value_names_its_variable(name: str, value: str) -> None:
     with pytest.raises(BadOption, match=f"VERACITY_{name}"):

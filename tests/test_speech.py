@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from veracity.assets import VAD_FILE
 from veracity.settings import Settings
 from veracity.speech import MIN_SPEECH_SECONDS, SAMPLE_RATE, WINDOW_SAMPLES, SileroVad, energy_vad, speech_windows
-from veracity.weights import VAD_FILE
 
 WINDOW_SECONDS = WINDOW_SAMPLES / SAMPLE_RATE
 

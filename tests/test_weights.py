@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from veracity import weights
-from veracity.weights import Source, WeightsError, fetch, find, verify
+from veracity import assets
+from veracity.assets import Source
+from veracity.weights import WeightsError, fetch, find, verify
 from veracity_client.errors import BadOption
 
 CONTENT = b"not much of a network" * 1000
@@ -110,7 +111,8 @@ def test_an_address_of_a_kind_not_known_says_what_to_do(tmp_path: Path) -> None:
 LIMITED = """
 import resource, signal, sys
 from pathlib import Path
-from veracity.weights import Source, fetch
+from veracity.assets import Source
+from veracity.weights import fetch
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # a write beyond the limit then fails with EFBIG, as on a full disk
 resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
 try:
@@ -136,8 +138,8 @@ def test_unknown_names_are_answered_with_the_known() -> None:
 
 
 def test_every_asset_is_pinned_and_owned() -> None:
-    assert len({s.name for s in weights.ASSETS}) == len(weights.ASSETS)
-    for asset in weights.ASSETS:
+    assert len({s.name for s in assets.ASSETS}) == len(assets.ASSETS)
+    for asset in assets.ASSETS:
         assert len(asset.sha256) == 64
         assert int(asset.sha256, 16) >= 0
         assert asset.size > 0

@@ -8,9 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from training.data import ManifestError
+from veracity.assets import VAD_FILE
 from veracity.settings import Settings
 from veracity.speech import SileroVad, Vad, energy_vad
-from veracity.weights import VAD_FILE
 
 # the keys of training.nets.AUDIO_NETS, here without torch
 NETS = ("rawnet2", "spectrum", "spectrum-phase")

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from veracity import log
+from veracity.layers import MODELS
 from veracity.settings import Settings
 from veracity_client import cli as client_cli
 from veracity_client.errors import VeracityError
@@ -86,6 +87,7 @@ def _own_server() -> Iterator[str]:
     log.configure("warning")  # the person wants the verdict, and stdout is its alone
     sys.stderr.write(f"no server at {client_cli.DEFAULT_URL}: starting one of our own\n")
     with Server.from_settings(settings) as server:
+        server.require("deepfake_detector")
         yield server.grpc_url
 
 
@@ -110,9 +112,9 @@ def _doctor(args: argparse.Namespace) -> int:
 
 
 def _sample(args: argparse.Namespace) -> int:
+    from veracity.assets import PORTRAIT_FILE
     from veracity.media import find_ffmpeg
     from veracity.sample import make_sample
-    from veracity.weights import PORTRAIT_FILE
 
     settings = Settings.from_env()
     make_sample(args.file, settings.weights / PORTRAIT_FILE, find_ffmpeg(settings.ffmpeg))
@@ -120,10 +122,10 @@ def _sample(args: argparse.Namespace) -> int:
 
 
 def _weights_list(_args: argparse.Namespace) -> int:
-    from veracity import weights
+    from veracity import assets, weights
 
     target = Settings.from_env().weights
-    for source in weights.ASSETS:
+    for source in assets.ASSETS:
         state = weights.verify(source, target)
         sys.stdout.write(f"{source.name:32} {state:14} {source.size:>12,} B  {source.licence:12} {source.homepage}\n")
     return 0
@@ -134,6 +136,9 @@ def _weights_fetch(args: argparse.Namespace) -> int:
 
     target = Settings.from_env().weights
     weights.fetch(weights.wanted(args.names, args.folder), target, from_dir=args.folder, progress=_say)
+    for name in args.names:
+        if name in MODELS:
+            sys.stderr.write(f"now make the graph of it: python -m export {name}\n")
     return 0
 
 

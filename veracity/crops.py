@@ -12,18 +12,19 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from veracity.layers import FACE_MARGIN, MOUTH_SIZE
+
 Points = NDArray[np.floating[Any]]
 Image = NDArray[np.uint8]
 
 LANDMARKS = ("right eye", "left eye", "nose", "right mouth corner", "left mouth corner")  # the person's right
-MOUTH_SIDE = 96  # pixels
 FACE_SIDE = 256  # pixels of the aligned face that the mouth is cut from
 SMOOTHING = 12  # frames, the present one and the 11 that follow: 0.48 s at 25 fps
 # LANDMARKS of LipForensics' mean face in the aligned face; an eye is the mean of its corners, the nose its tip.
 MEAN_FACE = np.array([[102.65, 94.66], [156.10, 94.05], [128.27, 127.70], [107.17, 157.20], [152.19, 156.99]])
 
 
-def face_box(shape: Sequence[int], box: Sequence[float], margin: float = 0.125) -> tuple[int, int, int, int]:
+def face_box(shape: Sequence[int], box: Sequence[float], margin: float = FACE_MARGIN) -> tuple[int, int, int, int]:
     """Widen ``box`` by ``margin`` of its own width and height a side, within a picture of ``shape`` (H, W, …).
 
     Returns whole pixels x0, y0, x1, y1, the end exclusive, as SelfBlendedImages cuts its test faces.
@@ -40,7 +41,7 @@ def face_box(shape: Sequence[int], box: Sequence[float], margin: float = 0.125) 
     return left, top, right, bottom
 
 
-def face_crop(image: Image, box: Sequence[float], size: int, margin: float = 0.125) -> Image:
+def face_crop(image: Image, box: Sequence[float], size: int, margin: float = FACE_MARGIN) -> Image:
     """Cut a face out of ``image`` uint8 [H, W, 3] and stretch it to uint8 [size, size, 3]; the aspect is not kept."""
     x0, y0, x1, y1 = face_box(image.shape, box, margin)
     return _uint8(cv2.resize(image[y0:y1, x0:x1], (size, size), interpolation=cv2.INTER_LINEAR))
@@ -65,11 +66,11 @@ def mouth_crop(image: Image, to_face: Points, mouth: Points) -> Image:
 
     ``to_face`` [2, 3] leads from the picture to the aligned face, whose edge the crop does not leave.
     """
-    half = MOUTH_SIDE // 2
+    half = MOUTH_SIZE // 2
     middle = to_face @ (*np.asarray(mouth, np.float64).mean(axis=0), 1.0)
     corner = [round(float(v)) - half for v in np.clip(middle, half, FACE_SIDE - half)]
     shifted = np.column_stack([to_face[:, :2], to_face[:, 2] - corner])
-    return _uint8(cv2.warpAffine(image, shifted, (MOUTH_SIDE, MOUTH_SIDE), flags=cv2.INTER_LINEAR))
+    return _uint8(cv2.warpAffine(image, shifted, (MOUTH_SIZE, MOUTH_SIZE), flags=cv2.INTER_LINEAR))
 
 
 def smooth(points: Points, frames: int = SMOOTHING) -> Points:
@@ -91,7 +92,7 @@ def mouth_crops(frames: Sequence[Image], landmarks: Points) -> Image:
     if len(frames) != len(landmarks) or np.shape(landmarks)[1:] != (5, 2):
         raise ValueError(f"{len(frames)} frames want landmarks [{len(frames)}, 5, 2], got {np.shape(landmarks)}")
     if not len(frames):
-        return np.empty((0, MOUTH_SIDE, MOUTH_SIDE), np.uint8)
+        return np.empty((0, MOUTH_SIZE, MOUTH_SIZE), np.uint8)
     aligned = [similarity(points, MEAN_FACE) for points in smooth(landmarks)]
     return np.stack([mouth_crop(_grey(f), a, p[3:]) for f, a, p in zip(frames, aligned, landmarks)])
 

@@ -17,6 +17,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from veracity.assets import ASSETS, VAD_FILE, Source
 from veracity.engine import model_info
 from veracity.layers import MODELS, Model, install_hint, profile_models
 from veracity.local import LocalInfer
@@ -24,7 +25,7 @@ from veracity.media import find_ffmpeg
 from veracity.server.binaries import check_stub, find_tritonserver
 from veracity.server.guard import SHARED_MEMORY
 from veracity.settings import Settings
-from veracity.weights import ASSETS, VAD_FILE, verify
+from veracity.weights import can_download, verify
 from veracity_client.errors import VeracityError
 
 DECODERS = ("h264", "hevc", "vp9", "av1", "mpeg4", "mjpeg", "aac", "opus", "mp3", "flac")
@@ -153,8 +154,14 @@ def _assets(settings: Settings) -> Iterator[Finding]:
         state = verify(source, settings.weights)
         needed = source.name == VAD_FILE and settings.vad == "silero"
         states: dict[str, State] = {"ok": "ok", "missing": "missing"}
-        hint = source.licence if state == "ok" else f"{state}: veracity weights fetch {source.name}"
+        hint = source.licence if state == "ok" else _cure(source, state)
         yield Finding(f"file {source.name}", states.get(state, "broken"), hint, needed and state != "ok")
+
+
+def _cure(source: Source, state: str) -> str:
+    if can_download(source):
+        return f"{state}: veracity weights fetch {source.name}"
+    return f"{state}, optional: download {source.url}, then veracity weights fetch --from FOLDER"
 
 
 def _models(settings: Settings) -> Iterator[Finding]:

@@ -7,13 +7,13 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
+from veracity.assets import VAD_FILE
 from veracity.calibration import Calibration
 from veracity.layers import MODELS, PROFILES
 from veracity.media import Limits, find_ffmpeg
 from veracity.settings import Settings
 from veracity.speech import SileroVad, Vad, energy_vad
-from veracity.weights import VAD_FILE
-from veracity_client.errors import BadOption, ModelUnavailable
+from veracity_client.errors import ModelUnavailable
 from veracity_client.verdict import LayerName, ModelInfo, Profile
 
 
@@ -28,9 +28,7 @@ class Engine:
 
     @classmethod
     def from_settings(cls, settings: Settings) -> Engine:
-        """Raises :class:`BadOption` for an unknown profile, :class:`ModelUnavailable` for a missing VAD or ffmpeg."""
-        if settings.profile not in PROFILES:
-            raise BadOption(f"unknown profile {settings.profile!r}; there are {', '.join(PROFILES)}")
+        """Raises :class:`ModelUnavailable` for a missing VAD, :class:`VeracityError` for a missing ffmpeg."""
         return cls(settings, Calibration.read(), _vad(settings), find_ffmpeg(settings.ffmpeg))
 
     @property

@@ -87,6 +87,14 @@ def _faces(boxes: NDArray[Any], scores: NDArray[Any], points: NDArray[Any]) -> I
             yield Detection((x0, y0, x1, y1), float(score), landmarks.astype(np.float32))
 
 
+def is_visible(face: Detection, image: Image) -> bool:
+    """Return whether a detection is made of numbers and has a pixel in ``image`` [H, W, 3]."""
+    x0, y0, x1, y1 = face.box
+    if not (np.isfinite(face.box).all() and np.isfinite(face.landmarks).all()):
+        return False
+    return min(x1, image.shape[1]) - max(x0, 0) >= 1 and min(y1, image.shape[0]) - max(y0, 0) >= 1
+
+
 def iou(a: Box, b: Box) -> float:
     """Return the area that two boxes share over the area that they cover."""
     width, height = min(a[2], b[2]) - max(a[0], b[0]), min(a[3], b[3]) - max(a[1], b[1])

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from veracity.crops import face_crop, interpolate, mouth_crops
-from veracity.faces import Detection, Track, Tracker, detections, letterbox
+from veracity.faces import Detection, Track, Tracker, detections, is_visible, letterbox
 from veracity.inputs import Infer, Item, centre_crop, grey
 from veracity.layers import (
     FACE_DETECTOR,
@@ -100,7 +100,8 @@ class Collector:
         """Take the next frame; ``found`` is None where the detector did not look."""
         self.seen += 1
         if found is not None:
-            followed = self.tracker.update(frame.index, frame.time, found[: self.max_faces], frame.image)
+            visible = [face for face in found if is_visible(face, frame.image)]
+            followed = self.tracker.update(frame.index, frame.time, visible[: self.max_faces], frame.image)
             if frame.index in self.plan.faces:
                 self._faces(frame, followed)
         if frame.index in self.plan.pictures:

@@ -57,9 +57,9 @@ class Answer:
         return cls(parts[0].model, tuple(items[k] for k in order), logits[order])
 
 
-def speech_items(windows: Sequence[SpeechWindow]) -> list[Item]:
-    """Return layer 1's items: int16 [WINDOW_SAMPLES] each."""
-    return [Item(w.start, w.end, w.samples) for w in windows]
+def speech_items(windows: Sequence[SpeechWindow], seconds: float) -> list[Item]:
+    """Return layer 1's items: int16 [WINDOW_SAMPLES] each; ``seconds`` of sound is where the last one ends at most."""
+    return [Item(w.start, min(w.end, seconds), w.samples) for w in windows]
 
 
 def centre_crop(image: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:

@@ -7,7 +7,7 @@ Polarity is inside every graph: ``FAKE_LOGIT`` is the natural-log odds of *fake*
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from veracity_client.verdict import LayerName
 
@@ -67,7 +67,8 @@ class Model:
     """One Triton model: its tensors and where its weights come from.
 
     ``max_batch`` bounds what the dynamic batcher merges, ``request_items`` what one video puts into one request.
-    ``released`` is False while nobody can have weights: the model's folder and tensors are final, its file is to come.
+    ``files`` are the fetched ones that ``python -m export NAME`` makes the graph of; none where it ships with the
+    repository. ``released`` is False while nobody can have weights: the model's folder and tensors are final.
     """
 
     name: str
@@ -78,8 +79,8 @@ class Model:
     request_items: int
     licence: str
     homepage: str
-    commercial: bool = True
     released: bool = True
+    files: tuple[str, ...] = ()
 
     @property
     def size(self) -> int:
@@ -91,20 +92,20 @@ WAVEFORM = Tensor("WAVEFORM", "INT16", (WINDOW_SAMPLES,))
 MOUTHS = Tensor("MOUTHS", "UINT8", (MOUTH_FRAMES, MOUTH_SIZE, MOUTH_SIZE))
 
 
-def _audio(name: str, licence: str, homepage: str) -> Model:
-    return Model(name, "audio", WAVEFORM, (FAKE_LOGIT,), 16, 4, licence, homepage)
+def _audio(name: str, licence: str, homepage: str, **more: Any) -> Model:
+    return Model(name, "audio", WAVEFORM, (FAKE_LOGIT,), 16, 4, licence, homepage, **more)
 
 
-def _visual(name: str, size: int, cam: int, licence: str, homepage: str, **more: bool) -> Model:
+def _visual(name: str, size: int, cam: int, licence: str, homepage: str, **more: Any) -> Model:
     outputs = (FAKE_LOGIT, Tensor("CAM", "FP32", (cam, cam)))
     return Model(name, "visual", Tensor("FACE", "UINT8", (size, size, 3)), outputs, 32, 8, licence, homepage, **more)
 
 
-def _lipsync(name: str, licence: str, homepage: str, **more: bool) -> Model:
+def _lipsync(name: str, licence: str, homepage: str, **more: Any) -> Model:
     return Model(name, "lipsync", MOUTHS, (FAKE_LOGIT,), 8, 2, licence, homepage, **more)
 
 
-def _semantic(name: str, licence: str, homepage: str, **more: bool) -> Model:
+def _semantic(name: str, licence: str, homepage: str, **more: Any) -> Model:
     frame = Tensor("FRAME", "UINT8", (224, 224, 3))
     return Model(name, "semantic", frame, (FAKE_LOGIT,), 16, 4, licence, homepage, **more)
 
@@ -122,6 +123,7 @@ FACE_DETECTOR = Model(
     8,
     "MIT",
     "https://github.com/Star-Clouds/CenterFace",
+    files=("centerface.onnx", "astronaut.png"),
 )
 
 MODELS = {
@@ -130,18 +132,17 @@ MODELS = {
         FACE_DETECTOR,
         _audio("audio_starter", "Apache-2.0", "docs/models/audio_starter.md"),
         _audio("audio_wav2vec2", "Apache-2.0", "https://huggingface.co/MelodyMachine/Deepfake-audio-detection-V2"),
-        _visual("visual_starter", 224, 7, "Apache-2.0", "docs/models.md", released=False),
+        _visual("visual_starter", 224, 7, "Apache-2.0", "", released=False),
         _visual(
             "visual_sbi_b4",
             380,
             12,
             "research only, no redistribution",
             "https://github.com/mapooon/SelfBlendedImages",
-            commercial=False,
         ),
-        _lipsync("lipsync_starter", "Apache-2.0", "docs/models.md", released=False),
+        _lipsync("lipsync_starter", "Apache-2.0", "", released=False),
         _lipsync("lipsync_lipforensics", "MIT", "https://github.com/ahaliassos/LipForensics"),
-        _semantic("semantic_starter", "Apache-2.0", "docs/models.md", released=False),
+        _semantic("semantic_starter", "Apache-2.0", "", released=False),
         _semantic("semantic_clip_vitl14", "MIT", "https://github.com/WisconsinAIVision/UniversalFakeDetect"),
     )
 }
@@ -172,4 +173,4 @@ def profile_models(profile: str) -> tuple[str, ...]:
 def install_hint(model: str) -> str:
     """Say what a person does about a model without weights."""
     hint = f"weights not installed: veracity weights fetch {model}"
-    return hint if MODELS[model].released else f"{hint} (none released yet)"
+    return f"{hint} (none released yet)" if model in MODELS and not MODELS[model].released else hint

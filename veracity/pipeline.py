@@ -17,7 +17,7 @@ from veracity.engine import Engine
 from veracity.faces import Track
 from veracity.frames import Collector, Plan, detect, plan
 from veracity.inputs import Answer, Infer, speech_items
-from veracity.layers import AUDIO_WINDOWS, FACE_DETECTOR, LAYERS
+from veracity.layers import AUDIO_WINDOWS, FACE_DETECTOR, LAYERS, SAMPLE_RATE
 from veracity.media import Frame, Media, Probe
 from veracity.report import conclude
 from veracity.run import NOTHING, Run, Tell, cancel
@@ -64,8 +64,10 @@ async def _analyze(run: Run, video: bytes | Path) -> Verdict:
         if AUDIO in run.waiting:
             await _listen(run, media, probe)
         followed: Sequence[Track] = ()
-        if "video" in tracks and not _stop(run, tracks):
-            followed = await _look(run, media, probe)
+        pictures_asked = any(layer.about == "video" and layer.name in run.options.layers for layer in LAYERS)
+        if "video" in tracks and pictures_asked and not _stop(run, tracks):
+            followed = await _look(run, media)
+        run.damage += media.damage
         return conclude(run, str(uuid.uuid4()), media, probe, tracks, followed)
 
 
@@ -97,7 +99,10 @@ async def _listen(run: Run, media: Media, probe: Probe) -> None:
     if not windows:
         return run.without(AUDIO, "abstained", NOTHING[AUDIO.name])
     async with run.stage(AUDIO.key):
-        await run.judge(AUDIO, {name: [run.ask(name, speech_items(windows))] for name, _ in run.models(AUDIO)})
+        await run.judge(
+            AUDIO,
+            {name: [run.ask(name, speech_items(windows, len(pcm) / SAMPLE_RATE))] for name, _ in run.models(AUDIO)},
+        )
 
 
 def _stop(run: Run, tracks: Sequence[str]) -> bool:
@@ -117,10 +122,10 @@ def _stop(run: Run, tracks: Sequence[str]) -> bool:
     return True
 
 
-async def _look(run: Run, media: Media, probe: Probe) -> Sequence[Track]:
+async def _look(run: Run, media: Media) -> Sequence[Track]:
     """Layers 2 to 4: one decode pass; what is cut out is scored while decoding goes on."""
     ready = {layer.name: [name for name, _ in run.models(layer)] for layer in run.waiting}
-    seconds = probe.seconds or 0.0
+    seconds = await media.video_seconds()
     collector = Collector(plan(seconds, ready, run.speech), ready, seconds, run.engine.settings.max_faces)
     asked: Asked = {name: [] for names in ready.values() for name in names}
     try:
@@ -129,10 +134,13 @@ async def _look(run: Run, media: Media, probe: Probe) -> Sequence[Track]:
     except VeracityError as error:
         if not collector.seen and not run.judged[AUDIO.key].spans:
             raise
-        run.broken = error.message
+        run.damage += (error.message,)
     for layer in run.waiting:
-        if run.broken and not any(asked[name] for name in ready[layer.name]):
-            run.without(layer, "failed", run.broken)
+        reason = run.blind if layer.needs_faces else ""
+        if run.damage and not any(asked[name] for name in ready[layer.name]):
+            reason = reason or run.damage[-1]
+        if reason:
+            run.without(layer, "failed", reason)
             continue
         async with run.stage(layer.key):
             await run.judge(layer, asked)
@@ -148,6 +156,10 @@ async def _decode(run: Run, media: Media, collector: Collector, asked: Asked) ->
                 await looking
             looking = asyncio.create_task(_look_at(run, bunch, collector, asked))
             run.progress("frames", bunch[-1].index / max(1, collector.plan.wanted[-1]))
+    except asyncio.CancelledError:
+        if looking is not None:
+            looking.cancel()
+        raise
     finally:
         if looking is not None:
             await looking
@@ -157,8 +169,11 @@ async def _look_at(run: Run, bunch: Sequence[Frame], collector: Collector, asked
     """Find the faces of a bunch of frames, cut everything out of them, and ask the models about it."""
     watched = [frame for frame in bunch if frame.index in collector.plan.detected]
     found = {}
-    if watched and run.infer.state(FACE_DETECTOR.name) == "ready":
-        found = dict(zip((frame.index for frame in watched), await detect(run.infer, watched)))
+    if watched and not run.blind and run.infer.state(FACE_DETECTOR.name) == "ready":
+        try:
+            found = dict(zip((frame.index for frame in watched), await detect(run.infer, watched)))
+        except VeracityError as error:  # the layers that need no face go on
+            run.blind = error.message
     for frame in bunch:
         await asyncio.to_thread(collector.add, frame, found.get(frame.index))
     for model, tasks in asked.items():

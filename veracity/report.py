@@ -8,13 +8,11 @@ from typing import TYPE_CHECKING
 
 from veracity.faces import Track
 from veracity.media import Media, Probe
-from veracity.verdict import Judged, evidence, fuse, label, rounded, sentence, worst
+from veracity.verdict import IS_FAKE, Judged, evidence, fuse, label, rounded, sentence, worst
 from veracity_client.verdict import Face, FaceBox, InputInfo, Label, Span, Verdict
 
 if TYPE_CHECKING:
     from veracity.run import Run
-
-FINAL: Mapping[Label, bool | None] = {"fake": True, "real": False, "inconclusive": None}
 
 
 def conclude(run: Run, video_id: str, media: Media, probe: Probe, tracks: Sequence[str],
@@ -27,11 +25,11 @@ def conclude(run: Run, video_id: str, media: Media, probe: Probe, tracks: Sequen
     scored = [r for r in results.values() if r.status == "scored"]
     return Verdict(
         video_id=video_id,
-        final_verdict=FINAL[word],
+        final_verdict=IS_FAKE[word],
         label=word,
         fake_probability=None if probability is None else round(probability, 4),
         confidence=_confidence(word, probability),
-        reasoning=sentence(word, probability, results, share, calibration) + _broken(run),
+        reasoning=sentence(word, probability, results, share, calibration) + _damage(run),
         layers_executed=tuple(int(key[0]) for key, r in results.items() if r.status == "scored"),
         layer_results=results,
         timeline={key: judged.spans for key, judged in sorted(run.judged.items()) if judged.spans},
@@ -40,15 +38,15 @@ def conclude(run: Run, video_id: str, media: Media, probe: Probe, tracks: Sequen
         profile=run.engine.profile,
         thresholds=calibration.thresholds,
         calibrated=bool(scored) and all(m.name in calibration.scales for r in scored for m in r.models),
-        degraded=bool(run.broken) or any(r.status == "failed" for r in results.values()),
-        input=_input(media, probe),
+        degraded=bool(run.damage) or any(r.status == "failed" for r in results.values()),
+        input=_input(media, probe, run.options.audio_track),
         timings=rounded(run.timings),
         processing_time=round(time.monotonic() - run.begun, 3),
     )
 
 
-def _broken(run: Run) -> str:
-    return f" The pictures could be read in part only: {run.broken}." if run.broken else ""
+def _damage(run: Run) -> str:
+    return f" The file could be read in part only: {'; '.join(run.damage)}." if run.damage else ""
 
 
 def _confidence(word: Label, probability: float | None) -> float:
@@ -57,7 +55,7 @@ def _confidence(word: Label, probability: float | None) -> float:
     return round(probability if word == "fake" else 1.0 - probability, 4)
 
 
-def _input(media: Media, probe: Probe) -> InputInfo:
+def _input(media: Media, probe: Probe, track: int) -> InputInfo:
     video, audio = probe.video, probe.audio
     codecs = {"video": video.codec} if video else {}
     return InputInfo(
@@ -65,7 +63,7 @@ def _input(media: Media, probe: Probe) -> InputInfo:
         bytes=media.size,
         seconds=None if probe.seconds is None else round(probe.seconds, 3),
         resolution=f"{video.width}x{video.height}" if video else None,
-        codecs=codecs | ({"audio": audio[0].codec} if audio else {}),
+        codecs=codecs | ({"audio": audio[track].codec} if track < len(audio) else {}),
         audio_tracks=len(audio),
     )
 

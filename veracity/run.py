@@ -30,7 +30,10 @@ NOTHING = {
 
 @dataclass
 class Run:
-    """One analysis under way. ``broken`` says why the pictures ended before the file should have."""
+    """One analysis under way.
+
+    ``blind`` says why faces could not be looked for any more, ``damage`` what of the file could not be read.
+    """
 
     infer: Infer
     options: Options
@@ -39,7 +42,8 @@ class Run:
     judged: dict[str, Judged] = field(default_factory=dict)
     timings: dict[str, float] = field(default_factory=dict)
     speech: list[tuple[float, float]] = field(default_factory=list)
-    broken: str = ""
+    blind: str = ""
+    damage: tuple[str, ...] = ()
     tasks: list[asyncio.Task[Answer]] = field(default_factory=list)
     begun: float = field(default_factory=time.monotonic)
 

@@ -39,6 +39,7 @@ from veracity_client.verdict import Options, StageEvent, event_to_json
 
 THREADS = 64  # of the event loop: an inference in flight holds one, and asyncio's own default is cores + 4
 CANCEL_POLL_SECONDS = 0.25
+STREAMS_AT_ONCE, STREAMS_WAITING = 4, 32  # as many as deepfake_detector has instances and places in its queue
 
 logger = log.get(__name__)
 
@@ -83,7 +84,7 @@ class Detector:
 
     output = "VERDICT"
 
-    def initialize(self, _args: Mapping[str, str]) -> None:
+    def initialize(self, args: Mapping[str, str]) -> None:  # noqa: ARG002  Triton's signature
         """Read the settings once; Triton reports what is wrong with them as the reason why the model did not load."""
         settings = Settings.from_env()
         log.configure(settings.log_level)
@@ -140,6 +141,12 @@ class DetectorStream(Detector):
 
     output = "EVENT"
 
+    def initialize(self, args: Mapping[str, str]) -> None:
+        """Bound what Triton does not: a decoupled instance is handed every request at once, its queue never fills."""
+        super().initialize(args)
+        self.turns = asyncio.Semaphore(STREAMS_AT_ONCE)
+        self.streams = 0
+
     async def execute(self, requests: Sequence[Any]) -> None:
         """Stream the answers of all requests, each through its own sender."""
         asyncio.get_running_loop().set_default_executor(self.threads)
@@ -149,10 +156,17 @@ class DetectorStream(Detector):
         def tell(event: StageEvent) -> None:
             sender.send(_message(self.output, event_to_json(event)))
 
+        self.streams += 1
         try:
-            last = _message(self.output, event_to_json(await self._guarded(request, sender.is_cancelled, tell)))
+            if self.streams > STREAMS_AT_ONCE + STREAMS_WAITING:
+                raise Overloaded("as many streams as this server takes are waiting; ask again later")
+            async with self.turns:
+                verdict = await self._guarded(request, sender.is_cancelled, tell)
+            last = _message(self.output, event_to_json(verdict))
         except VeracityError as error:
             last = pb.InferenceResponse([], _triton_error(error))
+        finally:
+            self.streams -= 1
         sender.send(last, flags=pb.TRITONSERVER_RESPONSE_COMPLETE_FINAL)
 
 

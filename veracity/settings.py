@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, get_type_hints
 
+from veracity.layers import PROFILES
 from veracity_client.errors import BadOption
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 MIB = 1 << 20
+WORDS: Mapping[str, tuple[str, ...]] = {
+    "env": ("development", "production"),
+    "profile": tuple(PROFILES),
+    "vad": ("silero", "energy"),
+    "log_level": ("debug", "info", "warning", "error"),
+}
 
 
 @dataclass(frozen=True)
@@ -30,7 +38,7 @@ class Settings:
     max_seconds: float = 1800.0
     max_pixels: int = 8192 * 4320
     max_frames: int = 200_000  # of the constant 25 fps time base and of what the file says itself
-    max_faces: int = 8  # tracks a clip whose crops are scored
+    max_faces: int = 8  # of a frame whose crops are scored, the most certain first
     ffmpeg_cpu_seconds: int = 600
     ffmpeg_memory_bytes: int = 4096 * MIB
     ffmpeg_wall_seconds: float = 300.0
@@ -53,13 +61,13 @@ class Settings:
 
     def check(self) -> None:
         """Raise :class:`BadOption` for a word that no setting has, or a limit that lets nothing through."""
-        for name, words in (("env", ("development", "production")), ("vad", ("silero", "energy"))):
+        for name, words in WORDS.items():
             if getattr(self, name) not in words:
                 raise BadOption(f"{variable(name)} must be one of {', '.join(words)}, got {getattr(self, name)!r}")
         for f in fields(self):
             value = getattr(self, f.name)
-            if isinstance(value, (int, float)) and value <= 0:
-                raise BadOption(f"{variable(f.name)} must be over 0, got {value}")
+            if isinstance(value, (int, float)) and not 0 < value < math.inf:
+                raise BadOption(f"{variable(f.name)} must be a number over 0, got {value}")
 
 
 def variable(name: str) -> str:

@@ -15,6 +15,7 @@ from veracity.layers import LAYERS, Layer
 from veracity_client.verdict import FrameScore, Label, LayerResult, ModelInfo, Span, Status
 
 WORST = 3  # moments named
+IS_FAKE: Mapping[Label, bool | None] = {"fake": True, "real": False, "inconclusive": None}
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ def judge(
         status="scored",
         reason="",
         weight=calibration.weights[layer.name],
-        is_fake=probability >= calibration.thresholds.fake,
+        is_fake=IS_FAKE[threshold_label(probability, calibration)],
         confidence=_round(max(probability, 1.0 - probability)),
         fake_probability=_round(probability),
         reasoning=_layer_words(layer, probability, calibration, spans, len(first.items)),
@@ -123,7 +124,7 @@ def _layer_words(layer: Layer, probability: float, calibration: Calibration, spa
     top = worst(spans)[0]
     finding = {"fake": "manipulated", "real": "genuine", "inconclusive": "unclear"}
     word = finding[threshold_label(probability, calibration)]
-    where = f"highest {top.score:.2f} at {top.start:.1f}–{top.end:.1f} s"
+    where = f"highest {top.score:.2f} at {top.start:.2f}–{top.end:.2f} s"
     return f"{layer.looks_at}: {word}, P(fake) {probability:.2f} over {items} samples, {where}"
 
 
@@ -135,11 +136,11 @@ def threshold_label(probability: float, calibration: Calibration) -> Label:
 
 
 def fuse(results: Mapping[str, LayerResult]) -> float | None:
-    """Return the weighted mean over the layers that scored, weights renormalised; None where none did."""
+    """Return the weighted mean over the layers that scored, weights renormalised; None where no weight scored."""
     scored = [r for r in results.values() if r.fake_probability is not None]
-    if not scored:
-        return None
     total = sum(r.weight for r in scored)
+    if not total:
+        return None
     return sum(r.weight * (r.fake_probability or 0.0) for r in scored) / total
 
 

