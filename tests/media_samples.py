@@ -63,6 +63,24 @@ def clip(folder: Path) -> Path:
     return write(folder / "clip.mp4", *picture(), *tone(), *H264)
 
 
+def faststart(folder: Path, seconds: float = 4) -> bytes:
+    """Return a clip of picture and sound, the index in front: it can be cut anywhere and still be opened."""
+    front = ("-movflags", "faststart", "-g", 25)
+    return write(folder / f"fast-{seconds}.mp4", *picture(seconds), *tone(seconds), *H264, *front).read_bytes()
+
+
+def uneven(folder: Path, pictures: float, sound: float) -> Path:
+    """Return a clip whose pictures and sound last for different times."""
+    return write(folder / f"uneven-{pictures}-{sound}.mp4", *picture(pictures), *tone(sound), *H264)
+
+
+def scratched(content: bytes) -> bytes:
+    """Return an mp4 with a part of its coded pictures and sound spoilt; its index is whole."""
+    start = content.index(b"mdat") + 4
+    middle = start + int.from_bytes(content[start - 8 : start - 4], "big") // 3
+    return content[:middle] + bytes(255 - byte for byte in content[middle : middle + 4000]) + content[middle + 4000 :]
+
+
 def speech(folder: Path, seconds: float = 4) -> Path:
     """Return a wav of a synthetic voice that speaks for ``seconds``."""
     if shutil.which("espeak-ng") is None:
@@ -162,6 +180,28 @@ async def probe(file: Path | bytes, ffmpeg: Path, limits: Limits = LIMITS) -> Pr
 async def audio(file: Path | bytes, ffmpeg: Path, track: int = 0, limits: Limits = LIMITS) -> NDArray[np.int16]:
     with Media.open(file, limits, ffmpeg) as media:
         return await media.audio(track)
+
+
+async def video_seconds(file: Path | bytes, ffmpeg: Path) -> float:
+    with Media.open(file, LIMITS, ffmpeg) as media:
+        return await media.video_seconds()
+
+
+async def damage(file: Path | bytes, ffmpeg: Path, wanted: Sequence[int] = ()) -> list[str]:
+    """Read the first sound track, if any, and the wanted frames; return what is noted of the file."""
+    with Media.open(file, LIMITS, ffmpeg) as media:
+        assert media.damage == ()
+        if (await media.probe()).audio:
+            await media.audio()
+        async for _ in media.frames(wanted):
+            pass
+        return list(media.damage)
+
+
+def complaints(content: bytes, ffmpeg: Path) -> str:
+    """Return what ffmpeg says while it decodes all of a file."""
+    command = [str(ffmpeg), "-v", "error", "-i", "-", "-f", "null", "-"]
+    return subprocess.run(command, input=content, capture_output=True).stderr.decode()
 
 
 async def frames(

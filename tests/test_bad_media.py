@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 import media_samples as samples
@@ -68,6 +69,65 @@ def test_a_file_cut_short_is_analysed_as_far_as_it_goes(folder: Path, ffmpeg: Pa
     assert 10 < len(found) < 50
     with pytest.raises(NoFrames):
         run(frames(whole[: whole.index(b"mdat") + 8], ffmpeg, range(50)))
+
+
+def _numbers(note: str) -> list[float]:
+    return [float(number) for number in re.findall(r"(\d+\.\d) s", note)]
+
+
+@pytest.mark.parametrize("suffix", ["mp4", "mkv"])
+def test_a_file_cut_short_says_how_far_it_goes(folder: Path, ffmpeg: Path, suffix: str) -> None:
+    whole = samples.faststart(folder)
+    (folder / "fast.bin").write_bytes(whole)
+    if suffix == "mkv":
+        whole = samples.write(folder / "fast.mkv", "-i", folder / "fast.bin", "-c", "copy").read_bytes()
+    cut = whole[: len(whole) // 2]
+    last = run(frames(cut, ffmpeg, range(100)))[-1]
+    heard = len(run(audio(cut, ffmpeg))) / 16_000
+    for wanted in (range(100), range(0, 100, 10)):
+        sound, pictures = run(samples.damage(cut, ffmpeg, wanted))
+        assert sound == f"the sound can be read up to {heard:.1f} s of {_numbers(sound)[1]:.1f} s"
+        assert pictures.startswith("the pictures can be read up to ")
+        assert _numbers(pictures) == pytest.approx([last.time + 0.04, 4], abs=0.2)
+        assert _numbers(sound) == pytest.approx([heard, 4], abs=0.1)
+        assert samples.is_ours(BadVideo(sound))
+        assert samples.is_ours(BadVideo(pictures))
+    assert run(samples.damage(whole, ffmpeg, range(100))) == []
+
+
+@pytest.mark.parametrize("suffix", ["m4a", "flac"])
+def test_sound_cut_short_says_how_far_it_goes(folder: Path, ffmpeg: Path, suffix: str) -> None:
+    front = ("-movflags", "faststart") if suffix == "m4a" else ()
+    whole = samples.write(folder / f"cut.{suffix}", *samples.tone(4), *front).read_bytes()
+    cut = whole[: len(whole) * 6 // 10]
+    heard = len(run(audio(cut, ffmpeg))) / 16_000
+    assert heard < 3
+    assert run(samples.damage(cut, ffmpeg)) == [f"the sound can be read up to {heard:.1f} s of 4.0 s"]
+    assert run(samples.damage(whole, ffmpeg)) == []
+
+
+@pytest.mark.parametrize(("pictures", "sound"), [(2, 5), (5, 2), (2, 2)])
+def test_what_ends_early_by_itself_is_not_cut_short(folder: Path, ffmpeg: Path, pictures: float, sound: float) -> None:
+    clip = samples.uneven(folder, pictures, sound).read_bytes()
+    scratched = samples.scratched(clip)
+    assert samples.complaints(scratched, ffmpeg)
+    for content in (clip, scratched):
+        assert run(samples.damage(content, ffmpeg, [*range(0, 130, 5)])) == []
+
+
+def test_messages_say_what_to_do(ffmpeg: Path, tmp_path: Path) -> None:
+    with pytest.raises(BadVideo, match=r"empty: was the upload cut short\?"):
+        Media.open(b"", samples.LIMITS)
+    for content in (b"Dear Sir or Madam,\n" * 50, samples.png(9, 9)[:40], b"\xff\xfb\x90\0" + bytes(500)):
+        with pytest.raises(BadVideo, match=r"no video or audio file.*; send one that plays") as caught:
+            run(probe(content, ffmpeg))
+        assert samples.is_ours(caught.value)
+    broken = tmp_path / "ffmpeg"
+    broken.write_text("#!/bin/sh\nkill -SEGV $$\n")
+    broken.chmod(0o755)
+    with pytest.raises(BadVideo, match=r"broke down .*convert it anew or send another") as caught:
+        run(probe(samples.png(9, 9), broken))
+    assert samples.is_ours(caught.value)
 
 
 def test_encrypted_media(folder: Path, ffmpeg: Path) -> None:

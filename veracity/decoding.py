@@ -1,20 +1,34 @@
-"""The arguments of the runs that decode: which sound, which frames, in which form they leave ffmpeg."""
+"""The runs that decode: which sound, which frames, in which form they leave ffmpeg, and the frames read from it."""
 
 from __future__ import annotations
 
+import asyncio
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import groupby, pairwise
 
-from veracity.ffmpeg import Limits, reading
-from veracity.layers import FPS
-from veracity.probe import VideoStream
-from veracity_client.errors import BadOption
+import numpy as np
+from numpy.typing import NDArray
 
-SAMPLE_RATE = 16_000  # Hz
+from veracity.ffmpeg import PLAYABLE, Child, Limits, complaint, reading
+from veracity.layers import FPS, SAMPLE_RATE
+from veracity.probe import VideoStream
+from veracity_client.errors import BadOption, NoFrames, UnsupportedCodec
+
+AHEAD = 8  # frames decoded before they are asked for: 8 × 6.2 MB
 FULL_HD = 1920 * 1080  # pixels; larger pictures are scaled down to that many before they leave ffmpeg
 RUNS = 2_000  # of consecutive frames in one pass; ffmpeg takes an argument of at most 128 KiB
 TURNS = {0: (), 90: ("transpose=clock",), 180: ("hflip", "vflip"), 270: ("transpose=cclock",)}
+
+
+@dataclass(frozen=True)
+class Frame:
+    """``index`` on the 25 fps time base, ``time`` in seconds, ``image`` uint8 RGB [height, width, 3]."""
+
+    index: int
+    time: float
+    image: NDArray[np.uint8]
 
 
 def audio_arguments(limits: Limits, track: int) -> list[str]:
@@ -28,6 +42,12 @@ def packet_arguments(limits: Limits) -> list[str]:
     over = f"{limits.max_seconds + 1:g}"
     every = ["-map", "0:V?", "-map", "0:a?", "-c", "copy", "-t", over]
     return [*reading(limits), *every, "-progress", "pipe:1", "-f", "null", "-"]
+
+
+def listing_arguments(limits: Limits, stream: str) -> list[str]:
+    """Return the arguments that list the packets of one stream, ``V:0`` or ``a:1``, and decode nothing."""
+    one = ["-map", f"0:{stream}", "-c", "copy", "-frames", str(limits.max_frames)]
+    return [*reading(limits), *one, "-f", "framecrc", "pipe:1"]
 
 
 def picture_arguments(limits: Limits, video: VideoStream, runs: Sequence[range], width: int, height: int) -> list[str]:
@@ -74,3 +94,33 @@ def shown_size(video: VideoStream) -> tuple[int, int]:
     """Return width and height of the frames where no size is asked for: the video's, within the area of full HD."""
     scale = min(1.0, math.sqrt(FULL_HD / (video.width * video.height)))
     return max(1, round(video.width * scale)), max(1, round(video.height * scale))
+
+
+async def pump_frames(
+    child: Child,
+    wanted: Sequence[int],
+    shape: tuple[int, int, int],
+    video: VideoStream,
+    ahead: asyncio.Queue[Frame | Exception | str],
+) -> None:
+    """Read frames until the last wanted one or the end, then put what ffmpeg said of the end, or the error."""
+    said = ""
+    try:
+        for count, index in enumerate(wanted):
+            image = np.empty(shape, np.uint8)
+            if await child.fill(image.data.cast("B")) < image.nbytes:
+                said = await child.end()
+                if not count:
+                    raise _nothing(said, video)
+                break
+            await ahead.put(Frame(index, index / FPS, image))
+        await ahead.put(said)
+    except Exception as error:  # raised again where the frames are asked for
+        await ahead.put(error)
+
+
+def _nothing(said: str, video: VideoStream) -> Exception:
+    error = complaint(said, NoFrames(f"no picture could be decoded: damaged, cut short or encrypted; {PLAYABLE}"))
+    if isinstance(error, UnsupportedCodec):  # ffmpeg calls a codec it has never heard of "none"
+        return UnsupportedCodec(f"there is no decoder for the video codec {video.codec}")
+    return error

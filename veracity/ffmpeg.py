@@ -130,7 +130,7 @@ class Child:
         if code == -signal.SIGKILL:
             raise LimitExceeded(f"the system stopped the decoder, for processor time or memory over {self._memory}")
         if code < 0:
-            raise BadVideo("the decoder broke down on this file")
+            raise BadVideo("the decoder broke down on this file: it is damaged; convert it anew or send another")
         return said if code == 0 else said or f"ffmpeg ended with {code}"
 
     @property
@@ -222,11 +222,13 @@ def _launcher(limits: Limits) -> list[str]:
     return [prlimit, *(f"--{name}={value}" for name, value in bounds.items()), "--"]
 
 
+PLAYABLE = "send one that plays, such as an mp4, mov, mkv, webm, wav or mp3"
+
 # What ffmpeg says, in the order of how much it tells; its own words hold paths and are never passed on.
 COMPLAINTS: tuple[tuple[str, type[VeracityError], str], ...] = (
     (r"Picture size (\d+x\d+) ", TooManyPixels, "pictures of {} pixels are more than VERACITY_MAX_PIXELS allows"),
-    (r"not on whitelist", BadVideo, "this is a playlist, a script or another format that is not taken as media"),
-    (r"low score of 1|Unknown input format", BadVideo, "this is no video or audio file"),
+    (r"not on whitelist", BadVideo, "this is a playlist, a script or the like; send the video itself"),
+    (r"low score of 1|Unknown input format", BadVideo, f"this is no video or audio file; {PLAYABLE}"),
     (r"moov atom not found", BadVideo, "the file's index (moov atom) is missing: was the upload cut short?"),
     (r"[Dd]ecoder \(codec (\w+)\) not found", UnsupportedCodec, "there is no decoder for the codec {}"),
     (r"no decoder found for: (\w+)", UnsupportedCodec, "there is no decoder for the codec {}"),

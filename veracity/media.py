@@ -15,7 +15,7 @@ import os
 import stat
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
@@ -23,35 +23,32 @@ from types import TracebackType
 import numpy as np
 from numpy.typing import NDArray
 
-from veracity.decoding import audio_arguments, packet_arguments, picture_arguments, runs_of, shown_size
-from veracity.ffmpeg import Child, Limits, complaint, find_ffmpeg, reading, running
-from veracity.layers import FPS
-from veracity.probe import AudioStream, Probe, VideoStream, is_protected, parse_banner, parse_progress
-from veracity_client.errors import BadVideo, LimitExceeded, NoFrames, TooLarge, TooLong, UnsupportedCodec
+from veracity import decoding
+from veracity.decoding import AHEAD, Frame
+from veracity.ffmpeg import PLAYABLE, Child, Limits, complaint, find_ffmpeg, reading, running
+from veracity.layers import FPS, SAMPLE_RATE
+from veracity.probe import Probe, is_cut, is_protected, parse_banner, parse_packets, parse_progress, within_limits
+from veracity_client.errors import BadVideo, NoFrames, TooLarge
 
-__all__ = ["AudioStream", "Frame", "Limits", "Media", "Probe", "VideoStream", "find_ffmpeg"]
+__all__ = ["Frame", "Limits", "Media", "Probe", "find_ffmpeg"]
 
-AHEAD = 8  # frames decoded before they are asked for: 8 × 6.2 MB
-
-
-@dataclass(frozen=True)
-class Frame:
-    """``index`` on the 25 fps time base, ``time`` in seconds, ``image`` uint8 RGB [height, width, 3]."""
-
-    index: int
-    time: float
-    image: NDArray[np.uint8]
+SLACK = 0.5  # seconds that may be missing at the end of what can be read before it is said
 
 
 class Media:
-    """A context manager around one open file; leaving it ends what still runs on it."""
+    """A context manager around one open file; leaving it ends what still runs on it.
+
+    ``damage`` says in short sentences how far the file could be read where that is less far than it promises.
+    """
 
     def __init__(self, source: int, size: int, limits: Limits, ffmpeg: Path) -> None:
         self.size = size  # bytes
+        self.damage: tuple[str, ...] = ()
         self._source = source
         self._limits = limits
         self._ffmpeg = ffmpeg
         self._probe: Probe | None = None
+        self._video_seconds: float | None = None
         self._children: set[Child] = set()
 
     @classmethod
@@ -70,7 +67,7 @@ class Media:
             raise TooLarge(f"{size} bytes are more than the {limits.max_bytes} that VERACITY_MAX_BYTES allows")
         if not size:
             media.close()
-            raise BadVideo("the file is empty")
+            raise BadVideo("the file is empty: was the upload cut short?")
         return media
 
     def close(self) -> None:
@@ -108,66 +105,112 @@ class Media:
             if is_protected(self._source, self.size):  # decoders make noise of it and call that a success
                 raise BadVideo("the file is encrypted (DRM); send one that plays without a key")
             if found is None or not (found.video or found.audio):
-                raise complaint(said, BadVideo("this is no video or audio file, or it is damaged"))
-            self._probe = self._within_limits(await self._measured(found))
+                raise complaint(said, BadVideo(f"this is no video or audio file, or it is damaged; {PLAYABLE}"))
+            self._probe = within_limits(await self._measured(found), self._limits)
         return self._probe
 
     async def _measured(self, probe: Probe) -> Probe:
         """Fill in a duration that the file does not tell, by going through its packets."""
         if probe.seconds is not None:
             return probe
-        async with self._child("-v", "error", *packet_arguments(self._limits)) as child:
+        async with self._child("-v", "error", *decoding.packet_arguments(self._limits)) as child:
             told = await child.rest()
             await child.end()
         return replace(probe, seconds=parse_progress(told.decode(errors="replace"), probe.video))
 
-    def _within_limits(self, probe: Probe) -> Probe:
-        limits, seconds = self._limits, probe.seconds or 0.0
-        if seconds > limits.max_seconds:
-            raise TooLong(f"{seconds:.0f} s are more than the {limits.max_seconds:g} that VERACITY_MAX_SECONDS allows")
-        frames = int(seconds * max(FPS, (probe.video and probe.video.fps) or 0.0)) if probe.video else 0
-        if frames > limits.max_frames:
-            raise LimitExceeded(f"{frames} frames are more than the {limits.max_frames} of VERACITY_MAX_FRAMES")
-        return probe
+    async def video_seconds(self) -> float:
+        """Return when the pictures end, which may be before the sound does; 0 where there are none. Read once.
+
+        Where there is sound beside them the video's packets are gone through, and nothing is decoded; a file that is
+        cut short gets what it promises, so that frames past the cut are asked for and missed. Raises as ``probe``.
+        """
+        probe = await self.probe()
+        if probe.video is None:
+            return 0.0
+        if not probe.audio:
+            return probe.seconds or 0.0
+        if self._video_seconds is None:
+            _, self._video_seconds = await self._extent("V:0", probe.video.codec)
+        return self._video_seconds
+
+    async def _extent(self, stream: str, codec: str) -> tuple[float, float]:
+        """Return up to which second a stream's packets can be read, and up to which the file promises them.
+
+        No container tells where each stream ends. So a stream ends where its packets do, unless the file is cut short.
+        """
+        async with self._child("-v", "error", *decoding.listing_arguments(self._limits, stream)) as child:
+            told = await child.rest()
+            said = await child.end()
+        container = (await self.probe()).seconds or 0.0
+        read = parse_packets(told.decode(errors="replace"))
+        if read is None:
+            return 0.0, container
+        return read, max(read, container) if is_cut(said, codec) else read
+
+    def _note(self, what: str, read: float, promised: float) -> None:
+        note = f"the {what} can be read up to {read:.1f} s of {promised:.1f} s"
+        if read < promised - SLACK and note not in self.damage:
+            self.damage += (note,)
 
     async def audio(self, track: int = 0) -> NDArray[np.int16]:
         """Decode a track to int16 [samples], 16 kHz mono, sample 0 at time 0 of the file; empty where it holds nothing.
 
         A late start and holes over 0.1 s are filled with silence, so that sample n is at n / 16000 s.
+        Less than the file promises is noted in ``damage`` where ffmpeg complained.
         Raises :class:`BadOption` where there is no such track, :class:`BadVideo`, :class:`UnsupportedCodec`.
         """
-        async with self._child("-v", "error", *audio_arguments(self._limits, track)) as child:
+        async with self._child("-v", "error", *decoding.audio_arguments(self._limits, track)) as child:
             pcm = await child.rest()
             said = await child.end()
-        if not pcm and said:
-            raise complaint(said, BadVideo("the sound cannot be decoded: damaged or encrypted"))
-        return np.frombuffer(pcm, np.int16)
+        if said and not pcm:
+            raise complaint(said, BadVideo(f"the sound cannot be decoded: damaged or encrypted; {PLAYABLE}"))
+        samples = np.frombuffer(pcm, np.int16)
+        if said:
+            self._note("sound", len(samples) / SAMPLE_RATE, await self._promised_sound(track))
+        return samples
+
+    async def _promised_sound(self, track: int) -> float:
+        probe = await self.probe()
+        alone = probe.video is None and len(probe.audio) == 1
+        return (probe.seconds or 0.0) if alone else (await self._extent(f"a:{track}", probe.audio[track].codec))[1]
 
     async def frames(self, wanted: Sequence[int], size: tuple[int, int] | None = None) -> AsyncGenerator[Frame, None]:
         """Yield the ``wanted`` frames while decoding goes on; those past the end of the video never come.
 
         ``wanted`` are rising numbers on the 25 fps time base. Frames are upright, have square pixels and are scaled to
         ``size`` (width, height) if given, else down to the area of 1920 × 1080 where they are larger. Up to 8 frames
-        are decoded ahead. Raises :class:`NoFrames` where nothing came, :class:`BadVideo`, :class:`UnsupportedCodec`.
+        are decoded ahead. Frames that a damaged file promises and does not give are noted in ``damage``.
+        Raises :class:`NoFrames` where nothing came, :class:`BadVideo`, :class:`UnsupportedCodec`.
         """
-        runs = runs_of(wanted)
+        runs = decoding.runs_of(wanted)
         if not runs:
             return
         video = (await self.probe()).video
         if video is None:
             raise NoFrames("the file holds no picture")
-        width, height = size or shown_size(video)
-        ahead: asyncio.Queue[Frame | Exception | None] = asyncio.Queue(AHEAD)
-        async with self._child("-v", "error", *picture_arguments(self._limits, video, runs, width, height)) as child:
-            pump = asyncio.create_task(_pump(child, wanted, (height, width, 3), video, ahead))
+        width, height = size or decoding.shown_size(video)
+        ahead: asyncio.Queue[Frame | Exception | str] = asyncio.Queue(AHEAD)
+        count = 0
+        arguments = decoding.picture_arguments(self._limits, video, runs, width, height)
+        async with self._child("-v", "error", *arguments) as child:
+            pump = asyncio.create_task(decoding.pump_frames(child, wanted, (height, width, 3), video, ahead))
             try:
                 while isinstance(item := await ahead.get(), Frame):
+                    count += 1
                     yield item
-                if item is not None:
+                if isinstance(item, Exception):
                     raise item
             finally:
                 pump.cancel()
                 await asyncio.wait([pump])
+        if item:
+            await self._note_pictures(video.codec, (wanted[count - 1] + 1) / FPS, wanted[count] / FPS)
+
+    async def _note_pictures(self, codec: str, came: float, missing: float) -> None:
+        """Note that there are pictures to the second ``came``, and none at ``missing``."""
+        read, promised = await self._extent("V:0", codec)
+        if missing < promised - SLACK:
+            self._note("pictures", min(max(came, read), missing) if read < promised else came, promised)
 
     @asynccontextmanager
     async def _child(self, *arguments: str) -> AsyncIterator[Child]:
@@ -177,35 +220,6 @@ class Media:
                 yield child
             finally:
                 self._children.discard(child)
-
-
-async def _pump(
-    child: Child,
-    wanted: Sequence[int],
-    shape: tuple[int, int, int],
-    video: VideoStream,
-    ahead: asyncio.Queue[Frame | Exception | None],
-) -> None:
-    """Read frames until the last wanted one or the end, then put None, or the error."""
-    try:
-        for count, index in enumerate(wanted):
-            image = np.empty(shape, np.uint8)
-            if await child.fill(image.data.cast("B")) < image.nbytes:
-                said = await child.end()
-                if not count:
-                    raise _nothing(said, video)
-                break
-            await ahead.put(Frame(index, index / FPS, image))
-        await ahead.put(None)
-    except Exception as error:  # raised again where the frames are asked for
-        await ahead.put(error)
-
-
-def _nothing(said: str, video: VideoStream) -> Exception:
-    error = complaint(said, NoFrames("no picture could be decoded: damaged, cut short or encrypted"))
-    if isinstance(error, UnsupportedCodec):  # ffmpeg calls a codec it has never heard of "none"
-        return UnsupportedCodec(f"there is no decoder for the video codec {video.codec}")
-    return error
 
 
 def _memory_file(content: bytes) -> int:

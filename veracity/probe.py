@@ -10,6 +10,10 @@ import os
 import re
 from dataclasses import dataclass
 
+from veracity.ffmpeg import Limits
+from veracity.layers import FPS
+from veracity_client.errors import LimitExceeded, TooLong
+
 
 @dataclass(frozen=True)
 class VideoStream:
@@ -23,31 +27,27 @@ class VideoStream:
     height: int
     fps: float | None
     rotation: int
-    pixel_format: str
     interlaced: bool
 
 
 @dataclass(frozen=True)
 class AudioStream:
-    """A sound track, the ``index``-th of them. ``channels`` is 0 where ffmpeg's word for the layout tells no number."""
+    """A sound track, the ``index``-th of them."""
 
     codec: str
-    sample_rate: int
-    channels: int
     index: int
 
 
 @dataclass(frozen=True)
 class Probe:
-    """``container`` in ffmpeg's words; ``seconds`` None where nothing tells the length; cover art is no video."""
+    """``seconds`` is None where nothing tells the length; cover art is no video."""
 
-    container: str
     seconds: float | None
     video: VideoStream | None
     audio: tuple[AudioStream, ...]
 
 
-INPUT = re.compile(r"^Input #0, (\S+), from ", re.M)
+INPUT = re.compile(r"^Input #0, \S+, from ", re.M)
 DURATION = re.compile(r"^  Duration: (\d+):(\d\d):(\d\d(?:\.\d+)?)", re.M)
 STREAM = re.compile(r"^ +Stream #0:\d+.*?: (Video|Audio): (.+)$", re.M)
 SIZE = re.compile(r", (\d+)x(\d+)\b")
@@ -56,28 +56,29 @@ RATE = re.compile(r", ([\d.]+)(k?) (?:fps|tbr)\b")
 ROTATION = re.compile(r"display ?matrix: rotation of (-?[\d.]+) degrees", re.I)
 FIELDS = re.compile(r"\b(?:top|bottom) (?:coded )?first\b")
 PIXEL_SHAPES = (1.03, 4.0)  # long to short side; less is the rounding of a size, more is a broken header
-CHANNELS = {"mono": 1, "stereo": 2, "downmix": 2, "quad": 4, "hexagonal": 6, "octagonal": 8, "cube": 8}
+PACKET = re.compile(r"^0, +\S+, +(-?\d+), +(\d+),", re.M)
+TIME_BASE = re.compile(r"^#tb 0: (\d+)/(\d+)$", re.M)
+SPEAKER = re.compile(r"^\[(?:in#0/)?([\w,]+) @ ", re.M)
 PROTECTION = re.compile(rb"schm\0{4}(?:cenc|cens|cbc1|cbcs|piff)")  # an mp4's scheme box, ISO/IEC 23001-7
 BOXES = 10_000  # at the top of an mp4, looked through for its index
 INDEX_BYTES = 64 << 20  # of the index, looked through; an hour takes about 2 MB
 
 
 def parse_banner(said: str) -> Probe | None:
-    """Read what ``ffmpeg -i`` prints; None where it opened nothing."""
+    """Read what ``ffmpeg -i`` prints; None where it opened nothing. A length that ffmpeg only guessed is left out."""
     opened = INPUT.search(said)
     if opened is None:
         return None
-    said = said[opened.start() :]
-    length = DURATION.search(said)
+    guessed, said = "Estimating duration" in said[: opened.start()], said[opened.start() :]
+    length = None if guessed else DURATION.search(said)
     streams = list(STREAM.finditer(said))
     ends = [stream.start() for stream in streams[1:]] + [len(said)]
     pictures = (_video(s[2], said[s.end() : end]) for s, end in zip(streams, ends) if s[1] == "Video")
     sounds = [s[2] for s in streams if s[1] == "Audio"]
     return Probe(
-        container=opened[1].rstrip(","),
         seconds=float(length[1]) * 3600 + float(length[2]) * 60 + float(length[3]) if length else None,
         video=next((picture for picture in pictures if picture), None),
-        audio=tuple(_audio(text, index) for index, text in enumerate(sounds)),
+        audio=tuple(AudioStream(_codec(text), index) for index, text in enumerate(sounds)),
     )
 
 
@@ -89,6 +90,29 @@ def parse_progress(told: str, video: VideoStream | None) -> float | None:
         return int(hours) * 3600 + int(minutes) * 60 + float(seconds)
     frames = re.findall(r"^frame=\s*(\d+)$", told, re.M)
     return int(frames[-1]) / video.fps if frames and video and video.fps else None
+
+
+def parse_packets(told: str) -> float | None:
+    """Return the second at which the last packet of a list in the format ``framecrc`` ends, if any has a time."""
+    base = TIME_BASE.search(told)
+    end = max((int(packet[1]) + int(packet[2]) for packet in PACKET.finditer(told)), default=None)
+    return None if base is None or end is None else end * int(base[1]) / int(base[2])
+
+
+def within_limits(probe: Probe, limits: Limits) -> Probe:
+    """Return the probe; raises :class:`TooLong` and :class:`LimitExceeded` for what the file says of itself."""
+    seconds = probe.seconds or 0.0
+    if seconds > limits.max_seconds:
+        raise TooLong(f"{seconds:.0f} s are more than the {limits.max_seconds:g} that VERACITY_MAX_SECONDS allows")
+    frames = int(seconds * max(FPS, (probe.video and probe.video.fps) or 0.0)) if probe.video else 0
+    if frames > limits.max_frames:
+        raise LimitExceeded(f"{frames} frames are more than the {limits.max_frames} of VERACITY_MAX_FRAMES")
+    return probe
+
+
+def is_cut(said: str, codec: str) -> bool:
+    """Tell whether words about a run that decoded nothing come from the container: not from the codec's parser."""
+    return any(speaker not in ("NULL", codec) for speaker in SPEAKER.findall(said))
 
 
 def is_protected(file: int, size: int) -> bool:
@@ -117,14 +141,12 @@ def _video(text: str, details: str) -> VideoStream | None:
     width, height = shape[::-1] if rotation in (90, 270) else shape
     fps = float(rate[1]) * (1000 if rate[2] else 1) if rate else 0.0
     colours = text[: size.start()].split(", ", 1)[-1]
-    pixels = re.match(r"\w+", colours)
     return VideoStream(
         codec=_codec(text),
         width=width,
         height=height,
         fps=fps or None,
         rotation=rotation,
-        pixel_format=pixels[0] if pixels else "unknown",
         interlaced=FIELDS.search(colours) is not None,
     )
 
@@ -136,22 +158,6 @@ def _square(width: int, height: int, aspect: re.Match[str] | None) -> tuple[int,
     if not least * min(across, down) <= max(across, down) <= most * min(across, down):
         return width, height
     return max(1, round(width * across / down)), height
-
-
-def _audio(text: str, index: int) -> AudioStream:
-    fields = re.split(r", (?![^(]*\))", text)
-    rate = re.search(r", (\d+) Hz", text)
-    layout = fields[2] if rate and len(fields) > 2 else ""
-    return AudioStream(_codec(text), int(rate[1]) if rate else 0, _channels(layout), index)
-
-
-def _channels(layout: str) -> int:
-    """Count the channels of ``mono``, ``5.1(side)``, ``6 channels``."""
-    if counted := re.match(r"(\d+) channels", layout):
-        return int(counted[1])
-    if dotted := re.match(r"\d+(?:\.\d+)+", layout):
-        return sum(int(part) for part in dotted[0].split("."))
-    return CHANNELS.get(layout.split("(")[0].strip(), 0)
 
 
 def _codec(text: str) -> str:
