@@ -17,7 +17,6 @@ from veracity.server.watch import ModelState
 from veracity.settings import Settings
 from veracity_client.errors import VeracityError
 
-FORWARD_SECONDS = 0.5
 COLOURS = {"ready": "green", "missing": "yellow", "failed": "red"}
 
 
@@ -25,25 +24,22 @@ def serve(settings: Settings, *, console: Console | None = None, **options: Any)
     """Serve until SIGTERM or SIGINT; returns the exit status. ``options`` are those of :class:`Server`."""
     log.configure(settings.log_level)
     console = console or Console()
-    server = Server.from_settings(settings, **options)
+    server = Server.from_settings(settings, log_sink=_to_stderr, **options)
     try:
         with _stopped_by_signals(server), server:
             _announce(console, server)
-            _forward(server)
+            server.wait()
     except VeracityError as error:
-        if server.wait(0):  # stopped by a signal before it had started: nothing went wrong
+        if server.asked_to_stop:  # by a signal before it had started: nothing went wrong
             return 0
-        console.print(f"[red]{type(error).__name__}[/red]: {error.message}", highlight=False)
+        sys.stderr.write(f"veracity: {error.to_wire()}\n")
         return 1
     return 0
 
 
-def _forward(server: Server) -> None:
-    """Pass on what Triton and the models log, until the stop: it is written to the run directory, which goes then."""
-    with (server.run_dir / "triton.log").open("rb") as written:
-        while not server.wait(FORWARD_SECONDS):
-            sys.stderr.buffer.write(written.read())
-            sys.stderr.flush()
+def _to_stderr(written: bytes) -> None:
+    sys.stderr.buffer.write(written)
+    sys.stderr.flush()
 
 
 @contextmanager

@@ -54,7 +54,7 @@ class Control:
             raise LoadFailed(reason(error)) from None
 
     def unload(self, model: str) -> None:
-        """Unload and wait until it is gone, which lasts while requests are in it; a model not loaded is left so."""
+        """Unload: from then on requests are refused, those in it go on; a model not loaded is left so."""
         try:
             self._client.unload_model(model, client_timeout=UNLOAD_SECONDS)
             deadline = time.monotonic() + UNLOAD_SECONDS
@@ -62,6 +62,15 @@ class Control:
                 time.sleep(0.05)
         except InferenceServerException:
             return  # load, which follows, says what is wrong
+
+    def log_verbosely(self) -> None:
+        """Have Triton log what it does; for the few seconds of a stop."""
+        self._client.update_log_settings({"log_verbose_level": 1}, client_timeout=INDEX_SECONDS)
+
+    def unloading(self) -> set[str]:
+        """Return the models that were told to go and still have requests, or processes, in them."""
+        index = self._client.get_model_repository_index(client_timeout=INDEX_SECONDS)
+        return {model.name for model in index.models if model.state == "UNLOADING"}
 
     def successes(self) -> dict[str, int]:
         """Return how many requests each loaded model has answered well since it was loaded."""
@@ -91,7 +100,7 @@ class Control:
                 error = answers.get(timeout=timeout)
             except queue.Empty:
                 error = InferenceServerException("deadline exceeded", status=TIMED_OUT)
-            client.stop_stream(cancel_requests=True)
+            client.stop_stream(cancel_requests=error is not None and error.status() == TIMED_OUT)
         if error is not None:
             raise error
 

@@ -3,8 +3,8 @@
     supervisor ──stdin──▶ guard ──▶ tritonserver ──▶ model processes ──▶ ffmpeg
 
 End of file on stdin means that the supervisor is gone, however it died: kill everything, remove the run directory.
-SIGTERM is passed on to tritonserver, which drains; what still lives after the grace is killed. Started by its path
-with ``python -I -S`` so that it costs a few MB and 20 ms; hence the standard library alone.
+SIGTERM is passed on to tritonserver, which drains; what still lives after the grace, or at a second SIGTERM, is
+killed. Started by its path with ``python -I -S`` so that it costs a few MB and 20 ms; hence the standard library alone.
 
     guard.py GRACE_SECONDS RUN_DIRECTORY COMMAND…
 """
@@ -87,16 +87,16 @@ def _kill_descendants() -> None:
             return
 
 
-def _watch(child: subprocess.Popen[bytes], wake: int, stopping: Callable[[], bool], grace: float) -> bool:
+def _watch(child: subprocess.Popen[bytes], wake: int, asked: Callable[[], int], grace: float) -> bool:
     """Wait for tritonserver's end, or until it has to be killed. Returns whether the supervisor is gone."""
     deadline: float | None = None
     while True:
         _reap(child)
-        if stopping() and deadline is None and child.returncode is None:
+        if asked() and deadline is None and child.returncode is None:
             child.send_signal(signal.SIGTERM)
             deadline = time.monotonic() + grace
         left = None if deadline is None else deadline - time.monotonic()
-        if child.returncode is not None or (left is not None and left <= 0):
+        if child.returncode is not None or asked() > 1 or (left is not None and left <= 0):
             return False
         readable, _, _ = select.select([0, wake], [], [], left)
         if wake in readable:
@@ -111,13 +111,13 @@ def main(arguments: list[str]) -> int:
     wake, waker = os.pipe()
     os.set_blocking(waker, False)
     signal.set_wakeup_fd(waker)
-    seen: set[int] = set()
+    seen: list[int] = []
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD):
-        signal.signal(number, lambda n, _frame: seen.add(n))
+        signal.signal(number, lambda n, _frame: seen.append(n))
     _prctl(PR_SET_CHILD_SUBREAPER, 1)
     child = subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True, preexec_fn=_die_with_guard)
     (run_dir / PID_FILE).write_text(str(child.pid))
-    orphaned = _watch(child, wake, lambda: bool(seen & {signal.SIGTERM, signal.SIGINT}), grace)
+    orphaned = _watch(child, wake, lambda: len(seen) - seen.count(signal.SIGCHLD), grace)
     _kill_descendants()
     remove_run(run_dir) if orphaned else remove_shared_memory(run_dir)
     status = -signal.SIGKILL if child.returncode is None else child.returncode

@@ -5,11 +5,14 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
 
 from veracity import log
 from veracity.layers import MODELS, install_hint
-from veracity.server import guard
+from veracity.server import guard, papers
 from veracity.server.control import Control, LoadFailed, Pulse
+from veracity.server.leftovers import Leftovers
 from veracity.server.repository import Contents, is_detector
 from veracity.server.watch import QUICK_ATTEMPTS, ModelState, Watch, back_off
 
@@ -18,13 +21,28 @@ NO_FOLDER = "the repository has no such model"
 _log = log.get(__name__)
 
 
-class Models:
-    """The state of every model. Times are seconds; one thread loads and looks, any may ask for :meth:`states`."""
+@dataclass(frozen=True)
+class Patience:
+    """Seconds, each as the argument of :class:`veracity.server.Server` of the same name."""
 
-    def __init__(self, canary_seconds: float, hang_seconds: float, load_seconds: float) -> None:
-        self._canary, self._hang, self._load_seconds = canary_seconds, hang_seconds, load_seconds
+    canary: float
+    hang: float
+    child_hang: float
+    load: float
+
+    def with_hang(self, model: str) -> float:
+        """Return how long a model may give no sign of life: a child answers sooner than a detector."""
+        return self.hang if is_detector(model) else self.child_hang
+
+
+class Models:
+    """The state of every model of ``repository``; one thread loads and looks, any may ask for :meth:`states`."""
+
+    def __init__(self, repository: Path, patience: Patience, stopping: Callable[[], bool]) -> None:
+        self._repository, self._patience, self._stopping = repository, patience, stopping
         self._states: dict[str, ModelState] = {}
         self._watches: dict[str, Watch] = {}
+        self._leftovers = Leftovers()
         self._lock = threading.Lock()
 
     def states(self) -> dict[str, ModelState]:
@@ -32,16 +50,16 @@ class Models:
         with self._lock:
             return dict(self._states)
 
-    def load_all(self, control: Control, contents: Contents, server: int, stopping: Callable[[], bool]) -> None:
+    def load_all(self, control: Control, contents: Contents, server: int) -> None:
         """Load and warm the children, then the detectors; what fails is noted and the rest goes on."""
         installed = contents.children + contents.detectors
         with self._lock:
             self._states = {name: ModelState("failed", "not loaded yet") for name in installed}
             self._states |= {name: ModelState("missing", _hint(name)) for name in contents.missing}
             self._states |= {name: ModelState("failed", NO_FOLDER) for name in contents.unknown}
-        self._watches = {}
+        self._watches, self._leftovers = {}, Leftovers()
         for name in installed:
-            if stopping():
+            if self._stopping():
                 return
             self._load_first(control, name, server)
 
@@ -50,17 +68,26 @@ class Models:
         with self._lock:
             self._states |= {n: ModelState("failed", reason) for n, s in self._states.items() if s.state == "ready"}
 
-    def look(self, control: Control, server: int, stopping: Callable[[], bool]) -> None:
+    def look(self, control: Control, server: int) -> None:
         """Look at each model once; heal what died. Costs a read of /proc unless a canary is due."""
         now, living = time.monotonic(), guard.children(server)
+        self._leftovers.sweep(living)
         due = [watch for watch in self._watches.values() if watch.lost(living) or now >= watch.next_look]
         if not due:
             return
         successes = control.successes()
         for watch in due:
-            if stopping():
+            if self._stopping():
                 return
             self._look_at(control, watch, successes.get(watch.name, 0), server)
+
+    def to_drain(self) -> list[Watch]:
+        """Return what has to be empty before a stop: the detectors, who need their children until the end.
+
+        Those of the fewest processes come first.
+        """
+        ready = [w for name, w in list(self._watches.items()) if self.states()[name].state == "ready"]
+        return sorted([w for w in ready if is_detector(w.name)] or ready, key=lambda watch: len(watch.processes))
 
     def _look_at(self, control: Control, watch: Watch, successes: int, server: int) -> None:
         if watch.attempts:  # it is down: its plan says when to try again
@@ -68,25 +95,27 @@ class Models:
                 self._heal(control, watch, server)
         elif watch.lost(guard.children(server)):
             self._lost(control, watch, "its process died", server)
-        elif not watch.progressed(successes, self._canary):
+        elif not watch.progressed(successes, self._patience.canary):
             self._canary_through(control, watch, server)
 
     def _canary_through(self, control: Control, watch: Watch, server: int) -> None:
-        began = time.monotonic()
-        pulse, words = control.probe(watch.name, 2 * self._canary)
+        began, least, hang = time.monotonic(), self._patience.canary, self._patience.with_hang(watch.name)
+        pulse, words = control.probe(watch.name, 2 * least)
         took = time.monotonic() - began
         if pulse is Pulse.DEAD:
             self._lost(control, watch, words, server)
         elif pulse is not Pulse.SILENT:
-            watch.answered(took, self._canary)
+            watch.answered(took, least)
             watch.successes += pulse is Pulse.ALIVE
-        elif time.monotonic() - watch.alive > self._hang:
-            self._lost(control, watch, f"no answer for {self._hang:.0f} s", server)
+        elif time.monotonic() - watch.alive > hang:
+            self._lost(control, watch, f"no answer for {hang:.0f} s", server)
         else:
             _log.warning("canary unanswered", model=watch.name, reason=words)
-            watch.looked(took, self._canary)
+            watch.looked(took, least)
 
     def _lost(self, control: Control, watch: Watch, reason: str, server: int) -> None:
+        if self._stopping():  # it went because it was told to
+            return
         _log.error("model died", model=watch.name, reason=reason)
         self._note(watch.name, ModelState("failed", reason))
         self._heal(control, watch, server)
@@ -95,39 +124,45 @@ class Models:
         """Unload and load: loading alone leaves a dead process as it is."""
         watch.attempts += 1
         control.unload(watch.name)
+        self._leftovers.add(watch.processes, self._patience.with_hang(watch.name))
         try:
             watch.processes = self._load_and_warm(control, watch.name, server)
         except LoadFailed as error:
-            pause = back_off(watch.attempts + 1)
-            watch.next_look = time.monotonic() + pause
-            self._note(watch.name, ModelState("failed", str(error)))
-            level = _log.critical if watch.attempts >= QUICK_ATTEMPTS else _log.error
-            level("healing failed", model=watch.name, attempt=watch.attempts, reason=str(error), next_seconds=pause)
+            self._not_healed(watch, str(error))
         else:
             _log.warning("model healed", model=watch.name, attempt=watch.attempts)
             watch.successes = 0
-            watch.answered(0.0, self._canary)
+            watch.answered(0.0, self._patience.canary)
             self._note(watch.name, ModelState("ready"))
+
+    def _not_healed(self, watch: Watch, reason: str) -> None:
+        pause = back_off(watch.attempts + 1)
+        watch.down(pause)
+        self._note(watch.name, ModelState("failed", reason))
+        level = _log.critical if watch.attempts >= QUICK_ATTEMPTS else _log.error
+        level("healing failed", model=watch.name, attempt=watch.attempts, reason=reason, next_seconds=pause)
 
     def _load_first(self, control: Control, name: str, server: int) -> None:
         began = time.monotonic()
+        self._watches[name] = watch = Watch(name)
         try:
-            processes = self._load_and_warm(control, name, server)
+            watch.processes = self._load_and_warm(control, name, server)
         except LoadFailed as error:
-            self._note(name, ModelState("failed", str(error)))
-            _log.error("model does not load", model=name, reason=str(error))
+            watch.attempts = 1
+            self._not_healed(watch, str(error))
             return
-        self._watches[name] = watch = Watch(name, processes)
-        watch.answered(0.0, self._canary)
+        watch.answered(0.0, self._patience.canary)
         self._note(name, ModelState("ready"))
         _log.info("model ready", model=name, seconds=round(time.monotonic() - began, 2))
 
     def _load_and_warm(self, control: Control, name: str, server: int) -> frozenset[int]:
         """Return the model's processes: those that came with its load. Raises :class:`LoadFailed`."""
+        if objection := papers.objection(self._repository / name):
+            raise LoadFailed(objection)
         before = guard.children(server)
-        control.load(name, self._load_seconds)
+        control.load(name, self._patience.load)
         processes = frozenset(guard.children(server) - before)
-        pulse, words = control.probe(name, self._load_seconds)
+        pulse, words = control.probe(name, self._patience.load)
         if pulse is Pulse.ALIVE or (pulse is Pulse.REFUSED and is_detector(name)):
             return processes
         control.unload(name)

@@ -14,8 +14,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-from veracity.server import guard
+from veracity.server import address, guard
 from veracity.server.binaries import Binaries
+from veracity.server.tritonlog import Sink, TritonLog
 from veracity_client.errors import ServerUnavailable
 
 GUARD = Path(guard.__file__)
@@ -24,7 +25,8 @@ START_SECONDS = 60.0
 POLL_SECONDS = 0.05
 FLUSH_SECONDS = 0.2  # for the last answers to leave the sockets
 LAST = "Started Metrics Service at"  # Triton's own line, after gRPC and HTTP are bound; a stranger's port cannot say it
-DRAINED = re.compile(r"live models and 0 in-flight non-inference requests")  # the line after the last answer
+ERROR = re.compile(r"^\S+ E \d")  # the severity in a line of Triton's
+CHATTER = re.compile("CUDA|CudaDriver|NVML|DCGM")  # what every machine without a GPU says
 TAKEN = re.compile(r"Socket '\S+:(\d+)' already in use")
 
 
@@ -51,22 +53,26 @@ class Launch:
 class Process:
     """A tritonserver under its guard. ``ports`` holds what it listens on once :meth:`start` has returned."""
 
-    def __init__(self, binaries: Binaries, launch: Launch, run_dir: Path) -> None:
+    def __init__(self, binaries: Binaries, launch: Launch, run_dir: Path, sink: Sink | None = None) -> None:
+        self.log = TritonLog(run_dir / "triton.log", sink)
         self.ports = launch.ports
         self._binaries, self._launch, self._run_dir = binaries, launch, run_dir
         self._guard: subprocess.Popen[bytes] | None = None
-        self._begin = 0  # of this start's part of the log, bytes
         self._bounds_http = _knows(binaries, "--http-max-input-size")
-
-    @property
-    def log(self) -> Path:
-        """Triton's own log, of all its restarts."""
-        return self._run_dir / "triton.log"
 
     @property
     def pid(self) -> int:
         """The process id of tritonserver itself."""
         return int((self._run_dir / guard.PID_FILE).read_text())
+
+    @property
+    def grpc_url(self) -> str:
+        """``host:port`` as tritonclient takes it."""
+        return self.url(self.ports.grpc)
+
+    def url(self, port: int) -> str:
+        """Return ``host:port`` of one of the doors, as a client on this machine reaches it."""
+        return address.url(self._launch.host, port)
 
     def start(self, stopping: Callable[[], bool]) -> None:
         """Start and wait until all three doors are open. A restart keeps the ports of the first start.
@@ -77,37 +83,35 @@ class Process:
         for attempt in range(1, PORT_ATTEMPTS + 1):
             self.kill()  # of an attempt before; does nothing otherwise
             ports = _choose(self._launch.host, self.ports)
-            self._begin = self.log.stat().st_size if self.log.exists() else 0
+            self.log.mark()
             self._spawn(ports)
             if self._wait_open(stopping):
                 self.ports = ports
                 return
-            said = self._said()
+            said = self.log.since_mark()
             if stopping() or attempt == PORT_ATTEMPTS or not self._by_chance(said):
                 self.kill()
-                raise ServerUnavailable(_explain(said))
+                raise ServerUnavailable(explain(said))
 
     def poll(self) -> int | None:
         """Return None while tritonserver runs, else its exit status (128 + n for signal n)."""
-        return 0 if self._guard is None else self._guard.poll()
+        return 0 if (keeper := self._guard) is None else keeper.poll()
 
     def terminate(self) -> None:
-        """Tell tritonserver to take no more requests, finish those it has, and end. Returns at once."""
-        if self._guard is not None:
-            self._guard.terminate()
+        """Tell tritonserver to end within the grace; told again, it is killed. Returns at once."""
+        if (keeper := self._guard) is not None:
+            keeper.terminate()
 
     def stop(self) -> None:
-        """Terminate, wait until the requests in flight are answered, then kill; the guard kills after the grace.
+        """End tritonserver, once the last answers have left. Another thread's :meth:`start` comes back too.
 
         Triton alone would go on to take its models apart, which takes seconds and gains nothing.
         """
         self.terminate()
-        deadline = time.monotonic() + self._grace
-        while self.poll() is None and time.monotonic() < deadline and not DRAINED.search(self._said()):
-            time.sleep(POLL_SECONDS)
-        if self.poll() is None:
+        if (keeper := self._guard) is not None and keeper.poll() is None:
             time.sleep(FLUSH_SECONDS)
-        self.kill()
+            keeper.terminate()
+            keeper.wait()  # its input still open: at the end of that it would remove the run directory, and the log
 
     def kill(self) -> None:
         """End tritonserver and all below it now: the guard does so when its standard input is closed."""
@@ -125,7 +129,7 @@ class Process:
     def _spawn(self, ports: Ports) -> None:
         self._run_dir.mkdir(mode=0o700, exist_ok=True)
         keep = [sys.executable, "-I", "-S", str(GUARD), str(self._grace), str(self._run_dir)]
-        with self.log.open("ab") as log:
+        with self.log.path.open("ab") as log:
             self._guard = subprocess.Popen(
                 [*keep, *self._command(ports)],
                 stdin=subprocess.PIPE,
@@ -143,9 +147,9 @@ class Process:
             "model-control-mode": "explicit",
             "strict-readiness": "true",
             "exit-timeout-secs": launch.exit_seconds,
-            "http-address": launch.host,
-            "grpc-address": launch.host,
-            "metrics-address": launch.host,
+            "http-address": address.for_http(launch.host),
+            "grpc-address": address.for_grpc(launch.host),
+            "metrics-address": address.for_http(launch.host),
             "http-port": ports.http,
             "grpc-port": ports.grpc,
             "metrics-port": ports.metrics,
@@ -160,7 +164,7 @@ class Process:
     def _wait_open(self, stopping: Callable[[], bool]) -> bool:
         deadline = time.monotonic() + START_SECONDS
         while self.poll() is None and time.monotonic() < deadline and not stopping():
-            if LAST in self._said():
+            if LAST in self.log.since_mark():
                 return True
             time.sleep(POLL_SECONDS)
         return False
@@ -169,12 +173,6 @@ class Process:
         """Return whether Triton failed for a port that we chose ourselves: another choice may do better."""
         taken = TAKEN.search(said)
         return taken is not None and int(taken[1]) not in self.ports
-
-    def _said(self) -> str:
-        """Return the log since the last start."""
-        with self.log.open("rb") as file:
-            file.seek(self._begin)
-            return file.read().decode(errors="replace")
 
 
 def _knows(binaries: Binaries, option: str) -> bool:
@@ -194,14 +192,17 @@ def _choose(host: str, asked: Ports) -> Ports:
 
 
 def _free(host: str, stack: ExitStack) -> int:
-    held = stack.enter_context(socket.socket())
+    held = stack.enter_context(socket.socket(address.family(host)))
     held.bind((host, 0))
     return int(held.getsockname()[1])
 
 
-def _explain(said: str) -> str:
+def explain(said: str) -> str:
+    """Return why tritonserver did not start, from what it ``said``, in one line."""
     if taken := TAKEN.search(said):
         return f"port {taken[1]} is taken: stop who has it, or ask for port 0"
     lines = [line for line in said.splitlines() if line.strip()]
-    errors = [line for line in lines if re.search(r"Z E |option|rror", line)] or lines
-    return f"tritonserver did not start: {errors[0] if errors else 'it said nothing'}"
+    lines = [line for line in lines if not CHATTER.search(line)]
+    severe = [line for line in lines if ERROR.search(line)]
+    usage = [line for line in lines if re.search("option|rror", line)]
+    return f"tritonserver did not start: {(severe[-1:] or usage or lines or ['it said nothing'])[0]}"

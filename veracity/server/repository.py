@@ -6,7 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-DETECTOR = "deepfake_detector"  # every model whose name begins so calls the others
+from veracity_client._wire import DETECTOR, STREAM  # the names that clients call
+from veracity_client.errors import ServerUnavailable
+
+DETECTORS = (DETECTOR, STREAM)  # every model whose name begins as theirs calls the others
 GRAPHS = (".onnx", ".plan", ".py")
 
 
@@ -23,6 +26,12 @@ class Contents:
 def is_detector(name: str) -> bool:
     """Return whether a model calls other models, and so has to be loaded after them."""
     return name.startswith(DETECTOR)
+
+
+def check(repository: Path) -> None:
+    """Raise :class:`ServerUnavailable` where there is no such folder; Triton's own words do not name it."""
+    if not repository.is_dir():
+        raise ServerUnavailable(f"no model repository at {repository}: correct VERACITY_MODEL_REPOSITORY")
 
 
 def read(repository: Path, models: Sequence[str] | None = None) -> Contents:

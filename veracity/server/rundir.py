@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import signal
 import tempfile
 from contextlib import suppress
 from dataclasses import dataclass
@@ -51,9 +52,19 @@ def remove_stale() -> list[Path]:
     locks = Path(tempfile.gettempdir()).glob(f"{PREFIX}*/{LOCK}")
     stale = [path.parent for path in locks if _is_free(path)]
     for path in stale:
+        _kill_strays(path.name)
         remove_run(path)
         _log.info("removed a crashed run", run=path.name)
     return stale
+
+
+def _kill_strays(run: str) -> None:
+    """Kill the model processes of a dead run; one that waits for a lock its server died with would wait for ever."""
+    for entry in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):  # it ended, or is another user's
+            program, *arguments = entry.read_text(errors="replace").split("\0")
+            if Path(program).name.startswith("triton") and run in program + " ".join(arguments):
+                os.kill(int(entry.parent.name), signal.SIGKILL)
 
 
 def _is_free(lock: Path) -> bool:

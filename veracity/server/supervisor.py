@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType, TracebackType
@@ -11,21 +10,15 @@ from typing import Any
 
 from tritonclient.utils import InferenceServerException
 
-from veracity import log
 from veracity.layers import profile_models
 from veracity.server import binaries, repository, rundir
-from veracity.server.control import Control
-from veracity.server.models import Models
+from veracity.server.keeper import Keeper
+from veracity.server.models import Models, Patience
 from veracity.server.process import Launch, Ports, Process
-from veracity.server.watch import ModelState, back_off
+from veracity.server.tritonlog import Sink
+from veracity.server.watch import ModelState
 from veracity.settings import Settings
-from veracity_client.errors import ModelUnavailable, ServerUnavailable, VeracityError
-
-DETECTORS = ("deepfake_detector", "deepfake_detector_stream")
-TICK_SECONDS = 0.5  # how often the processes are looked at, which costs a read of /proc
-SETTLED_SECONDS = 60.0  # a server that ran so long starts with a fresh count of restarts
-
-_log = log.get(__name__)
+from veracity_client.errors import ModelUnavailable, ServerUnavailable
 
 
 class Server:
@@ -42,11 +35,13 @@ class Server:
         env: variables added to the model processes' environment.
         production: refuse to start when a model fails to load, or one of ``models`` is missing.
         canary_seconds: between two looks at a model that answered nothing since; a canary waits twice as long.
-        hang_seconds: a model that neither answered nor progressed for so long is loaded again. More than any request
-            may take, since a canary waits in the same queue.
+        hang_seconds: a detector that neither answered nor progressed for so long is loaded again, and what is in it
+            then is lost. More than any request may take, since a canary waits in the same queue.
+        child_hang_seconds: the same for the models that detectors call; their queues refuse after 30 to 60 seconds.
         load_seconds: longest wait for one model to load, and for its first answer.
-        exit_seconds: what requests in flight get at the stop.
+        exit_seconds: what requests in flight get at the stop; new ones are refused meanwhile.
         http_max_input_size: bytes; for servers that bound it (the one of the pip wheel does not).
+        log_sink: is called with the bytes that Triton and the models log, from the start to the last line.
         triton: a directory with ``bin/tritonserver`` and ``backends/``, used as it is; None searches.
     """
 
@@ -63,26 +58,30 @@ class Server:
         production: bool = False,
         canary_seconds: float = 5.0,
         hang_seconds: float = 900.0,
+        child_hang_seconds: float = 120.0,
         load_seconds: float = 300.0,
         exit_seconds: int = 5,
         http_max_input_size: int = 256 << 20,
+        log_sink: Sink | None = None,
         triton: Path | None = None,
     ) -> None:
         ports = Ports(http_port, grpc_port, metrics_port)
         self._launch = Launch(repository.absolute(), host, ports, exit_seconds, http_max_input_size, dict(env))
-        self._wanted, self._production, self._triton = models, production, triton
-        self._models = Models(canary_seconds, hang_seconds, load_seconds)
-        self._stopping = threading.Event()
+        self._wanted, self._production, self._triton, self._sink = models, production, triton, log_sink
+        self._stopping, self._hurry = threading.Event(), threading.Event()
+        patience = Patience(canary_seconds, hang_seconds, child_hang_seconds, load_seconds)
+        self._models = Models(self._launch.repository, patience, self._stopping.is_set)
+        self.asked_to_stop = False  # by request_stop; a start that fails stops too
         self._run_dir: rundir.RunDir | None = None
         self._process: Process | None = None
+        self._keeper: Keeper | None = None
         self._thread: threading.Thread | None = None
-        self._restarts = 0
 
     @classmethod
     def from_settings(cls, settings: Settings, **options: Any) -> Server:
         """Serve the models of the settings' profile; model processes see the same settings. ``options`` as above."""
         given: dict[str, Any] = {
-            "models": (*profile_models(settings.profile), *DETECTORS),
+            "models": (*profile_models(settings.profile), *repository.DETECTORS),
             "env": settings.to_env(),
             "production": settings.env == "production",
             "http_max_input_size": 2 * settings.max_bytes,  # so that ours is the error of a video that is too large
@@ -105,17 +104,17 @@ class Server:
     @property
     def http_url(self) -> str:
         """``host:port`` as tritonclient takes it."""
-        return self._url(self._running.ports.http)
+        return self._running.url(self._running.ports.http)
 
     @property
     def grpc_url(self) -> str:
         """``host:port`` as tritonclient takes it."""
-        return self._url(self._running.ports.grpc)
+        return self._running.grpc_url
 
     @property
     def metrics_url(self) -> str:
         """Where Prometheus reads."""
-        return f"http://{self._url(self._running.ports.metrics)}/metrics"
+        return f"http://{self._running.url(self._running.ports.metrics)}/metrics"
 
     @property
     def pid(self) -> int:
@@ -125,48 +124,61 @@ class Server:
     @property
     def run_dir(self) -> Path:
         """This run's directory; it has Triton's log while the server runs."""
-        return self._running.log.parent
+        return self._running.log.path.parent
 
     def start(self) -> None:
         """Start, load and warm; returns when all is served that can be.
 
         Raises:
-            ServerUnavailable: no tritonserver, a library or a port is missing, or it was told to stop meanwhile.
+            ServerUnavailable: no tritonserver, no model repository, a library or a port is missing, or it was told to
+                stop meanwhile.
             ModelUnavailable: in production, a model is missing or does not load.
         """
         if self._process is not None:
             raise ServerUnavailable("this server was started before: make a new one")
         try:
-            self._run_dir = rundir.create()
-            found = binaries.find(self._triton, self._run_dir.path)
-            self._process = Process(found, self._launch, self._run_dir.path)
-            self._process.start(self._stopping.is_set)
-            self._load()
-            if self._production:
-                self._refuse_gaps()
+            keeper = self._launch_and_load()
         except BaseException as error:
             self.stop()
             if isinstance(error, InferenceServerException):
                 raise ServerUnavailable(f"tritonserver ended while starting: {error.message()}") from None
             raise
-        self._thread = threading.Thread(target=self._supervise, name="triton-supervisor", daemon=True)
+        self._running.log.follow()
+        self._thread = threading.Thread(target=keeper.run, name="triton-supervisor", daemon=True)
         self._thread.start()
 
     def request_stop(self) -> None:
-        """Begin to stop and return at once; a signal handler may call it. :meth:`wait` and :meth:`start` come back."""
+        """Begin to stop and return at once; a signal handler may call it. :meth:`wait` and :meth:`start` come back.
+
+        Asked a second time, :meth:`stop` no longer waits for the requests in flight.
+        """
+        if self.asked_to_stop:
+            self._hurry.set()
+        self.asked_to_stop = True
         self._stopping.set()
-        if self._process is not None:
+        if self._process is not None and self._thread is None:  # starting: there is nothing to drain
             self._process.terminate()
 
     def stop(self) -> None:
         """Drain, stop, and leave no process, no shared memory and no run directory. May be called twice."""
-        self.request_stop()
+        self._stopping.set()
+        if self._keeper is not None and self._thread is not None:
+            self._keeper.drain(self._launch.exit_seconds, self._hurry.is_set)
+        if self._process is not None:
+            self._process.stop()
         if self._thread is not None:
             self._thread.join()
         if self._process is not None:
-            self._process.stop()
+            self._process.kill()
+            self._process.log.close()
         if self._run_dir is not None:
             self._run_dir.remove()
+
+    def require(self, name: str) -> None:
+        """Raise :class:`ModelUnavailable`, with the reason, unless the model of that name is served."""
+        model = self.models.get(name, ModelState("missing", "this server was not asked to load it"))
+        if model.state != "ready":
+            raise ModelUnavailable(f"{name}: {model.reason}")
 
     def wait(self, timeout: float | None = None) -> bool:
         """Block until somebody stops the server, or for ``timeout`` seconds; returns whether it was stopped."""
@@ -178,50 +190,23 @@ class Server:
             raise ServerUnavailable("the server was not started")
         return self._process
 
-    def _url(self, port: int) -> str:
-        return f"{'127.0.0.1' if self._launch.host == '0.0.0.0' else self._launch.host}:{port}"  # noqa: S104
+    def _launch_and_load(self) -> Keeper:
+        repository.check(self._launch.repository)
+        self._run_dir = rundir.create()
+        found = binaries.find(self._triton, self._run_dir.path)
+        self._process = Process(found, self._launch, self._run_dir.path, self._sink)
+        self._keeper = Keeper(self._process, self._models, self._read, self._stopping)
+        self._process.start(self._stopping.is_set)
+        self._keeper.load()
+        if self._production:
+            self._refuse_gaps()
+        return self._keeper
 
-    def _load(self) -> None:
-        contents = repository.read(self._launch.repository, self._wanted)
-        with Control(self.grpc_url) as control:
-            self._models.load_all(control, contents, self.pid, self._stopping.is_set)
-        if self._stopping.is_set():
-            raise ServerUnavailable("told to stop while starting")
+    def _read(self) -> repository.Contents:
+        return repository.read(self._launch.repository, self._wanted)
 
     def _refuse_gaps(self) -> None:
         asked = set(self._wanted or ())
         gaps = {n: s for n, s in self.models.items() if s.state == "failed" or (s.state == "missing" and n in asked)}
         if gaps:
             raise ModelUnavailable("; ".join(f"{name}: {state.reason}" for name, state in gaps.items()))
-
-    def _supervise(self) -> None:
-        while not self._stopping.is_set():
-            began = time.monotonic()
-            self._watch()
-            if not self._stopping.is_set():
-                self._restart(time.monotonic() - began)
-
-    def _watch(self) -> None:
-        """Look at the models until tritonserver ends or the stop begins."""
-        with Control(self.grpc_url) as control:
-            while not self._stopping.wait(TICK_SECONDS) and self._running.poll() is None:
-                try:
-                    self._models.look(control, self.pid, self._stopping.is_set)
-                except Exception:  # whatever it was, supervision goes on
-                    _log.exception("a look at the models failed")
-
-    def _restart(self, lived: float) -> None:
-        """Start tritonserver again, after a pause that grows with each early death."""
-        self._restarts = 1 if lived > SETTLED_SECONDS else self._restarts + 1
-        pause = back_off(self._restarts)
-        self._models.all_lost("tritonserver ended and is being restarted")
-        _log.error("tritonserver ended", status=self._running.poll(), restart=self._restarts, next_seconds=pause)
-        if self._stopping.wait(pause):
-            return
-        try:
-            self._running.start(self._stopping.is_set)
-            self._load()
-        except (VeracityError, InferenceServerException) as error:
-            _log.error("restart failed", reason=str(error))
-        else:
-            _log.warning("tritonserver restarted")

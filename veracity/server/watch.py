@@ -38,6 +38,10 @@ class Watch:
     next_look: float = 0.0
     attempts: int = 0
 
+    def down(self, pause: float) -> None:
+        """Note that it is not served, and when to try to load it again."""
+        self.processes, self.next_look = frozenset(), time.monotonic() + pause
+
     def lost(self, living: set[int]) -> bool:
         """Return whether a process of the model has died."""
         return not self.processes <= living

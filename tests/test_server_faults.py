@@ -1,0 +1,142 @@
+"""What breaks while a server runs is mended: real tritonservers, real kills."""
+
+import hashlib
+import json
+import os
+import shutil
+import signal
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+import tritonclient.grpc as grpc
+from server_models import (
+    PYTHON_CONFIG,
+    SLEEPER,
+    TWO_INSTANCES,
+    ask,
+    ask_slow,
+    eventually,
+    make_repository,
+    write_onnx,
+    write_python,
+)
+
+from veracity.server import Server, guard
+from veracity.server.models import Patience
+from veracity_client.errors import ModelUnavailable
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_repository(tmp_path_factory.mktemp("models"))
+
+
+@pytest.fixture(scope="module")
+def server(models: Path) -> Iterator[Server]:
+    with Server(models, canary_seconds=0.5) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def client(server: Server) -> Iterator["grpc.InferenceServerClient"]:
+    with grpc.InferenceServerClient(server.grpc_url) as made:
+        yield made
+
+
+@pytest.mark.triton
+def test_dead_model_process_is_healed(server: Server, client: "grpc.InferenceServerClient") -> None:
+    before = guard.children(server.pid)
+    assert len(before) == 4  # two instances of the child, Triton's default on a CPU, and the detectors
+    for stub in before:
+        os.kill(stub, signal.SIGKILL)
+    eventually(lambda: len(guard.children(server.pid) - before) == 4 and ready_states(server) == {"ready"})
+    assert ask(client, [[1, 2]]).tolist() == [[11, 22]]
+
+
+def ready_states(server: Server) -> set[str]:
+    return {server.models[name].state for name in ("double", "deepfake_detector", "deepfake_detector_stream")}
+
+
+@pytest.mark.triton
+def test_unloaded_model_is_found_by_the_canary(server: Server, client: "grpc.InferenceServerClient") -> None:
+    client.unload_model("deepfake_detector_stream")
+    eventually(lambda: not client.is_model_ready("deepfake_detector_stream"))
+    eventually(lambda: client.is_model_ready("deepfake_detector_stream"))
+
+
+@pytest.mark.triton
+def test_dead_server_is_restarted_on_the_same_ports(server: Server) -> None:
+    before, url = server.pid, server.grpc_url
+    os.kill(before, signal.SIGKILL)
+    eventually(lambda: server.pid != before and ready_states(server) == {"ready"})
+    assert server.grpc_url == url
+    with grpc.InferenceServerClient(url) as client:
+        assert ask(client, [[1, 2]]).tolist() == [[11, 22]]
+
+
+@pytest.fixture
+def sleepers(tmp_path: Path) -> Path:
+    """A model of two processes that answers after as many seconds as it is asked for."""
+    write_python(tmp_path / "models/sleeper", SLEEPER, PYTHON_CONFIG + TWO_INSTANCES)
+    (tmp_path / "busy").mkdir()
+    return tmp_path / "models"
+
+
+@pytest.mark.triton
+def test_healing_leaves_no_process_of_before(sleepers: Path) -> None:
+    busy = sleepers.parent / "busy"
+    options = {"canary_seconds": 1.0, "child_hang_seconds": 4.0, "env": {"BUSY_FOLDER": str(busy)}}
+    with Server(sleepers, **options) as server, ThreadPoolExecutor(1) as pool:
+        before = guard.children(server.pid)
+        assert len(before) == 2
+        slow = pool.submit(ask_slow, server.grpc_url, "sleeper", 2.0)
+        eventually(lambda: any(busy.iterdir()))
+        (at_work,) = {int(path.name) for path in busy.iterdir()}
+        (other,) = before - {at_work}
+        os.kill(other, signal.SIGKILL)
+        assert int(slow.result()) == at_work
+        eventually(lambda: len(guard.children(server.pid) - before) == 2 and not guard.children(server.pid) & before)
+        assert server.models["sleeper"].state == "ready"
+        assert int(ask_slow(server.grpc_url, "sleeper", 0.0)) not in before
+
+
+@pytest.mark.triton
+def test_model_whose_first_load_failed_is_tried_again(models: Path, tmp_path: Path) -> None:
+    write_onnx(tmp_path / "double")
+    graph = tmp_path / "double/1/model.onnx"
+    graph.write_bytes(b"not a graph")
+    with Server(tmp_path) as server:
+        assert server.models["double"].state == "failed"
+        with pytest.raises(ModelUnavailable, match=r"double: .*model\.onnx"):
+            server.require("double")
+        shutil.copy(models / "double/1/model.onnx", graph)
+        eventually(lambda: server.models["double"].state == "ready")
+        server.require("double")
+        with pytest.raises(ModelUnavailable, match="nobody"):
+            server.require("nobody")
+
+
+@pytest.mark.triton
+def test_graph_without_its_papers_is_not_loaded(tmp_path: Path) -> None:
+    write_onnx(tmp_path / "double")
+    graph, provenance = tmp_path / "double/1/model.onnx", tmp_path / "double/provenance.json"
+    provenance.write_text(json.dumps({"graph_sha256": "0" * 64}))
+    with Server(tmp_path, canary_seconds=0.5) as server:
+        assert server.models["double"].state == "failed"
+        assert "its sha256 is not the one in provenance.json: export it anew" in server.models["double"].reason
+        assert not guard.children(server.pid)
+        provenance.write_text(json.dumps({"graph_sha256": hashlib.sha256(graph.read_bytes()).hexdigest()}))
+        eventually(lambda: server.models["double"].state == "ready")
+        provenance.write_text(json.dumps({"graph_sha256": "0" * 64}))
+        for stub in guard.children(server.pid):
+            os.kill(stub, signal.SIGKILL)
+        eventually(lambda: "sha256" in server.models["double"].reason)
+        assert not guard.children(server.pid)
+
+
+def test_children_have_less_patience_than_detectors() -> None:
+    patience = Patience(canary=5, hang=900, child_hang=120, load=300)
+    assert patience.with_hang("deepfake_detector_stream") == 900
+    assert patience.with_hang("face_detector") == 120
