@@ -17,7 +17,7 @@ from veracity_client.verdict import Options, StageEvent, Verdict, event_from_jso
 
 SCHEMA_FILE = Path(__file__).parent.parent / "docs" / "api" / "verdict.schema.json"
 TRITON_CODES = {"INTERNAL", "INVALID_ARG", "NOT_FOUND", "UNAVAILABLE", "UNSUPPORTED", "ALREADY_EXISTS", "CANCELLED"}
-EVENT = StageEvent("1_audio", "done", 1.5, "3 windows", 1.0, VERDICT.layer_results["1_audio"])
+EVENT = StageEvent("1_audio", "done", 1.5, 1.0, VERDICT.layer_results["1_audio"])
 
 
 def with_stranger(value: Any) -> Any:
