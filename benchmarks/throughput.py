@@ -7,6 +7,7 @@ import base64
 import csv
 import json
 import shutil
+import struct
 import subprocess
 import sys
 import tempfile
@@ -59,15 +60,19 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _input_file(folder: Path, clip: Path, policy: str) -> Path:
-    """Write perf_analyzer's input: the tensors of one request, bytes as base64."""
+    """Write perf_analyzer's input: the tensors of one request, each a length and its bytes, as base64."""
     options = Options(policy=policy).to_json()  # type: ignore[arg-type]
     tensors = {
-        "VIDEO": {"content": {"b64": base64.b64encode(clip.read_bytes()).decode()}, "shape": [1]},
-        "OPTIONS": {"content": {"b64": base64.b64encode(options.encode()).decode()}, "shape": [1]},
+        "VIDEO": {"content": {"b64": _element(clip.read_bytes())}, "shape": [1]},
+        "OPTIONS": {"content": {"b64": _element(options.encode())}, "shape": [1]},
     }
     target = folder / "input.json"
     target.write_text(json.dumps({"data": [tensors]}), encoding="utf-8")
     return target
+
+
+def _element(content: bytes) -> str:
+    return base64.b64encode(struct.pack("<I", len(content)) + content).decode()
 
 
 def _sweep(args: argparse.Namespace, protocol: str, url: str, data: Path) -> list[dict[str, Any]]:
@@ -82,7 +87,7 @@ def _sweep(args: argparse.Namespace, protocol: str, url: str, data: Path) -> lis
     if not report.is_file():
         raise VeracityError(f"perf_analyzer failed over {protocol}: {(done.stderr or done.stdout).strip()[-500:]}")
     with report.open(newline="", encoding="utf-8") as file:
-        return [_row(row) for row in csv.DictReader(file)]
+        return sorted((_row(row) for row in csv.DictReader(file)), key=lambda row: row["concurrency"])
 
 
 def _row(row: dict[str, str]) -> dict[str, Any]:
