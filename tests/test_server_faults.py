@@ -22,6 +22,7 @@ from server_models import (
     write_onnx,
     write_python,
 )
+from tritonclient.utils import InferenceServerException
 
 from veracity.server import Server, guard
 from veracity.server.models import Patience
@@ -100,6 +101,23 @@ def test_healing_leaves_no_process_of_before(sleepers: Path) -> None:
         eventually(lambda: len(guard.children(server.pid) - before) == 2 and not guard.children(server.pid) & before)
         assert server.models["sleeper"].state == "ready"
         assert int(ask_slow(server.grpc_url, "sleeper", 0.0)) not in before
+
+
+@pytest.mark.triton
+def test_healing_kills_what_outlasts_its_bound(sleepers: Path) -> None:
+    """Triton alone would wait for the busy process until its request ends."""
+    busy = sleepers.parent / "busy"
+    options = {"canary_seconds": 1.0, "child_hang_seconds": 2.0, "env": {"BUSY_FOLDER": str(busy)}}
+    with Server(sleepers, **options) as server, ThreadPoolExecutor(1) as pool:
+        before = guard.children(server.pid)
+        slow = pool.submit(ask_slow, server.grpc_url, "sleeper", 60.0)
+        eventually(lambda: any(busy.iterdir()))
+        (at_work,) = {int(path.name) for path in busy.iterdir()}
+        (other,) = before - {at_work}
+        os.kill(other, signal.SIGKILL)
+        eventually(lambda: len(guard.children(server.pid) - before) == 2 and not guard.children(server.pid) & before)
+        with pytest.raises(InferenceServerException):
+            slow.result(timeout=20)
 
 
 @pytest.mark.triton
