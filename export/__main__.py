@@ -1,32 +1,51 @@
-"""`python -m export LAYER… [--format onnx] …`: writes each layer's graph into the model repository."""
+"""`python -m export LAYER…` writes graphs into the model repository; `python -m export parity DIR` proves networks."""
 
 from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
+from veracity import log
 from veracity.settings import Settings
 from veracity_client.errors import VeracityError
 
-# layer → module with `export(args: argparse.Namespace) -> None`; loaded when asked for, since most need torch
-LAYERS = {
+# layer → module, loaded when asked for, since most need torch: one with `export(args)`, or one whose DETECTORS has it
+OWN = {
     "audio_starter": "export.audio_starter",
     "face_detector": "export.face_detector",
+}
+PUBLISHED = {
+    "visual_sbi_b4": "export.detectors.sbi",
 }
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Exports the layers named, in order; answers the exit status."""
-    args = _parser().parse_args(arguments)
+    """Run one command and return the exit status; an error of ours is one line on stderr."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    log.configure("error")
     try:
+        if arguments[:1] == ["parity"]:
+            return _parity(arguments[1:])
+        args = _parser().parse_args(arguments)
         for layer in args.layers:
-            import_module(LAYERS[layer]).export(args)
+            _export(layer, args)
     except VeracityError as error:
         sys.stderr.write(f"export: {error.to_wire()}\n")
         return 1
     return 0
+
+
+def _export(layer: str, args: argparse.Namespace) -> None:
+    if layer in OWN:
+        import_module(OWN[layer]).export(args)
+        return
+    from export import published
+
+    published.export(import_module(PUBLISHED[layer]).DETECTORS[layer], args)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -34,15 +53,46 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m export", description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter
     )
-    parser.add_argument("layers", nargs="+", choices=sorted(LAYERS), metavar="LAYER", help=", ".join(sorted(LAYERS)))
-    parser.add_argument("--format", default="onnx", choices=("onnx",), help="of the graph")
+    known = sorted({*OWN, *PUBLISHED})
+    parser.add_argument("layers", nargs="+", choices=known, metavar="LAYER", help=", ".join(known))
+    parser.add_argument("--format", default="onnx", choices=("onnx", "tensorrt"), help="of the graph")
+    parser.add_argument("--precision", default="fp32", choices=("fp32", "fp16", "int8"), help="of its numbers")
     parser.add_argument("--checkpoint", type=Path, help="the trained weights, for layers that we train")
     parser.add_argument("--repository", type=Path, default=settings.model_repository, help="where to write to")
     parser.add_argument("--weights", type=Path, default=settings.weights, help="where fetched files lie")
+    parser.add_argument("--clip", type=Path, help="a video to compare on; a sample is made on the spot without it")
+    parser.add_argument(
+        "--untrained", action="store_true", help="weights made of their names: for timing, profile bench"
+    )
+    parser.add_argument("--upstream", type=Path, metavar="CHECKOUT", help="compare with the authors' own code as well")
     parser.add_argument(
         "--detector", default="auto", choices=("auto", "centerface", "yunet"), help="auto: YuNet where it is installed"
     )
     return parser
+
+
+def _parity(arguments: Sequence[str]) -> int:
+    from export import parity
+    from export.graph import MAX_RELATIVE_ERROR
+
+    settings = Settings.from_env()
+    parser = argparse.ArgumentParser(prog="python -m export parity", description=parity.__doc__)
+    parser.add_argument("folder", type=Path, metavar="DIR", help="of cases, NAME.json with NAME.npz")
+    parser.add_argument("cases", nargs="*", metavar="CASE", help="which of them; all without")
+    parser.add_argument("--weights", type=Path, default=settings.weights, help="where fetched files lie")
+    args = parser.parse_args(arguments)
+    rows = []
+    sys.stdout.write(f"{'case':26} {'state dict':>14} {'torch':>10} {'onnx':>10}\n")
+    for case in args.cases or parity.cases(args.folder):
+        rows.append(row := parity.run(args.folder, args.weights, case))
+        sys.stdout.write(f"{row.case:26} {row.keys:>14} {_number(row.torch):>10} {_number(row.onnx):>10}  ")
+        sys.stdout.write("ok\n" if row.passed else f"over {MAX_RELATIVE_ERROR:g}\n")
+        sys.stdout.flush()
+    return 0 if all(row.passed for row in rows) else 1
+
+
+def _number(value: Any) -> str:
+    return "–" if value is None else f"{value:.1e}"
 
 
 if __name__ == "__main__":

@@ -37,8 +37,9 @@ def export(args: argparse.Namespace) -> None:
     data = args.checkpoint.read_bytes()
     checkpoint = _read(data, args.checkpoint)
     served = Served(_network(checkpoint)).eval()
-    graph = to_onnx(served, torch.zeros(2, WINDOW_SAMPLES, dtype=torch.int16), "WAVEFORM", "FAKE_LOGIT")
-    error = largest_error(graph, served, _cases())
+    cases = [{"WAVEFORM": case} for case in _cases()]
+    graph = to_onnx(served, cases[0], ["FAKE_LOGIT"])
+    error = largest_error(graph, served, cases)
     provenance = {
         "source": f"training/nets, network {checkpoint['net']}",
         "trained_on": checkpoint["trained_on"],

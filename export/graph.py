@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import logging
+import warnings
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,44 +21,69 @@ MAX_RELATIVE_ERROR = 1e-4
 TOOLS = ("torch", "onnx", "onnxscript", "onnxruntime")
 
 Array = npt.NDArray[Any]
+Inputs = Mapping[str, Array]  # by name, each [batch, …]
 
 
-def to_onnx(net: nn.Module, example: torch.Tensor, input_name: str, output_name: str) -> bytes:
-    """The checked graph of `net` for one input whose first axis is a batch of any size."""
-    program = torch.onnx.export(
-        net.eval(),
-        (example,),
-        input_names=[input_name],
-        output_names=[output_name],
-        dynamic_shapes=({0: torch.export.Dim("batch", min=1)},),
-        opset_version=OPSET,
-        dynamo=True,
-        verbose=False,
-    )
+def to_onnx(net: nn.Module, example: Inputs, outputs: Sequence[str]) -> bytes:
+    """The checked graph of ``net`` for a batch of any size.
+
+    ``example`` holds the inputs by the names that they get, in the order of the network's arguments, with a batch of
+    two or more. Raises ExportError.
+    """
+    given = tuple(torch.from_numpy(array) for array in example.values())
+    batch = torch.export.Dim("batch", min=1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the exporter's own deprecations
+        logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+        program = torch.onnx.export(
+            net.eval(),
+            given,
+            input_names=list(example),
+            output_names=list(outputs),
+            dynamic_shapes=tuple({0: batch} for _ in given),
+            opset_version=OPSET,
+            dynamo=True,
+            verbose=False,
+        )
     if program is None:
         raise ExportError("torch exported nothing")
     model = program.model_proto
+    named = [value.name for value in model.graph.output]
+    if named != list(outputs):
+        raise ExportError(f"the network answers {named}, and should answer {list(outputs)}")
     onnx.checker.check_model(model, full_check=True)
     return bytes(model.SerializeToString())
 
 
-def largest_error(graph: bytes, net: nn.Module, cases: Sequence[Array]) -> float:
-    """Largest relative error of ONNX Runtime against torch over the cases, each [batch, …].
+def session(graph: bytes) -> onnxruntime.InferenceSession:
+    """The graph, loaded by ONNX Runtime on the CPU."""
+    return onnxruntime.InferenceSession(graph, providers=["CPUExecutionProvider"])
+
+
+def torch_answer(net: nn.Module, case: Inputs) -> list[Array]:
+    """What the network answers, one array an output."""
+    with torch.inference_mode():
+        answer = net(*(torch.from_numpy(array) for array in case.values()))
+    return [one.numpy() for one in (answer if isinstance(answer, tuple) else (answer,))]
+
+
+def error(found: Array, expected: Array) -> float:
+    """The largest difference, relative to the larger of 1 and the largest expected value. NaN stays NaN."""
+    if found.shape != expected.shape:
+        raise ExportError(f"the shape is {found.shape}, and should be {expected.shape}")
+    return float(np.max(np.abs(found - expected)) / max(1.0, float(np.max(np.abs(expected)))))
+
+
+def largest_error(graph: bytes, net: nn.Module, cases: Sequence[Inputs]) -> float:
+    """The largest relative error of ONNX Runtime against torch over the cases; raises ExportError where too large.
 
     Relative to the larger of 1 and what torch answers: a logit near 0 has no relative error worth the name.
-    Raises ExportError above MAX_RELATIVE_ERROR.
     """
-    session = onnxruntime.InferenceSession(graph, providers=["CPUExecutionProvider"])
-    name = session.get_inputs()[0].name
+    loaded = session(graph)
     worst = 0.0
     for case in cases:
-        with torch.inference_mode():
-            expected = net(torch.from_numpy(case)).numpy()
-        answer = session.run(None, {name: case})[0]
-        if answer.shape != expected.shape:
-            raise ExportError(f"the graph answers {answer.shape}, the network {expected.shape}")
-        error = np.max(np.abs(answer - expected) / np.maximum(np.abs(expected), 1.0))
-        worst = float(np.maximum(worst, error))  # unlike max(), NaN stays NaN
+        pairs = zip(loaded.run(None, dict(case)), torch_answer(net, case))
+        worst = float(np.max([worst, *(error(found, expected) for found, expected in pairs)]))  # NaN stays NaN
     if not worst <= MAX_RELATIVE_ERROR:
         raise ExportError(f"the graph differs from the network by {worst:.2e}; {MAX_RELATIVE_ERROR:.0e} is allowed")
     return worst

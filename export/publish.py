@@ -10,6 +10,10 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import onnxruntime
+
+from veracity import known
+from veracity.layers import MODELS
 from veracity.weights import atomic
 from veracity_client.errors import VeracityError
 
@@ -21,17 +25,29 @@ class ExportError(VeracityError):
 def publish(graph: bytes, folder: Path, provenance: Mapping[str, Any], tools: Sequence[str]) -> None:
     """Write ``1/model.onnx`` and ``provenance.json`` into a model's folder, each in one step.
 
-    ``provenance`` says where the weights come from and how far the graph is from them; the graph's sha256, its size
-    and the versions of ``tools`` (distributions) are added. ``veracity doctor`` holds the graph against it.
+    ``provenance`` says where the weights come from and how far the graph is from them; the graph's sha256, its size,
+    its answer to a known question and the versions of ``tools`` (distributions) are added. ``veracity doctor`` holds
+    the graph against it. Raises :class:`ExportError` for a disk that is full; what was installed stays.
     """
     versions = {"python": platform.python_version(), **{name: version(name) for name in tools}}
-    record = {**provenance, "graph_sha256": sha256(graph), "bytes": len(graph), "versions": versions}
-    for path, content in (
-        (folder / "1" / "model.onnx", graph),
-        (folder / "provenance.json", (json.dumps(record, indent=2, ensure_ascii=False) + "\n").encode()),
-    ):
-        with atomic(path) as file:
-            file.write(content)
+    facts = {"graph_sha256": sha256(graph), "bytes": len(graph), "known_answer": known_answer(graph, folder.name)}
+    record = {**provenance, **facts, "versions": versions}
+    try:
+        for path, content in (
+            (folder / "1" / "model.onnx", graph),
+            (folder / "provenance.json", (json.dumps(record, indent=2, ensure_ascii=False) + "\n").encode()),
+        ):
+            with atomic(path) as file:
+                file.write(content)
+    except OSError as error:
+        raise ExportError(f"{folder.name} was not written: {error.strerror or error}") from error
+
+
+def known_answer(graph: bytes, model: str) -> dict[str, list[float]]:
+    """Ask a graph the known question."""
+    session = onnxruntime.InferenceSession(graph, providers=["CPUExecutionProvider"])
+    names = [output.name for output in session.get_outputs()]
+    return known.digest(dict(zip(names, session.run(names, known.question(MODELS[model])))))
 
 
 def sha256(data: bytes) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tiny_models
 
 torch = pytest.importorskip("torch", reason="make test-export installs torch")
 
@@ -25,6 +26,9 @@ pytestmark = [
 ]
 
 REPOSITORY = Path(__file__).resolve().parent.parent / "model_repository"
+
+
+NUMBERS = {"NUMBERS": np.ones((2, 3), np.float32)}
 
 
 class Double(torch.nn.Module):
@@ -78,17 +82,17 @@ def test_the_committed_graph_is_the_one_its_provenance_names():
 
 
 def test_any_batch_size_goes_through_the_graph():
-    graph = to_onnx(Double(), torch.zeros(2, 3), "NUMBERS", "DOUBLED")
-    cases = [np.ones((size, 3), np.float32) for size in (1, 2, 7)]
+    graph = to_onnx(Double(), NUMBERS, ["DOUBLED"])
+    cases = [{"NUMBERS": np.ones((size, 3), np.float32)} for size in (1, 2, 7)]
     assert largest_error(graph, Double(), cases) == 0
 
 
 def test_a_graph_that_differs_is_refused():
-    graph = to_onnx(Double(), torch.zeros(2, 3), "NUMBERS", "DOUBLED")
+    graph = to_onnx(Double(), NUMBERS, ["DOUBLED"])
     with pytest.raises(ExportError, match="differs from the network"):
-        largest_error(graph, torch.nn.Identity(), [np.ones((1, 3), np.float32)])
+        largest_error(graph, torch.nn.Identity(), [NUMBERS])
     with pytest.raises(ExportError, match="differs from the network"):
-        largest_error(graph, Double(), [np.full((1, 3), np.nan, np.float32)])
+        largest_error(graph, Double(), [{"NUMBERS": np.full((1, 3), np.nan, np.float32)}])
 
 
 @pytest.mark.parametrize(
@@ -116,7 +120,11 @@ def test_a_file_that_is_no_checkpoint_is_refused(tmp_path):
 
 
 def test_publishing_replaces_whole_files_and_leaves_nothing_beside_them(tmp_path):
-    for content in (b"first", b"second"):
-        publish(content, tmp_path, {"source": "test"}, ["numpy"])
-    assert (tmp_path / "1" / "model.onnx").read_bytes() == b"second"
-    assert [one.name for one in (tmp_path / "1").iterdir()] == ["model.onnx"]
+    folder = tmp_path / "audio_starter"
+    for gain in (1.0, 2.0):
+        tiny_models.install(tmp_path / "made", "audio_starter", gain)
+        graph = (tmp_path / "made" / "audio_starter" / "1" / "model.onnx").read_bytes()
+        publish(graph, folder, {"source": "test"}, ["numpy"])
+    assert (folder / "1" / "model.onnx").read_bytes() == graph
+    assert [one.name for one in (folder / "1").iterdir()] == ["model.onnx"]
+    assert "FAKE_LOGIT" in json.loads((folder / "provenance.json").read_text())["known_answer"]

@@ -8,7 +8,8 @@ from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2
 
 from veracity.calibration import Calibration
-from veracity.layers import LAYERS, MODELS, PROFILES, Model, Tensor
+from veracity.layers import LAYERS, MODELS, Model, Tensor
+from veracity.profiles import FALLBACKS, PROFILES
 from veracity.settings import CHECKOUT
 
 REPOSITORY = CHECKOUT / "model_repository"
@@ -38,7 +39,7 @@ def test_a_child_is_what_the_table_says(model: Model) -> None:
     assert c.name == model.name
     assert c.backend == "onnxruntime"
     assert c.max_batch_size == model.max_batch
-    assert tensors(c.input) == wanted(model.input)
+    assert tensors(c.input) == wanted(*model.inputs)
     assert tensors(c.output) == wanted(*model.outputs)
 
 
@@ -51,9 +52,11 @@ def test_a_child_batches_and_warms(model: Model) -> None:
     assert any(size > model.request_items for size in preferred), "one video would fill every preferred batch"
     assert c.dynamic_batching.max_queue_delay_microseconds > 0
     (warmup,) = c.model_warmup
-    given = warmup.inputs[model.input.name]
-    assert len(given.dims) == len(model.input.shape)
-    assert all(side in (-1, dim) for side, dim in zip(model.input.shape, given.dims))
+    assert set(warmup.inputs) == {tensor.name for tensor in model.inputs}
+    for tensor in model.inputs:
+        given = warmup.inputs[tensor.name]
+        assert len(given.dims) == len(tensor.shape)
+        assert all(side in (-1, dim) for side, dim in zip(tensor.shape, given.dims))
 
 
 @pytest.mark.parametrize("name", [*MODELS, *DETECTORS])
@@ -87,7 +90,7 @@ def test_an_installed_graph_has_the_tables_tensors(graph: Path) -> None:
     model = MODELS[graph.parts[-3]]
     net = onnx.load(graph).graph
     found = {v.name: _onnx_shape(v) for v in (*net.input, *net.output)}
-    assert found == {t.name: (ONNX_TYPES[t.dtype], t.shape) for t in (model.input, *model.outputs)}
+    assert found == {t.name: (ONNX_TYPES[t.dtype], t.shape) for t in (*model.inputs, *model.outputs)}
 
 
 def _onnx_shape(value: onnx.ValueInfoProto) -> tuple[int, tuple[int, ...]]:
@@ -102,6 +105,7 @@ def test_profiles_name_known_models_of_the_right_layer() -> None:
         assert set(profile) == {layer.name for layer in LAYERS}
         for layer, models in profile.items():
             assert all(MODELS[name].layer == layer for name, _ in models)
+    assert all(MODELS[first].layer == MODELS[second].layer for first, second in FALLBACKS.items())
 
 
 def test_the_calibration_knows_every_layer_and_profile_and_no_other_model() -> None:

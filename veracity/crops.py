@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from veracity.layers import FACE_MARGIN, MOUTH_SIZE
+from veracity.layers import MOUTH_SIZE, SBI_CROP, Crop
 
 Points = NDArray[np.floating[Any]]
 Image = NDArray[np.uint8]
@@ -24,7 +24,7 @@ SMOOTHING = 12  # frames, the present one and the 11 that follow: 0.48 s at 25 f
 MEAN_FACE = np.array([[102.65, 94.66], [156.10, 94.05], [128.27, 127.70], [107.17, 157.20], [152.19, 156.99]])
 
 
-def face_box(shape: Sequence[int], box: Sequence[float], margin: float = FACE_MARGIN) -> tuple[int, int, int, int]:
+def face_box(shape: Sequence[int], box: Sequence[float], margin: float = SBI_CROP.margin) -> tuple[int, int, int, int]:
     """Widen ``box`` by ``margin`` of its own width and height a side, within a picture of ``shape`` (H, W, …).
 
     Returns whole pixels x0, y0, x1, y1, the end exclusive, as SelfBlendedImages cuts its test faces.
@@ -41,9 +41,9 @@ def face_box(shape: Sequence[int], box: Sequence[float], margin: float = FACE_MA
     return left, top, right, bottom
 
 
-def face_crop(image: Image, box: Sequence[float], size: int, margin: float = FACE_MARGIN) -> Image:
-    """Cut a face out of ``image`` uint8 [H, W, 3] and stretch it to uint8 [size, size, 3]; the aspect is not kept."""
-    x0, y0, x1, y1 = face_box(image.shape, box, margin)
+def face_crop(image: Image, box: Sequence[float], size: int, crop: Crop = SBI_CROP) -> Image:
+    """Cut a face out of ``image`` uint8 [H, W, 3] and bring it to uint8 [size, size, 3], as ``crop`` says."""
+    x0, y0, x1, y1 = face_box(image.shape, box, crop.margin)
     return _uint8(cv2.resize(image[y0:y1, x0:x1], (size, size), interpolation=cv2.INTER_LINEAR))
 
 

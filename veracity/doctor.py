@@ -19,9 +19,10 @@ import numpy as np
 
 from veracity.assets import ASSETS, VAD_FILE, Source
 from veracity.engine import model_info
-from veracity.layers import MODELS, Model, install_hint, profile_models
+from veracity.layers import MODELS, Model, install_hint
 from veracity.local import LocalInfer
 from veracity.media import find_ffmpeg
+from veracity.profiles import children, choose
 from veracity.server.binaries import check_stub, find_tritonserver
 from veracity.server.guard import SHARED_MEMORY
 from veracity.settings import Settings
@@ -165,7 +166,7 @@ def _cure(source: Source, state: str) -> str:
 
 
 def _models(settings: Settings) -> Iterator[Finding]:
-    for name in profile_models(settings.profile):
+    for name in children(choose(settings.profile, settings.models)):
         yield _model(settings, MODELS[name])
 
 

@@ -9,8 +9,9 @@ from pathlib import Path
 
 from veracity.assets import VAD_FILE
 from veracity.calibration import Calibration
-from veracity.layers import MODELS, PROFILES
+from veracity.layers import MODELS
 from veracity.media import Limits, find_ffmpeg
+from veracity.profiles import choose
 from veracity.settings import Settings
 from veracity.speech import SileroVad, Vad, energy_vad
 from veracity_client.errors import ModelUnavailable
@@ -53,7 +54,7 @@ class Engine:
 
     def models(self, layer: LayerName) -> tuple[tuple[str, float], ...]:
         """Return the layer's models in this profile, with their weights."""
-        return PROFILES[self.settings.profile][layer]
+        return choose(self.settings.profile, self.settings.models)[layer]
 
     def info(self, model: str) -> ModelInfo:
         """Return the papers of an installed model."""

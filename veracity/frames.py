@@ -18,7 +18,6 @@ from veracity.inputs import Infer, Item, centre_crop, grey
 from veracity.layers import (
     FACE_DETECTOR,
     FACE_FRAMES,
-    FACE_MARGIN,
     FPS,
     MODELS,
     MOUTH_CLIPS,
@@ -118,7 +117,7 @@ class Collector:
     def _faces(self, frame: Frame, followed: Sequence[tuple[Track, Detection]]) -> None:
         for model in self.models.get("visual", ()):
             for track, detection in followed:
-                crop = face_crop(frame.image, detection.box, MODELS[model].size, FACE_MARGIN)
+                crop = face_crop(frame.image, detection.box, MODELS[model].size, MODELS[model].crop)
                 self.items[model].append(Item(frame.time, self._until(frame.time), crop, track.id))
 
     def _picture(self, frame: Frame) -> None:

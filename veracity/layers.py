@@ -1,4 +1,4 @@
-"""THE table: layers, their models, tensors, preprocessing numbers, origins and licences, and the profiles made of them.
+"""THE table: layers, their models, tensors, preprocessing numbers, origins and licences.
 
 Whatever stands here and in a config.pbtxt as well is held equal by ``tests/test_model_repository.py``.
 Polarity is inside every graph: ``FAKE_LOGIT`` is the natural-log odds of *fake*.
@@ -17,10 +17,12 @@ FPS = 25  # the constant time base of all frame indices
 
 AUDIO_WINDOWS = 8  # a clip at most: 32 s of speech, spread over the clip
 FACE_FRAMES = 32  # SelfBlendedImages' and the DFDC winner's number
-FACE_MARGIN = 0.125  # of the box's width (height), a side: SelfBlendedImages' test crop
 MOUTH_FRAMES = 25  # consecutive frames a clip: LipForensics' second
 MOUTH_CLIPS = 4  # LipForensics read 110 frames of a video at most
 MOUTH_SIZE = 96  # pixels; the graph cuts the centre 88 out
+SYNC_FRAMES = 5  # that SyncNet sees at once: 0.2 s
+# its 20 windows of 25 ms every 10 ms over that time, and the sample before them, which pre-emphasis reads
+SYNC_SAMPLES = 1 + 19 * 160 + 400
 SEMANTIC_FRAMES = 16
 MAX_FACES = 16  # the detector's answers a frame
 DETECTOR_STRIDE = 32  # the detector's input sides are multiples of it
@@ -63,12 +65,29 @@ FAKE_LOGIT = Tensor("FAKE_LOGIT", "FP32", (1,))
 
 
 @dataclass(frozen=True)
+class Crop:
+    """How a face is cut: its box wider by ``margin`` of its sides, stretched to a square or kept in shape on black."""
+
+    margin: float
+    stretch: bool
+
+
+SBI_CROP = Crop(0.125, stretch=True)  # SelfBlendedImages' test crop
+DFDC_CROP = Crop(1 / 3, stretch=False)  # the DFDC winner's
+
+# How the scores of a clip's items become the clip's: the mean logit; the worst face of each frame, then the mean of
+# frames; the face with the highest mean logit; the DFDC winner's "confident strategy"; SyncNet's offset and confidence.
+Pool = Literal["mean", "frames", "faces", "confident", "sync"]
+
+
+@dataclass(frozen=True)
 class Model:
     """One Triton model: its tensors and where its weights come from.
 
     ``max_batch`` bounds what the dynamic batcher merges, ``request_items`` what one video puts into one request.
     ``files`` are the fetched ones that ``python -m export NAME`` makes the graph of; none where it ships with the
     repository. ``released`` is False while nobody can have weights: the model's folder and tensors are final.
+    ``commercial`` is False where the authors allow research only.
     """
 
     name: str
@@ -79,8 +98,17 @@ class Model:
     request_items: int
     licence: str
     homepage: str
+    pool: Pool = "mean"
+    more_inputs: tuple[Tensor, ...] = ()
+    crop: Crop = SBI_CROP
+    commercial: bool = True
     released: bool = True
     files: tuple[str, ...] = ()
+
+    @property
+    def inputs(self) -> tuple[Tensor, ...]:
+        """All inputs; most models have one."""
+        return (self.input, *self.more_inputs)
 
     @property
     def size(self) -> int:
@@ -98,11 +126,12 @@ def _audio(name: str, licence: str, homepage: str, **more: Any) -> Model:
 
 def _visual(name: str, size: int, cam: int, licence: str, homepage: str, **more: Any) -> Model:
     outputs = (FAKE_LOGIT, Tensor("CAM", "FP32", (cam, cam)))
-    return Model(name, "visual", Tensor("FACE", "UINT8", (size, size, 3)), outputs, 32, 8, licence, homepage, **more)
+    face = Tensor("FACE", "UINT8", (size, size, 3))
+    return Model(name, "visual", face, outputs, 32, 8, licence, homepage, **({"pool": "frames"} | more))
 
 
 def _lipsync(name: str, licence: str, homepage: str, **more: Any) -> Model:
-    return Model(name, "lipsync", MOUTHS, (FAKE_LOGIT,), 8, 2, licence, homepage, **more)
+    return Model(name, "lipsync", MOUTHS, (FAKE_LOGIT,), 8, 2, licence, homepage, pool="faces", **more)
 
 
 def _semantic(name: str, licence: str, homepage: str, **more: Any) -> Model:
@@ -126,12 +155,41 @@ FACE_DETECTOR = Model(
     files=("centerface.onnx", "astronaut.png"),
 )
 
+SYNCNET = Model(
+    "lipsync_syncnet",
+    "lipsync",
+    Tensor("FACES", "UINT8", (SYNC_FRAMES, 224, 224, 3)),
+    (Tensor("FACES_EMBEDDING", "FP32", (1024,)), Tensor("SOUND_EMBEDDING", "FP32", (1024,))),
+    32,
+    8,
+    "MIT",
+    "https://github.com/joonson/syncnet_python",
+    pool="sync",
+    more_inputs=(Tensor("SOUND", "INT16", (SYNC_SAMPLES,)),),
+    files=("syncnet_v2.pt",),
+)
+
+AASIST = "https://github.com/clovaai/aasist"
 MODELS = {
     model.name: model
     for model in (
         FACE_DETECTOR,
         _audio("audio_starter", "Apache-2.0", "docs/models/audio_starter.md"),
-        _audio("audio_wav2vec2", "Apache-2.0", "https://huggingface.co/MelodyMachine/Deepfake-audio-detection-V2"),
+        _audio(
+            "audio_wav2vec2",
+            "Apache-2.0",
+            "https://huggingface.co/MelodyMachine/Deepfake-audio-detection-V2",
+            files=("wav2vec2_melodymachine.safetensors", "wav2vec2_melodymachine.json"),
+        ),
+        _audio("audio_aasist", "MIT", AASIST, files=("aasist.pt",)),
+        _audio("audio_aasist_l", "MIT", AASIST, files=("aasist_l.pt",)),
+        _audio(
+            "audio_rawnet2",
+            "MIT",
+            "https://github.com/asvspoof-challenge/2021",
+            files=("rawnet2_asvspoof2021.pt",),
+        ),
+        _audio("audio_melspec", "Apache-2.0", "training/nets/melspec.py", released=False),
         _visual("visual_starter", 224, 7, "Apache-2.0", "", released=False),
         _visual(
             "visual_sbi_b4",
@@ -139,38 +197,40 @@ MODELS = {
             12,
             "research only, no redistribution",
             "https://github.com/mapooon/SelfBlendedImages",
+            commercial=False,
+            files=("sbi_ffc23.pt",),
+        ),
+        _visual(
+            "visual_effnet_b7",
+            380,
+            12,
+            "MIT",
+            "https://github.com/selimsef/dfdc_deepfake_challenge",
+            pool="confident",
+            crop=DFDC_CROP,
+            files=("dfdc_b7.pt",),
         ),
         _lipsync("lipsync_starter", "Apache-2.0", "", released=False),
-        _lipsync("lipsync_lipforensics", "MIT", "https://github.com/ahaliassos/LipForensics"),
+        _lipsync(
+            "lipsync_lipforensics",
+            "MIT",
+            "https://github.com/ahaliassos/LipForensics",
+            files=("lipforensics_ff.pt",),
+        ),
+        SYNCNET,
         _semantic("semantic_starter", "Apache-2.0", "", released=False),
-        _semantic("semantic_clip_vitl14", "MIT", "https://github.com/WisconsinAIVision/UniversalFakeDetect"),
+        _semantic(
+            "semantic_clip_vitl14",
+            "MIT",
+            "https://github.com/WisconsinAIVision/UniversalFakeDetect",
+            files=("clip_vitl14.safetensors", "ufd_head.pt"),
+        ),
     )
 }
-
-# profile -> layer -> (model, its weight among the layer's models)
-PROFILES: dict[str, dict[LayerName, tuple[tuple[str, float], ...]]] = {
-    "starter": {
-        "audio": (("audio_starter", 1.0),),
-        "visual": (("visual_starter", 1.0),),
-        "lipsync": (("lipsync_starter", 1.0),),
-        "semantic": (("semantic_starter", 1.0),),
-    },
-    "published": {
-        "audio": (("audio_wav2vec2", 1.0),),
-        "visual": (("visual_sbi_b4", 1.0),),
-        "lipsync": (("lipsync_lipforensics", 1.0),),
-        "semantic": (("semantic_clip_vitl14", 1.0),),
-    },
-}
-
-
-def profile_models(profile: str) -> tuple[str, ...]:
-    """Return the child models of a profile, the face detector first. Raises KeyError for an unknown profile."""
-    layers = PROFILES[profile].values()
-    return ("face_detector", *dict.fromkeys(name for models in layers for name, _ in models))
 
 
 def install_hint(model: str) -> str:
     """Say what a person does about a model without weights."""
-    hint = f"weights not installed: veracity weights fetch {model}"
-    return f"{hint} (none released yet)" if model in MODELS and not MODELS[model].released else hint
+    if model in MODELS and not MODELS[model].released:
+        return f"weights not installed: none of {model} were released yet"
+    return f"weights not installed: veracity weights fetch {model} && python -m export {model}"

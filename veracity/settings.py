@@ -9,7 +9,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, get_type_hints
 
-from veracity.layers import PROFILES
+from veracity.profiles import PROFILES, choose
 from veracity_client.errors import BadOption
 
 CHECKOUT = Path(__file__).resolve().parent.parent
@@ -18,6 +18,7 @@ WORDS: Mapping[str, tuple[str, ...]] = {
     "env": ("development", "production"),
     "profile": tuple(PROFILES),
     "vad": ("silero", "energy"),
+    "model_config": ("", "tensorrt", "trt_ep"),
     "log_level": ("debug", "info", "warning", "error"),
 }
 
@@ -28,6 +29,8 @@ class Settings:
 
     env: str = "development"  # production refuses to start when a layer of the profile is missing
     profile: str = "starter"
+    models: str = ""  # names, separated by commas, that replace the profile's models of their layers
+    model_config: str = ""  # which configs/<name>.pbtxt of each model Triton reads where there is one
     model_repository: Path = CHECKOUT / "model_repository"
     weights: Path = CHECKOUT / "weights"  # fetched files; graphs made of them go to the model repository
     triton: Path | None = None  # a directory with bin/tritonserver; None: the one that came with pip
@@ -63,7 +66,10 @@ class Settings:
         """Raise :class:`BadOption` for a word that no setting has, or a limit that lets nothing through."""
         for name, words in WORDS.items():
             if getattr(self, name) not in words:
-                raise BadOption(f"{variable(name)} must be one of {', '.join(words)}, got {getattr(self, name)!r}")
+                raise BadOption(
+                    f"{variable(name)} must be one of {', '.join(filter(None, words))}, got {getattr(self, name)!r}"
+                )
+        choose(self.profile, self.models)
         for f in fields(self):
             value = getattr(self, f.name)
             if isinstance(value, (int, float)) and not 0 < value < math.inf:

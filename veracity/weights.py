@@ -76,11 +76,25 @@ def verify(source: Source, target: Path) -> str:
     path = target / source.name
     if not path.is_file():
         return "missing"
+    return "ok" if sha256(path) == source.sha256 else "wrong sha256"
+
+
+def require(name: str, folder: Path) -> Path:
+    """Return the path of an installed file; raises :class:`WeightsError` where it is missing or another one."""
+    (source,) = find([name])
+    state = verify(source, folder)
+    if state != "ok":
+        raise WeightsError(f"{name} is {state}: veracity weights fetch {name}")
+    return folder / name
+
+
+def sha256(path: Path) -> str:
+    """Return the digest of a file in hexadecimal."""
+    digest = hashlib.sha256()
     with path.open("rb") as file:
-        digest = hashlib.sha256()
         while chunk := file.read(CHUNK):
             digest.update(chunk)
-    return "ok" if digest.hexdigest() == source.sha256 else "wrong sha256"
+    return digest.hexdigest()
 
 
 def fetch(

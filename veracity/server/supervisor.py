@@ -10,7 +10,7 @@ from typing import Any
 
 from tritonclient.utils import InferenceServerException
 
-from veracity.layers import profile_models
+from veracity.profiles import children, choose
 from veracity.server import binaries, repository, rundir
 from veracity.server.keeper import Keeper
 from veracity.server.models import Models, Patience
@@ -81,7 +81,7 @@ class Server:
     def from_settings(cls, settings: Settings, **options: Any) -> Server:
         """Serve the models of the settings' profile; model processes see the same settings. ``options`` as above."""
         given: dict[str, Any] = {
-            "models": (*profile_models(settings.profile), *repository.DETECTORS),
+            "models": (*children(choose(settings.profile, settings.models)), *repository.DETECTORS),
             "env": settings.to_env(),
             "production": settings.env == "production",
             "http_max_input_size": 2 * settings.max_bytes,  # so that ours is the error of a video that is too large

@@ -1,0 +1,32 @@
+"""Weights made of nothing but their names, so that two implementations of a network can be compared, and timed."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+
+def array(key: str, shape: Sequence[int], gain: float = 1.0) -> np.ndarray:  # type: ignore[type-arg]
+    """Return the values that stand under ``key``, of float32, or int64 for a counter; ``gain`` scales matrices."""
+    if key.endswith("num_batches_tracked"):
+        return np.zeros(shape, np.int64)
+    random = np.random.default_rng(zlib.crc32(key.encode()))
+    if len(shape) > 1:
+        return (gain * random.standard_normal(shape) / np.sqrt(np.prod(shape[1:]))).astype(np.float32)
+    if key.endswith(("weight", "running_var")):
+        return random.uniform(0.5, 1.5, shape).astype(np.float32)
+    return (0.1 * random.standard_normal(shape)).astype(np.float32)
+
+
+def state(keys: Mapping[str, Sequence[int]], gain: float = 1.0) -> dict[str, Tensor]:
+    """Return a whole state dict, given the shape of each key."""
+    return {key: torch.from_numpy(array(key, tuple(shape), gain)) for key, shape in keys.items()}
+
+
+def fill(net: nn.Module, gain: float = 1.0) -> None:
+    """Replace every weight of ``net`` by the one its name gives."""
+    net.load_state_dict(state({key: value.shape for key, value in net.state_dict().items()}, gain), strict=True)

@@ -1,0 +1,93 @@
+"""What a graph is compared on: noise, extremes, and what the engine itself cuts out of a real clip."""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from export.publish import ExportError
+from veracity import known
+from veracity.assets import PORTRAIT_FILE
+from veracity.engine import Engine
+from veracity.inputs import State
+from veracity.layers import FACE_DETECTOR, LAYERS, MODELS, Model, Tensor
+from veracity.local import LocalInfer
+from veracity.media import find_ffmpeg
+from veracity.pipeline import analyze
+from veracity.profiles import BENCH
+from veracity.sample import make_sample
+from veracity.settings import Settings
+from veracity_client.verdict import Options
+
+Inputs = dict[str, NDArray[Any]]
+NEED_FACES = {layer.name for layer in LAYERS if layer.needs_faces}
+ITEMS = 4  # of the real clip that are compared, at most
+
+
+def cases(model: Model, settings: Settings, clip: Path | None = None) -> list[Inputs]:
+    """Return batches of one to four: noise, black and white, and items of ``clip`` (a sample made on the spot).
+
+    Raises :class:`ExportError` where the clip gives the model nothing to look at, and what the engine raises.
+    """
+    rng = np.random.default_rng()  # fresh: what is compared is never what was compared before
+    random = {tensor.name: _noise(tensor, rng) for tensor in model.inputs}
+    extremes = {tensor.name: _extremes(tensor) for tensor in model.inputs}
+    return [random, extremes, real(model, settings, clip)]
+
+
+def real(model: Model, settings: Settings, clip: Path | None = None) -> Inputs:
+    """Return what ``model`` would be asked about a clip, at most ITEMS of it."""
+    recorder = Recorder(settings.model_repository)
+    engine = Engine.from_settings(replace(settings, profile=BENCH, models=model.name))
+    options = Options(policy="exhaustive")
+    with tempfile.TemporaryDirectory(prefix="veracity-export-") as folder:
+        clip = clip or make_sample(
+            Path(folder, "sample.mp4"), settings.weights / PORTRAIT_FILE, find_ffmpeg(settings.ffmpeg)
+        )
+        asyncio.run(analyze(clip, recorder, options, engine))
+    asked = recorder.asked[model.name]
+    if model.layer in NEED_FACES and recorder.state(FACE_DETECTOR.name) != "ready":
+        raise ExportError(f"{model.name} is compared on faces, which needs the face detector: make models")
+    if not asked:
+        raise ExportError(f"the clip gives {model.name} nothing to look at: name another with --clip")
+    return {name: np.concatenate([one[name] for one in asked])[:ITEMS] for name in asked[0]}
+
+
+class Recorder:
+    """An ``infer`` that finds faces, writes down what the other models are asked, and answers them with zeros."""
+
+    def __init__(self, repository: Path) -> None:
+        self._local = LocalInfer(repository)
+        self.asked: dict[str, list[Mapping[str, NDArray[Any]]]] = defaultdict(list)
+
+    def state(self, model: str) -> State:
+        """Every model would answer; the face detector only if it is there."""
+        return self._local.state(model) if model == FACE_DETECTOR.name else "ready"
+
+    async def __call__(self, model: str, inputs: Mapping[str, NDArray[Any]]) -> Mapping[str, NDArray[Any]]:
+        """Answer the face detector's questions truly."""
+        if model == FACE_DETECTOR.name:
+            return await self._local(model, inputs)
+        self.asked[model].append(inputs)
+        items = len(next(iter(inputs.values())))
+        return {tensor.name: np.zeros((items, *tensor.shape), np.float32) for tensor in MODELS[model].outputs}
+
+
+def _noise(tensor: Tensor, rng: np.random.Generator) -> NDArray[Any]:
+    if tensor.dtype == "UINT8":
+        return rng.integers(0, 256, (3, *tensor.shape), np.uint8)
+    levels = np.array([30.0, 1_000.0, 8_000.0]).reshape(3, *[1] * len(tensor.shape))
+    return (rng.standard_normal((3, *tensor.shape)) * levels).clip(-32_768, 32_767).astype(known.DTYPES[tensor.dtype])
+
+
+def _extremes(tensor: Tensor) -> NDArray[Any]:
+    ends = np.iinfo(known.DTYPES[tensor.dtype])
+    return np.stack([np.zeros(tensor.shape), np.full(tensor.shape, ends.max)]).astype(known.DTYPES[tensor.dtype])

@@ -1,0 +1,106 @@
+"""Golden cases of published detectors, run by their authors' own code, against ours: `python -m export parity DIR`.
+
+A case is a pair of files of one name: ``.json`` with the state dict's keys and shapes and what goes in and comes out,
+``.npz`` with the arrays. Allowed is |ours − theirs| / max(1, max |theirs|) up to 1e-4, in torch and in ONNX Runtime.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from torch import nn
+
+from export import checkpoint, fill
+from export.graph import MAX_RELATIVE_ERROR, Array, error, session, to_onnx, torch_answer
+from export.publish import ExportError
+from export.published import Published
+from veracity import weights
+
+Arrays = Mapping[str, Array]
+
+
+@dataclass(frozen=True)
+class Row:
+    """What one case showed; an error is None where the case has no such side."""
+
+    case: str
+    keys: str
+    torch: float | None
+    onnx: float | None
+
+    @property
+    def passed(self) -> bool:
+        """Whether every side is within the limit. NaN is not."""
+        return all(one is None or one <= MAX_RELATIVE_ERROR for one in (self.torch, self.onnx))
+
+
+@dataclass(frozen=True)
+class Golden:
+    """How a case is run: ``given`` and ``wanted`` name its arrays, in the order of the wrapped network's arguments.
+
+    ``wrap`` leads from the authors' network to what takes and answers those arrays. ``numpy`` compares what is no
+    network's and answers the largest error.
+    """
+
+    detector: Published | None = None
+    given: tuple[str, ...] = ()
+    wanted: tuple[str, ...] = ()
+    wrap: Callable[[nn.Module], nn.Module] = lambda net: net
+    numpy: Callable[[dict[str, Any], Arrays], float] | None = None
+
+
+# case → module whose CASES has it
+CASES = {
+    "sbi_efficientnet_b4": "export.detectors.sbi",
+}
+
+
+def run(folder: Path, weights_folder: Path, case: str) -> Row:
+    """Run one case of ``folder``; raises ExportError for a case that nobody here knows."""
+    if case not in CASES:
+        raise ExportError(f"no detector here belongs to the case {case!r}; known are {', '.join(CASES)}")
+    golden: Golden = import_module(CASES[case]).CASES[case]
+    facts = json.loads((folder / f"{case}.json").read_text(encoding="utf-8"))
+    arrays: Arrays = dict(np.load(folder / f"{case}.npz")) if (folder / f"{case}.npz").is_file() else {}
+    ours = golden.numpy(facts, arrays) if golden.numpy else None
+    if golden.detector is None:
+        return Row(case, "–", ours, None)
+    net, keys = _network(golden.detector, facts, weights_folder)
+    wrapped = golden.wrap(net).eval()
+    given = {name: arrays[name] for name in golden.given}
+    by_torch = _worst(torch_answer(wrapped, given), arrays, golden)
+    graph = to_onnx(wrapped, given, [f"out_{name}" for name in golden.wanted])
+    by_onnx = _worst(session(graph).run(None, given), arrays, golden)
+    return Row(case, keys, float(np.max([by_torch, ours or 0.0])), by_onnx)
+
+
+def _network(detector: Published, facts: Mapping[str, Any], folder: Path) -> tuple[nn.Module, str]:
+    """The network with the case's weights, and how its keys compare with the authors'."""
+    net = detector.network()
+    theirs = {key: tuple(shape) for key, shape in facts["keys"]}
+    ours = {key: tuple(value.shape) for key, value in net.state_dict().items()}
+    differing = [key for key in {*theirs, *ours} if theirs.get(key) != ours.get(key)]
+    if facts.get("weights"):
+        state = detector.unpack(*(checkpoint.read(weights.require(n, folder)) for n in detector.table.files))
+    else:
+        state = fill.state(theirs, facts.get("gain", 1.0))
+    checkpoint.load(net, state, detector.model)
+    return net, f"{len(theirs)} match" if not differing else f"{len(differing)} differ"
+
+
+def _worst(found: list[Array], arrays: Arrays, golden: Golden) -> float:
+    return float(np.max([error(one, arrays[name]) for one, name in zip(found, golden.wanted)]))
+
+
+def cases(folder: Path) -> list[str]:
+    """The cases of a folder; raises ExportError where it has none."""
+    found = sorted(path.stem for path in folder.glob("*.json")) or sorted(path.stem for path in folder.glob("*.npz"))
+    if not found:
+        raise ExportError(f"no cases in {folder}: a case is NAME.json, with NAME.npz")
+    return sorted({*found, *(path.stem for path in folder.glob("*.npz"))})

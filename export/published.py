@@ -1,0 +1,137 @@
+"""One way for every published detector: its own network, its own checkpoint, our tensors, parity, papers."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from export import checkpoint, fill, inputs
+from export.graph import OPSET, TOOLS, Inputs, largest_error, to_onnx
+from export.precision import convert
+from export.publish import ExportError, publish
+from veracity import weights
+from veracity.layers import MODELS, Model
+from veracity.papers import read as read_papers
+from veracity.settings import Settings
+
+
+@dataclass(frozen=True)
+class Published:
+    """A detector as its authors published it.
+
+    ``network`` builds it with its weights named as in the checkpoint; ``unpack`` makes the state dict out of what
+    the table's ``files`` hold, in their order; ``serve`` wraps the network so that the table's inputs go in and its
+    outputs come out. ``gain`` is that of the name-made weights. ``upstream`` builds the authors' own module out of a
+    checkout of theirs, with the same names.
+    """
+
+    model: str
+    source: str
+    trained_on: tuple[str, ...]
+    network: Callable[[], nn.Module]
+    serve: Callable[[nn.Module], nn.Module]
+    unpack: Callable[..., Mapping[str, Tensor]]
+    gain: float = 1.0
+    upstream: Callable[[Path], nn.Module] | None = None
+
+    @property
+    def table(self) -> Model:
+        """Its line in the layer table."""
+        return MODELS[self.model]
+
+
+def state_dict(content: Any) -> Mapping[str, Tensor]:
+    """Return the content of a checkpoint that is nothing but a state dict."""
+    return checkpoint.tensors(content, "the checkpoint")
+
+
+def under(key: str, prefix: str = "") -> Callable[[Any], Mapping[str, Tensor]]:
+    """Return an ``unpack`` for a state dict that lies under ``key``, whose names may begin with ``prefix``."""
+
+    def unpack(content: Any) -> Mapping[str, Tensor]:
+        found = checkpoint.member(content, key, "the checkpoint")
+        return {name.removeprefix(prefix): value for name, value in found.items()}
+
+    return unpack
+
+
+def export(detector: Published, args: argparse.Namespace) -> None:
+    """Write the detector's graph and papers into ``args.repository``; raises ExportError and WeightsError."""
+    folder = args.repository / detector.model
+    settings = replace(Settings.from_env(), weights=args.weights)  # the faces are found by the installed detector
+    net, origin = untrained(detector, folder) if args.untrained else trained(detector, args.weights)
+    served = detector.serve(net).eval()
+    cases = inputs.cases(detector.table, settings, args.clip)
+    graph = graph_of(served, detector.table, cases[0])
+    facts = {"largest_relative_error": largest_error(graph, served, cases)}
+    if args.upstream is not None:
+        facts |= {"largest_error_against_upstream": against_upstream(detector, args.upstream, net, graph, cases)}
+    graph, precision = convert(graph, args.precision, detector.table, cases)
+    provenance = {"source": detector.source, **origin, "opset": OPSET, **facts, **precision}
+    publish(graph, folder, provenance, TOOLS)
+
+
+def trained(detector: Published, folder: Path) -> tuple[nn.Module, dict[str, Any]]:
+    """The network with its authors' weights, and their papers; every file's sha256 is held first."""
+    files = {name: weights.require(name, folder) for name in detector.table.files}
+    net = detector.network()
+    state = detector.unpack(*(checkpoint.read(path) for path in files.values()))
+    checkpoint.load(net, state, ", ".join(files))
+    origin = {
+        "trained_on": list(detector.trained_on),
+        "checkpoints": {name: weights.sha256(path) for name, path in files.items()},
+    }
+    return net.eval(), origin
+
+
+def untrained(detector: Published, folder: Path) -> tuple[nn.Module, dict[str, Any]]:
+    """The network filled by the names of its weights; raises ExportError where real weights are installed."""
+    if read_papers(folder).get("untrained") is False or read_papers(folder).get("checkpoints"):
+        raise ExportError(f"{detector.model} has trained weights installed; name another --repository")
+    net = detector.network()
+    fill.fill(net, detector.gain)
+    return net.eval(), {"trained_on": ["nothing: untrained"], "untrained": True}
+
+
+def graph_of(served: nn.Module, model: Model, example: Inputs) -> bytes:
+    """The checked graph of a served network, with the table's names."""
+    return to_onnx(served, example, [tensor.name for tensor in model.outputs])
+
+
+def against_upstream(
+    detector: Published, checkout: Path, net: nn.Module, graph: bytes, cases: list[inputs.Inputs]
+) -> float:
+    """The largest error of the graph against the authors' own module with the same weights; raises ExportError."""
+    if detector.upstream is None:
+        raise ExportError(f"{detector.model}: no way to run its authors' code is known; see patches/")
+    theirs = detector.upstream(checkout)
+    checkpoint.load(theirs, net.state_dict(), "our state dict")
+    return largest_error(graph, detector.serve(theirs.eval()).eval(), cases)
+
+
+class FakeLogit(nn.Module):
+    """Two class scores [batch, 2] → log odds of fake [batch, 1]."""
+
+    def __init__(self, net: nn.Module, fake: int) -> None:
+        super().__init__()
+        self.net, self.fake = net, fake
+
+    def forward(self, given: Tensor) -> Tensor:  # noqa: D102  # the class says it
+        scores: Tensor = self.net(given)
+        return scores[:, self.fake : self.fake + 1] - scores[:, 1 - self.fake : 2 - self.fake]
+
+
+def float_samples(waveform: Tensor) -> Tensor:
+    """Int16 samples [batch, n] → float32 within ±1."""
+    return waveform.to(torch.float32) / 32_768
+
+
+def planes(pictures: Tensor) -> Tensor:
+    """Uint8 [batch, height, width, 3] → float32 [batch, 3, height, width], 0 to 1."""
+    return pictures.permute(0, 3, 1, 2).to(torch.float32) / 255

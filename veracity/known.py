@@ -1,0 +1,43 @@
+"""A question to which every installed graph has an answer in its papers: made at export, asked again by the doctor."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from veracity.layers import Model, Tensor
+
+FREE_SIDE = 320  # pixels, where the graph takes any
+SHOWN = 8  # numbers of each output that the papers hold
+DTYPES = {"UINT8": np.uint8, "INT16": np.int16, "FP32": np.float32}
+
+
+def question(model: Model) -> dict[str, NDArray[Any]]:
+    """Return a batch of one of each input: pixels of every brightness, quiet noise. The same on every machine."""
+    return {tensor.name: _noise(tensor) for tensor in model.inputs}
+
+
+def _noise(tensor: Tensor) -> NDArray[Any]:
+    shape = (1, *(FREE_SIDE if side < 0 else side for side in tensor.shape))
+    numbers = (np.arange(np.prod(shape), dtype=np.uint64) * np.uint64(2_654_435_761)) >> np.uint64(16)
+    levels = (numbers & np.uint64(255)).astype(np.int64)
+    if tensor.dtype != "UINT8":
+        levels = (levels - 128) * 16
+    return levels.reshape(shape).astype(DTYPES[tensor.dtype])
+
+
+def digest(answer: Mapping[str, NDArray[Any]]) -> dict[str, list[float]]:
+    """Return what the papers keep of an answer: the first numbers of each output."""
+    return {name: [float(x) for x in np.asarray(a, np.float64).ravel()[:SHOWN]] for name, a in answer.items()}
+
+
+def difference(answer: Mapping[str, NDArray[Any]], wanted: Mapping[str, list[float]]) -> float:
+    """Return the largest difference from the papers, relative to the larger of 1 and what they say; NaN stays NaN."""
+    found = digest(answer)
+    pairs = [(np.array(found.get(name, [np.nan])), np.array(values)) for name, values in wanted.items()]
+    if any(a.shape != b.shape for a, b in pairs):
+        return float("nan")
+    return float(np.max([np.max(np.abs(a - b)) / max(1.0, float(np.max(np.abs(b)))) for a, b in pairs]))
