@@ -1,73 +1,92 @@
-"""The audio starter: int16 samples in, log odds of fake out."""
+"""Voice networks of our own, out of a checkpoint of `python -m training audio`: int16 samples in, log odds out."""
 
 from __future__ import annotations
 
 import argparse
-import io
-import pickle
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
-from torch import Tensor, nn
+from torch import nn
 
+from export import checkpoint, inputs
+from export.detectors.sound import Samples
+from export.fill import fill
 from export.graph import OPSET, TOOLS, Array, largest_error, to_onnx
-from export.publish import ExportError, publish, sha256
-from training.nets import AUDIO_NETS, parameters
+from export.precision import convert
+from export.publish import ExportError, publish
+from training.nets import AUDIO_NETS, OLD_AUDIO_NETS, parameters
+from veracity import papers, weights
+from veracity.layers import MODELS
+from veracity.settings import Settings
 from veracity.speech import SAMPLE_RATE, WINDOW_SAMPLES
 
-
-class Served(nn.Module):
-    """WAVEFORM int16 [batch, WINDOW_SAMPLES] → FAKE_LOGIT float32 [batch, 1]."""
-
-    def __init__(self, net: nn.Module) -> None:
-        super().__init__()
-        self.net = net
-
-    def forward(self, waveform: Tensor) -> Tensor:  # noqa: D102  # the class says it
-        logit: Tensor = self.net(waveform.to(torch.float32) / 32_768)
-        return logit
+NETS = {"audio_melspec": ("melspec",)}  # which networks a model's name promises, where it does
 
 
-def export(args: argparse.Namespace) -> None:
-    """Writes `audio_starter` into args.repository from args.checkpoint; raises ExportError."""
-    if args.checkpoint is None:
-        raise ExportError("audio_starter is trained here: give its weights with --checkpoint (see training/)")
-    data = args.checkpoint.read_bytes()
-    checkpoint = _read(data, args.checkpoint)
-    served = Served(_network(checkpoint)).eval()
+def export(args: argparse.Namespace, model: str = "audio_starter") -> None:
+    """Writes ``model`` into args.repository, from args.checkpoint or args.untrained; raises ExportError."""
+    folder = args.repository / model
+    net, origin = _untrained(model, folder) if getattr(args, "untrained", False) else _trained(model, args.checkpoint)
+    served = Samples(net).eval()
     cases = [{"WAVEFORM": case} for case in _cases()]
     graph = to_onnx(served, cases[0], ["FAKE_LOGIT"])
     error = largest_error(graph, served, cases)
-    provenance = {
-        "source": f"training/nets, network {checkpoint['net']}",
-        "trained_on": checkpoint["trained_on"],
-        "checkpoint_sha256": sha256(data),
-        "parameters": parameters(served),
-        "opset": OPSET,
-        "largest_relative_error": error,
+    facts = {"parameters": parameters(served), "opset": OPSET, "largest_relative_error": error}
+    graph, smaller = _converted(graph, model, args)
+    publish(graph, folder, {**origin, **facts, **smaller}, TOOLS)
+
+
+def _converted(graph: bytes, model: str, args: argparse.Namespace) -> tuple[bytes, dict[str, Any]]:
+    """The graph in args.precision, measured on real windows; fp32 needs none."""
+    if (asked := getattr(args, "precision", "fp32")) == "fp32":
+        return graph, {"precision": "fp32"}
+    return convert(graph, asked, MODELS[model], inputs.cases(MODELS[model], Settings.from_env(), args.clip))
+
+
+def _trained(model: str, path: Path | None) -> tuple[nn.Module, dict[str, Any]]:
+    """The network of a checkpoint, and its papers."""
+    if path is None:
+        raise ExportError(f"{model} is trained here: give its weights with --checkpoint (see training/)")
+    content = _read(path)
+    if content["net"] not in NETS.get(model, (content["net"],)):
+        raise ExportError(f"{model} is the network {', '.join(NETS[model])}; {path.name} holds {content['net']}")
+    origin = {
+        "source": f"training/nets, network {content['net']}",
+        "trained_on": content["trained_on"],
+        "checkpoint_sha256": weights.sha256(path),
     }
-    publish(graph, args.repository / "audio_starter", provenance, TOOLS)
+    return _network(content), origin
 
 
-def _read(data: bytes, path: Path) -> dict[str, Any]:
+def _untrained(model: str, folder: Path) -> tuple[nn.Module, dict[str, Any]]:
+    """The network filled by the names of its weights; raises ExportError where a graph is installed that is not so."""
+    if (folder / papers.GRAPH).is_file() and not papers.untrained(folder):
+        raise ExportError(f"{model} has trained weights installed; name another --repository")
+    name = NETS.get(model, ("spectrum",))[0]
+    net = AUDIO_NETS[name]()
+    fill(net)
+    return net, {"source": f"training/nets, network {name}", "trained_on": [papers.NOTHING], "untrained": True}
+
+
+def _read(path: Path) -> dict[str, Any]:
     try:
-        checkpoint = torch.load(io.BytesIO(data), weights_only=True)
-    except (RuntimeError, pickle.UnpicklingError, EOFError, ValueError) as error:
-        raise ExportError(f"{path} is no checkpoint of ours: {error}") from error
-    if not isinstance(checkpoint, dict) or not {"net", "state", "trained_on"} <= set(checkpoint):
+        content = checkpoint.read(path)
+    except ExportError as error:
+        raise ExportError(f"{path} is no checkpoint of ours: {error.message}") from error
+    if not isinstance(content, dict) or not {"net", "state", "trained_on"} <= set(content):
         raise ExportError(f"{path} is no checkpoint of `python -m training audio`")
-    return checkpoint
+    return content
 
 
-def _network(checkpoint: dict[str, Any]) -> nn.Module:
+def _network(content: dict[str, Any]) -> nn.Module:
     """The network with every weight of the checkpoint in place, none missing and none left over."""
-    if checkpoint["net"] not in AUDIO_NETS:
-        raise ExportError(f"no network {checkpoint['net']!r}; there are {', '.join(AUDIO_NETS)}")
-    net = AUDIO_NETS[checkpoint["net"]]()
+    known = {**AUDIO_NETS, **OLD_AUDIO_NETS}
+    if content["net"] not in known:
+        raise ExportError(f"no network {content['net']!r}; there are {', '.join(known)}")
+    net = known[content["net"]]()
     try:
-        net.load_state_dict(checkpoint["state"], strict=True)
+        net.load_state_dict(content["state"], strict=True)
     except RuntimeError as error:
         raise ExportError(str(error)) from error
     return net

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import codecs
 import json
 import pickle
-import zipfile
+import re
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from export.publish import ExportError
@@ -20,30 +23,45 @@ NAMED = 3  # keys that a message names of each kind
 def read(path: Path) -> Any:
     """Return what a checkpoint file holds: torch's zip or pickle, safetensors, or JSON.
 
-    Nothing in it is run. Raises :class:`ExportError` for a web page, a truncated file and a pickle with code in it.
+    Nothing in it is run. Raises :class:`ExportError` for a file that is not there, a web page or a pointer in place of
+    the file, a truncated one, and a pickle with more in it than numbers.
     """
-    head = _head(path)
-    if head.lstrip()[:1] == b"<":
-        raise ExportError(f"{path.name} is a web page, not weights: fetch it anew, or download it by hand")
     try:
+        _refuse_impostors(path)
         if path.suffix == ".json":
             return json.loads(path.read_text(encoding="utf-8"))
         if path.suffix == ".safetensors":
-            from safetensors.torch import load_file
-
             return load_file(path)
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        raise ExportError(f"{path.name} holds more than numbers and is not opened: {_first_line(error)}") from None
-    except (RuntimeError, EOFError, ValueError, KeyError, OSError, zipfile.BadZipFile, ImportError) as error:
-        raise ExportError(f"{path.name} cannot be read: {_first_line(error)}; is it whole?") from None
-    except Exception as error:  # safetensors' errors derive from Exception alone
-        raise ExportError(f"{path.name} cannot be read: {_first_line(error)}; is it whole?") from error
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of pickles in a newer protocol than torch's own
+            return torch.load(path, map_location="cpu", weights_only=True)
+    except ExportError:
+        raise
+    except OSError as error:
+        raise ExportError(f"{path.name} cannot be read: {error.strerror or error}") from None
+    except Exception as error:  # torch, pickle, zipfile and safetensors have no error in common
+        # torch's message advises to read the file with all that is in it: only the name is taken out of it
+        code = re.search(r"GLOBAL ([\w.]+)", str(error)) if isinstance(error, pickle.UnpicklingError) else None
+        if code:
+            raise ExportError(f"{path.name} holds more than numbers ({code[1]}) and is not opened") from None
+        raise ExportError(f"{path.name} cannot be read: {_reason(error)}; is it whole?") from None
+
+
+def _refuse_impostors(path: Path) -> None:
+    """Raise :class:`ExportError` for what servers send in place of a file."""
+    with path.open("rb") as file:
+        head = file.read(64)
+    if head.removeprefix(codecs.BOM_UTF8).lstrip()[:1] == b"<":
+        raise ExportError(f"{path.name} is a web page, not weights: fetch it anew, or download it by hand")
+    if head.startswith(b"version https://git-lfs"):
+        raise ExportError(f"{path.name} is a Git LFS pointer, not weights: fetch it anew, or run git lfs pull")
 
 
 def tensors(content: Any, name: str) -> Mapping[str, Tensor]:
     """Return ``content`` if it is a state dict; raises :class:`ExportError` that says what it is instead."""
-    if not isinstance(content, Mapping) or not all(isinstance(value, Tensor) for value in content.values()):
+    if not isinstance(content, Mapping) or not all(
+        isinstance(key, str) and isinstance(value, Tensor) for key, value in content.items()
+    ):
         raise ExportError(f"{name} holds no state dict but {_what(content)}")
     return content
 
@@ -71,11 +89,6 @@ def load(net: nn.Module, state: Mapping[str, Tensor], name: str) -> None:
     net.load_state_dict(state, strict=True)
 
 
-def _head(path: Path) -> bytes:
-    with path.open("rb") as file:
-        return file.read(64)
-
-
 def _some(keys: Sequence[str]) -> str:
     return ", ".join(keys[:NAMED]) + (", …" if len(keys) > NAMED else "")
 
@@ -84,5 +97,9 @@ def _what(content: Any) -> str:
     return _some([str(key) for key in content]) if isinstance(content, Mapping) else f"a {type(content).__name__}"
 
 
-def _first_line(error: Exception) -> str:
-    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+def _reason(error: Exception) -> str:
+    """The first sentence of what an error says."""
+    if isinstance(error, pickle.UnpicklingError):
+        return "it is no pickle of weights"
+    words = str(error).strip().splitlines() or [type(error).__name__]
+    return words[0].split(". ")[0].rstrip(".")

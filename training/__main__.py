@@ -13,7 +13,7 @@ from veracity.settings import Settings
 from veracity.speech import SileroVad, Vad, energy_vad
 
 # the keys of training.nets.AUDIO_NETS, here without torch
-NETS = ("rawnet2", "spectrum", "spectrum-phase")
+NETS = ("melspec", "rawnet2", "spectrum", "spectrum-phase")
 REPOSITORY = Path(__file__).resolve().parent.parent
 
 

@@ -7,13 +7,19 @@ from functools import partial
 
 from torch import nn
 
+from training.nets.melspec import MelSpecResNet
 from training.nets.rawnet2 import RawNet2
 from training.nets.spectrum import SpectrumNet
 
 AUDIO_NETS: dict[str, Callable[[], nn.Module]] = {
+    "melspec": MelSpecResNet,
     "rawnet2": RawNet2,
     "spectrum": SpectrumNet,
     "spectrum-phase": partial(SpectrumNet, phase=True),
+}
+# that nobody teaches any more and that `python -m export migrate` makes of old weights
+OLD_AUDIO_NETS: dict[str, Callable[[], nn.Module]] = {
+    "rawnet2-as-is": partial(RawNet2, level=False),
 }
 
 

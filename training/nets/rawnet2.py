@@ -35,18 +35,20 @@ class ResidualBlock(nn.Module):
 
 
 class RawNet2(nn.Module):
-    """Sound within ±1, float32 [batch, n] → log odds of fake [batch, 1]."""
+    """Sound within ±1, float32 [batch, n] → log odds of fake [batch, 1]; brought to one level first with ``level``."""
 
-    def __init__(self) -> None:
+    def __init__(self, level: bool = True) -> None:
         super().__init__()
+        self.level = level
         self.stem = nn.Sequential(nn.Conv1d(1, 32, 3, padding=1, bias=False), nn.BatchNorm1d(32), nn.LeakyReLU(_SLOPE))
         self.blocks = nn.Sequential(*(ResidualBlock(*block) for block in _BLOCKS))
         self.head = nn.Sequential(nn.Linear(256, 64), nn.LeakyReLU(_SLOPE), nn.Linear(64, 1))
 
     def forward(self, sound: Tensor) -> Tensor:  # noqa: D102  # the class says it
-        # clamp, as the exporter takes `+ 1e-8` for `+ 0`
-        level = sound.square().mean(1, keepdim=True).clamp(min=1e-8).sqrt()
+        if self.level:
+            # clamp, as the exporter takes `+ 1e-8` for `+ 0`
+            sound = sound / sound.square().mean(1, keepdim=True).clamp(min=1e-8).sqrt()
         with torch.autocast(sound.device.type, torch.bfloat16, enabled=self.training):  # thrice as fast to teach
-            features = self.blocks(self.stem((sound / level).unsqueeze(1)))
+            features = self.blocks(self.stem(sound.unsqueeze(1)))
         logit: Tensor = self.head(features.float().mean(2))
         return logit
