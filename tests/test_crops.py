@@ -6,7 +6,18 @@ import cv2
 import numpy as np
 import pytest
 
-from veracity.crops import MEAN_FACE, face_box, face_crop, interpolate, mouth_crop, mouth_crops, similarity, smooth
+from veracity.crops import (
+    MEAN_FACE,
+    face_box,
+    face_crop,
+    interpolate,
+    mouth_crop,
+    mouth_crops,
+    picture_crops,
+    similarity,
+    smooth,
+)
+from veracity.layers import DFDC_CROP
 
 DATA = Path(__file__).parent / "data"
 SBI = json.loads((DATA / "sbi_face_crop.json").read_text())["cases"]
@@ -41,6 +52,73 @@ def test_face_crop_stretches_the_box() -> None:
 def test_a_box_outside_the_picture_is_refused(box: tuple[float, float, float, float]) -> None:
     with pytest.raises(ValueError, match="box"):
         face_crop(np.zeros((100, 200, 3), np.uint8), box, 64)
+
+
+def test_face_box_is_the_dfdc_winners() -> None:
+    """30 to 60 and 40 to 101: 30 by 61 whole pixels, whose whole thirds are 10 and 20; no pixel more at the end."""
+    assert face_box((300, 200, 3), (30.7, 40.2, 60.9, 101.6), DFDC_CROP) == (20, 20, 70, 121)
+    assert face_box((110, 65, 3), (3.9, 5.1, 60.9, 101.6), DFDC_CROP) == (0, 0, 65, 110)
+
+
+def test_a_small_face_is_kept_in_shape_and_enlarged_by_cubic_curves() -> None:
+    """50 by 101 pixels become int(50 · 380 / 101) = 188 by 380; (380 - 188) // 2 = 96 columns are black before them."""
+    image = np.random.default_rng(0).integers(0, 256, (300, 200, 3), np.uint8)
+    crop = face_crop(image, (30.7, 40.2, 60.9, 101.6), 380, DFDC_CROP)
+    assert (crop.shape, crop.dtype) == ((380, 380, 3), np.uint8)
+    assert not crop[:, :96].any()
+    assert not crop[:, 284:].any()
+    assert (crop[:, 96:284] == cv2.resize(image[20:121, 20:70], (188, 380), interpolation=cv2.INTER_CUBIC)).all()
+
+
+def test_a_large_face_is_kept_in_shape_and_reduced_by_area() -> None:
+    """600 by 300 pixels with a third a side are 1000 by 500, which become 380 by 190; 95 rows are black above them."""
+    image = np.random.default_rng(0).integers(1, 256, (700, 1200, 3), np.uint8)
+    crop = face_crop(image, (300, 200, 900, 500), 380, DFDC_CROP)
+    assert not crop[:95].any()
+    assert not crop[285:].any()
+    assert (crop[95:285] == cv2.resize(image[100:600, 100:1100], (380, 190), interpolation=cv2.INTER_AREA)).all()
+
+
+def test_a_face_of_the_right_size_is_left_as_it_is() -> None:
+    image = np.random.default_rng(0).integers(1, 256, (500, 500, 3), np.uint8)
+    crop = face_crop(image, (100, 100, 328, 220), 380, DFDC_CROP)  # 228 + 2 · 76 = 380 by 120 + 2 · 40 = 200
+    assert (crop[90:290] == image[60:260, 24:404]).all()
+
+
+def places(crops: list[Any]) -> list[list[int]]:
+    return [crop[0, 0, :2].tolist() for crop in crops]
+
+
+@pytest.fixture
+def numbered() -> Any:
+    """A picture of 250 by 240 whose pixels say where they are."""
+    y, x = np.mgrid[:250, :240].astype(np.uint8)
+    return np.stack([y, x, np.full_like(x, 255)], axis=-1)
+
+
+def test_a_picture_is_seen_in_its_middle(numbered: Any) -> None:
+    (crop,) = picture_crops(numbered, 224)
+    assert crop.shape == (224, 224, 3)
+    assert (crop == numbered[13:237, 8:232]).all()
+
+
+def test_five_crops_are_the_middle_and_the_corners(numbered: Any) -> None:
+    crops = picture_crops(numbered, 224, 5)
+    assert places(crops) == [[13, 8], [0, 0], [0, 16], [26, 0], [26, 16]]
+    assert crops[4][-1, -1, :2].tolist() == [249, 239]  # the picture's last pixel
+    assert {crop.shape for crop in crops} == {(224, 224, 3)}
+
+
+def test_a_small_picture_is_padded_and_seen_once(numbered: Any) -> None:
+    (crop,) = picture_crops(numbered[:100, :151], 224, 5)
+    assert (crop[62:162, 36:187] == numbered[:100, :151]).all()
+    assert np.count_nonzero(crop[..., 2]) == 100 * 151
+
+
+def test_a_wide_picture_is_seen_in_three_places(numbered: Any) -> None:
+    crops = picture_crops(numbered[:100], 224, 5)
+    assert [crop[62, 0, 1] for crop in crops] == [8, 0, 16]
+    assert not any(crop[:62].any() or crop[162:].any() for crop in crops)
 
 
 def test_mouths_are_lipforensics(lips: dict[str, Any]) -> None:

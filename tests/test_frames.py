@@ -1,9 +1,13 @@
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from veracity.frames import plan
-from veracity.layers import FACE_FRAMES, MOUTH_CLIPS, MOUTH_FRAMES, SEMANTIC_FRAMES
+from veracity.crops import face_crop
+from veracity.faces import Detection
+from veracity.frames import Collector, plan
+from veracity.layers import DFDC_CROP, FACE_FRAMES, MOUTH_CLIPS, MOUTH_FRAMES, SBI_CROP, SEMANTIC_FRAMES
+from veracity.media import Frame
 
 ALL = ("visual", "lipsync", "semantic")
 
@@ -41,3 +45,27 @@ def test_layers_that_cannot_score_cost_no_frames() -> None:
     assert chosen.pictures == ()
     assert chosen.mouths == ()
     assert len(chosen.wanted) == FACE_FRAMES
+
+
+FRAME = Frame(0, 0.0, np.random.default_rng(0).integers(0, 256, (360, 640, 3), np.uint8))
+FACE = Detection((200.0, 100.0, 300.0, 240.0), 0.9, np.full((5, 2), 150, np.float32))
+
+
+def test_each_face_model_gets_its_own_crop() -> None:
+    models = ("visual_sbi_b4", "visual_effnet_b7")
+    collector = Collector(plan(10.0, ("visual",)), {"visual": models}, 10.0, 8)
+    collector.add(FRAME, [FACE])
+    for model, crop in zip(models, (SBI_CROP, DFDC_CROP)):
+        (item,) = collector.take(model)
+        assert (item.tensor == face_crop(FRAME.image, FACE.box, 380, crop)).all()
+        assert (item.start, item.end) == (0.0, 10.0 / FACE_FRAMES)
+
+
+@pytest.mark.parametrize("crops", [1, 5])
+def test_a_picture_is_cut_as_often_as_is_asked(crops: int) -> None:
+    collector = Collector(plan(10.0, ("semantic",)), {"semantic": ("semantic_clip_vitl14",)}, 10.0, 8, crops)
+    collector.add(FRAME, None)
+    items = collector.take("semantic_clip_vitl14")
+    assert [item.start for item in items] == [0.0] * crops
+    assert {item.tensor.shape for item in items} == {(224, 224, 3)}
+    assert len({item.tensor.tobytes() for item in items}) == crops

@@ -1,5 +1,7 @@
 """From scores to a label: what may be called fake, what may be called real, and what neither."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -7,7 +9,7 @@ from hypothesis import strategies as st
 
 from veracity.calibration import Calibration, Scale
 from veracity.inputs import Answer, Item
-from veracity.layers import LAYERS
+from veracity.layers import LAYERS, MODELS
 from veracity.verdict import evidence, fuse, judge, label, sentence, settled, unscored
 from veracity_client.verdict import LayerResult
 
@@ -78,12 +80,12 @@ def answer(logits: list[float], faces: list[int | None] | None = None, starts: l
     return Answer("audio_starter", items, np.array(logits, np.float32))
 
 
-def judged(name: str, given_answer: Answer, scale: Scale = Scale()) -> LayerResult:  # noqa: B008
-    layer = next(layer for layer in LAYERS if layer.name == name)
+def judged(model: str, given_answer: Answer, scale: Scale = Scale()) -> LayerResult:  # noqa: B008
+    layer = next(layer for layer in LAYERS if layer.name == MODELS[model].layer)
     calibration = Calibration(
-        CALIBRATION.weights, CALIBRATION.thresholds, 0.25, 0.5, 0.9, {"audio_starter": scale}, CALIBRATION.statements
+        CALIBRATION.weights, CALIBRATION.thresholds, 0.25, 0.5, 0.9, {model: scale}, CALIBRATION.statements
     )
-    return judge(layer, [(given_answer, 1.0)], calibration, []).result
+    return judge(layer, [(replace(given_answer, model=model), 1.0)], calibration, []).result
 
 
 def sigmoid(x: float) -> float:
@@ -91,21 +93,70 @@ def sigmoid(x: float) -> float:
 
 
 def test_a_voice_is_the_mean_logit_of_its_windows() -> None:
-    assert judged("audio", answer([2.0, 0.0])).fake_probability == pytest.approx(sigmoid(1.0), abs=1e-4)
+    assert judged("audio_starter", answer([2.0, 0.0])).fake_probability == pytest.approx(sigmoid(1.0), abs=1e-4)
 
 
 def test_faces_are_the_mean_over_frames_of_the_worst_face() -> None:
     two_faces = answer([2.0, -2.0, 0.0], faces=[1, 2, 1], starts=[0.0, 0.0, 1.0])
-    assert judged("visual", two_faces).fake_probability == pytest.approx((sigmoid(2) + 0.5) / 2, abs=1e-4)
+    assert judged("visual_starter", two_faces).fake_probability == pytest.approx((sigmoid(2) + 0.5) / 2, abs=1e-4)
 
 
 def test_mouths_are_the_worst_face_over_all_its_clips() -> None:
     mouths = answer([3.0, 1.0, -5.0], faces=[1, 1, 2])
-    assert judged("lipsync", mouths).fake_probability == pytest.approx(sigmoid(2), abs=1e-4)
+    assert judged("lipsync_starter", mouths).fake_probability == pytest.approx(sigmoid(2), abs=1e-4)
+
+
+def confident(*probabilities: float) -> float | None:
+    scores = np.array(probabilities)
+    logits = list(np.log(scores / (1 - scores)))
+    return judged("visual_effnet_b7", answer(logits, faces=[0] * len(logits))).fake_probability
+
+
+def test_faces_that_are_sure_decide_where_they_are_many() -> None:
+    """13 of 32 is over two fifths of them, rounded down to 12, and over 11: the mean of 13 faces of 0.9."""
+    assert confident(*[0.9] * 13, *[0.3] * 19) == pytest.approx(0.9, abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("probabilities", "mean"),
+    [
+        ([0.9] * 12 + [0.3] * 20, (12 * 0.9 + 20 * 0.3) / 32),  # 12 of 32: not over two fifths, rounded down
+        ([0.9] * 11 + [0.3] * 5, (11 * 0.9 + 5 * 0.3) / 16),  # 11 of 16 are enough of them and too few
+        ([0.1] * 9 + [0.6], (0.9 + 0.6) / 10),  # 9 of 10 are not over nine tenths
+    ],
+)
+def test_faces_that_are_sure_and_too_few_do_not(probabilities: list[float], mean: float) -> None:
+    assert confident(*probabilities) == pytest.approx(mean, abs=1e-4)
+
+
+def test_faces_that_are_surely_real_outvote_a_rare_other() -> None:
+    assert confident(*[0.1] * 19, 0.95) == pytest.approx(0.1, abs=1e-4)
+
+
+def test_two_faces_of_a_frame_count_as_two() -> None:
+    """As the winner's own code: 16 frames with a sure fake and a sure real face are 32 scores, half of them fake."""
+    logits = [2.0, -2.0] * 16
+    starts = [float(k // 2) for k in range(32)]
+    result = judged("visual_effnet_b7", answer(logits, faces=[0, 1] * 16, starts=starts))
+    assert result.fake_probability == pytest.approx(sigmoid(2), abs=1e-4)
+
+
+def test_views_of_one_picture_are_averaged_as_logits() -> None:
+    five = answer([4.0, 0.0, 0.0, 0.0, 1.0, -3.0], starts=[0.0] * 5 + [1.0])
+    joined = Answer.joined([five])
+    assert joined.logits.tolist() == [1.0, -3.0]
+    assert [item.start for item in joined.items] == [0.0, 1.0]
+    assert judged("semantic_starter", joined).fake_probability == pytest.approx(sigmoid(-1), abs=1e-4)
+
+
+def test_faces_of_one_time_are_no_views_of_each_other() -> None:
+    assert Answer.joined([answer([4.0, 0.0], faces=[0, 1], starts=[0.0, 0.0])]).logits.tolist() == [4.0, 0.0]
 
 
 def test_calibration_is_applied_to_logits() -> None:
-    assert judged("audio", answer([4.0]), Scale(2.0, -1.0)).fake_probability == pytest.approx(sigmoid(1), abs=1e-4)
+    assert judged("audio_starter", answer([4.0]), Scale(2.0, -1.0)).fake_probability == pytest.approx(
+        sigmoid(1), abs=1e-4
+    )
 
 
 def test_two_models_are_averaged_by_weight_and_their_agreement_is_told() -> None:

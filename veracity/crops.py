@@ -1,4 +1,4 @@
-"""What is cut out of a picture: a face for the visual layer, a mouth aligned to a mean face for the lip layer.
+"""What is cut out of a picture: faces for the visual layer, aligned mouths for the lip layer, squares for layer 4.
 
 Points and boxes are float pixels, x before y, the origin at the middle of the first pixel. Every function is pure.
 """
@@ -24,18 +24,20 @@ SMOOTHING = 12  # frames, the present one and the 11 that follow: 0.48 s at 25 f
 MEAN_FACE = np.array([[102.65, 94.66], [156.10, 94.05], [128.27, 127.70], [107.17, 157.20], [152.19, 156.99]])
 
 
-def face_box(shape: Sequence[int], box: Sequence[float], margin: float = SBI_CROP.margin) -> tuple[int, int, int, int]:
-    """Widen ``box`` by ``margin`` of its own width and height a side, within a picture of ``shape`` (H, W, …).
+def face_box(shape: Sequence[int], box: Sequence[float], crop: Crop = SBI_CROP) -> tuple[int, int, int, int]:
+    """Widen ``box`` by ``crop.margin`` of its own width and height a side, within a picture of ``shape`` (H, W, …).
 
-    Returns whole pixels x0, y0, x1, y1, the end exclusive, as SelfBlendedImages cuts its test faces.
+    Returns whole pixels x0, y0, x1, y1, the end exclusive. They are rounded as the authors round: SelfBlendedImages,
+    who stretch, once, with the pixel at the end; the DFDC winner at every step, without it.
     Raises ValueError for a box that has no pixel in the picture.
     """
-    x0, y0, x1, y1 = (float(v) for v in box)
-    if not np.isfinite([x0, y0, x1, y1]).all():
+    if not np.isfinite(box).all():
         raise ValueError(f"box {tuple(box)} has a side that is no number")
-    dx, dy = (x1 - x0) * margin, (y1 - y0) * margin
+    whole, last = (float, 1) if crop.stretch else (int, 0)
+    x0, y0, x1, y1 = (whole(v) for v in box)
+    dx, dy = whole((x1 - x0) * crop.margin), whole((y1 - y0) * crop.margin)
     left, top = max(0, int(x0 - dx)), max(0, int(y0 - dy))
-    right, bottom = min(shape[1], int(x1 + dx) + 1), min(shape[0], int(y1 + dy) + 1)
+    right, bottom = min(shape[1], int(x1 + dx) + last), min(shape[0], int(y1 + dy) + last)
     if right <= left or bottom <= top:
         raise ValueError(f"box {tuple(box)} has no pixel in a picture of {shape[1]}x{shape[0]}")
     return left, top, right, bottom
@@ -43,8 +45,42 @@ def face_box(shape: Sequence[int], box: Sequence[float], margin: float = SBI_CRO
 
 def face_crop(image: Image, box: Sequence[float], size: int, crop: Crop = SBI_CROP) -> Image:
     """Cut a face out of ``image`` uint8 [H, W, 3] and bring it to uint8 [size, size, 3], as ``crop`` says."""
-    x0, y0, x1, y1 = face_box(image.shape, box, crop.margin)
-    return _uint8(cv2.resize(image[y0:y1, x0:x1], (size, size), interpolation=cv2.INTER_LINEAR))
+    x0, y0, x1, y1 = face_box(image.shape, box, crop)
+    face = image[y0:y1, x0:x1]
+    if crop.stretch:
+        return _uint8(cv2.resize(face, (size, size), interpolation=cv2.INTER_LINEAR))
+    return _on_black(_fitted(face, size), size)
+
+
+def _fitted(image: Image, size: int) -> Image:
+    """Bring the longer side to ``size`` pixels and keep the shape, as the DFDC winner does: cubic up, area down."""
+    height, width = image.shape[:2]
+    scale = size / max(height, width)
+    if scale == 1:
+        return image
+    sides = [size if side == max(height, width) else max(1, int(side * scale)) for side in (width, height)]
+    return _uint8(cv2.resize(image, sides, interpolation=cv2.INTER_CUBIC if scale > 1 else cv2.INTER_AREA))
+
+
+def _on_black(image: Image, size: int) -> Image:
+    """Put a picture that is no larger into the middle of a black square."""
+    out = np.zeros((size, size, 3), np.uint8)
+    top, left = ((size - side) // 2 for side in image.shape[:2])
+    out[top : top + image.shape[0], left : left + image.shape[1]] = image
+    return out
+
+
+def picture_crops(image: Image, size: int, number: int = 1) -> list[Image]:
+    """Cut squares of ``size`` out of RGB [H, W, 3] without scaling: the middle; with ``number`` 5 the corners as well.
+
+    A side that is too small is padded with black, and squares that would show the same are cut once. The middle is
+    what UniversalFakeDetect was trained and measured with: scaling would wipe out the traces it looks for.
+    """
+    down, right = (max(0, side - size) for side in image.shape[:2])
+    places = [(round(down / 2), round(right / 2))]  # rounded as torchvision's CenterCrop does
+    if number > 1:
+        places += [(y, x) for y in (0, down) for x in (0, right)]
+    return [_on_black(image[y : y + size, x : x + size], size) for y, x in dict.fromkeys(places)]
 
 
 def similarity(source: Points, target: Points) -> Points:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
@@ -42,11 +43,12 @@ class Item:
 
 @dataclass(frozen=True, eq=False)
 class Answer:
-    """One model's FAKE_LOGIT, float32 [n], for n items."""
+    """One model's FAKE_LOGIT, float32 [n], for n items; of a model of sync ``distances`` [n, shifts] as well."""
 
     model: str
     items: tuple[Item, ...]
     logits: NDArray[np.float32]
+    distances: NDArray[np.float64] | None = None
 
     @classmethod
     def joined(cls, parts: Sequence[Answer]) -> Answer:
@@ -54,26 +56,25 @@ class Answer:
         items = [item for part in parts for item in part.items]
         order = sorted(range(len(items)), key=lambda k: (items[k].start, items[k].face or 0))
         logits = np.concatenate([part.logits for part in parts])
-        return cls(parts[0].model, tuple(items[k] for k in order), logits[order])
+        rows = [part.distances for part in parts if part.distances is not None]
+        distances = np.concatenate(rows)[order] if rows else None
+        return cls(parts[0].model, tuple(items[k] for k in order), logits[order], distances).averaged()
+
+    def averaged(self) -> Answer:
+        """Items of one time and one face are views of one thing: the first stands for them, with their mean logit."""
+        views: dict[tuple[float, int | None], list[int]] = defaultdict(list)
+        for k, item in enumerate(self.items):
+            views[item.start, item.face].append(k)
+        means = np.array([self.logits[several].mean() for several in views.values()], np.float32)
+        rows = self.distances
+        if rows is not None:
+            rows = np.array([rows[several].mean(axis=0) for several in views.values()])
+        return Answer(self.model, tuple(self.items[several[0]] for several in views.values()), means, rows)
 
 
 def speech_items(windows: Sequence[SpeechWindow], seconds: float) -> list[Item]:
     """Return layer 1's items: int16 [WINDOW_SAMPLES] each; ``seconds`` of sound is where the last one ends at most."""
     return [Item(w.start, min(w.end, seconds), w.samples) for w in windows]
-
-
-def centre_crop(image: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
-    """Cut the centre ``size`` × ``size`` out of RGB [H, W, 3] without scaling; a smaller side is padded with black.
-
-    What UniversalFakeDetect was trained and measured with: scaling would wipe out the traces it looks for.
-    """
-    out = np.zeros((size, size, 3), np.uint8)
-    height, width = image.shape[:2]
-    y, x = max(0, (height - size) // 2), max(0, (width - size) // 2)
-    part = image[y : y + size, x : x + size]
-    top, left = (size - part.shape[0]) // 2, (size - part.shape[1]) // 2
-    out[top : top + part.shape[0], left : left + part.shape[1]] = part
-    return out
 
 
 def grey(image: NDArray[np.uint8]) -> NDArray[np.uint8]:

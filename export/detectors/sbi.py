@@ -8,8 +8,11 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from export.detectors.pictures import Mapped, Odds, Pixels
 from export.parity import Golden
-from export.published import FakeLogit, Published, planes, under
+from export.published import Published, under
+
+REAL, FAKE = 0, 1  # the order of the scores
 
 
 class Network(nn.Module):
@@ -26,17 +29,15 @@ class Network(nn.Module):
         scores: Tensor = self.net(faces)
         return scores
 
+    def features(self, faces: Tensor) -> Tensor:
+        """The last feature map [batch, 1792, 12, 12]."""
+        found: Tensor = self.net.extract_features(faces)
+        return found
 
-class Pixels(nn.Module):
-    """Uint8 RGB [batch, 380, 380, 3] in front of the network."""
-
-    def __init__(self, net: nn.Module) -> None:
-        super().__init__()
-        self.net = net
-
-    def forward(self, faces: Tensor) -> Tensor:  # noqa: D102  # the class says it
-        scores: Tensor = self.net(planes(faces))
-        return scores
+    def odds(self) -> Odds:
+        """Of two classes the log odds are the difference of their scores."""
+        last = self.net._fc
+        return last.weight[FAKE] - last.weight[REAL], last.bias[FAKE] - last.bias[REAL]
 
 
 SBI = Published(
@@ -44,7 +45,7 @@ SBI = Published(
     source="github.com/mapooon/SelfBlendedImages @9fe4efe",
     trained_on=("FaceForensics++ real videos, self-blended",),
     network=Network,
-    serve=lambda net: FakeLogit(Pixels(net), fake=1),
+    serve=Mapped,
     unpack=under("model"),
     gain=1.35,
 )
