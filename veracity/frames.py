@@ -12,9 +12,10 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from veracity.crops import face_crop, interpolate, mouth_crops
+from veracity import sync
+from veracity.crops import Image, face_crop, interpolate, mouth_crops, picture_crops
 from veracity.faces import Detection, Track, Tracker, detections, is_visible, letterbox
-from veracity.inputs import Infer, Item, centre_crop, grey
+from veracity.inputs import Infer, Item, grey
 from veracity.layers import (
     FACE_DETECTOR,
     FACE_FRAMES,
@@ -90,6 +91,7 @@ class Collector:
     models: Mapping[LayerName, Sequence[str]]  # layer -> models that will score it
     seconds: float
     max_faces: int
+    crops: int = 1  # squares that are cut out of a picture
     tracker: Tracker = field(default_factory=Tracker)
     seen: int = 0  # frames taken
     items: dict[str, list[Item]] = field(default_factory=lambda: defaultdict(list))
@@ -122,33 +124,46 @@ class Collector:
 
     def _picture(self, frame: Frame) -> None:
         for model in self.models.get("semantic", ()):
-            crop = centre_crop(frame.image, MODELS[model].size)
-            self.items[model].append(Item(frame.time, self._until(frame.time), crop))
+            for crop in picture_crops(frame.image, MODELS[model].size, self.crops):
+                self.items[model].append(Item(frame.time, self._until(frame.time), crop))
 
     def _mouths(self, frame: Frame) -> None:
         for run in self.plan.mouths:
             if frame.index in run:
-                self._held[frame.index] = grey(frame.image)
+                self._held[frame.index] = frame.image if self._colour else grey(frame.image)
             if frame.index == run[-1]:
                 self._finish(run)
+
+    @property
+    def _colour(self) -> bool:
+        """Whether colour is wanted of the mouths' frames: a second of full HD is 156 MB then, in grey 52."""
+        return any(MODELS[model].pool == "sync" for model in self.models.get("lipsync", ()))
 
     def _finish(self, run: range) -> None:
         """Cut the mouths of every face that was followed through the whole run; let the pictures go."""
         pictures = [self._held.pop(number, None) for number in run]
         if any(picture is None for picture in pictures):
             return  # the clip ended before it should
+        frames = [picture for picture in pictures if picture is not None]
+        models = self.models.get("lipsync", ())
         for track in self.tracker.tracks:
-            landmarks = _landmarks(track, run)
-            if landmarks is None:
-                continue
-            tensor = mouth_crops([p for p in pictures if p is not None], landmarks)
-            for model in self.models.get("lipsync", ()):
+            known = {n: d for n, d in zip(track.frames, track.detections) if n in run}
+            if run[0] not in known or run[-1] not in known:
+                continue  # the face came or went
+            cut = {kind: CUT[kind](frames, known, run) for kind in {MODELS[model].input.name for model in models}}
+            for model in models:
+                tensor = cut[MODELS[model].input.name]
                 self.items[model].append(Item(run[0] / FPS, (run[-1] + 1) / FPS, tensor, track.id))
 
 
-def _landmarks(track: Track, run: range) -> NDArray[np.float32] | None:
-    """Return the landmarks of a track in every frame of a run, float32 [25, 5, 2]; None where it came or went."""
-    known = {n: d.landmarks for n, d in zip(track.frames, track.detections) if n in run}
-    if run[0] not in known or run[-1] not in known:
-        return None
-    return interpolate(known, run)
+def _mouths(frames: Sequence[Image], known: Mapping[int, Detection], run: range) -> Image:
+    """Cut the mouth of a face out of every frame of a run, uint8 [25, 96, 96]."""
+    return mouth_crops(frames, interpolate({n: face.landmarks for n, face in known.items()}, run))
+
+
+def _whole_faces(frames: Sequence[Image], known: Mapping[int, Detection], run: range) -> Image:
+    """Cut a face out of every frame of a run as SyncNet sees it, uint8 [25, 224, 224, 3]."""
+    return sync.face_crops(frames, interpolate({n: np.array(face.box) for n, face in known.items()}, run))
+
+
+CUT = {"MOUTHS": _mouths, "FACES": _whole_faces}  # by the input's name

@@ -20,7 +20,7 @@ from veracity.inputs import Answer, Infer, speech_items
 from veracity.layers import AUDIO_WINDOWS, FACE_DETECTOR, LAYERS, SAMPLE_RATE
 from veracity.media import Frame, Media, Probe
 from veracity.report import conclude
-from veracity.run import NOTHING, Run, Tell, cancel
+from veracity.run import NOTHING, SYNCED, Run, Tell, cancel
 from veracity.speech import speech_windows
 from veracity.verdict import settled
 from veracity_client.errors import AnalysisTimeout, BadOption, VeracityError
@@ -66,13 +66,14 @@ async def _analyze(run: Run, video: bytes | Path) -> Verdict:
         followed: Sequence[Track] = ()
         pictures_asked = any(layer.about == "video" and layer.name in run.options.layers for layer in LAYERS)
         if "video" in tracks and pictures_asked and not _stop(run, tracks):
-            followed = await _look(run, media)
+            followed = await _look(run, media, probe)
         run.damage += media.damage
         return conclude(run, str(uuid.uuid4()), media, probe, tracks, followed)
 
 
 def _set_aside(run: Run, tracks: Sequence[str]) -> None:
     """Settle the layers that cannot score this file, each with its reason."""
+    run.deaf = "" if "audio" in tracks else "the file has no audio track"
     for layer in LAYERS:
         if layer.name not in run.options.layers:
             run.without(layer, "skipped", "not asked for")
@@ -84,29 +85,50 @@ def _set_aside(run: Run, tracks: Sequence[str]) -> None:
 
 async def _listen(run: Run, media: Media, probe: Probe) -> None:
     """Layer 1: the sound alone; no picture is decoded for it."""
+    await _hear(run, media, probe)
+    if run.deaf:
+        return run.without(AUDIO, "failed", run.deaf)
+    windows = speech_windows(run.sound, lambda _: run.speech, limit=AUDIO_WINDOWS)
+    if not windows:
+        return run.without(AUDIO, "abstained", NOTHING[AUDIO.name])
+    async with run.stage(AUDIO.key):
+        items = speech_items(windows, len(run.sound) / SAMPLE_RATE)
+        await run.judge(AUDIO, {name: [run.ask(name, items)] for name, _ in run.models(AUDIO)})
+
+
+async def _hear(run: Run, media: Media, probe: Probe) -> None:
+    """Decode the sound and find the speech in it; a sound that cannot be decoded is the file's fault if all it has."""
     if run.options.audio_track >= len(probe.audio):
         raise BadOption(f"audio_track {run.options.audio_track} asked for; the file has {len(probe.audio)}")
     try:
         async with run.stage("sound"):
-            pcm = await media.audio(run.options.audio_track)
+            run.sound = await media.audio(run.options.audio_track)
     except VeracityError as error:
         if probe.video is None:
             raise
-        return run.without(AUDIO, "failed", error.message)
+        run.deaf = error.message
+        return
     async with run.stage("speech"):
-        run.speech = await asyncio.to_thread(run.engine.vad, pcm)
-        windows = speech_windows(pcm, lambda _: run.speech, limit=AUDIO_WINDOWS)
-    if not windows:
-        return run.without(AUDIO, "abstained", NOTHING[AUDIO.name])
-    async with run.stage(AUDIO.key):
-        await run.judge(
-            AUDIO,
-            {name: [run.ask(name, speech_items(windows, len(pcm) / SAMPLE_RATE))] for name, _ in run.models(AUDIO)},
-        )
+        run.speech = await asyncio.to_thread(run.engine.vad, run.sound)
+
+
+async def _hear_for_mouths(run: Run, media: Media, probe: Probe) -> None:
+    """Have the sound at hand where a model of sync is going to be asked; settle what cannot be asked without."""
+    if any(name in SYNCED for layer in run.waiting for name, _ in run.models(layer)):
+        if not run.sound.size:
+            await _hear(run, media, probe)
+        run.deaf = run.deaf or ("" if run.speech else "nobody speaks in it")
+    for layer in run.waiting:
+        run.set_aside_without_model(layer)
 
 
 def _stop(run: Run, tracks: Sequence[str]) -> bool:
-    """Ask the policy whether the video must be decoded at all; settle what is left out."""
+    """Ask the policy whether the video must be decoded at all; settle what is left out.
+
+    Profile ``bench`` always goes the whole way: what its models score must not decide what is timed.
+    """
+    if run.engine.measures_time:
+        return False
     calibration = run.engine.calibration
     waiting = {layer.key: calibration.weights[layer.name] for layer in run.waiting}
     voice = run.results.get(AUDIO.key)
@@ -122,11 +144,13 @@ def _stop(run: Run, tracks: Sequence[str]) -> bool:
     return True
 
 
-async def _look(run: Run, media: Media) -> Sequence[Track]:
+async def _look(run: Run, media: Media, probe: Probe) -> Sequence[Track]:
     """Layers 2 to 4: one decode pass; what is cut out is scored while decoding goes on."""
+    await _hear_for_mouths(run, media, probe)
     ready = {layer.name: [name for name, _ in run.models(layer)] for layer in run.waiting}
     seconds = await media.video_seconds()
-    collector = Collector(plan(seconds, ready, run.speech), ready, seconds, run.engine.settings.max_faces)
+    settings = run.engine.settings
+    collector = Collector(plan(seconds, ready, run.speech), ready, seconds, settings.max_faces, settings.semantic_crops)
     asked: Asked = {name: [] for names in ready.values() for name in names}
     try:
         async with run.stage("frames"):

@@ -9,10 +9,15 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Literal
 
-from veracity import log
+import numpy as np
+from numpy.typing import NDArray
+
+from veracity import log, sync
 from veracity.engine import Engine
-from veracity.inputs import Answer, Infer, Item, score
+from veracity.inputs import Answer, Infer, Item, State, score
 from veracity.layers import FACE_DETECTOR, LAYERS, MODELS, Layer, install_hint
+from veracity.profiles import FALLBACKS
+from veracity.report import without_judgement
 from veracity.verdict import Judged, judge, unscored
 from veracity_client.errors import VeracityError
 from veracity_client.verdict import LayerResult, Options, StageEvent, Status
@@ -26,13 +31,15 @@ NOTHING = {
     "lipsync": "no face could be followed over 25 frames",
     "semantic": "no picture came out of the file",
 }
+SYNCED = {name for name, model in MODELS.items() if model.pool == "sync"}  # the models that want the sound as well
 
 
 @dataclass
 class Run:
     """One analysis under way.
 
-    ``blind`` says why faces could not be looked for any more, ``damage`` what of the file could not be read.
+    ``blind`` says why faces could not be looked for any more, ``deaf`` why no sound can be held against a mouth,
+    ``damage`` what of the file could not be read. ``sound`` is int16 [samples], 16 kHz, empty before it is decoded.
     """
 
     infer: Infer
@@ -42,7 +49,9 @@ class Run:
     judged: dict[str, Judged] = field(default_factory=dict)
     timings: dict[str, float] = field(default_factory=dict)
     speech: list[tuple[float, float]] = field(default_factory=list)
+    sound: NDArray[np.int16] = field(default_factory=lambda: np.zeros(0, np.int16))
     blind: str = ""
+    deaf: str = ""
     damage: tuple[str, ...] = ()
     tasks: list[asyncio.Task[Answer]] = field(default_factory=list)
     begun: float = field(default_factory=time.monotonic)
@@ -78,27 +87,68 @@ class Run:
     def _settle_unscored(self, layer: Layer, status: Status, reason: str) -> None:
         self.judged[layer.key] = unscored(status, reason, self.engine.calibration.weights[layer.name])
 
+    def state(self, model: str) -> State:
+        """Return the runtime's word; a model that may not answer in this profile is as good as missing."""
+        return "missing" if self.engine.barred(model) else self.infer.state(model)
+
     def models(self, layer: Layer) -> list[tuple[str, float]]:
-        """Return the layer's models that answer, with their weights."""
-        return [(m, w) for m, w in self.engine.models(layer.name) if self.infer.state(m) == "ready"]
+        """Return the layer's models that answer, with their weights; the fallback of one that does not."""
+        found: dict[str, float] = {}
+        for name, weight in self.engine.models(layer.name):
+            model = name if self._answers(name) else FALLBACKS.get(name, name)
+            if self._answers(model):
+                found.setdefault(model, weight)
+        return list(found.items())
+
+    def _answers(self, model: str) -> bool:
+        return self.state(model) == "ready" and not (self.deaf and model in SYNCED)
+
+    def _weights(self, layer: Layer) -> dict[str, float]:
+        """Return whoever may have been asked: the layer's own models, then their fallbacks."""
+        own = dict(self.engine.models(layer.name))
+        return own | {FALLBACKS[m]: w for m, w in own.items() if m in FALLBACKS and FALLBACKS[m] not in own}
 
     def set_aside_without_model(self, layer: Layer) -> None:
         """Settle a layer none of whose models answers, or whose faces nobody finds."""
-        states = {name: self.infer.state(name) for name, _ in self.engine.models(layer.name)}
+        states = {name: self.state(name) for name, _ in self.engine.models(layer.name)}
         finder = self.infer.state(FACE_DETECTOR.name) if layer.needs_faces else "ready"
-        if "ready" in states.values() and finder == "ready":
+        answering = self.models(layer)
+        if answering and finder == "ready":
             return
-        if "ready" in states.values():
+        if answering:
             states = {FACE_DETECTOR.name: finder}
         down = [name for name, state in states.items() if state == "down"]
         if down:
             self.without(layer, "failed", f"{', '.join(down)} does not answer")
         else:
-            self.without(layer, "abstained", "; ".join(install_hint(name) for name in states))
+            self.without(layer, "abstained", "; ".join(self._why_not(model) for model in states))
+
+    def _why_not(self, model: str) -> str:
+        """Say why a model that is not down was not asked, nor its fallback."""
+        unheard = f"no sound to hold the mouths against: {self.deaf}"
+        if self.state(model) == "ready":
+            return unheard
+        reason = self.engine.barred(model) or install_hint(model)
+        fallback = FALLBACKS.get(model, "")
+        return f"{reason}; {fallback}: {unheard}" if fallback and self.state(fallback) == "ready" else reason
+
+    def _notes(self, layer: Layer, answered: Sequence[str]) -> list[str]:
+        """Say who stood in for whom, and who was not asked for want of sound."""
+        own = [name for name, _ in self.engine.models(layer.name)]
+        gone = [name for name in own if name not in answered and FALLBACKS.get(name) in {*answered} - {*own}]
+        notes = [f"{FALLBACKS[name]} stands in for {name}: {self._absence(name)}" for name in gone]
+        return notes + [f"{name} was not asked: {self.deaf}" for name in own if self.deaf and name in SYNCED]
+
+    def _absence(self, model: str) -> str:
+        missing = self.engine.barred(model) or install_hint(model)
+        return missing if self.state(model) == "missing" else "it did not answer"
 
     def ask(self, model: str, items: Sequence[Item]) -> asyncio.Task[Answer]:
         """Send items to a model at once; the answer is waited for when the layer is judged."""
-        task = asyncio.create_task(score(self.infer, MODELS[model], items))
+        if model in SYNCED:
+            task = asyncio.create_task(sync.score(self.infer, MODELS[model], items, self.sound))
+        else:
+            task = asyncio.create_task(score(self.infer, MODELS[model], items))
         self.tasks.append(task)
         return task
 
@@ -106,7 +156,7 @@ class Run:
         """Wait for a layer's answers and judge it; a model that fails leaves the layer to the others."""
         answers: list[tuple[Answer, float]] = []
         failures: list[str] = []
-        for name, weight in self.engine.models(layer.name):
+        for name, weight in self._weights(layer).items():
             try:
                 parts = await asyncio.gather(*asked.get(name, ()))
             except VeracityError as error:
@@ -116,7 +166,8 @@ class Run:
                 answers.append((Answer.joined(parts), weight))
         if answers:
             infos = [self.engine.info(answer.model) for answer, _ in answers]
-            self.judged[layer.key] = judge(layer, answers, self.engine.calibration, infos)
+            notes = self._notes(layer, [info.name for info in infos])
+            self.judged[layer.key] = without_judgement(judge(layer, answers, self.engine.calibration, infos, notes))
         elif failures:
             logger.warning("layer failed", layer=layer.key, failures=failures)
             self._settle_unscored(layer, "failed", "; ".join(failures))

@@ -1,0 +1,139 @@
+"""SyncNet's evidence: offset and confidence, what it is shown, and how far its word goes."""
+
+import dataclasses
+
+import cv2
+import numpy as np
+import pytest
+from conftest import SHARED
+
+from veracity import sync
+from veracity.calibration import Calibration, Scale
+from veracity.inputs import Answer, Item
+from veracity.layers import LAYERS, SYNC_SAMPLES, SYNCNET
+from veracity.verdict import judge
+
+
+def points(seed: int, count: int = 60, size: float = 1.0) -> np.ndarray:
+    return size * np.random.default_rng(seed).standard_normal((count, 1024))
+
+
+@pytest.mark.parametrize("early", [-10, -3, 0, 4, 10])
+def test_sound_that_comes_early_has_a_positive_offset(early: int) -> None:
+    sounds = points(0)
+    lips = np.roll(sounds, early, axis=0) + points(1, size=0.1)
+    fit = sync.fit(np.nanmean(sync.distances(lips, sounds), axis=0))
+    assert fit.offset == early
+    assert fit.confidence > 30
+
+
+def test_distances_offset_and_confidence_are_the_authors() -> None:
+    case = SHARED / "parity" / "syncnet.npz"
+    if not case.is_file():
+        pytest.skip("the golden cases are not here")
+    arrays = np.load(case)
+    mean = sync.distances(arrays["seq_lip"], arrays["seq_audio"], beyond=0.0).mean(axis=0)
+    assert mean == pytest.approx(arrays["mean_distance"], rel=1e-5)
+    assert sync.fit(mean).offset == 3
+    assert sync.fit(mean).confidence == pytest.approx(34.4831848, rel=1e-5)
+
+
+def test_what_lies_past_the_sound_does_not_count() -> None:
+    """Unrelated points are √2 × 32 apart; the zeros of the authors would look nearer than any of them."""
+    lips, sounds = points(0, 21), points(1, 21)
+    assert np.nanmean(sync.distances(lips, sounds), axis=0) == pytest.approx(np.full(21, 45.2), rel=0.02)
+    assert sync.distances(lips, sounds, beyond=0.0).mean(axis=0)[[0, -1]] == pytest.approx([39, 39], rel=0.02)
+
+
+def test_no_confidence_leads_out_of_the_cap_and_the_cap_not_over_a_threshold() -> None:
+    thresholds = Calibration.read().thresholds
+    probabilities = [sync.Fit(0, confidence).probability for confidence in (-5, 0, 2, 3, 5, 7, 10, 1e9)]
+    assert probabilities == sorted(probabilities, reverse=True)
+    assert (probabilities[0], probabilities[-1]) == pytest.approx((sync.CAP, sync.FLOOR))
+    assert thresholds.real < sync.FLOOR < 0.5 < sync.CAP < thresholds.fake
+
+
+def rows(*confidences: float, offset: int = 0) -> np.ndarray:
+    mean = np.full((len(confidences), 2 * sync.SHIFT + 1), 20.0)
+    mean[:, sync.SHIFT - offset] -= confidences
+    return mean
+
+
+def answer(faces: list[int], *confidences: float, offset: int = 0) -> Answer:
+    items = tuple(Item(float(k), k + 1.0, np.zeros(0), face) for k, face in enumerate(faces))
+    return Answer(SYNCNET.name, items, np.zeros(len(faces), np.float32), rows(*confidences, offset=offset))
+
+
+def test_the_face_that_fits_best_counts_over_all_its_seconds() -> None:
+    assert sync.best(answer([1, 2, 1, 2], 0.0, 8.0, 1.0, 4.0)).confidence == pytest.approx(6.0)
+
+
+@pytest.mark.parametrize(
+    ("offset", "words"),
+    [(3, "3 frames (120 ms) before"), (-5, "5 frames (200 ms) after"), (0, "the sound with the mouth, conf")],
+)
+def test_words_say_offset_confidence_and_that_it_is_capped(offset: int, words: str) -> None:
+    judged = judge(LAYERS[2], [(answer([1], 4.5, offset=offset), 1.0)], Calibration.read(), ())
+    for part in (words, "confidence 4.5", "sync and not forgery", "within 0.35 and 0.65"):
+        assert part in judged.result.reasoning
+    assert judged.result.mismatch_score == judged.result.fake_probability == 0.5
+    assert judged.result.is_fake is None
+
+
+@pytest.mark.parametrize(("confidence", "wanted"), [(0.0, sync.CAP), (50.0, sync.FLOOR)])
+def test_no_calibration_leads_out_of_the_cap(confidence: float, wanted: float) -> None:
+    sharp = dataclasses.replace(Calibration.read(), scales={SYNCNET.name: Scale(temperature=0.01)})
+    assert judge(LAYERS[2], [(answer([1], confidence), 1.0)], sharp, ()).result.fake_probability == wanted
+
+
+def test_answers_are_joined_in_the_order_of_time() -> None:
+    late, early = answer([1], 9.0), answer([1], 2.0)
+    late = dataclasses.replace(late, items=(dataclasses.replace(late.items[0], start=8.0),))
+    joined = Answer.joined([late, early])
+    assert joined.distances is not None
+    assert [sync.fit(row).confidence for row in joined.distances] == [2.0, 9.0]
+
+
+@pytest.mark.parametrize("start", [0.0, 1.0])
+def test_five_faces_go_with_their_sound(start: float) -> None:
+    frames = np.arange(25, dtype=np.uint8)[:, None, None, None].repeat(3, axis=3)
+    sound = (np.arange(48_000) % 32_000).astype(np.int16)
+    faces, cut = sync.windows(Item(start, start + 1, frames), sound)
+    assert (len(faces), cut.shape) == (21, (21, SYNC_SAMPLES))
+    for k in (0, 7, 20):
+        first = round(start * 16_000) + 640 * k
+        assert faces[k, :, 0, 0, 0].tolist() == [k, k + 1, k + 2, k + 3, k + 4]
+        assert (cut[k, 1:] == sound[first : first + 3440]).all()
+        assert cut[k, 0] == (sound[first - 1] if first else 0)
+
+
+def test_past_the_end_of_the_sound_there_is_silence() -> None:
+    _, cut = sync.windows(Item(1.0, 2.0, np.zeros((25, 1, 1, 3), np.uint8)), np.ones(17_000, np.int16))
+    assert cut[0].sum() == 1001
+    assert not cut[-1].any()
+
+
+def test_a_face_is_cut_as_its_authors_cut() -> None:
+    """A box of half side 80 at (300, 200): columns 188 to 412, rows 120 to 344, stretched to 224."""
+    image = np.random.default_rng(0).integers(0, 256, (400, 600, 3), np.uint8)
+    (crop,) = sync.face_crops([image], np.array([[220.0, 150.0, 380.0, 250.0]]))
+    assert (crop == image[120:344, 188:412]).all()
+    large = cv2.resize(image, None, fx=2.5, fy=2.5)
+    (crop,) = sync.face_crops([large], np.array([[550.0, 375.0, 950.0, 625.0]]))
+    assert np.abs(crop.astype(int) - cv2.resize(large[300:860, 470:1030], (224, 224))).max() <= 8
+
+
+def test_beyond_the_picture_there_is_grey_and_a_box_of_any_size_is_cut() -> None:
+    image = np.full((100, 100, 3), 255, np.uint8)
+    (crop,) = sync.face_crops([image], np.array([[-50.0, 20.0, 50.0, 60.0]]))
+    assert (crop[112, 0] == sync.BEYOND).all()
+    assert (crop[112, -1] == 255).all()
+    assert sync.face_crops([image], np.array([[-1e6, -1e6, 1e6, 1e6]])).shape == (1, 224, 224, 3)
+
+
+def test_one_jump_of_the_detector_does_not_move_the_crop() -> None:
+    image = np.random.default_rng(0).integers(0, 256, (400, 600, 3), np.uint8)
+    boxes = np.tile([220.0, 150.0, 380.0, 250.0], (25, 1))
+    boxes[12] += 70
+    crops = sync.face_crops([image] * 25, boxes)
+    assert (crops == crops[0]).all()

@@ -1,0 +1,184 @@
+"""SyncNet in the pipeline: it stands in for LipForensics, says so, and abstains where there is nothing to hear."""
+
+import asyncio
+import dataclasses
+import shutil
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import tiny_models
+from conftest import REPOSITORY
+from onnx import TensorProto, helper, numpy_helper
+
+from veracity import sync
+from veracity.engine import Engine
+from veracity.inputs import State
+from veracity.layers import SYNCNET
+from veracity.local import LocalInfer
+from veracity.media import find_ffmpeg
+from veracity.pipeline import analyze
+from veracity.settings import Settings
+from veracity_client.errors import BadOption
+from veracity_client.verdict import Options, Verdict
+
+MOUTHS = Options(policy="exhaustive", layers=("lipsync",))
+
+
+def install(repository: Path, gain: float) -> None:
+    """A graph with SyncNet's tensors: every face is the origin, a sound lies as far from it as it is loud × gain."""
+    faces, sound = (
+        helper.make_tensor_value_info(t.name, tiny_models.TYPES[t.dtype], ["batch", *t.shape]) for t in SYNCNET.inputs
+    )
+    answers = [helper.make_tensor_value_info(t.name, TensorProto.FLOAT, ["batch", 1024]) for t in SYNCNET.outputs]
+    nodes = []
+    for given, answered in ((faces, answers[0]), (sound, answers[1])):
+        name = given.name
+        nodes += [
+            helper.make_node("Cast", [name], [f"{name}_float"], to=TensorProto.FLOAT),
+            helper.make_node("Flatten", [f"{name}_float"], [f"{name}_flat"]),
+            helper.make_node("ReduceL1", [f"{name}_flat", "one"], [f"{name}_loud"]),
+            helper.make_node("MatMul", [f"{name}_loud", f"{name}_gain"], [answered.name]),
+        ]
+    constants = [
+        numpy_helper.from_array(np.array([1], np.int64), "one"),
+        numpy_helper.from_array(np.zeros((1, 1024), np.float32), "FACES_gain"),
+        numpy_helper.from_array(np.full((1, 1024), gain, np.float32), "SOUND_gain"),
+    ]
+    graph = helper.make_graph(nodes, SYNCNET.name, [faces, sound], answers, constants)
+    folder = repository / SYNCNET.name / "1"
+    folder.mkdir(parents=True, exist_ok=True)
+    onnx.save(
+        helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8), folder / "model.onnx"
+    )
+
+
+@pytest.fixture(scope="module")
+def synced(tmp_path_factory: pytest.TempPathFactory, settings: Settings) -> Engine:
+    """The published profile with SyncNet alone installed, which finds every sound very fitting."""
+    repository = tmp_path_factory.mktemp("synced") / "model_repository"
+    shutil.copytree(REPOSITORY, repository)
+    install(repository, gain=1.0)
+    return Engine.from_settings(dataclasses.replace(settings, model_repository=repository, profile="published"))
+
+
+def run(engine: Engine, video: Path, infer: LocalInfer | None = None, options: Options = MOUTHS) -> Verdict:
+    return asyncio.run(analyze(video, infer or LocalInfer(engine.settings.model_repository), options, engine))
+
+
+def made(talking: Path, folder: Path, *arguments: str) -> Path:
+    target = folder / "made.mp4"
+    command = [str(find_ffmpeg(None)), "-v", "error", "-y", "-i", str(talking), *arguments, "-c:v", "copy", str(target)]
+    subprocess.run(command, check=True)
+    return target
+
+
+def test_syncnet_stands_in_for_lipforensics_and_says_so(synced: Engine, talking: Path) -> None:
+    verdict = run(synced, talking)
+    result = verdict.layer_results["3_lipsync"]
+    assert result.status == "scored", result.reason
+    assert [model.name for model in result.models] == ["lipsync_syncnet"]
+    assert result.fake_probability == result.mismatch_score == pytest.approx(sync.FLOOR)
+    for words in ("lipsync_syncnet stands in for lipsync_lipforensics: weights not installed", "sync and not forgery"):
+        assert words in result.reasoning
+        assert words in verdict.reasoning
+    assert verdict.label == "inconclusive"
+    assert verdict.layer_results["1_audio"].status == "skipped"
+    assert "sound" in verdict.timings
+    assert len(verdict.timeline["3_lipsync"]) == 4
+
+
+def test_a_mouth_that_never_fits_is_capped(synced: Engine, talking: Path, tmp_path: Path) -> None:
+    repository = tmp_path / "model_repository"
+    shutil.copytree(synced.settings.model_repository, repository)
+    install(repository, gain=0.0)
+    settings = dataclasses.replace(synced.settings, model_repository=repository)
+    verdict = run(Engine.from_settings(settings), talking)
+    assert verdict.layer_results["3_lipsync"].fake_probability == pytest.approx(sync.CAP)
+    assert verdict.label == "inconclusive"
+
+
+def test_asked_for_by_name_it_stands_in_for_nobody(synced: Engine, talking: Path) -> None:
+    settings = dataclasses.replace(synced.settings, models="lipsync_syncnet")
+    result = run(Engine.from_settings(settings), talking).layer_results["3_lipsync"]
+    assert result.status == "scored"
+    assert "stands in" not in result.reasoning
+
+
+class Listening(LocalInfer):
+    """A local runtime that says LipForensics is in some state, and remembers who was asked."""
+
+    lipforensics: State = "ready"
+
+    def __init__(self, repository: Path) -> None:
+        super().__init__(repository)
+        self.asked: set[str] = set()
+
+    def state(self, model: str) -> State:
+        return self.lipforensics if model == "lipsync_lipforensics" else super().state(model)
+
+    async def __call__(self, model: str, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:  # type: ignore[override]
+        self.asked.add(model)
+        return dict(await super().__call__(model, inputs))
+
+
+def test_where_lipforensics_answers_nobody_stands_in(synced: Engine, talking: Path, tmp_path: Path) -> None:
+    repository = tmp_path / "model_repository"
+    shutil.copytree(synced.settings.model_repository, repository)
+    tiny_models.install(repository, "lipsync_lipforensics")
+    infer = Listening(repository)
+    result = run(
+        Engine.from_settings(dataclasses.replace(synced.settings, model_repository=repository)), talking, infer
+    )
+    assert [model.name for model in result.layer_results["3_lipsync"].models] == ["lipsync_lipforensics"]
+    assert "sync" not in result.layer_results["3_lipsync"].reasoning
+    assert infer.asked == {"face_detector", "lipsync_lipforensics"}
+    assert "sound" not in result.timings
+
+
+def test_where_lipforensics_is_down_syncnet_stands_in(synced: Engine, talking: Path) -> None:
+    infer = Listening(synced.settings.model_repository)
+    infer.lipforensics = "down"
+    result = run(synced, talking, infer).layer_results["3_lipsync"]
+    assert result.status == "scored"
+    assert "lipsync_syncnet stands in for lipsync_lipforensics: it did not answer" in result.reasoning
+
+
+def test_both_by_name_are_averaged_and_without_sound_one_is_missed(
+    synced: Engine, talking: Path, tmp_path: Path
+) -> None:
+    repository = tmp_path / "model_repository"
+    shutil.copytree(synced.settings.model_repository, repository)
+    tiny_models.install(repository, "lipsync_lipforensics", gain=0.0)
+    settings = dataclasses.replace(
+        synced.settings, model_repository=repository, models="lipsync_lipforensics,lipsync_syncnet"
+    )
+    engine = Engine.from_settings(settings)
+    both = run(engine, talking).layer_results["3_lipsync"]
+    assert both.fake_probability == pytest.approx((0.5 + sync.FLOOR) / 2)
+    assert both.agreement == pytest.approx(0.5 + sync.FLOOR)
+    mute = run(engine, made(talking, tmp_path, "-an")).layer_results["3_lipsync"]
+    assert mute.fake_probability == 0.5
+    assert "lipsync_syncnet was not asked: the file has no audio track" in mute.reasoning
+
+
+def test_without_sound_it_abstains(synced: Engine, talking: Path, tmp_path: Path) -> None:
+    result = run(synced, made(talking, tmp_path, "-an")).layer_results["3_lipsync"]
+    assert result.status == "abstained"
+    assert "lipsync_syncnet: no sound to hold the mouths against: the file has no audio track" in result.reason
+    assert "weights not installed" in result.reason
+
+
+def test_where_nobody_speaks_it_abstains(synced: Engine, talking: Path, tmp_path: Path) -> None:
+    quiet = made(talking, tmp_path, "-af", "volume=0")
+    settings = dataclasses.replace(synced.settings, models="lipsync_syncnet")
+    result = run(Engine.from_settings(settings), quiet).layer_results["3_lipsync"]
+    assert result.status == "abstained"
+    assert result.reason == "no sound to hold the mouths against: nobody speaks in it"
+
+
+def test_an_audio_track_that_is_not_there_is_a_bad_option(synced: Engine, talking: Path) -> None:
+    with pytest.raises(BadOption, match="audio_track 3"):
+        run(synced, talking, options=dataclasses.replace(MOUTHS, audio_track=3))
