@@ -12,6 +12,7 @@ BOUNDARIES = {
     "veracity.pipeline": ("torch", "tritonclient", "onnx"),
     "veracity.cli": ("torch", "onnxruntime", "cv2"),
     "veracity.server": ("torch", "cv2"),
+    "veracity.ready": ("torch", "onnxruntime", "cv2"),
 }
 
 

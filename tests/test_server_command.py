@@ -80,7 +80,11 @@ def run_serve(*arguments: str, **variables: str) -> "subprocess.CompletedProcess
             "ServerUnavailable: no model repository at /nope: correct VERACITY",
         ),
         ({"VERACITY_TRITON": "/nope"}, "ServerUnavailable: /nope holds no bin/tritonserver"),
-        ({"VERACITY_ENV": "production"}, "ModelUnavailable: .*the repository has no such model"),
+        (
+            {"VERACITY_ENV": "production"},
+            "ServerUnavailable: VERACITY_ENV=production refuses to start:\n(  .*\n)*"
+            "  model audio_starter: missing: weights not installed",
+        ),
     ],
     ids=["repository", "triton", "layers"],
 )

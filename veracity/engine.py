@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import functools
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
+from veracity import papers
 from veracity.assets import VAD_FILE
 from veracity.calibration import Calibration
 from veracity.layers import MODELS
 from veracity.media import Limits, find_ffmpeg
-from veracity.profiles import choose
+from veracity.profiles import BENCH, choose
 from veracity.settings import Settings
 from veracity.speech import SileroVad, Vad, energy_vad
 from veracity_client.errors import ModelUnavailable
@@ -56,6 +56,19 @@ class Engine:
         """Return the layer's models in this profile, with their weights."""
         return choose(self.settings.profile, self.settings.models)[layer]
 
+    @property
+    def measures_time(self) -> bool:
+        """Whether this is the profile ``bench``, whose answers are never judged."""
+        return self.settings.profile == BENCH
+
+    def barred(self, model: str) -> str:
+        """Return why an installed model may not answer in this profile; empty where it may, or none is installed."""
+        folder = self.settings.model_repository / model
+        try:
+            return "" if self.measures_time else papers.barred(folder)
+        except papers.PapersError as error:
+            return error.message
+
     def info(self, model: str) -> ModelInfo:
         """Return the papers of an installed model."""
         return model_info(self.settings.model_repository, model)
@@ -64,13 +77,12 @@ class Engine:
 @functools.cache
 def model_info(repository: Path, model: str) -> ModelInfo:
     """Read a model's ``provenance.json``, which every export writes beside the graph."""
-    paper = repository / model / "provenance.json"
-    data = json.loads(paper.read_text(encoding="utf-8")) if paper.is_file() else {}
+    data = papers.read(repository / model)
     return ModelInfo(
         name=model,
         version=str(data.get("version", "1")),
         sha256=data.get("graph_sha256", "unknown"),
-        trained_on=", ".join(data.get("trained_on", ["unknown"])),
+        trained_on=papers.NOTHING if data.get("untrained") else ", ".join(data.get("trained_on", ["unknown"])),
         licence=MODELS[model].licence,
     )
 

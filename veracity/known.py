@@ -10,6 +10,11 @@ from numpy.typing import NDArray
 
 from veracity.layers import Model, Tensor
 
+# How far the answer may be from the papers', relative to the larger of 1 and what they say. Another processor or
+# runtime sums in another order: 1e-6 to 1e-3 of a deep network's logit, while wrong weights are off by whole numbers.
+# Fewer bits a number (fp16 has 11 of them, int8 7) are rounded anew by every runtime that fuses layers its own way.
+EXACT, COARSE = 1e-2, 5e-2
+
 FREE_SIDE = 320  # pixels, where the graph takes any
 SHOWN = 8  # numbers of each output that the papers hold
 DTYPES = {"UINT8": np.uint8, "INT16": np.int16, "FP32": np.float32}
@@ -41,3 +46,23 @@ def difference(answer: Mapping[str, NDArray[Any]], wanted: Mapping[str, list[flo
     if any(a.shape != b.shape for a, b in pairs):
         return float("nan")
     return float(np.max([np.max(np.abs(a - b)) / max(1.0, float(np.max(np.abs(b)))) for a, b in pairs]))
+
+
+def fault(model: Model, answer: Mapping[str, NDArray[Any]], paper: Mapping[str, Any], *, coarse: bool = False) -> str:
+    """Return what is wrong with a model's answer to the question; empty where nothing is.
+
+    ``paper`` is what its provenance.json holds; without a known answer in it the shapes and numbers are held alone.
+    ``coarse``: the server computes in fewer bits than the graph, as TensorRT's engines do.
+    """
+    wrong = [t.name for t in model.outputs if not _fits(answer.get(t.name), t.shape)]
+    if wrong:
+        return f"answers {', '.join(wrong)} with another shape or with no numbers"
+    if not paper.get("known_answer"):
+        return ""
+    allowed = COARSE if coarse or paper.get("precision", "fp32") != "fp32" else EXACT
+    found = difference(answer, paper["known_answer"])
+    return "" if found <= allowed else f"its answer to the known question is {found:.2g} off, over {allowed:g}"
+
+
+def _fits(value: Any, shape: tuple[int, ...]) -> bool:
+    return value is not None and tuple(value.shape) == (1, *shape) and bool(np.isfinite(value).all())

@@ -6,18 +6,54 @@ import json
 from pathlib import Path
 from typing import Any
 
+from veracity.weights import sha256
+from veracity_client.errors import VeracityError
+
 FILE = "provenance.json"
+GRAPH = Path("1", "model.onnx")
+NOTHING = "nothing: untrained"  # what weights made of their names were trained on
+
+
+class PapersError(VeracityError):
+    """The papers of a model cannot be read."""
 
 
 def read(folder: Path) -> dict[str, Any]:
-    """Return the papers of a model's folder, empty where it has none. Raises ValueError for what is no JSON object."""
-    file = folder / FILE
-    data = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    """Return the papers of a model's folder, empty where it has none. Raises :class:`PapersError`."""
+    try:
+        data = json.loads((folder / FILE).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        raise PapersError(f"{folder.name}: {FILE} cannot be read: {error}") from None
     if not isinstance(data, dict):
-        raise ValueError(f"{FILE} is no JSON object")
+        raise PapersError(f"{folder.name}: {FILE} cannot be read: it is no JSON object")
     return data
 
 
 def untrained(folder: Path) -> bool:
-    """Return whether the graph's weights were made of their names alone."""
+    """Return whether the graph's weights were made of their names alone. Raises :class:`PapersError`."""
     return bool(read(folder).get("untrained"))
+
+
+def barred(folder: Path) -> str:
+    """Return why no verdict may rest on the graph, for every profile but ``bench``; empty where one may."""
+    if not untrained(folder):
+        return ""
+    name = folder.name
+    return f"untrained: made to measure time; veracity weights fetch {name} && python -m export {name}"
+
+
+def objection(folder: Path) -> str:
+    """Return why the graph of a model's folder shall not be loaded; empty where it may, or has no papers."""
+    try:
+        wanted = read(folder).get("graph_sha256")
+        if wanted in (None, sha256(folder / GRAPH)):
+            return ""
+    except FileNotFoundError:
+        return ""
+    except PapersError as error:
+        return error.message
+    except OSError as error:
+        return f"{GRAPH} cannot be read: {error.strerror}"
+    return f"{GRAPH}: its sha256 is not the one in {FILE}: export it anew"

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from veracity.faces import Track
+from veracity.layers import LAYERS
 from veracity.media import Media, Probe
+from veracity.papers import NOTHING
 from veracity.verdict import IS_FAKE, Judged, evidence, fuse, label, rounded, sentence, worst
-from veracity_client.verdict import Face, FaceBox, InputInfo, Label, Span, Verdict
+from veracity_client.verdict import Face, FaceBox, InputInfo, Label, LayerResult, Span, Verdict
 
 if TYPE_CHECKING:
     from veracity.run import Run
+
+UNTRAINED = "Untrained:"  # how whatever rests on made-up weights begins
 
 
 def conclude(run: Run, video_id: str, media: Media, probe: Probe, tracks: Sequence[str],
@@ -22,6 +27,9 @@ def conclude(run: Run, video_id: str, media: Media, probe: Probe, tracks: Sequen
     probability = fuse(results)
     share = evidence(results, tracks)
     word = label(probability, share, calibration)
+    reasoning = sentence(word, probability, results, share, calibration)
+    if run.engine.measures_time:
+        word, probability, reasoning = "inconclusive", None, _measured(results)
     scored = [r for r in results.values() if r.status == "scored"]
     return Verdict(
         video_id=video_id,
@@ -29,7 +37,7 @@ def conclude(run: Run, video_id: str, media: Media, probe: Probe, tracks: Sequen
         label=word,
         fake_probability=None if probability is None else round(probability, 4),
         confidence=_confidence(word, probability),
-        reasoning=sentence(word, probability, results, share, calibration) + _damage(run),
+        reasoning=reasoning + _damage(run),
         layers_executed=tuple(int(key[0]) for key, r in results.items() if r.status == "scored"),
         layer_results=results,
         timeline={key: judged.spans for key, judged in sorted(run.judged.items()) if judged.spans},
@@ -43,6 +51,22 @@ def conclude(run: Run, video_id: str, media: Media, probe: Probe, tracks: Sequen
         timings=rounded(run.timings),
         processing_time=round(time.monotonic() - run.begun, 3),
     )
+
+
+def without_judgement(judged: Judged) -> Judged:
+    """Return what a layer said; where weights were made up its scores stay, as they were timed, and judge nothing."""
+    result = judged.result
+    made_up = [model.name for model in result.models if model.trained_on == NOTHING]
+    if not made_up:
+        return judged
+    words = f"{UNTRAINED} {', '.join(made_up)} ran on made-up weights; the score means nothing"
+    return replace(judged, result=replace(result, is_fake=None, confidence=0.0, reasoning=words))
+
+
+def _measured(results: Mapping[str, LayerResult]) -> str:
+    """Say the verdict of the profile ``bench``, which judges nothing, be its models trained or not."""
+    asked = [layer.looks_at for layer in LAYERS if results[layer.key].status == "scored"]
+    return f"{UNTRAINED} the profile bench measures time and judges nothing; timed were {', '.join(asked) or 'none'}."
 
 
 def _damage(run: Run) -> str:

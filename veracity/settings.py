@@ -14,10 +14,11 @@ from veracity_client.errors import BadOption
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 MIB = 1 << 20
-WORDS: Mapping[str, tuple[str, ...]] = {
+WORDS: Mapping[str, tuple[object, ...]] = {
     "env": ("development", "production"),
     "profile": tuple(PROFILES),
     "vad": ("silero", "energy"),
+    "semantic_crops": (1, 5),
     "model_config": ("", "tensorrt", "trt_ep"),
     "log_level": ("debug", "info", "warning", "error"),
 }
@@ -27,7 +28,7 @@ WORDS: Mapping[str, tuple[str, ...]] = {
 class Settings:
     """How this server is run. Sizes are bytes, times are seconds."""
 
-    env: str = "development"  # production refuses to start when a layer of the profile is missing
+    env: str = "development"  # production refuses to start on whatever `veracity doctor` finds wrong
     profile: str = "starter"
     models: str = ""  # names, separated by commas, that replace the profile's models of their layers
     model_config: str = ""  # which configs/<name>.pbtxt of each model Triton reads where there is one
@@ -42,6 +43,7 @@ class Settings:
     max_pixels: int = 8192 * 4320
     max_frames: int = 200_000  # of the constant 25 fps time base and of what the file says itself
     max_faces: int = 8  # of a frame whose crops are scored, the most certain first
+    semantic_crops: int = 1  # squares of a picture that layer 4 sees: its middle, or 5 with the corners
     ffmpeg_cpu_seconds: int = 600
     ffmpeg_memory_bytes: int = 4096 * MIB
     ffmpeg_wall_seconds: float = 300.0
@@ -66,9 +68,8 @@ class Settings:
         """Raise :class:`BadOption` for a word that no setting has, or a limit that lets nothing through."""
         for name, words in WORDS.items():
             if getattr(self, name) not in words:
-                raise BadOption(
-                    f"{variable(name)} must be one of {', '.join(filter(None, words))}, got {getattr(self, name)!r}"
-                )
+                known = ", ".join(str(word) for word in words if word)
+                raise BadOption(f"{variable(name)} must be one of {known}, got {getattr(self, name)!r}")
         choose(self.profile, self.models)
         for f in fields(self):
             value = getattr(self, f.name)

@@ -24,7 +24,11 @@ def serve(settings: Settings, *, console: Console | None = None, **options: Any)
     """Serve until SIGTERM or SIGINT; returns the exit status. ``options`` are those of :class:`Server`."""
     log.configure(settings.log_level)
     console = console or Console()
-    server = Server.from_settings(settings, log_sink=_to_stderr, **options)
+    try:
+        server = Server.from_settings(settings, log_sink=_to_stderr, **options)
+    except VeracityError as error:
+        sys.stderr.write(f"veracity: {type(error).__name__}: {error.message}\n")  # a line a fault
+        return 1
     try:
         with _stopped_by_signals(server), server:
             _announce(console, server)

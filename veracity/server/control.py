@@ -10,7 +10,11 @@ from typing import Any
 
 import numpy as np
 import tritonclient.grpc as grpc
+from numpy.typing import NDArray
 from tritonclient.utils import InferenceServerException, triton_to_np_dtype
+
+from veracity import known
+from veracity.layers import Model
 
 DYNAMIC = 32  # what a probe has for a dimension of -1 unless model_warmup says: the deepest stride of our networks
 DEAD = ("Stub process '{model}_", "Request for unknown model: '{model}'")  # Triton's words for a model that is gone
@@ -69,8 +73,7 @@ class Control:
 
     def unloading(self) -> set[str]:
         """Return the models that were told to go and still have requests, or processes, in them."""
-        index = self._client.get_model_repository_index(client_timeout=INDEX_SECONDS)
-        return {model.name for model in index.models if model.state == "UNLOADING"}
+        return {name for name, (state, _) in self.index(INDEX_SECONDS).items() if state == "UNLOADING"}
 
     def successes(self) -> dict[str, int]:
         """Return how many requests each loaded model has answered well since it was loaded."""
@@ -90,6 +93,21 @@ class Control:
             return _judge(model, error), reason(error)
         return Pulse.ALIVE, ""
 
+    def ask(self, model: Model, timeout: float) -> tuple[dict[str, NDArray[Any]], bool]:
+        """Return a model's answer to its known question, and whether TensorRT gave it; raises InferenceServerException.
+
+        TensorRT computes in fewer bits than the graph has, and may take an input in another type: see its config.
+        """
+        config = self._client.get_model_config(model.name, client_timeout=timeout).config
+        question = known.question(model)
+        inputs = [_given(tensor, question[tensor.name]) for tensor in config.input]
+        result = self._client.infer(model.name, inputs, client_timeout=timeout)
+        runners = (
+            config.backend,
+            *(a.name for a in config.optimization.execution_accelerators.gpu_execution_accelerator),
+        )
+        return {tensor.name: result.as_numpy(tensor.name) for tensor in model.outputs}, "tensorrt" in runners
+
     def _stream(self, model: str, inputs: list[Any], timeout: float) -> None:
         """Wait for a decoupled model's first answer. Its own connection: one has room for one stream."""
         answers: queue.Queue[InferenceServerException | None] = queue.Queue()
@@ -103,6 +121,15 @@ class Control:
             client.stop_stream(cancel_requests=error is not None and error.status() == TIMED_OUT)
         if error is not None:
             raise error
+
+    def server_is_ready(self, timeout: float) -> bool:
+        """Return whether Triton says of itself that every model it was told to load is."""
+        return bool(self._client.is_server_ready(client_timeout=timeout))
+
+    def index(self, timeout: float) -> dict[str, tuple[str, str]]:
+        """Return of each model of the repository its state, empty where nobody asked for it, and Triton's reason."""
+        index = self._client.get_model_repository_index(client_timeout=timeout)
+        return {model.name: (model.state, model.reason) for model in index.models}
 
     def _is_ready(self, model: str) -> bool:
         return bool(self._client.is_model_ready(model, client_timeout=INDEX_SECONDS))
@@ -129,11 +156,20 @@ def _zeros(config: Any) -> list[Any]:
 
 
 def _zero(tensor: Any, warm: list[int], batched: bool) -> Any:
-    name = grpc.model_config_pb2.DataType.Name(tensor.data_type).removeprefix("TYPE_")
-    datatype = "BYTES" if name == "STRING" else name
-    dynamic = 1 if datatype == "BYTES" else DYNAMIC
+    dynamic = 1 if _datatype(tensor) == "BYTES" else DYNAMIC
     shape = [1] * batched + (warm or [dynamic if d < 0 else d for d in tensor.dims])
-    array = np.full(shape, b"", np.object_) if datatype == "BYTES" else np.zeros(shape, triton_to_np_dtype(datatype))
-    made = grpc.InferInput(tensor.name, shape, datatype)
-    made.set_data_from_numpy(array)
+    return _given(tensor, np.full(shape, b"", np.object_) if dynamic == 1 else np.zeros(shape))
+
+
+def _given(tensor: Any, array: NDArray[Any]) -> Any:
+    """Make the request's tensor of one of the config's, in its type."""
+    datatype = _datatype(tensor)
+    made = grpc.InferInput(tensor.name, list(array.shape), datatype)
+    made.set_data_from_numpy(array.astype(triton_to_np_dtype(datatype), copy=False))
     return made
+
+
+def _datatype(tensor: Any) -> str:
+    """Return the type of a config's tensor as the protocol names it."""
+    name: str = grpc.model_config_pb2.DataType.Name(tensor.data_type).removeprefix("TYPE_")
+    return "BYTES" if name == "STRING" else name

@@ -8,9 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from veracity import log
-from veracity.layers import MODELS, install_hint
-from veracity.server import guard, papers
+from veracity import log, papers
+from veracity.server import asking, guard
 from veracity.server.control import Control, LoadFailed, Pulse
 from veracity.server.leftovers import Leftovers
 from veracity.server.repository import Contents, is_detector
@@ -55,7 +54,7 @@ class Models:
         installed = contents.children + contents.detectors
         with self._lock:
             self._states = {name: ModelState("failed", "not loaded yet") for name in installed}
-            self._states |= {name: ModelState("missing", _hint(name)) for name in contents.missing}
+            self._states |= {name: ModelState("missing", reason) for name, reason in contents.missing.items()}
             self._states |= {name: ModelState("failed", NO_FOLDER) for name in contents.unknown}
         self._watches, self._leftovers = {}, Leftovers()
         for name in installed:
@@ -162,16 +161,11 @@ class Models:
         before = guard.children(server)
         control.load(name, self._patience.load)
         processes = frozenset(guard.children(server) - before)
-        pulse, words = control.probe(name, self._patience.load)
-        if pulse is Pulse.ALIVE or (pulse is Pulse.REFUSED and is_detector(name)):
-            return processes
-        control.unload(name)
-        raise LoadFailed(f"loaded, but its first inference failed: {words}")
+        if fault := asking.fault(control, name, self._repository, self._patience.load):
+            control.unload(name)
+            raise LoadFailed(f"loaded, but its first inference failed: {fault}")
+        return processes
 
     def _note(self, name: str, state: ModelState) -> None:
         with self._lock:
             self._states[name] = state
-
-
-def _hint(name: str) -> str:
-    return install_hint(name) if name in MODELS else f"weights not installed: veracity weights fetch {name}"

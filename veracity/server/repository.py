@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from veracity import papers
+from veracity.layers import MODELS, install_hint
 from veracity_client._wire import DETECTOR, STREAM  # the names that clients call
 from veracity_client.errors import ServerUnavailable
 
@@ -19,7 +21,7 @@ class Contents:
 
     children: tuple[str, ...]
     detectors: tuple[str, ...]
-    missing: tuple[str, ...]  # a folder without weights
+    missing: Mapping[str, str]  # a folder without weights that may answer, and why
     unknown: tuple[str, ...]  # asked for, and no folder at all
 
 
@@ -34,19 +36,28 @@ def check(repository: Path) -> None:
         raise ServerUnavailable(f"no model repository at {repository}: correct VERACITY_MODEL_REPOSITORY")
 
 
-def read(repository: Path, models: Sequence[str] | None = None) -> Contents:
-    """Sort the folders of ``repository``, or those of them that ``models`` names."""
+def read(repository: Path, models: Sequence[str] | None = None, *, untrained: bool = False) -> Contents:
+    """Sort the folders of ``repository``, or those of them that ``models`` names.
+
+    Graphs with made-up weights count as missing unless ``untrained`` says that time is to be measured.
+    """
     folders = sorted(path.parent.name for path in repository.glob("*/config.pbtxt"))
     names = folders if models is None else list(dict.fromkeys(models))
     known = [name for name in names if name in folders]
-    installed = [name for name in known if _has_graph(repository / name)]
+    missing = {name: why for name in known if (why := _why_missing(repository / name, untrained))}
     return Contents(
-        children=tuple(name for name in installed if not is_detector(name)),
-        detectors=tuple(name for name in installed if is_detector(name)),
-        missing=tuple(name for name in known if name not in installed),
+        children=tuple(name for name in known if name not in missing and not is_detector(name)),
+        detectors=tuple(name for name in known if name not in missing and is_detector(name)),
+        missing=missing,
         unknown=tuple(name for name in names if name not in folders),
     )
 
 
-def _has_graph(folder: Path) -> bool:
-    return any(path.suffix in GRAPHS and path.is_file() for path in folder.glob("[0-9]*/model.*"))
+def _why_missing(folder: Path, untrained: bool) -> str:
+    if not any(path.suffix in GRAPHS and path.is_file() for path in folder.glob("[0-9]*/model.*")):
+        name = folder.name
+        return install_hint(name) if name in MODELS else f"weights not installed: veracity weights fetch {name}"
+    try:
+        return "" if untrained else papers.barred(folder)
+    except papers.PapersError:
+        return ""  # the load fails of it and says so

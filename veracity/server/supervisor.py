@@ -10,8 +10,8 @@ from typing import Any
 
 from tritonclient.utils import InferenceServerException
 
-from veracity.profiles import children, choose
-from veracity.server import binaries, repository, rundir
+from veracity.profiles import BENCH, children, choose, required
+from veracity.server import accelerators, binaries, repository, rundir
 from veracity.server.keeper import Keeper
 from veracity.server.models import Models, Patience
 from veracity.server.process import Launch, Ports, Process
@@ -33,7 +33,9 @@ class Server:
         http_port, grpc_port, metrics_port: 0 chooses a free one.
         models: names to load; None loads all that have weights.
         env: variables added to the model processes' environment.
-        production: refuse to start when a model fails to load, or one of ``models`` is missing.
+        production: refuse to start when a model fails to load, or one of ``required`` is missing.
+        required: of ``models``, those that production cannot do without; None means all.
+        untrained: serve graphs with made-up weights too, to measure time.
         canary_seconds: between two looks at a model that answered nothing since; a canary waits twice as long.
         hang_seconds: a detector that neither answered nor progressed for so long is loaded again, and what is in it
             then is lost. More than any request may take, since a canary waits in the same queue.
@@ -43,6 +45,7 @@ class Server:
         http_max_input_size: bytes; for servers that bound it (the one of the pip wheel does not).
         log_sink: is called with the bytes that Triton and the models log, from the start to the last line.
         triton: a directory with ``bin/tritonserver`` and ``backends/``, used as it is; None searches.
+        model_config: name of the ``configs/<name>.pbtxt`` that models use which have it.
     """
 
     def __init__(
@@ -56,6 +59,8 @@ class Server:
         models: Sequence[str] | None = None,
         env: Mapping[str, str] = MappingProxyType({}),
         production: bool = False,
+        required: Sequence[str] | None = None,
+        untrained: bool = False,
         canary_seconds: float = 5.0,
         hang_seconds: float = 900.0,
         child_hang_seconds: float = 120.0,
@@ -64,10 +69,14 @@ class Server:
         http_max_input_size: int = 256 << 20,
         log_sink: Sink | None = None,
         triton: Path | None = None,
+        model_config: str = "",
     ) -> None:
         ports = Ports(http_port, grpc_port, metrics_port)
-        self._launch = Launch(repository.absolute(), host, ports, exit_seconds, http_max_input_size, dict(env))
+        self._launch = Launch(
+            repository.absolute(), host, ports, exit_seconds, http_max_input_size, dict(env), model_config
+        )
         self._wanted, self._production, self._triton, self._sink = models, production, triton, log_sink
+        self._required, self._untrained = set((models if required is None else required) or ()), untrained
         self._stopping, self._hurry = threading.Event(), threading.Event()
         patience = Patience(canary_seconds, hang_seconds, child_hang_seconds, load_seconds)
         self._models = Models(self._launch.repository, patience, self._stopping.is_set)
@@ -79,13 +88,22 @@ class Server:
 
     @classmethod
     def from_settings(cls, settings: Settings, **options: Any) -> Server:
-        """Serve the models of the settings' profile; model processes see the same settings. ``options`` as above."""
+        """Serve the models of the settings' profile; model processes see the same settings. ``options`` as above.
+
+        Raises :class:`ServerUnavailable` where production asks for more than this machine or the models have.
+        """
+        production, choice = settings.env == "production", choose(settings.profile, settings.models)
+        if production:
+            _refuse_faults(settings)
         given: dict[str, Any] = {
-            "models": (*children(choose(settings.profile, settings.models)), *repository.DETECTORS),
+            "models": (*children(choice), *repository.DETECTORS),
+            "required": (*required(choice), *repository.DETECTORS),
+            "untrained": settings.profile == BENCH,
             "env": settings.to_env(),
-            "production": settings.env == "production",
+            "production": production,
             "http_max_input_size": 2 * settings.max_bytes,  # so that ours is the error of a video that is too large
             "triton": settings.triton,
+            "model_config": settings.model_config,
         }
         return cls(settings.model_repository, **(given | options))
 
@@ -194,6 +212,7 @@ class Server:
         repository.check(self._launch.repository)
         self._run_dir = rundir.create()
         found = binaries.find(self._triton, self._run_dir.path)
+        accelerators.check(self._launch.model_config, found.backends)
         self._process = Process(found, self._launch, self._run_dir.path, self._sink)
         self._keeper = Keeper(self._process, self._models, self._read, self._stopping)
         self._process.start(self._stopping.is_set)
@@ -203,10 +222,21 @@ class Server:
         return self._keeper
 
     def _read(self) -> repository.Contents:
-        return repository.read(self._launch.repository, self._wanted)
+        return repository.read(self._launch.repository, self._wanted, untrained=self._untrained)
 
     def _refuse_gaps(self) -> None:
-        asked = set(self._wanted or ())
-        gaps = {n: s for n, s in self.models.items() if s.state == "failed" or (s.state == "missing" and n in asked)}
+        """Raise for what did not load, and for what is missing; a fallback may be missing, and not be broken."""
+        states = self.models.items()
+        gaps = {n: s for n, s in states if s.state == "failed" or (s.state == "missing" and n in self._required)}
         if gaps:
             raise ModelUnavailable("; ".join(f"{name}: {state.reason}" for name, state in gaps.items()))
+
+
+def _refuse_faults(settings: Settings) -> None:
+    """Examine all but what Triton does itself with every model: load it and ask it."""
+    from veracity import doctor  # which needs what a server in development does not
+
+    repository.check(settings.model_repository)
+    if faults := [finding for finding in doctor.examine(settings, graphs=False) if finding.fatal]:
+        lines = [f"  {finding.what}: {finding.state}: {finding.detail}" for finding in faults]
+        raise ServerUnavailable("\n".join(("VERACITY_ENV=production refuses to start:", *lines)))
