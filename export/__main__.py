@@ -11,15 +11,24 @@ from typing import Any
 
 from veracity import log
 from veracity.settings import Settings
-from veracity_client.errors import VeracityError
+from veracity_client.errors import BadOption, VeracityError
 
 # layer → module, loaded when asked for, since most need torch: one with `export(args)`, or one whose DETECTORS has it
 OWN = {
+    "audio_melspec": "export.audio_melspec",
     "audio_starter": "export.audio_starter",
     "face_detector": "export.face_detector",
 }
 PUBLISHED = {
+    "audio_aasist": "export.detectors.aasist",
+    "audio_aasist_l": "export.detectors.aasist",
+    "audio_rawnet2": "export.detectors.rawnet2",
+    "audio_wav2vec2": "export.detectors.wav2vec2",
+    "lipsync_lipforensics": "export.detectors.lipforensics",
+    "lipsync_syncnet": "export.detectors.syncnet",
     "visual_sbi_b4": "export.detectors.sbi",
+    "visual_effnet_b7": "export.detectors.dfdc",
+    "semantic_clip_vitl14": "export.detectors.clip",
 }
 
 
@@ -30,6 +39,8 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         if arguments[:1] == ["parity"]:
             return _parity(arguments[1:])
+        if arguments[:1] == ["migrate"]:
+            return _migrate(arguments[1:])
         args = _parser().parse_args(arguments)
         for layer in args.layers:
             _export(layer, args)
@@ -40,6 +51,11 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _export(layer: str, args: argparse.Namespace) -> None:
+    if args.format == "tensorrt":
+        import_module("export.tensorrt").export(layer, args)
+        return
+    if layer == "face_detector" and args.precision != "fp32":
+        raise BadOption(f"face_detector is fp32 only, got {args.precision}: its answers are pixels, and no logit")
     if layer in OWN:
         import_module(OWN[layer]).export(args)
         return
@@ -55,7 +71,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     known = sorted({*OWN, *PUBLISHED})
     parser.add_argument("layers", nargs="+", choices=known, metavar="LAYER", help=", ".join(known))
-    parser.add_argument("--format", default="onnx", choices=("onnx", "tensorrt"), help="of the graph")
+    parser.add_argument("--format", default="onnx", choices=("onnx", "tensorrt"), help="tensorrt: of what is installed")
     parser.add_argument("--precision", default="fp32", choices=("fp32", "fp16", "int8"), help="of its numbers")
     parser.add_argument("--checkpoint", type=Path, help="the trained weights, for layers that we train")
     parser.add_argument("--repository", type=Path, default=settings.model_repository, help="where to write to")
@@ -89,6 +105,20 @@ def _parity(arguments: Sequence[str]) -> int:
         sys.stdout.write("ok\n" if row.passed else f"over {MAX_RELATIVE_ERROR:g}\n")
         sys.stdout.flush()
     return 0 if all(row.passed for row in rows) else 1
+
+
+def _migrate(arguments: Sequence[str]) -> int:
+    from export import migrate
+
+    parser = argparse.ArgumentParser(prog="python -m export migrate", description=migrate.__doc__)
+    parser.add_argument("old", type=Path, metavar="OLD", help="a state dict of the compact RawNet2, .pt")
+    parser.add_argument("new", type=Path, metavar="NEW", help="the checkpoint to be written, .pt")
+    parser.add_argument("--level", action="store_true", help="it was taught on sound brought to one level")
+    parser.add_argument("--trained-on", nargs="+", default=["not said by its state dict"], help="for the papers")
+    args = parser.parse_args(arguments)
+    made = migrate.migrate(args.old, args.new, level=args.level, trained_on=tuple(args.trained_on))
+    sys.stdout.write("\n".join((*made.steps, f"{migrate.UNSAID}.", f"{args.new} is written.", "")))
+    return 0
 
 
 def _number(value: Any) -> str:

@@ -1,20 +1,22 @@
 """Golden cases of published detectors, run by their authors' own code, against ours: `python -m export parity DIR`.
 
 A case is a pair of files of one name: ``.json`` with the state dict's keys and shapes and what goes in and comes out,
-``.npz`` with the arrays. Allowed is |ours − theirs| / max(1, max |theirs|) up to 1e-4, in torch and in ONNX Runtime.
+``.npz`` with the arrays; what is no network's may have one of them. Allowed is |ours − theirs| / max(1, max |theirs|)
+up to 1e-4, in torch and in ONNX Runtime.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from export import checkpoint, fill
 from export.graph import MAX_RELATIVE_ERROR, Array, error, session, to_onnx, torch_answer
@@ -44,20 +46,31 @@ class Row:
 class Golden:
     """How a case is run: ``given`` and ``wanted`` name its arrays, in the order of the wrapped network's arguments.
 
-    ``wrap`` leads from the authors' network to what takes and answers those arrays. ``numpy`` compares what is no
-    network's and answers the largest error.
+    ``wrap`` leads from the authors' network to what takes and answers those arrays. ``weights`` names the arrays that
+    are weights themselves, by their place in the network. ``numpy`` compares what is no network's and answers the
+    largest error.
     """
 
     detector: Published | None = None
     given: tuple[str, ...] = ()
     wanted: tuple[str, ...] = ()
     wrap: Callable[[nn.Module], nn.Module] = lambda net: net
+    weights: Mapping[str, str] = field(default_factory=dict)
     numpy: Callable[[dict[str, Any], Arrays], float] | None = None
 
 
 # case → module whose CASES has it
 CASES = {
+    "aasist": "export.detectors.aasist",
+    "aasist_l": "export.detectors.aasist",
+    "lipforensics": "export.detectors.lipforensics",
+    "lipforensics_mouth_crop": "export.detectors.crops",
+    "rawnet2_asvspoof": "export.detectors.rawnet2",
     "sbi_efficientnet_b4": "export.detectors.sbi",
+    "sbi_face_crop": "export.detectors.crops",
+    "syncnet": "export.detectors.syncnet",
+    "dfdc_efficientnet_b7": "export.detectors.dfdc",
+    "ufd_clip_vitl14": "export.detectors.clip",
 }
 
 
@@ -66,12 +79,15 @@ def run(folder: Path, weights_folder: Path, case: str) -> Row:
     if case not in CASES:
         raise ExportError(f"no detector here belongs to the case {case!r}; known are {', '.join(CASES)}")
     golden: Golden = import_module(CASES[case]).CASES[case]
-    facts = json.loads((folder / f"{case}.json").read_text(encoding="utf-8"))
-    arrays: Arrays = dict(np.load(folder / f"{case}.npz")) if (folder / f"{case}.npz").is_file() else {}
+    facts, arrays = _read(folder, case)
     ours = golden.numpy(facts, arrays) if golden.numpy else None
     if golden.detector is None:
         return Row(case, "–", ours, None)
-    net, keys = _network(golden.detector, facts, weights_folder)
+    lacking = [name for name in (*golden.given, *golden.wanted) if name not in arrays]
+    if lacking or "keys" not in facts:
+        raise ExportError(f"the case {case!r} is not whole: it has no {', '.join(lacking) or 'keys'}")
+    carried = {place: torch.from_numpy(arrays[name]) for place, name in golden.weights.items()}
+    net, keys = _network(golden.detector, facts, carried, weights_folder)
     wrapped = golden.wrap(net).eval()
     given = {name: arrays[name] for name in golden.given}
     by_torch = _worst(torch_answer(wrapped, given), arrays, golden)
@@ -80,16 +96,30 @@ def run(folder: Path, weights_folder: Path, case: str) -> Row:
     return Row(case, keys, float(np.max([by_torch, ours or 0.0])), by_onnx)
 
 
-def _network(detector: Published, facts: Mapping[str, Any], folder: Path) -> tuple[nn.Module, str]:
+def _read(folder: Path, case: str) -> tuple[dict[str, Any], Arrays]:
+    """What a case's files hold; some have no facts, some no arrays."""
+    facts, arrays = folder / f"{case}.json", folder / f"{case}.npz"
+    if not facts.is_file() and not arrays.is_file():
+        raise ExportError(f"no case {case!r} in {folder}: neither {facts.name} nor {arrays.name} is there")
+    return (
+        json.loads(facts.read_text(encoding="utf-8")) if facts.is_file() else {},
+        dict(np.load(arrays)) if arrays.is_file() else {},
+    )
+
+
+def _network(
+    detector: Published, facts: Mapping[str, Any], carried: Mapping[str, Tensor], folder: Path
+) -> tuple[nn.Module, str]:
     """The network with the case's weights, and how its keys compare with the authors'."""
     net = detector.network()
     theirs = {key: tuple(shape) for key, shape in facts["keys"]}
+    theirs |= {key: tuple(value.shape) for key, value in carried.items()}
     ours = {key: tuple(value.shape) for key, value in net.state_dict().items()}
     differing = [key for key in {*theirs, *ours} if theirs.get(key) != ours.get(key)]
     if facts.get("weights"):
         state = detector.unpack(*(checkpoint.read(weights.require(n, folder)) for n in detector.table.files))
     else:
-        state = fill.state(theirs, facts.get("gain", 1.0))
+        state = fill.state(theirs, facts.get("gain", 1.0)) | dict(carried)
     checkpoint.load(net, state, detector.model)
     return net, f"{len(theirs)} match" if not differing else f"{len(differing)} differ"
 

@@ -13,6 +13,7 @@ from typing import Any
 import onnxruntime
 
 from veracity import known
+from veracity.engines import PLAN
 from veracity.layers import MODELS
 from veracity.weights import atomic
 from veracity_client.errors import VeracityError
@@ -39,6 +40,7 @@ def publish(graph: bytes, folder: Path, provenance: Mapping[str, Any], tools: Se
         ):
             with atomic(path) as file:
                 file.write(content)
+        (folder / "1" / PLAN).unlink(missing_ok=True)  # an engine of the graph that was there before
     except OSError as error:
         raise ExportError(f"{folder.name} was not written: {error.strerror or error}") from error
 

@@ -15,9 +15,8 @@ from export import checkpoint, fill, inputs
 from export.graph import OPSET, TOOLS, Inputs, largest_error, to_onnx
 from export.precision import convert
 from export.publish import ExportError, publish
-from veracity import weights
+from veracity import papers, weights
 from veracity.layers import MODELS, Model
-from veracity.papers import read as read_papers
 from veracity.settings import Settings
 
 
@@ -27,8 +26,8 @@ class Published:
 
     ``network`` builds it with its weights named as in the checkpoint; ``unpack`` makes the state dict out of what
     the table's ``files`` hold, in their order; ``serve`` wraps the network so that the table's inputs go in and its
-    outputs come out. ``gain`` is that of the name-made weights. ``upstream`` builds the authors' own module out of a
-    checkout of theirs, with the same names.
+    outputs come out. ``describe`` tells what the same contents say of themselves, for the papers. ``gain`` is that of
+    the name-made weights. ``upstream`` builds the authors' own module out of a checkout of theirs, with the same names.
     """
 
     model: str
@@ -37,6 +36,7 @@ class Published:
     network: Callable[[], nn.Module]
     serve: Callable[[nn.Module], nn.Module]
     unpack: Callable[..., Mapping[str, Tensor]]
+    describe: Callable[..., Mapping[str, Any]] = lambda *_: {}
     gain: float = 1.0
     upstream: Callable[[Path], nn.Module] | None = None
 
@@ -81,9 +81,10 @@ def trained(detector: Published, folder: Path) -> tuple[nn.Module, dict[str, Any
     """The network with its authors' weights, and their papers; every file's sha256 is held first."""
     files = {name: weights.require(name, folder) for name in detector.table.files}
     net = detector.network()
-    state = detector.unpack(*(checkpoint.read(path) for path in files.values()))
-    checkpoint.load(net, state, ", ".join(files))
+    contents = [checkpoint.read(path) for path in files.values()]
+    checkpoint.load(net, detector.unpack(*contents), ", ".join(files))
     origin = {
+        **detector.describe(*contents),
         "trained_on": list(detector.trained_on),
         "checkpoints": {name: weights.sha256(path) for name, path in files.items()},
     }
@@ -91,12 +92,12 @@ def trained(detector: Published, folder: Path) -> tuple[nn.Module, dict[str, Any
 
 
 def untrained(detector: Published, folder: Path) -> tuple[nn.Module, dict[str, Any]]:
-    """The network filled by the names of its weights; raises ExportError where real weights are installed."""
-    if read_papers(folder).get("untrained") is False or read_papers(folder).get("checkpoints"):
+    """The network filled by the names of its weights; raises ExportError where a graph is installed that is not so."""
+    if (folder / papers.GRAPH).is_file() and not papers.untrained(folder):
         raise ExportError(f"{detector.model} has trained weights installed; name another --repository")
     net = detector.network()
     fill.fill(net, detector.gain)
-    return net.eval(), {"trained_on": ["nothing: untrained"], "untrained": True}
+    return net.eval(), {"trained_on": [papers.NOTHING], "untrained": True}
 
 
 def graph_of(served: nn.Module, model: Model, example: Inputs) -> bytes:

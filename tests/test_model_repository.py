@@ -7,6 +7,7 @@ import pytest
 from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2
 
+from veracity import engines
 from veracity.calibration import Calibration
 from veracity.layers import LAYERS, MODELS, Model, Tensor
 from veracity.profiles import FALLBACKS, PROFILES
@@ -17,8 +18,17 @@ DETECTORS = {"deepfake_detector": "VERDICT", "deepfake_detector_stream": "EVENT"
 ONNX_TYPES = {"UINT8": onnx.TensorProto.UINT8, "INT16": onnx.TensorProto.INT16, "FP32": onnx.TensorProto.FLOAT}
 
 
-def config(name: str) -> model_config_pb2.ModelConfig:
-    return text_format.Parse((REPOSITORY / name / "config.pbtxt").read_text(), model_config_pb2.ModelConfig())
+SCORING = [model for model in MODELS.values() if model.layer]
+VARIANTS = (engines.TENSORRT, engines.TRT_EP)
+ACCELERATOR_KEYS = {  # of the table in the README of NVIDIA's onnxruntime_backend, those that we set
+    "precision_mode", "max_workspace_size_bytes", "trt_layer_norm_fp32_fallback", "trt_engine_cache_enable",
+    "trt_engine_cache_path", "trt_engine_cache_prefix", "trt_timing_cache_enable", "trt_timing_cache_path",
+}  # fmt: skip
+
+
+def config(name: str, variant: str = "") -> model_config_pb2.ModelConfig:
+    path = REPOSITORY / name / (f"configs/{variant}.pbtxt" if variant else "config.pbtxt")
+    return text_format.Parse(path.read_text(), model_config_pb2.ModelConfig())
 
 
 def tensors(entries: object) -> list[tuple[str, str, tuple[int, ...]]]:
@@ -57,6 +67,49 @@ def test_a_child_batches_and_warms(model: Model) -> None:
         given = warmup.inputs[tensor.name]
         assert len(given.dims) == len(tensor.shape)
         assert all(side in (-1, dim) for side, dim in zip(tensor.shape, given.dims))
+
+
+def test_scoring_models_have_both_variants_and_the_others_none() -> None:
+    found = {(path.parts[-3], path.stem) for path in REPOSITORY.glob("*/configs/*")}
+    assert found == {(model.name, variant) for model in SCORING for variant in VARIANTS}
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize("model", SCORING, ids=lambda m: m.name)
+def test_a_variant_is_the_config_but_for_how_it_computes(model: Model, variant: str) -> None:
+    usual, c = config(model.name), config(model.name, variant)
+    assert c.name == usual.name
+    assert c.max_batch_size == usual.max_batch_size == model.max_batch
+    assert c.dynamic_batching == usual.dynamic_batching
+    assert c.version_policy == usual.version_policy
+    assert tensors(c.output) == wanted(*model.outputs)
+    assert tensors(c.input) == [(t.name, f"TYPE_{engines.dtype(t, variant)}", t.shape) for t in model.inputs]
+    (group,) = c.instance_group
+    assert (group.kind, group.count) == (model_config_pb2.ModelInstanceGroup.KIND_GPU, 1)
+    for warmup in c.model_warmup:
+        given = {n: (model_config_pb2.DataType.Name(i.data_type), tuple(i.dims)) for n, i in warmup.inputs.items()}
+        assert given == {t.name: (f"TYPE_{engines.dtype(t, variant)}", t.shape) for t in model.inputs}
+
+
+@pytest.mark.parametrize("model", SCORING, ids=lambda m: m.name)
+def test_an_engine_is_served_as_one(model: Model) -> None:
+    c = config(model.name, engines.TENSORRT)
+    assert (c.platform, c.backend, c.default_model_filename) == ("tensorrt_plan", "tensorrt", engines.PLAN)
+    assert [w.batch_size for w in c.model_warmup] == [1]
+
+
+@pytest.mark.parametrize("model", SCORING, ids=lambda m: m.name)
+def test_the_provider_builds_for_every_batch_before_the_first_video(model: Model) -> None:
+    c = config(model.name, engines.TRT_EP)
+    assert c.backend == "onnxruntime"
+    assert [w.batch_size for w in c.model_warmup] == [1, model.max_batch]
+    (accelerator,) = c.optimization.execution_accelerators.gpu_execution_accelerator
+    assert accelerator.name == "tensorrt"
+    assert set(accelerator.parameters) <= ACCELERATOR_KEYS
+    assert accelerator.parameters["trt_engine_cache_prefix"] == model.name
+    sound = any(tensor.dtype == "INT16" for tensor in model.inputs)
+    assert accelerator.parameters["precision_mode"] == ("FP32" if sound else "FP16")
+    assert accelerator.parameters.get("trt_layer_norm_fp32_fallback", "0") == ("0" if sound else "1")
 
 
 @pytest.mark.parametrize("name", [*MODELS, *DETECTORS])

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from veracity import log
 from veracity.engine import Engine
+from veracity.engines import PLAN, taken
 from veracity.inputs import State
 from veracity.layers import MODELS
 from veracity.pipeline import analyze, ignore
@@ -47,21 +48,22 @@ logger = log.get(__name__)
 class BlsInfer:
     """``infer`` through Triton: the scheduler merges the requests of all videos into batches."""
 
-    def __init__(self, repository: Path) -> None:
-        self._repository = repository
+    def __init__(self, repository: Path, model_config: str = "") -> None:
+        self._repository, self._model_config = repository, model_config
 
     def state(self, model: str) -> State:
         """Ask Triton whether the model is loaded, the disk whether it could be."""
         if pb.is_model_ready(model_name=model):
             return "ready"
-        return "down" if (self._repository / model / "1" / "model.onnx").is_file() else "missing"
+        folder = self._repository / model / "1"
+        return "down" if any((folder / name).is_file() for name in ("model.onnx", PLAN)) else "missing"
 
     async def __call__(self, model: str, inputs: Mapping[str, NDArray[Any]]) -> Mapping[str, NDArray[Any]]:
         """Run one request; raises the error of ours that Triton's text stands for."""
         request = pb.InferenceRequest(
             model_name=model,
             requested_output_names=[tensor.name for tensor in MODELS[model].outputs],
-            inputs=[pb.Tensor(name, array) for name, array in inputs.items()],
+            inputs=[pb.Tensor(name, array) for name, array in taken(inputs, self._model_config).items()],
         )
         response = await request.async_exec()
         if response.has_error():
@@ -89,7 +91,7 @@ class Detector:
         settings = Settings.from_env()
         log.configure(settings.log_level)
         self.engine = Engine.from_settings(settings)
-        self.infer = BlsInfer(settings.model_repository)
+        self.infer = BlsInfer(settings.model_repository, settings.model_config)
         self.threads = ThreadPoolExecutor(THREADS, "infer")
 
     async def execute(self, requests: Sequence[Any]) -> list[Any] | None:

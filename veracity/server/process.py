@@ -48,6 +48,7 @@ class Launch:
     exit_seconds: int
     http_max_input_size: int
     env: Mapping[str, str] = field(default_factory=dict)
+    model_config: str = ""  # of configs/<name>.pbtxt, which a model uses where it has one
 
 
 class Process:
@@ -158,6 +159,8 @@ class Process:
         }
         if self._bounds_http:
             options["http-max-input-size"] = launch.http_max_input_size
+        if launch.model_config:
+            options["model-config-name"] = launch.model_config
         flags = [f"--{name}={value}" for name, value in options.items()]
         return [str(self._binaries.server), "--disable-auto-complete-config", *flags]  # ours are written by hand
 

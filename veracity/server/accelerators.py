@@ -1,0 +1,25 @@
+"""Whether a tritonserver can serve the configuration that was asked for, said before it is started."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from veracity.engines import TENSORRT, TRT_EP, gpus
+from veracity_client.errors import ServerUnavailable
+
+LIBRARIES = {TENSORRT: "tensorrt/libtriton_tensorrt.so", TRT_EP: "onnxruntime/libtriton_onnxruntime.so"}  # of backends
+
+
+def check(model_config: str, backends: Path) -> None:
+    """Raise :class:`ServerUnavailable` that names what ``VERACITY_MODEL_CONFIG`` wants and this machine has not."""
+    if model_config not in LIBRARIES:
+        return
+    missing = []
+    if not gpus():
+        missing.append("an NVIDIA GPU with its driver")
+    if not (backends / LIBRARIES[model_config]).is_file():
+        missing.append(f"a tritonserver with {LIBRARIES[model_config]} (NVIDIA's image has it, the pip wheel has not)")
+    if missing:
+        raise ServerUnavailable(
+            f"VERACITY_MODEL_CONFIG={model_config} needs {' and '.join(missing)}; without it models run as they are"
+        )
