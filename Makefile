@@ -40,14 +40,17 @@ test-export: models ## tests that need torch, in an environment of their own
 	@scripts/bootstrap $(EXPORT_VENV) requirements/runtime.lock requirements/dev.lock requirements/torch.txt
 	@$(EXPORT_VENV)/bin/python -m pytest -m export $(ARGS)
 
-check: setup ## what CI checks before any test: style, types, spelling
+check: setup ## what CI checks before any test: style, types, the Dockerfile, spelling
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
+	@$(BIN)/hadolint Dockerfile.triton
 	@$(BIN)/codespell $$(git ls-files '*.py' '*.md' '*.toml' '*.pbtxt' Makefile)
 
 lock: ## pin the dependencies anew (needs uv)
-	$(LOCK) --generate-hashes --extra server --extra export pyproject.toml -o requirements/runtime.lock
+	$(LOCK) --generate-hashes --extra server --extra export --extra hubs pyproject.toml -o requirements/runtime.lock
+	$(LOCK) --generate-hashes -c requirements/runtime.lock pyproject.toml -o requirements/image.lock
+	$(LOCK) --generate-hashes -c requirements/runtime.lock --extra export --extra hubs pyproject.toml -o requirements/export.lock
 	$(LOCK) --generate-hashes -c requirements/runtime.lock --group dev -o requirements/dev.lock
 
 schema: setup ## the verdict's JSON Schema, from the dataclasses

@@ -1,0 +1,80 @@
+"""Makes the image's model repository: the models of one profile, and of the weights what the engine itself reads.
+
+    python scripts/image_models.py PROFILE INTO --export yes|no
+
+A graph that the checkout holds is taken as it is. One that it lacks is made here: the face detector's always, the
+others' with ``--export yes``, of weights that are fetched for it (profile bench: of made-up ones). What is missing in
+the end is said; an image without it refuses to start in production.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+from veracity.assets import CENTERFACE_FILE, PORTRAIT_FILE, VAD_FILE
+from veracity.layers import FACE_DETECTOR, MODELS
+from veracity.profiles import BENCH, PROFILES, children, choose, required
+from veracity.server.repository import DETECTORS
+from veracity.settings import CHECKOUT
+
+REPOSITORY, WEIGHTS = CHECKOUT / "model_repository", CHECKOUT / "weights"
+
+
+def main() -> None:
+    """Do it; a command that fails ends it, as it has said why."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("profile", choices=tuple(PROFILES))
+    parser.add_argument("into", type=Path)
+    parser.add_argument("--export", choices=("yes", "no"), default="no")
+    args = parser.parse_args()
+    choice = choose(args.profile)
+    run("veracity.cli", "weights", "fetch", VAD_FILE, CENTERFACE_FILE, PORTRAIT_FILE)
+    make([FACE_DETECTOR.name])
+    if args.export == "yes":
+        make([name for name in required(choice) if MODELS[name].released], untrained=args.profile == BENCH)
+    copy([*children(choice), *DETECTORS], args.into)
+    for name in required(choice):
+        if not has_graph(name):
+            sys.stderr.write(f"{name} has no graph: this image starts only with VERACITY_ENV=development\n")
+
+
+def make(names: Iterable[str], *, untrained: bool = False) -> None:
+    """Fetch the weights of those models that have no graph yet, and export them one by one."""
+    for name in names:
+        if has_graph(name):
+            continue
+        if MODELS[name].files and not untrained:
+            run("veracity.cli", "weights", "fetch", name)
+        run("export", name, *(["--untrained"] if untrained else []))
+
+
+def copy(names: Iterable[str], into: Path) -> None:
+    """Copy the models' folders and the engine's own weights, for any user to read."""
+    for name in names:
+        ignore = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(REPOSITORY / name, into / "model_repository" / name, ignore=ignore)
+    (into / "weights").mkdir()
+    shutil.copy(WEIGHTS / VAD_FILE, into / "weights")
+    for path in into.rglob("*"):
+        path.chmod(0o755 if path.is_dir() else 0o644)
+
+
+def has_graph(name: str) -> bool:
+    """Return whether a model's folder has something to serve."""
+    return any((REPOSITORY / name).glob("[0-9]*/model.*"))
+
+
+def run(module: str, *arguments: str) -> None:
+    """Run a module of the checkout as a program, so that what one export held is free for the next."""
+    ended = subprocess.run([sys.executable, "-m", module, *arguments], cwd=CHECKOUT, check=False)
+    if ended.returncode:
+        sys.exit(f"{module} {' '.join(arguments)} ended with {ended.returncode}")
+
+
+if __name__ == "__main__":
+    main()
