@@ -1,15 +1,15 @@
-"""``python -m benchmarks latency | throughput``."""
+"""``python -m benchmarks latency | throughput | models``."""
 
 from __future__ import annotations
 
 import argparse
 import sys
 
-from benchmarks import latency, throughput
+from benchmarks import latency, models, throughput
 from veracity import log
 from veracity_client.errors import VeracityError
 
-COMMANDS = {"latency": latency, "throughput": throughput}
+COMMANDS = {"latency": latency, "throughput": throughput, "models": models}
 
 
 def main() -> int:

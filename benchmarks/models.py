@@ -1,0 +1,105 @@
+"""Every installed graph on its own in a real tritonserver: its size, what loading takes, what an item costs."""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+from tritonclient import grpc
+from tritonclient.utils import np_to_triton_dtype
+
+from benchmarks import record
+from veracity import known, papers
+from veracity.layers import MODELS, Model
+from veracity.profiles import BENCH
+from veracity.server import Server
+from veracity.settings import Settings
+from veracity_client.errors import VeracityError
+
+TOLERANCE = 1e-2  # of the known answer: another machine, another order of sums
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's options."""
+    parser.add_argument("models", nargs="*", metavar="MODEL", help="which of them; all with a graph without")
+    parser.add_argument(
+        "--repository", type=Path, default=Settings.from_env().model_repository, help="model folders with graphs"
+    )
+    parser.add_argument("--rounds", type=int, default=3, help="inferences a batch size, of which the median counts")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Load, ask and unload each graph, print a table, write ``results/models.json``."""
+    names = args.models or [name for name in MODELS if (args.repository / name / "1" / "model.onnx").is_file()]
+    if not names:
+        raise VeracityError(f"{args.repository} holds no graph: python -m export LAYER --untrained --repository …")
+    rows = []
+    settings = Settings(profile=BENCH)
+    with Server(args.repository, models=(), env=settings.to_env()) as server:
+        client = grpc.InferenceServerClient(server.grpc_url)
+        for name in names:
+            rows.append(row := measure(client, args.repository, MODELS[name], args.rounds))
+            sys.stderr.write(f"{name}: loaded in {row['load_seconds']} s\n")
+    print_table(rows)
+    sys.stderr.write(f"written to {record.write('models', {'rounds': args.rounds, 'models': rows})}\n")
+    return 0 if all(row["known_answer"] for row in rows) else 1
+
+
+def measure(client: Any, repository: Path, model: Model, rounds: int) -> dict[str, Any]:
+    """Return the figures of one model, warm-up included in its load."""
+    size = (repository / model.name / "1" / "model.onnx").stat().st_size
+    paper = papers.read(repository / model.name)
+    began = time.monotonic()
+    client.load_model(model.name, client_timeout=600)
+    loaded = time.monotonic() - began
+    try:
+        one = known.question(model)
+        difference = known.difference(_ask(client, model, one), paper.get("known_answer", {"FAKE_LOGIT": []}))
+        batch = {name: np.repeat(value, model.request_items, axis=0) for name, value in one.items()}
+        alone, together = (_median(client, model, given, rounds) for given in (one, batch))
+    finally:
+        client.unload_model(model.name)
+    return {
+        "model": model.name,
+        "untrained": bool(paper.get("untrained")),
+        "megabytes": round(size / 1e6, 1),
+        "load_seconds": round(loaded, 2),
+        "one_item_ms": round(1000 * alone, 1),
+        "request_items": model.request_items,
+        "item_in_request_ms": round(1000 * together / model.request_items, 1),
+        "known_answer": bool(difference <= TOLERANCE),
+    }
+
+
+def _ask(client: Any, model: Model, values: dict[str, Any]) -> dict[str, Any]:
+    given = []
+    for name, value in values.items():
+        given.append(tensor := grpc.InferInput(name, list(value.shape), np_to_triton_dtype(value.dtype)))
+        tensor.set_data_from_numpy(value)
+    answer = client.infer(model.name, given, client_timeout=600)
+    return {tensor.name: answer.as_numpy(tensor.name) for tensor in model.outputs}
+
+
+def _median(client: Any, model: Model, values: dict[str, Any], rounds: int) -> float:
+    seconds = []
+    for _ in range(rounds):
+        began = time.monotonic()
+        _ask(client, model, values)
+        seconds.append(time.monotonic() - began)
+    return statistics.median(seconds)
+
+
+def print_table(rows: list[dict[str, Any]]) -> None:
+    """Print the figures for a person."""
+    table = Table("model", "MB", "load s", "one item ms", "in a request", "ms an item", "answers as exported")
+    for row in rows:
+        names = ("megabytes", "load_seconds", "one_item_ms", "request_items", "item_in_request_ms", "known_answer")
+        table.add_row(row["model"], *(str(row[name]) for name in names))
+    Console().print(table)
