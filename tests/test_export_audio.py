@@ -1,4 +1,4 @@
-"""The published voice networks and the mel-spectrogram one: the authors' numbers, polarity, and what is refused."""
+"""The published voice networks: the authors' numbers, polarity, and what is refused."""
 
 from __future__ import annotations
 
@@ -15,20 +15,17 @@ from conftest import SHARED  # noqa: E402
 from safetensors.torch import save_file  # noqa: E402
 from torch import Tensor, nn  # noqa: E402
 
-from export import audio_melspec, audio_starter, checkpoint, fill, published  # noqa: E402
+from export import checkpoint, fill, published  # noqa: E402
 from export.detectors import aasist, rawnet2, wav2vec2  # noqa: E402
 from export.detectors.sound import SincFilters  # noqa: E402
 from export.graph import MAX_RELATIVE_ERROR, error, largest_error, to_onnx, torch_answer  # noqa: E402
 from export.publish import ExportError  # noqa: E402
 from patches import torchvision  # noqa: E402
-from training.nets import AUDIO_NETS  # noqa: E402
-from training.nets.melspec import MelSpectrum, mel_filters  # noqa: E402
 from veracity.layers import WINDOW_SAMPLES  # noqa: E402
 
 torchvision.ensure()  # transformers imports it with its models
 
 from transformers import Wav2Vec2Config, Wav2Vec2FeatureExtractor, Wav2Vec2ForSequenceClassification  # noqa: E402
-from transformers.audio_utils import mel_filter_bank  # noqa: E402
 
 pytestmark = [
     pytest.mark.export,
@@ -268,69 +265,3 @@ def test_wav2vec2_is_exported_in_full_size(tmp_path, settings):
     assert papers["untrained"] is True
     assert papers["bytes"] > 4 * 94_000_000
     assert papers["largest_relative_error"] <= MAX_RELATIVE_ERROR
-
-
-# ---- the mel-spectrogram network
-
-
-def test_mel_filters_are_slaneys():
-    theirs = mel_filter_bank(257, 80, 0, 8_000, 16_000, norm="slaney", mel_scale="slaney").T
-    assert np.allclose(mel_filters(), theirs, atol=1e-12)
-
-
-def test_mel_power_is_librosas():
-    librosa = pytest.importorskip("librosa", reason="librosa is no package of ours")
-    noise = np.random.default_rng(0).standard_normal(WINDOW_SAMPLES).astype(np.float32)
-    theirs = librosa.feature.melspectrogram(
-        y=noise, sr=16_000, n_fft=512, win_length=400, hop_length=160, n_mels=80, center=False
-    )
-    ours = MelSpectrum()(torch.from_numpy(noise[None]))[0].numpy()
-    assert error(ours, theirs) <= 1e-5
-
-
-def test_mel_power_is_that_of_a_fourier_transform():
-    noise = np.random.default_rng(0).standard_normal(2_000).astype(np.float32)
-    ours = MelSpectrum()(torch.from_numpy(noise[None]))[0].numpy()
-    frames = np.lib.stride_tricks.sliding_window_view(noise[56:-56], 400)[::160]  # a frame's middle 25 ms
-    power = np.abs(np.fft.rfft(frames * np.hanning(401)[:-1], 512)) ** 2
-    assert ours.shape == (80, 1 + (2_000 - 512) // 160)
-    assert error(ours, mel_filters() @ power.T) <= 1e-5
-
-
-def trained(path: Path, net: str) -> Path:
-    torch.manual_seed(0)
-    torch.save({"net": net, "state": AUDIO_NETS[net]().state_dict(), "trained_on": ["mine"]}, path)
-    return path
-
-
-def arguments(repository: Path, checkpoint: Path | None = None, untrained: bool = False) -> argparse.Namespace:
-    return argparse.Namespace(repository=repository, checkpoint=checkpoint, untrained=untrained)
-
-
-@pytest.mark.slow
-def test_melspec_is_exported_from_a_checkpoint_and_stays(tmp_path):
-    audio_melspec.export(arguments(tmp_path, trained(tmp_path / "net.pt", "melspec")))
-    papers = json.loads((tmp_path / "audio_melspec" / "provenance.json").read_text())
-    assert papers["source"] == "training/nets, network melspec"
-    assert papers["trained_on"] == ["mine"]
-    with pytest.raises(ExportError, match="has trained weights installed"):
-        audio_melspec.export(arguments(tmp_path, untrained=True))
-    assert json.loads((tmp_path / "audio_melspec" / "provenance.json").read_text()) == papers
-
-
-@pytest.mark.slow
-def test_melspec_without_weights_says_untrained(tmp_path):
-    audio_melspec.export(arguments(tmp_path, untrained=True))
-    papers = json.loads((tmp_path / "audio_melspec" / "provenance.json").read_text())
-    assert papers["untrained"] is True
-    assert papers["trained_on"] == ["nothing: untrained"]
-
-
-def test_another_network_is_no_melspec(tmp_path):
-    with pytest.raises(ExportError, match=r"audio_melspec is the network melspec; net\.pt holds spectrum"):
-        audio_melspec.export(arguments(tmp_path, trained(tmp_path / "net.pt", "spectrum")))
-    with pytest.raises(ExportError, match="audio_melspec is trained here"):
-        audio_melspec.export(arguments(tmp_path))
-    with pytest.raises(ExportError, match=r"no checkpoint of ours: none\.pt cannot be read"):
-        audio_starter.export(arguments(tmp_path, tmp_path / "none.pt"))
-    assert [path.name for path in tmp_path.iterdir()] == ["net.pt"]
