@@ -1,5 +1,5 @@
 # make demo [VIDEO=clip.mp4]   a verdict out of a real tritonserver, from nothing
-# make test                    every test that needs no torch
+# make test                    every test that needs no torch, but the image's build
 SHELL := /bin/bash
 VENV := .venv
 EXPORT_VENV := .venv-export
@@ -9,7 +9,7 @@ FACES := model_repository/face_detector/1/model.onnx
 LOCK := uv pip compile --quiet --universal --python-version 3.10 --no-annotate --no-emit-package veracity-client \
 	--custom-compile-command "make lock"
 
-.PHONY: help setup models demo serve test test-export check lock schema clean
+.PHONY: help setup models demo serve test test-export test-image check lock schema clean
 
 help:
 	@grep -hE '^# make|^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^# //; s/:.*## /  — /'
@@ -23,7 +23,7 @@ models: setup $(FACES) ## the files that are fetched, verified and turned into m
 fetched: setup
 	@$(BIN)/veracity weights fetch
 
-$(FACES): $(wildcard weights/*.onnx) $(wildcard export/face_*.py) | fetched
+$(FACES): $(wildcard weights/*.onnx) $(wildcard export/face_*.py) veracity/known.py | fetched
 	@$(BIN)/python -m export face_detector
 
 demo: models ## a verdict on VIDEO, or on a sample made on the spot
@@ -33,8 +33,11 @@ demo: models ## a verdict on VIDEO, or on a sample made on the spot
 serve: models ## the server, until Ctrl-C
 	@$(BIN)/veracity serve
 
-test: models ## tests that need no torch
-	@$(BIN)/python -m pytest -m "not export and not gpu" $(ARGS)
+test: models ## tests that need no torch; but for the image's build, which takes minutes
+	@$(BIN)/python -m pytest -m "not export and not gpu and not image" $(ARGS)
+
+test-image: models ## Dockerfile.triton, step by step in a plain Debian root: wants root, debootstrap, the network
+	@$(BIN)/python -m pytest -m image $(ARGS)
 
 test-export: models ## tests that need torch, in an environment of their own
 	@scripts/bootstrap $(EXPORT_VENV) requirements/runtime.lock requirements/dev.lock requirements/torch.txt

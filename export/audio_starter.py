@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from export.detectors.sound import Samples
 from export.fill import fill
 from export.graph import OPSET, TOOLS, Array, largest_error, to_onnx
 from export.precision import convert
-from export.publish import ExportError, publish
+from export.publish import ExportError, publish, refuse_over_trained
 from training.nets import AUDIO_NETS, OLD_AUDIO_NETS, parameters
 from veracity import papers, weights
 from veracity.layers import MODELS
@@ -41,7 +42,8 @@ def _converted(graph: bytes, model: str, args: argparse.Namespace) -> tuple[byte
     """The graph in args.precision, measured on real windows; fp32 needs none."""
     if (asked := getattr(args, "precision", "fp32")) == "fp32":
         return graph, {"precision": "fp32"}
-    return convert(graph, asked, MODELS[model], inputs.cases(MODELS[model], Settings.from_env(), args.clip))
+    settings = replace(Settings.from_env(), weights=args.weights)
+    return convert(graph, asked, MODELS[model], inputs.cases(MODELS[model], settings, args.clip))
 
 
 def _trained(model: str, path: Path | None) -> tuple[nn.Module, dict[str, Any]]:
@@ -61,8 +63,7 @@ def _trained(model: str, path: Path | None) -> tuple[nn.Module, dict[str, Any]]:
 
 def _untrained(model: str, folder: Path) -> tuple[nn.Module, dict[str, Any]]:
     """The network filled by the names of its weights; raises ExportError where a graph is installed that is not so."""
-    if (folder / papers.GRAPH).is_file() and not papers.untrained(folder):
-        raise ExportError(f"{model} has trained weights installed; name another --repository")
+    refuse_over_trained(folder)
     name = NETS.get(model, ("spectrum",))[0]
     net = AUDIO_NETS[name]()
     fill(net)

@@ -74,27 +74,18 @@ NETWORKS = {
 def export(args: argparse.Namespace) -> None:
     """Write ``face_detector/1/model.onnx`` and ``face_detector/provenance.json`` into ``args.repository``.
 
-    Needs ``args.weights`` (folder of fetched files) and ``args.detector`` (auto, yunet, centerface). Raises
+    Needs ``args.weights`` (folder of fetched files) and ``args.detector`` (centerface, yunet). Raises
     :class:`WeightsError` for a missing or wrong file and :class:`ExportError` when graph and NumPy decoder differ.
     """
-    network = NETWORKS[choose(args.detector, args.weights)]
-    source = _installed(network.file, args.weights)
-    portrait = _installed(assets.PORTRAIT_FILE, args.weights)
-    photograph = read_photograph(args.weights / portrait.name)
-    published = onnx.load(args.weights / source.name)
+    network = NETWORKS[args.detector]
+    published = onnx.load(weights.require(network.file, args.weights))
+    photograph = read_photograph(weights.require(assets.PORTRAIT_FILE, args.weights))
     model = build(network, published)
     error = largest_error(network, published, model, photograph)
     if not error <= TOLERANCE:
         raise ExportError(f"face_detector: graph and NumPy decoder differ by {error:.2g}, allowed is {TOLERANCE:g}")
-    provenance = _provenance(source, network.threshold, error)
+    provenance = _provenance(network, error)
     publish(model.SerializeToString(), args.repository / "face_detector", provenance, TOOLS)
-
-
-def choose(detector: str, folder: Path) -> str:
-    """Return the network's name: ``auto`` is YuNet where its file is installed, else CenterFace."""
-    if detector != "auto":
-        return detector
-    return "yunet" if (folder / assets.YUNET_FILE).is_file() else "centerface"
 
 
 def build(network: Network, published: ModelProto) -> ModelProto:
@@ -179,7 +170,8 @@ def largest_error(network: Network, published: ModelProto, model: ModelProto, ph
         raw = _published_outputs(network, theirs, batch)
         sides = (batch.shape[1], batch.shape[2])
         wanted = face_numpy.detect(network.decode, raw, sides, network.threshold, face_graph.OVERLAP, face_graph.FACES)
-        worst = max(worst, *(float(np.abs(a - b).max()) for a, b in zip(found, wanted)))
+        pairs = zip(found, wanted, strict=True)
+        worst = float(np.max([worst, *(np.abs(a - b).max() for a, b in pairs)]))  # NaN stays NaN
     return worst
 
 
@@ -191,17 +183,10 @@ def _published_outputs(
     return dict(zip(network.outputs.values(), answers))
 
 
-def _installed(name: str, folder: Path) -> assets.Source:
-    (source,) = weights.find([name])
-    state = weights.verify(source, folder)
-    if state != "ok":
-        raise weights.WeightsError(f"{name} is {state}: veracity weights fetch")
-    return source
-
-
-def _provenance(source: assets.Source, threshold: float, error: float) -> dict[str, Any]:
+def _provenance(network: Network, error: float) -> dict[str, Any]:
+    (source,) = weights.find([network.file])
     return {
         "source": {"url": source.url, "sha256": source.sha256, "licence": source.licence, "homepage": source.homepage},
-        "threshold": threshold,
+        "threshold": network.threshold,
         "largest_error": error,
     }

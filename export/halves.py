@@ -33,7 +33,7 @@ def kept(model: ModelProto, cases: Sequence[Mapping[str, Array]]) -> set[str]:
     nodes = list(model.graph.node)
     delicate = {node.name for node in nodes if node.op_type in DELICATE}
     around = _beside(nodes, delicate)
-    return delicate | around | _front(model) | _out_of_range(model, cases)
+    return delicate | around | _scales(model) | _front(model) | _out_of_range(model, cases)
 
 
 def halved(model: ModelProto, keep: set[str]) -> ModelProto:
@@ -127,6 +127,18 @@ def _beside(nodes: Sequence[NodeProto], delicate: set[str]) -> set[str]:
         reached |= {node.name for node in beside if node.op_type in AROUND}
         found |= reached
     return found
+
+
+def _scales(model: ModelProto) -> set[str]:
+    """What is multiplied by a constant on its way into a matrix product: the scale of attention, before its softmax.
+
+    Halved, several of them crash ONNX Runtime 1.23 while it fuses them (a ViT of two layers is enough).
+    """
+    nodes = list(model.graph.node)
+    readers, _ = _links(nodes)
+    held = {tensor.name for tensor in model.graph.initializer}
+    scaled = [node for node in nodes if node.op_type == "Mul" and held & set(node.input)]
+    return {node.name for node in scaled if any(after.op_type == "MatMul" for after in _after(node, readers))}
 
 
 def _front(model: ModelProto) -> set[str]:

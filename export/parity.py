@@ -35,11 +35,20 @@ class Row:
     keys: str
     torch: float | None
     onnx: float | None
+    differing: int = 0  # keys of the state dict
 
     @property
     def passed(self) -> bool:
-        """Whether every side is within the limit. NaN is not."""
-        return all(one is None or one <= MAX_RELATIVE_ERROR for one in (self.torch, self.onnx))
+        """Whether the keys are the authors' and every side is within the limit."""
+        return self.said == "ok"
+
+    @property
+    def said(self) -> str:
+        """``ok``, or what is wrong. NaN is over any limit."""
+        if self.differing:
+            return "other keys"
+        within = all(one is None or one <= MAX_RELATIVE_ERROR for one in (self.torch, self.onnx))
+        return "ok" if within else f"over {MAX_RELATIVE_ERROR:g}"
 
 
 @dataclass(frozen=True)
@@ -87,13 +96,14 @@ def run(folder: Path, weights_folder: Path, case: str) -> Row:
     if lacking or "keys" not in facts:
         raise ExportError(f"the case {case!r} is not whole: it has no {', '.join(lacking) or 'keys'}")
     carried = {place: torch.from_numpy(arrays[name]) for place, name in golden.weights.items()}
-    net, keys = _network(golden.detector, facts, carried, weights_folder)
+    net, theirs, differing = _network(golden.detector, facts, carried, weights_folder)
     wrapped = golden.wrap(net).eval()
     given = {name: arrays[name] for name in golden.given}
     by_torch = _worst(torch_answer(wrapped, given), arrays, golden)
     graph = to_onnx(wrapped, given, [f"out_{name}" for name in golden.wanted])
     by_onnx = _worst(session(graph).run(None, given), arrays, golden)
-    return Row(case, keys, float(np.max([by_torch, ours or 0.0])), by_onnx)
+    keys = f"{differing} differ" if differing else f"{theirs} match"
+    return Row(case, keys, float(np.max([by_torch, ours or 0.0])), by_onnx, differing)
 
 
 def _read(folder: Path, case: str) -> tuple[dict[str, Any], Arrays]:
@@ -101,16 +111,24 @@ def _read(folder: Path, case: str) -> tuple[dict[str, Any], Arrays]:
     facts, arrays = folder / f"{case}.json", folder / f"{case}.npz"
     if not facts.is_file() and not arrays.is_file():
         raise ExportError(f"no case {case!r} in {folder}: neither {facts.name} nor {arrays.name} is there")
-    return (
-        json.loads(facts.read_text(encoding="utf-8")) if facts.is_file() else {},
-        dict(np.load(arrays)) if arrays.is_file() else {},
-    )
+    try:
+        return (
+            dict(json.loads(facts.read_text(encoding="utf-8"))) if facts.is_file() else {},
+            _arrays(arrays) if arrays.is_file() else {},
+        )
+    except Exception as error:  # json, numpy, zipfile and zlib have no error in common
+        raise ExportError(f"the case {case!r} cannot be read: {error}") from None
+
+
+def _arrays(path: Path) -> Arrays:
+    with path.open("rb") as file:  # which NumPy leaves open where it cannot read it
+        return dict(np.load(file))
 
 
 def _network(
     detector: Published, facts: Mapping[str, Any], carried: Mapping[str, Tensor], folder: Path
-) -> tuple[nn.Module, str]:
-    """The network with the case's weights, and how its keys compare with the authors'."""
+) -> tuple[nn.Module, int, int]:
+    """The network with the case's weights, how many keys its authors' has, and how many differ from ours."""
     net = detector.network()
     theirs = {key: tuple(shape) for key, shape in facts["keys"]}
     theirs |= {key: tuple(value.shape) for key, value in carried.items()}
@@ -121,11 +139,11 @@ def _network(
     else:
         state = fill.state(theirs, facts.get("gain", 1.0)) | dict(carried)
     checkpoint.load(net, state, detector.model)
-    return net, f"{len(theirs)} match" if not differing else f"{len(differing)} differ"
+    return net, len(theirs), len(differing)
 
 
 def _worst(found: list[Array], arrays: Arrays, golden: Golden) -> float:
-    return float(np.max([error(one, arrays[name]) for one, name in zip(found, golden.wanted)]))
+    return float(np.max([error(one, arrays[name]) for one, name in zip(found, golden.wanted, strict=True)]))
 
 
 def cases(folder: Path) -> list[str]:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import signal
 import statistics
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
@@ -22,6 +25,7 @@ Inputs = Mapping[str, NDArray[Any]]  # by name, each [batch, …]
 FP16_DRIFT = 0.05  # of a logit: a score of 0.50 becomes 0.51 at most
 INT8_DRIFT = 0.1
 INT8_GAIN = 0.9  # of fp32's time at most: two runs of one graph differ by some percent
+LOAD = "import sys, onnxruntime as o; o.InferenceSession(sys.argv[1], providers=['CPUExecutionProvider'])"
 RUNS = 5  # of each graph, in turn, so that a busy machine slows both
 
 
@@ -41,12 +45,25 @@ def _fp16(graph: bytes, model: Model, cases: Sequence[Inputs]) -> tuple[bytes, d
     keep = halves.kept(source, cases)
     made = halves.halved(source, keep)
     wanted = answers(graph, model, [real])
+    refuse_unloadable(made.SerializeToString(), f"{model.name} in fp16")
     tried = (made.SerializeToString(), halves.rounded(source, keep).SerializeToString())
     found = float(np.max([drift(answers(one, model, [real]), wanted) for one in tried]))  # NaN stays NaN
     if not found <= FP16_DRIFT:
         raise ExportError(f"{model.name}: fp16 moves real items by {found:.3g} logit; {FP16_DRIFT:g} is allowed")
     share = len(keep) / len(source.graph.node)
     return tried[0], {"precision": "fp16", "largest_drift": found, "share_of_nodes_in_fp32": round(share, 3)}
+
+
+def refuse_unloadable(graph: bytes, what: str) -> None:
+    """Raise ExportError for a graph that ONNX Runtime cannot load. It may crash over one, so another process tries."""
+    with tempfile.TemporaryDirectory(prefix="veracity-load-") as folder:
+        path = Path(folder, "model.onnx")
+        path.write_bytes(graph)
+        run = subprocess.run([sys.executable, "-c", LOAD, str(path)], capture_output=True, text=True, check=False)
+    if run.returncode:
+        words = (run.stderr.strip().splitlines() or ["no reason given"])[-1]
+        why = f"it ends in {signal.Signals(-run.returncode).name}" if run.returncode < 0 else words
+        raise ExportError(f"{what}: ONNX Runtime {onnxruntime.__version__} cannot load the graph: {why}")
 
 
 def _int8(graph: bytes, model: Model, cases: Sequence[Inputs]) -> tuple[bytes, dict[str, Any]]:

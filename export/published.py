@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from export import checkpoint, fill, inputs
 from export.graph import OPSET, TOOLS, Inputs, largest_error, to_onnx
 from export.precision import convert
-from export.publish import ExportError, publish
+from export.publish import ExportError, publish, refuse_over_trained
 from veracity import papers, weights
 from veracity.layers import MODELS, Model
 from veracity.settings import Settings
@@ -65,13 +65,15 @@ def export(detector: Published, args: argparse.Namespace) -> None:
     """Write the detector's graph and papers into ``args.repository``; raises ExportError and WeightsError."""
     folder = args.repository / detector.model
     settings = replace(Settings.from_env(), weights=args.weights)  # the faces are found by the installed detector
+    theirs = None if args.upstream is None else authors(detector, args.upstream)
     net, origin = untrained(detector, folder) if args.untrained else trained(detector, args.weights)
     served = detector.serve(net).eval()
     cases = inputs.cases(detector.table, settings, args.clip)
     graph = graph_of(served, detector.table, cases[0])
     facts = {"largest_relative_error": largest_error(graph, served, cases)}
-    if args.upstream is not None:
-        facts |= {"largest_error_against_upstream": against_upstream(detector, args.upstream, net, graph, cases)}
+    if theirs is not None:
+        checkpoint.load(theirs, net.state_dict(), "our state dict")
+        facts |= {"largest_error_against_upstream": largest_error(graph, detector.serve(theirs).eval(), cases)}
     graph, precision = convert(graph, args.precision, detector.table, cases)
     provenance = {"source": detector.source, **origin, "opset": OPSET, **facts, **precision}
     publish(graph, folder, provenance, TOOLS)
@@ -93,8 +95,7 @@ def trained(detector: Published, folder: Path) -> tuple[nn.Module, dict[str, Any
 
 def untrained(detector: Published, folder: Path) -> tuple[nn.Module, dict[str, Any]]:
     """The network filled by the names of its weights; raises ExportError where a graph is installed that is not so."""
-    if (folder / papers.GRAPH).is_file() and not papers.untrained(folder):
-        raise ExportError(f"{detector.model} has trained weights installed; name another --repository")
+    refuse_over_trained(folder)
     net = detector.network()
     fill.fill(net, detector.gain)
     return net.eval(), {"trained_on": [papers.NOTHING], "untrained": True}
@@ -105,15 +106,11 @@ def graph_of(served: nn.Module, model: Model, example: Inputs) -> bytes:
     return to_onnx(served, example, [tensor.name for tensor in model.outputs])
 
 
-def against_upstream(
-    detector: Published, checkout: Path, net: nn.Module, graph: bytes, cases: list[inputs.Inputs]
-) -> float:
-    """The largest error of the graph against the authors' own module with the same weights; raises ExportError."""
+def authors(detector: Published, checkout: Path) -> nn.Module:
+    """The authors' own module out of a checkout of theirs; raises ExportError where there is no way to make it."""
     if detector.upstream is None:
         raise ExportError(f"{detector.model}: no way to run its authors' code is known; see patches/")
-    theirs = detector.upstream(checkout)
-    checkpoint.load(theirs, net.state_dict(), "our state dict")
-    return largest_error(graph, detector.serve(theirs.eval()).eval(), cases)
+    return detector.upstream(checkout)
 
 
 class FakeLogit(nn.Module):

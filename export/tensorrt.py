@@ -8,11 +8,10 @@ Needs no torch.
 from __future__ import annotations
 
 import argparse
-import json
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from importlib.metadata import version
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -23,11 +22,10 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
 from export import inputs, precision
-from export.publish import ExportError, sha256
+from export.publish import ExportError, install, sha256
 from veracity import engines, papers
 from veracity.layers import FACE_DETECTOR, MODELS, Model
 from veracity.settings import Settings
-from veracity.weights import atomic
 
 Shape = tuple[int, ...]
 PACKAGES = {"tensorrt": "tensorrt-cu12", "polygraphy": "polygraphy"}  # module → what brings it
@@ -56,9 +54,9 @@ def export(name: str, args: argparse.Namespace) -> None:
         "largest_error": compare(plan, graph, model, cases, args.precision),
         "profile": {name: [list(shape) for shape in shapes] for name, shapes in profile(model).items()},
         "gpu": engines.gpus()[0],
-        "versions": {package: version(package) for package in PACKAGES.values()},
+        "versions": {name: import_module(name).__version__ for name in PACKAGES},  # of whichever package brought it
     }
-    write(folder, plan, {**facts, "engine": engine})
+    install(folder, Path("1", engines.PLAN), plan, {**facts, "engine": engine})
 
 
 def require() -> None:
@@ -165,16 +163,3 @@ def engine_answers(plan: bytes, model: Model, cases: Sequence[inputs.Inputs]) ->
             answer = runner.infer(dict(engines.taken(case, engines.TENSORRT)))
             found += [np.array(answer[name]) for name in precision.counted(model)]  # the next run writes over them
     return found
-
-
-def write(folder: Path, plan: bytes, facts: Mapping[str, Any]) -> None:
-    """Write the engine, then the papers that name it, each in one step."""
-    try:
-        for path, content in (
-            (folder / "1" / engines.PLAN, plan),
-            (folder / papers.FILE, (json.dumps(facts, indent=2, ensure_ascii=False) + "\n").encode()),
-        ):
-            with atomic(path) as file:
-                file.write(content)
-    except OSError as error:
-        raise ExportError(f"{folder.name} was not written: {error.strerror or error}") from error

@@ -11,7 +11,7 @@ import onnxruntime
 import pytest
 
 from export.publish import ExportError
-from veracity import assets, weights
+from veracity import assets, known, weights
 from veracity.faces import Detection, detections, iou, letterbox
 from veracity.layers import FACE_DETECTOR, MAX_FACES
 from veracity.settings import CHECKOUT, Settings
@@ -73,6 +73,12 @@ def test_provenance_names_what_it_was_made_of(graph: Path) -> None:
     assert provenance["bytes"] == (graph / "1" / "model.onnx").stat().st_size
     assert provenance["largest_error"] <= face_detector.TOLERANCE
     assert sorted(p.name for p in graph.rglob("*") if p.is_file()) == ["model.onnx", "provenance.json"]
+
+
+def test_the_known_question_has_one_face(session: onnxruntime.InferenceSession) -> None:
+    (scores,) = session.run(["SCORES"], known.question(FACE_DETECTOR))
+    assert scores[0, 0] > 0.8
+    assert not scores[0, 1:].any()
 
 
 @pytest.mark.parametrize("side", [160, 320, 480, 512])
@@ -142,12 +148,13 @@ def test_group_photographs(session: onnxruntime.InferenceSession) -> None:
 
 def test_export_refuses_a_missing_file(tmp_path: Path) -> None:
     with pytest.raises(weights.WeightsError, match=r"centerface.onnx is missing: veracity weights fetch"):
-        face_detector.export(argparse.Namespace(weights=tmp_path, repository=tmp_path, detector="auto"))
+        face_detector.export(argparse.Namespace(weights=tmp_path, repository=tmp_path, detector="centerface"))
     assert list(tmp_path.iterdir()) == []
 
 
-def test_export_refuses_a_graph_that_differs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A decoder that is wrong by half a pixel is caught before anything is written."""
+@pytest.mark.parametrize("off", [0.5, float("nan")])
+def test_export_refuses_a_graph_that_differs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, off: float) -> None:
+    """A decoder that is wrong by half a pixel, or has no numbers, is caught before anything is written."""
     folder = tmp_path / "weights"
     names = [assets.CENTERFACE_FILE, assets.PORTRAIT_FILE]
     weights.fetch(weights.find(names), folder, from_dir=_folder(*names))
@@ -155,9 +162,9 @@ def test_export_refuses_a_graph_that_differs(tmp_path: Path, monkeypatch: pytest
 
     def wrong(*given: object) -> tuple[np.ndarray, ...]:
         boxes, scores, points = right.decode(*given)
-        return boxes + 0.5, scores, points
+        return boxes + off, scores, points
 
     monkeypatch.setitem(face_detector.NETWORKS, "centerface", replace(right, decode=wrong))
-    with pytest.raises(ExportError, match=r"differ by 0\.5"):
+    with pytest.raises(ExportError, match=rf"differ by {off}"):
         face_detector.export(argparse.Namespace(weights=folder, repository=tmp_path / "r", detector="centerface"))
     assert not (tmp_path / "r").exists()

@@ -37,7 +37,7 @@ def test_an_unknown_digest_is_recorded_on_first_use_and_holds_from_then_on(given
     (target / "net.pt").write_bytes(b"altered")
     assert verify(FIRST, target) == "wrong sha256"
     (given / "Net.pth").write_bytes(b"another")
-    with pytest.raises(WeightsError, match=r"recorded on first use.*delete its entry in weights.lock.json"):
+    with pytest.raises(WeightsError, match=r"recorded on first use.*delete it and its entry in weights.lock.json"):
         fetch([FIRST], target, from_dir=given)
     assert (target / "net.pt").read_bytes() == b"altered"
 
@@ -183,3 +183,10 @@ def test_the_shared_folder_gives_every_file_under_its_authors_name(
     }  # fmt: skip
     assert said.splitlines()[-1] == "now make the graphs: python -m export audio_aasist audio_aasist_l"
     assert 'first_use": true' not in (tmp_path / lock.LOCK_FILE).read_text()
+
+
+def test_a_folder_that_is_not_there_is_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code, _, said = run(capsys, monkeypatch, tmp_path / "w", "fetch", "--from", tmp_path / "nowhere")
+    assert (code, said) == (3, f"veracity: BadOption: --from: {tmp_path / 'nowhere'} is no folder\n")

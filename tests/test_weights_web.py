@@ -177,7 +177,7 @@ def test_a_hub_that_is_not_there_is_told_in_one_line(tmp_path: Path) -> None:
         pass
     run = hub(gone, tmp_path / "w", tmp_path)
     assert "some/one on Hugging Face" in run.stderr.splitlines()[-1]
-    assert "https://huggingface.co/some/one/tree/main" in run.stderr
+    assert "https://huggingface.co/some/one/blob/main/net.pt" in run.stderr
     assert files(tmp_path / "w") == []
 
 

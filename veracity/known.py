@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from veracity.layers import Model, Tensor
+from veracity.layers import FACE_DETECTOR, Model, Tensor
 
 # How far the answer may be from the papers', relative to the larger of 1 and what they say. Another processor or
 # runtime sums in another order: 1e-6 to 1e-3 of a deep network's logit, while wrong weights are off by whole numbers.
@@ -21,7 +21,12 @@ DTYPES = {"UINT8": np.uint8, "INT16": np.int16, "FP32": np.float32}
 
 
 def question(model: Model) -> dict[str, NDArray[Any]]:
-    """Return a batch of one of each input: pixels of every brightness, quiet noise. The same on every machine."""
+    """Return a batch of one of each input: pixels of every brightness, quiet noise; of faces a drawn one.
+
+    The same on every machine. In noise there is no face, and "none" is what a broken detector answers too.
+    """
+    if model is FACE_DETECTOR:
+        return {model.input.name: _face()}
     return {tensor.name: _noise(tensor) for tensor in model.inputs}
 
 
@@ -32,6 +37,34 @@ def _noise(tensor: Tensor) -> NDArray[Any]:
     if tensor.dtype != "UINT8":
         levels = (levels - 128) * 16
     return levels.reshape(shape).astype(DTYPES[tensor.dtype])
+
+
+# Ellipses of a face, from behind to the front: middle and half axes (x, y; 1 is half the picture), softness, colour.
+_FACE = (
+    (0.0, 0.82, 0.62, 0.40, 0.1, (60, 70, 110)),  # shoulders
+    (0.0, 0.47, 0.16, 0.27, 0.1, (190, 145, 120)),  # neck
+    (0.0, -0.06, 0.39, 0.52, 0.1, (50, 35, 28)),  # hair
+    (0.0, 0.05, 0.31, 0.44, 0.1, (222, 176, 148)),
+    *((side, -0.03, 0.085, 0.055, 0.5, (190, 140, 118)) for side in (-0.13, 0.13)),  # sockets
+    *((side, -0.015, 0.062, 0.027, 0.1, (240, 238, 232)) for side in (-0.13, 0.13)),
+    *((side, -0.015, 0.027, 0.028, 0.1, (45, 28, 20)) for side in (-0.13, 0.13)),
+    *((side, -0.095, 0.085, 0.017, 0.3, (70, 45, 32)) for side in (-0.13, 0.13)),  # brows
+    (0.0, 0.125, 0.055, 0.04, 0.5, (205, 150, 125)),  # nose
+    *((side, 0.155, 0.02, 0.012, 0.4, (120, 75, 65)) for side in (-0.04, 0.04)),
+    (0.0, 0.265, 0.11, 0.04, 0.3, (175, 85, 85)),  # lips
+    (0.0, 0.26, 0.095, 0.006, 0.5, (95, 40, 40)),
+)
+
+
+def _face() -> NDArray[np.uint8]:
+    """Draw a face that every detector here is sure of, uint8 [1, 320, 320, 3]."""
+    y, x = np.mgrid[-1 : 1 : FREE_SIDE * 1j, -1 : 1 : FREE_SIDE * 1j]
+    picture = np.full((FREE_SIDE, FREE_SIDE, 3), (90.0, 110.0, 120.0))
+    for left, top, width, height, soft, colour in _FACE:
+        inside = 1 - ((x - left) / width) ** 2 - ((y - top) / height) ** 2
+        share = (0.5 + 0.5 * np.tanh(inside / soft / 2))[..., None]
+        picture = picture * (1 - share) + np.array(colour) * share
+    return picture.round().astype(np.uint8)[None]
 
 
 def digest(answer: Mapping[str, NDArray[Any]]) -> dict[str, list[float]]:

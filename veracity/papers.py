@@ -6,6 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from veracity.engines import PLAN
+from veracity.layers import MODELS
 from veracity.weights import sha256
 from veracity_client.errors import VeracityError
 
@@ -40,20 +42,28 @@ def barred(folder: Path) -> str:
     """Return why no verdict may rest on the graph, for every profile but ``bench``; empty where one may."""
     if not untrained(folder):
         return ""
-    name = folder.name
-    return f"untrained: made to measure time; veracity weights fetch {name} && python -m export {name}"
+    name, why = folder.name, "untrained: made to measure time"
+    if name in MODELS and not MODELS[name].files:
+        return why  # nothing can be fetched that makes it another
+    return f"{why}; veracity weights fetch {name} && python -m export {name}"
 
 
 def objection(folder: Path) -> str:
     """Return why the graph of a model's folder shall not be loaded; empty where it may, or has no papers."""
     try:
-        wanted = read(folder).get("graph_sha256")
-        if wanted in (None, sha256(folder / GRAPH)):
+        page = read(folder)
+    except PapersError as error:
+        return error.message
+    wanted = {GRAPH: page.get("graph_sha256"), GRAPH.with_name(PLAN): page.get("engine", {}).get("plan_sha256")}
+    return "; ".join(filter(None, (_differs(folder, file, digest) for file, digest in wanted.items() if digest)))
+
+
+def _differs(folder: Path, file: Path, digest: str) -> str:
+    try:
+        if sha256(folder / file) == digest:
             return ""
     except FileNotFoundError:
         return ""
-    except PapersError as error:
-        return error.message
     except OSError as error:
-        return f"{GRAPH} cannot be read: {error.strerror}"
-    return f"{GRAPH}: its sha256 is not the one in {FILE}: export it anew"
+        return f"{file} cannot be read: {error.strerror}"
+    return f"{file}: its sha256 is not the one in {FILE}: export it anew"

@@ -4,7 +4,7 @@ A file is what its sha256 says or it is not installed. Where nobody stated a dig
 came is recorded in ``weights.lock.json`` and holds from then on. ``--from DIR`` reads the same files from a folder.
 """
 
-from veracity.weights.files import WeightsError, atomic, sha256
+from veracity.weights.files import WeightsError, atomic, sha256, write
 from veracity.weights.names import find, models_of, of_profile, refuse_research_only, wanted
 from veracity.weights.store import can_download, fetch, require, verify
 
@@ -21,4 +21,5 @@ __all__ = [
     "sha256",
     "verify",
     "wanted",
+    "write",
 ]

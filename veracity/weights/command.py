@@ -53,6 +53,8 @@ def _list(args: argparse.Namespace) -> int:
 
 def _fetch(args: argparse.Namespace) -> int:
     target = Settings.from_env().weights
+    if args.folder and not args.folder.is_dir():
+        raise BadOption(f"--from: {args.folder} is no folder")
     sources = _chosen(args)
     if args.licence == "commercial":
         weights.refuse_research_only(sources)

