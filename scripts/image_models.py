@@ -4,7 +4,7 @@
 
 A graph that the checkout holds is taken as it is. One that it lacks is made here: the face detector's always, the
 others' with ``--export yes``, of weights that are fetched for it (profile bench: of made-up ones). What is missing in
-the end is said; an image without it refuses to start in production.
+the end is said: with VERACITY_ENV=production the image refuses to start without it.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ import argparse
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from veracity.assets import CENTERFACE_FILE, PORTRAIT_FILE, VAD_FILE
 from veracity.layers import FACE_DETECTOR, MODELS
 from veracity.profiles import BENCH, PROFILES, children, choose, required
-from veracity.server.repository import DETECTORS
+from veracity.server.repository import DETECTORS, read
 from veracity.settings import CHECKOUT
 
 REPOSITORY, WEIGHTS = CHECKOUT / "model_repository", CHECKOUT / "weights"
@@ -34,20 +34,18 @@ def main() -> None:
     args = parser.parse_args()
     choice = choose(args.profile)
     run("veracity.cli", "weights", "fetch", VAD_FILE, CENTERFACE_FILE, PORTRAIT_FILE)
+    untrained = args.profile == BENCH
     make([FACE_DETECTOR.name])
     if args.export == "yes":
-        make([name for name in required(choice) if MODELS[name].released], untrained=args.profile == BENCH)
+        make([name for name in required(choice) if MODELS[name].released], untrained=untrained)
     copy([*children(choice), *DETECTORS], args.into)
-    for name in required(choice):
-        if not has_graph(name):
-            sys.stderr.write(f"{name} has no graph: this image starts only with VERACITY_ENV=development\n")
+    for name, why in missing(required(choice), untrained=untrained).items():
+        sys.stderr.write(f"{name}: {why}; this image refuses to start with VERACITY_ENV=production\n")
 
 
 def make(names: Iterable[str], *, untrained: bool = False) -> None:
     """Fetch the weights of those models that have no graph yet, and export them one by one."""
-    for name in names:
-        if has_graph(name):
-            continue
+    for name in missing(names, untrained=untrained):
         if MODELS[name].files and not untrained:
             run("veracity.cli", "weights", "fetch", name)
         run("export", name, *(["--untrained"] if untrained else []))
@@ -64,9 +62,9 @@ def copy(names: Iterable[str], into: Path) -> None:
         path.chmod(0o755 if path.is_dir() else 0o644)
 
 
-def has_graph(name: str) -> bool:
-    """Return whether a model's folder has something to serve."""
-    return any((REPOSITORY / name).glob("[0-9]*/model.*"))
+def missing(names: Iterable[str], *, untrained: bool) -> Mapping[str, str]:
+    """Return which models have nothing to serve, and why; made-up weights are something for profile bench alone."""
+    return read(REPOSITORY, list(names), untrained=untrained).missing
 
 
 def run(module: str, *arguments: str) -> None:

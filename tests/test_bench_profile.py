@@ -15,13 +15,14 @@ import pytest
 import tiny_models
 from server_models import PATIENCE, eventually
 
-from veracity import cli, ready
+from veracity import cli, doctor, ready
 from veracity.engine import Engine
 from veracity.local import LocalInfer
 from veracity.papers import FILE, GRAPH
 from veracity.pipeline import analyze
 from veracity.profiles import PROFILES, required
 from veracity.server import Server
+from veracity.server.repository import read
 from veracity.settings import Settings
 from veracity_client import Detector
 from veracity_client.errors import ServerUnavailable
@@ -73,6 +74,18 @@ def test_a_trained_model_among_them_is_called_trained(repository: Path, talking:
     assert "LibriSpeech" in voice.models[0].trained_on
     assert voice.reasoning.startswith("the voice: ")
     assert voice.confidence > 0.5
+
+
+def test_without_graphs_it_asks_for_made_up_ones(repository: Path, talking: Path, tmp_path: Path) -> None:
+    bare = tmp_path / "model_repository"
+    shutil.copytree(repository, bare)
+    name = "semantic_clip_vitl14"
+    (bare / name / GRAPH).unlink()
+    settings = Settings(profile="bench", model_repository=bare)
+    hint = f"no graph: python -m export {name} --untrained"
+    assert verdict_of(settings, talking, Options(policy="exhaustive")).layer_results["4_semantic"].reason == hint
+    assert read(bare, [name], untrained=True).missing == {name: hint}
+    assert {f.what: f.detail for f in doctor.examine(settings, graphs=False)}[f"model {name}"] == hint
 
 
 def test_untrained_weights_answer_in_no_other_profile(repository: Path, talking: Path) -> None:
@@ -143,16 +156,22 @@ def test_ready_misses_what_is_installed_and_in_production_what_is_not(server: Se
     starter = dataclasses.replace(bench, profile="starter")
     assert faults(starter, server)[:2] == ["audio_starter: is not loaded", "visual_starter: is not loaded"]
     away = dataclasses.replace(starter, model_repository=Path("/nowhere"))
-    assert faults(away, server) == ["no model that scores answered: every verdict would be inconclusive"]
+    nothing = "no model that scores answered, of profile starter: every verdict would be inconclusive"
+    assert faults(away, server) == [nothing]
+    by_name = dataclasses.replace(away, models="audio_aasist")
+    assert faults(by_name, server) == [nothing.replace("starter", "starter with audio_aasist")]
     missed = faults(dataclasses.replace(away, env="production"), server)
     assert missed[:2] == ["audio_starter: is not loaded", "visual_starter: is not loaded"]
 
 
 def test_ready_says_that_nobody_answers(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["ready", "127.0.0.1:1", "--timeout", "1"]) == 1
-    assert capsys.readouterr().out.startswith("the server at 127.0.0.1:1 does not answer: ")
+    assert capsys.readouterr().out.startswith("the server at 127.0.0.1:1 does not answer by gRPC: ")
     assert cli.main(["ready", "http://127.0.0.1:1"]) == 3
     assert "protocol is grpc" in capsys.readouterr().err
+    for wrong in ("0", "-3", "nan", "inf"):
+        assert cli.main(["ready", "127.0.0.1:1", "--timeout", wrong]) == 3
+        assert f"--timeout is a number of seconds over 0, got {wrong}" in capsys.readouterr().err
 
 
 @pytest.mark.triton

@@ -1,5 +1,6 @@
 """The card that a person reads."""
 
+import dataclasses
 import io
 import re
 
@@ -27,6 +28,19 @@ def test_the_card_says_all_that_a_person_needs() -> None:
         "not calibrated",
     ):
         assert said in text
+
+
+def test_a_degraded_verdict_of_which_no_layer_failed_blames_none() -> None:
+    whole = {key: result for key, result in canned.LAYERS.items() if result.status != "failed"}
+    console = Console(width=200, record=True, file=io.StringIO())
+    console.print(card("clip.mp4", dataclasses.replace(canned.VERDICT, layer_results=whole)))
+    assert "degraded: a model did not answer, or the file could not be read to its end" in console.export_text()
+
+
+def test_without_a_score_nothing_is_said_of_its_calibration() -> None:
+    console = Console(width=200, record=True, file=io.StringIO())
+    console.print(card("clip.mp4", dataclasses.replace(canned.VERDICT, fake_probability=None)))
+    assert "calibrated" not in console.export_text()
 
 
 @pytest.mark.parametrize(

@@ -48,6 +48,17 @@ def test_a_driver_that_does_not_answer_is_told_from_no_gpu(tmp_path: Path, monke
     assert "version mismatch" in found.detail
 
 
+def test_a_driver_that_hangs_does_not_hang_the_doctor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    smi = tmp_path / "nvidia-smi"
+    smi.write_text("#!/bin/sh\nexec sleep 600\n")
+    smi.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    monkeypatch.setattr(machine, "LONGEST", 2.0)
+    found = examined(Settings(), "production")["gpu"]
+    assert (found.state, found.fatal) == ("broken", True)
+    assert found.detail == "its driver does not answer: nvidia-smi took over 2 s"
+
+
 def test_a_container_has_no_more_memory_than_its_share(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "memory.max").write_text(f"{1 << 30}\n")
     (tmp_path / "memory.current").write_text(f"{1 << 28}\n")

@@ -189,3 +189,34 @@ def test_a_model_without_a_logit_counts_all_its_outputs() -> None:
     assert precision.drift([large + 1.0], [large]) == pytest.approx(0.01)
     assert precision.drift([np.array([[101.0]])], [np.array([[100.0]])]) == pytest.approx(1.0)
     assert np.isnan(precision.drift([large * np.nan], [large]))
+
+
+def test_a_graph_that_cannot_be_loaded_is_refused_whether_it_fails_or_crashes(monkeypatch: pytest.MonkeyPatch) -> None:
+    precision.refuse_unloadable(a_norm(), "a norm")
+    with pytest.raises(ExportError, match=r"half: ONNX Runtime [\d.]+ cannot load the graph: .*Protobuf"):
+        precision.refuse_unloadable(b"no graph", "half")
+    monkeypatch.setattr(precision, "LOAD", "import os; os.kill(os.getpid(), 11)")
+    with pytest.raises(ExportError, match=r"half: ONNX Runtime [\d.]+ cannot load the graph: it ends in SIGSEGV"):
+        precision.refuse_unloadable(a_norm(), "half")
+
+
+def test_the_scale_of_attention_stays_fp32() -> None:
+    rng = np.random.default_rng(2)
+    steps = [
+        ("Cast", ["WAVEFORM"], "float", {"to": TensorProto.FLOAT}),
+        ("MatMul", ["float", "filters"], "queries", {}),
+        ("Mul", ["queries", "scale"], "scaled", {}),
+        ("MatMul", ["scaled", "keys"], "scores", {}),
+        ("Mul", ["scores", "scale"], "small", {}),
+        ("Softmax", ["small"], "shares", {"axis": -1}),
+        ("MatMul", ["shares", "head"], "FAKE_LOGIT", {}),
+    ]
+    constants = {
+        "filters": (1e-6 * rng.standard_normal((WINDOW_SAMPLES, WIDTH))).astype(np.float32),
+        "scale": floats(0.125),
+        "keys": rng.standard_normal((WIDTH, WIDTH)).astype(np.float32),
+        "head": rng.standard_normal((WIDTH, 1)).astype(np.float32),
+    }
+    model = halves.named(graph(steps, constants))
+    kept = halves.kept(model, voice())
+    assert {node.output[0] for node in model.graph.node if node.name in kept & halves._scales(model)} == {"scaled"}

@@ -1,6 +1,7 @@
 """The embedded server against real tritonservers with tiny models made on the spot."""
 
 import os
+import shutil
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -47,6 +48,15 @@ def test_states_say_what_is_served_and_why_the_rest_is_not(server: Server) -> No
     assert "broken/1/model.onnx" in models["broken"].reason
     assert "PAIR is tensor(int8) in the config, tensor(float) in the graph" in models["lying"].reason
     assert all("\n" not in model.reason and "line" not in model.reason for model in models.values())
+
+
+@pytest.mark.triton
+def test_a_model_of_the_table_that_takes_something_else_is_not_served(models: Path, tmp_path: Path) -> None:
+    shutil.copytree(models / "double", tmp_path / "audio_aasist")
+    with Server(tmp_path) as server:
+        state = server.models["audio_aasist"]
+    assert state.state == "failed"
+    assert state.reason.endswith("takes X, which no model of that name here does")
 
 
 @pytest.mark.triton

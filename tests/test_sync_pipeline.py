@@ -6,6 +6,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
+import media_samples
 import numpy as np
 import onnx
 import pytest
@@ -81,6 +82,7 @@ def test_syncnet_stands_in_for_lipforensics_and_says_so(synced: Engine, talking:
     assert result.status == "scored", result.reason
     assert [model.name for model in result.models] == ["lipsync_syncnet"]
     assert result.fake_probability == result.mismatch_score == pytest.approx(sync.FLOOR)
+    assert not verdict.degraded  # nothing that is installed was missed
     for words in ("lipsync_syncnet stands in for lipsync_lipforensics: weights not installed", "sync and not forgery"):
         assert words in result.reasoning
         assert words in verdict.reasoning
@@ -108,16 +110,18 @@ def test_asked_for_by_name_it_stands_in_for_nobody(synced: Engine, talking: Path
 
 
 class Listening(LocalInfer):
-    """A local runtime that says LipForensics is in some state, and remembers who was asked."""
+    """A local runtime whose models of mouths can be said to be in some state; remembers who was asked."""
 
-    lipforensics: State = "ready"
+    lipforensics: State | None = None
+    syncnet: State | None = None
 
     def __init__(self, repository: Path) -> None:
         super().__init__(repository)
         self.asked: set[str] = set()
 
     def state(self, model: str) -> State:
-        return self.lipforensics if model == "lipsync_lipforensics" else super().state(model)
+        said = {"lipsync_lipforensics": self.lipforensics, "lipsync_syncnet": self.syncnet}.get(model)
+        return said or super().state(model)
 
     async def __call__(self, model: str, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:  # type: ignore[override]
         self.asked.add(model)
@@ -141,9 +145,20 @@ def test_where_lipforensics_answers_nobody_stands_in(synced: Engine, talking: Pa
 def test_where_lipforensics_is_down_syncnet_stands_in(synced: Engine, talking: Path) -> None:
     infer = Listening(synced.settings.model_repository)
     infer.lipforensics = "down"
-    result = run(synced, talking, infer).layer_results["3_lipsync"]
+    verdict = run(synced, talking, infer)
+    result = verdict.layer_results["3_lipsync"]
     assert result.status == "scored"
     assert "lipsync_syncnet stands in for lipsync_lipforensics: it did not answer" in result.reasoning
+    assert verdict.degraded
+
+
+def test_a_fallback_that_is_down_fails_the_layer(synced: Engine, talking: Path) -> None:
+    infer = Listening(synced.settings.model_repository)
+    infer.syncnet = "down"
+    verdict = run(synced, talking, infer)
+    result = verdict.layer_results["3_lipsync"]
+    assert (result.status, result.reason) == ("failed", "lipsync_syncnet does not answer")
+    assert verdict.degraded
 
 
 def test_both_by_name_are_averaged_and_without_sound_one_is_missed(
@@ -161,7 +176,7 @@ def test_both_by_name_are_averaged_and_without_sound_one_is_missed(
     assert both.agreement == pytest.approx(0.5 + sync.FLOOR)
     mute = run(engine, made(talking, tmp_path, "-an")).layer_results["3_lipsync"]
     assert mute.fake_probability == 0.5
-    assert "lipsync_syncnet was not asked: the file has no audio track" in mute.reasoning
+    assert "lipsync_syncnet is left out: the file has no audio track" in mute.reasoning
 
 
 def test_without_sound_it_abstains(synced: Engine, talking: Path, tmp_path: Path) -> None:
@@ -177,6 +192,35 @@ def test_where_nobody_speaks_it_abstains(synced: Engine, talking: Path, tmp_path
     result = run(Engine.from_settings(settings), quiet).layer_results["3_lipsync"]
     assert result.status == "abstained"
     assert result.reason == "no sound to hold the mouths against: nobody speaks in it"
+
+
+def test_sound_that_cannot_be_decoded_degrades_even_where_mouths_alone_wanted_it(
+    synced: Engine, talking: Path, tmp_path: Path
+) -> None:
+    verdict = run(synced, with_unknown_sound(talking, tmp_path))
+    result = verdict.layer_results["3_lipsync"]
+    assert result.status == "abstained"
+    assert "lipsync_syncnet: no sound to hold the mouths against: " in result.reason
+    assert verdict.degraded
+
+
+def test_where_nobody_is_seen_the_sound_is_not_to_blame(synced: Engine, tmp_path: Path) -> None:
+    repository = tmp_path / "model_repository"
+    shutil.copytree(synced.settings.model_repository, repository)
+    tiny_models.install(repository, "visual_sbi_b4")
+    engine = Engine.from_settings(dataclasses.replace(synced.settings, model_repository=repository))
+    options = dataclasses.replace(MOUTHS, layers=("visual", "lipsync"))
+    verdict = run(engine, with_unknown_sound(media_samples.clip(tmp_path), tmp_path), options=options)
+    result = verdict.layer_results["2_visual"]
+    assert (result.status, result.reason) == ("abstained", "no face was found")
+    assert verdict.degraded
+
+
+def with_unknown_sound(film: Path, folder: Path) -> Path:
+    """Return a copy whose sound is in a codec that nobody knows."""
+    target = folder / "unknown.mp4"
+    target.write_bytes(film.read_bytes().replace(b"mp4a", b"zzza").replace(b"esds", b"zzds"))
+    return target
 
 
 def test_an_audio_track_that_is_not_there_is_a_bad_option(synced: Engine, talking: Path) -> None:

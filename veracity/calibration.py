@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -64,3 +64,7 @@ class Calibration:
     def scale(self, model: str) -> Scale:
         """Return the calibration of a model, the identity where none was learned."""
         return self.scales.get(model, Scale())
+
+    def covers(self, models: Iterable[str]) -> bool:
+        """Return whether all of ``models`` were calibrated: else what they say together is no frequency."""
+        return all(model in self.scales for model in models)

@@ -11,7 +11,7 @@ from veracity.assets import VAD_FILE
 from veracity.calibration import Calibration
 from veracity.layers import MODELS
 from veracity.media import Limits, find_ffmpeg
-from veracity.profiles import BENCH, choose
+from veracity.profiles import BENCH, PROFILES, choose
 from veracity.settings import Settings
 from veracity.speech import SileroVad, Vad, energy_vad
 from veracity_client.errors import ModelUnavailable
@@ -48,9 +48,11 @@ class Engine:
 
     @property
     def profile(self) -> Profile:
-        """The profile's name and how well it measured."""
-        name = self.settings.profile
-        return Profile(name, self.calibration.statements[name])
+        """The profile's name and how well it measured, which says nothing of other models in its layers."""
+        name, instead = self.settings.profile, self.settings.models
+        if self.measures_time or choose(name, instead) == PROFILES[name]:
+            return Profile(name, self.calibration.statements[name])
+        return Profile(name, f"with {instead} (VERACITY_MODELS) instead of its own; nobody measured it so")
 
     def models(self, layer: LayerName) -> tuple[tuple[str, float], ...]:
         """Return the layer's models in this profile, with their weights."""

@@ -229,8 +229,12 @@ MODELS = {
 }
 
 
-def install_hint(model: str) -> str:
-    """Say what a person does about a model without weights."""
+def install_hint(model: str, *, untrained: bool = False) -> str:
+    """Say what a person does about a model without weights; ``untrained`` where made-up ones are what is wanted."""
+    if untrained and model in MODELS and MODELS[model].files and MODELS[model].layer:
+        return f"no graph: python -m export {model} --untrained"
     if model in MODELS and not MODELS[model].released:
         return f"weights not installed: none of {model} were released yet"
+    if model in MODELS and not MODELS[model].files:
+        return f"no graph: {model} comes with this version and is gone; bring its 1/model.onnx back"
     return f"weights not installed: veracity weights fetch {model} && python -m export {model}"

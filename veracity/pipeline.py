@@ -91,6 +91,9 @@ async def _listen(run: Run, media: Media, probe: Probe) -> None:
     windows = speech_windows(run.sound, lambda _: run.speech, limit=AUDIO_WINDOWS)
     if not windows:
         return run.without(AUDIO, "abstained", NOTHING[AUDIO.name])
+    run.set_aside_without_model(AUDIO)  # who answered before the sound was decoded may not any more
+    if AUDIO not in run.waiting:
+        return None
     async with run.stage(AUDIO.key):
         items = speech_items(windows, len(run.sound) / SAMPLE_RATE)
         await run.judge(AUDIO, {name: [run.ask(name, items)] for name, _ in run.models(AUDIO)})
@@ -117,6 +120,7 @@ async def _hear_for_mouths(run: Run, media: Media, probe: Probe) -> None:
     if any(name in SYNCED for layer in run.waiting for name, _ in run.models(layer)):
         if not run.sound.size:
             await _hear(run, media, probe)
+            run.damage += (run.deaf,) if run.deaf else ()
         run.deaf = run.deaf or ("" if run.speech else "nobody speaks in it")
     for layer in run.waiting:
         run.set_aside_without_model(layer)
@@ -133,8 +137,9 @@ def _stop(run: Run, tracks: Sequence[str]) -> bool:
     waiting = {layer.key: calibration.weights[layer.name] for layer in run.waiting}
     voice = run.results.get(AUDIO.key)
     heard = voice.fake_probability if voice else None
-    if run.options.policy == "fail_fast" and heard is not None and heard >= calibration.stop:
-        reason = f"not needed: the voice alone reached {heard:.2f} (policy fail_fast)"
+    if run.options.policy == "fail_fast" and voice and heard is not None and heard >= calibration.stop:
+        sure = "" if calibration.covers(m.name for m in voice.models) else ", uncalibrated"
+        reason = f"not needed: the voice alone reached {heard:.2f}{sure} (policy fail_fast)"
     elif run.options.policy == "decided" and settled(run.results, waiting, tracks, calibration):
         reason = "not needed: it could not change the label (policy decided)"
     else:
@@ -152,17 +157,19 @@ async def _look(run: Run, media: Media, probe: Probe) -> Sequence[Track]:
     settings = run.engine.settings
     collector = Collector(plan(seconds, ready, run.speech), ready, seconds, settings.max_faces, settings.semantic_crops)
     asked: Asked = {name: [] for names in ready.values() for name in names}
+    unread = ""
     try:
         async with run.stage("frames"):
             await _decode(run, media, collector, asked)
     except VeracityError as error:
         if not collector.seen and not run.judged[AUDIO.key].spans:
             raise
-        run.damage += (error.message,)
+        unread = error.message
+        run.damage += (unread,)
     for layer in run.waiting:
         reason = run.blind if layer.needs_faces else ""
-        if run.damage and not any(asked[name] for name in ready[layer.name]):
-            reason = reason or run.damage[-1]
+        if unread and not any(asked[name] for name in ready[layer.name]):
+            reason = reason or unread
         if reason:
             run.without(layer, "failed", reason)
             continue

@@ -32,7 +32,8 @@ PROFILES: Mapping[str, Choice] = {
     BENCH: _PUBLISHED,
 }
 
-FALLBACKS: Mapping[str, str] = {"lipsync_lipforensics": "lipsync_syncnet"}  # asked where the first has no weights
+# Asked where the first has no weights or does not answer.
+FALLBACKS: Mapping[str, str] = {"lipsync_lipforensics": "lipsync_syncnet"}
 
 
 def choose(profile: str, instead: str = "") -> Choice:

@@ -5,6 +5,7 @@ Has to be quick, since it is started anew for each look: neither ONNX Runtime no
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 from tritonclient.utils import InferenceServerException
@@ -17,6 +18,7 @@ from veracity.server.control import Control, reason
 from veracity.server.repository import DETECTORS
 from veracity.settings import Settings
 from veracity_client._wire import Address
+from veracity_client.errors import BadOption
 
 READY = "READY"  # Triton's word; of a model that nobody asked it to load it says nothing
 
@@ -26,15 +28,17 @@ def faults(settings: Settings, url: str, timeout: float) -> Iterator[str]:
 
     Each model of the profile that was loaded is asked the known question, its answer held against its papers where
     the model repository is at hand, and both detectors an empty video. ``timeout`` is in seconds, a question. Raises
-    :class:`BadOption` for an address that is none.
+    :class:`BadOption` for an address that is none, or no time.
     """
+    if not 0 < timeout < math.inf:
+        raise BadOption(f"--timeout is a number of seconds over 0, got {timeout:g}")
     with Control(Address.parse(url, "grpc", False, None).target) as control:
         try:
             if not control.server_is_ready(timeout):
                 yield "the server is not ready: Triton says that a model is not"
             yield from _models(control, settings, timeout)
         except InferenceServerException as error:
-            yield f"the server at {url} does not answer: {reason(error)}"
+            yield f"the server at {url} does not answer by gRPC: {reason(error)}"
 
 
 def _models(control: Control, settings: Settings, timeout: float) -> Iterator[str]:
@@ -50,7 +54,12 @@ def _models(control: Control, settings: Settings, timeout: float) -> Iterator[st
         elif state or name in needed:
             yield f"{name}: is {state.lower() or 'not loaded'}{f' ({why})' if why else ''}"
     if not set(answered) - {FACE_DETECTOR.name, *DETECTORS}:
-        yield "no model that scores answered: every verdict would be inconclusive"
+        yield f"no model that scores answered, of {_asked(settings)}: every verdict would be inconclusive"
+
+
+def _asked(settings: Settings) -> str:
+    instead = f" with {settings.models}" if settings.models else ""
+    return f"profile {settings.profile}{instead}"
 
 
 def _names(settings: Settings) -> tuple[tuple[str, ...], set[str]]:

@@ -39,7 +39,8 @@ class Run:
     """One analysis under way.
 
     ``blind`` says why faces could not be looked for any more, ``deaf`` why no sound can be held against a mouth,
-    ``damage`` what of the file could not be read. ``sound`` is int16 [samples], 16 kHz, empty before it is decoded.
+    ``damage`` what of the file could not be read, ``missed`` which models have weights and did not answer, though
+    others did in their place. ``sound`` is int16 [samples], 16 kHz, empty before it is decoded.
     """
 
     infer: Infer
@@ -53,6 +54,7 @@ class Run:
     blind: str = ""
     deaf: str = ""
     damage: tuple[str, ...] = ()
+    missed: set[str] = field(default_factory=set)
     tasks: list[asyncio.Task[Answer]] = field(default_factory=list)
     begun: float = field(default_factory=time.monotonic)
 
@@ -101,7 +103,11 @@ class Run:
         return list(found.items())
 
     def _answers(self, model: str) -> bool:
-        return self.state(model) == "ready" and not (self.deaf and model in SYNCED)
+        return self.state(model) == "ready" and not self._in_vain(model)
+
+    def _in_vain(self, model: str) -> bool:
+        """Return whether a model would be asked about a sound that is not there."""
+        return bool(self.deaf) and model in SYNCED
 
     def _weights(self, layer: Layer) -> dict[str, float]:
         """Return whoever may have been asked: the layer's own models, then their fallbacks."""
@@ -110,38 +116,49 @@ class Run:
 
     def set_aside_without_model(self, layer: Layer) -> None:
         """Settle a layer none of whose models answers, or whose faces nobody finds."""
-        states = {name: self.state(name) for name, _ in self.engine.models(layer.name)}
-        finder = self.infer.state(FACE_DETECTOR.name) if layer.needs_faces else "ready"
-        answering = self.models(layer)
-        if answering and finder == "ready":
-            return
-        if answering:
-            states = {FACE_DETECTOR.name: finder}
-        down = [name for name, state in states.items() if state == "down"]
+        own = [name for name, _ in self.engine.models(layer.name)]
+        able = list(self._weights(layer))
+        if self.models(layer):
+            if not layer.needs_faces or self.infer.state(FACE_DETECTOR.name) == "ready":
+                return
+            own = able = [FACE_DETECTOR.name]
+        down = [name for name in able if self.state(name) != "missing" and not self._in_vain(name)]
         if down:
             self.without(layer, "failed", f"{', '.join(down)} does not answer")
         else:
-            self.without(layer, "abstained", "; ".join(self._why_not(model) for model in states))
+            self.without(layer, "abstained", "; ".join(self._why_not(model) for model in own))
 
     def _why_not(self, model: str) -> str:
         """Say why a model that is not down was not asked, nor its fallback."""
         unheard = f"no sound to hold the mouths against: {self.deaf}"
         if self.state(model) == "ready":
             return unheard
-        reason = self.engine.barred(model) or install_hint(model)
+        reason = self._missing(model)
         fallback = FALLBACKS.get(model, "")
         return f"{reason}; {fallback}: {unheard}" if fallback and self.state(fallback) == "ready" else reason
 
-    def _notes(self, layer: Layer, answered: Sequence[str]) -> list[str]:
-        """Say who stood in for whom, and who was not asked for want of sound."""
+    def _notes(self, layer: Layer, answered: Sequence[str], failures: Mapping[str, str]) -> list[str]:
+        """Say which of the layer's own models are not in its score, why, and who stands in."""
         own = [name for name, _ in self.engine.models(layer.name)]
-        gone = [name for name in own if name not in answered and FALLBACKS.get(name) in {*answered} - {*own}]
-        notes = [f"{FALLBACKS[name]} stands in for {name}: {self._absence(name)}" for name in gone]
-        return notes + [f"{name} was not asked: {self.deaf}" for name in own if self.deaf and name in SYNCED]
+        spare, notes = {*answered} - {*own}, []
+        for name in own:
+            if name not in answered:
+                fallback = FALLBACKS.get(name)
+                words = f"{fallback} stands in for {name}" if fallback in spare else f"{name} is left out"
+                notes.append(f"{words}: {self._absence(name, failures.get(name, 'it did not answer'))}")
+        return notes
 
-    def _absence(self, model: str) -> str:
-        missing = self.engine.barred(model) or install_hint(model)
-        return missing if self.state(model) == "missing" else "it did not answer"
+    def _absence(self, model: str, failure: str) -> str:
+        """Say why a model gave no answer; one that has weights and was to be asked is missed."""
+        if self._in_vain(model):
+            return self.deaf
+        if self.state(model) == "missing":
+            return self._missing(model)
+        self.missed.add(model)
+        return failure
+
+    def _missing(self, model: str) -> str:
+        return self.engine.barred(model) or install_hint(model, untrained=self.engine.measures_time)
 
     def ask(self, model: str, items: Sequence[Item]) -> asyncio.Task[Answer]:
         """Send items to a model at once; the answer is waited for when the layer is judged."""
@@ -155,22 +172,23 @@ class Run:
     async def judge(self, layer: Layer, asked: Mapping[str, Sequence[asyncio.Task[Answer]]]) -> None:
         """Wait for a layer's answers and judge it; a model that fails leaves the layer to the others."""
         answers: list[tuple[Answer, float]] = []
-        failures: list[str] = []
+        failures: dict[str, str] = {}
         for name, weight in self._weights(layer).items():
             try:
                 parts = await asyncio.gather(*asked.get(name, ()))
             except VeracityError as error:
-                failures.append(error.message)
+                failures[name] = error.message
                 continue
             if parts:
                 answers.append((Answer.joined(parts), weight))
+        if failures:
+            logger.warning("models failed", layer=layer.key, failures=failures)
         if answers:
             infos = [self.engine.info(answer.model) for answer, _ in answers]
-            notes = self._notes(layer, [info.name for info in infos])
+            notes = self._notes(layer, [info.name for info in infos], failures)
             self.judged[layer.key] = without_judgement(judge(layer, answers, self.engine.calibration, infos, notes))
         elif failures:
-            logger.warning("layer failed", layer=layer.key, failures=failures)
-            self._settle_unscored(layer, "failed", "; ".join(failures))
+            self._settle_unscored(layer, "failed", "; ".join(failures.values()))
         else:
             self._settle_unscored(layer, "abstained", NOTHING[layer.name])
 

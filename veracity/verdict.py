@@ -50,6 +50,8 @@ def judge(
     first, scale = answers[0][0], scales[0]
     scores = scale(first.logits)
     spans = _spans(first, scores)
+    sure = calibration.covers(answer.model for answer, _ in answers)
+    said = _layer_words(layer, probability, calibration, spans, len(first.items), sure)
     heard = [sync.words(answer) for answer, _ in answers if answer.distances is not None]
     agreement = 1.0 - (max(each) - min(each)) if len(each) > 1 else None
     result = LayerResult(
@@ -59,7 +61,7 @@ def judge(
         is_fake=IS_FAKE[threshold_label(probability, calibration)],
         confidence=_round(max(probability, 1.0 - probability)),
         fake_probability=_round(probability),
-        reasoning="; ".join((_layer_words(layer, probability, calibration, spans, len(first.items)), *heard, *notes)),
+        reasoning="; ".join((said, *heard, *notes)),
         models=tuple(infos),
         agreement=None if agreement is None else _round(agreement),
         frame_scores=_frame_scores(first, scores) if layer.name == "visual" else None,
@@ -148,12 +150,14 @@ def worst(spans: Iterable[Span]) -> tuple[Span, ...]:
     return tuple(sorted(spans, key=lambda span: (-span.score, span.start))[:WORST])
 
 
-def _layer_words(layer: Layer, probability: float, calibration: Calibration, spans: Sequence[Span], items: int) -> str:
+def _layer_words(layer: Layer, probability: float, calibration: Calibration, spans: Sequence[Span], items: int,
+                 sure: bool) -> str:  # fmt: skip
     top = worst(spans)[0]
     finding = {"fake": "manipulated", "real": "genuine", "inconclusive": "unclear"}
     word = finding[threshold_label(probability, calibration)]
     where = f"highest {top.score:.2f} at {top.start:.2f}–{top.end:.2f} s"
-    return f"{layer.looks_at}: {word}, P(fake) {probability:.2f} over {items} samples, {where}"
+    score = f"P(fake) {probability:.2f}" + ("" if sure else " (uncalibrated)")
+    return f"{layer.looks_at}: {word}, {score} over {items} samples, {where}"
 
 
 def threshold_label(probability: float, calibration: Calibration) -> Label:

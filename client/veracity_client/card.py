@@ -119,11 +119,15 @@ def _moment(span: Span, layer: str) -> str:
 
 def _notes(verdict: Verdict) -> list[Text]:
     notes = [f"profile {verdict.profile.name}: {verdict.profile.statement}"]
-    if not verdict.calibrated:
+    if not verdict.calibrated and verdict.fake_probability is not None:
         notes.append("not calibrated: the probabilities order clips, they are no frequencies")
     notes.append(f"policy {verdict.policy}, {verdict.processing_time:.2f} s")
     lines = [Text(printable(note), style="dim") for note in notes]
-    if verdict.degraded:
-        failed = ", ".join(key for key, result in sorted(verdict.layer_results.items()) if result.status == "failed")
-        lines.insert(0, Text(printable(f"degraded: {failed or 'a layer'} failed and is not in this verdict"), "yellow"))
-    return lines
+    return [Text(printable(_degraded(verdict)), "yellow"), *lines] if verdict.degraded else lines
+
+
+def _degraded(verdict: Verdict) -> str:
+    failed = [key for key, result in sorted(verdict.layer_results.items()) if result.status == "failed"]
+    if failed:
+        return f"degraded: {', '.join(failed)} failed and is not in this verdict"
+    return "degraded: a model did not answer, or the file could not be read to its end; the reasons above say which"

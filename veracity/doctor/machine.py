@@ -29,6 +29,7 @@ LEAST_DISK = 1 << 30  # bytes: run directories, and a fetched file beside the on
 LEAST_MEMORY = 2 << 30  # bytes: 0.9 GiB of processes, measured, and the frames of four videos; the graphs come on top
 VIDEOS = 4  # under way at once: as many as deepfake_detector has instances
 CGROUP = Path("/sys/fs/cgroup")
+LONGEST = 60.0  # seconds that a program may take to say what it is; a driver that hangs never lets nvidia-smi end
 
 
 def examine(settings: Settings) -> Iterator[Finding]:
@@ -41,7 +42,7 @@ def _ffmpeg(settings: Settings) -> Iterator[Finding]:
     try:
         ffmpeg = find_ffmpeg(settings.ffmpeg)
         said = _said(str(ffmpeg), "-hide_banner", "-decoders")
-    except (VeracityError, OSError, subprocess.CalledProcessError) as error:
+    except (VeracityError, OSError, subprocess.SubprocessError) as error:
         yield Finding("ffmpeg", "broken", str(error), True)
         return
     yield Finding("ffmpeg", "ok", f"{ffmpeg}, {_said(str(ffmpeg), '-version').partition(' Copyright')[0]}")
@@ -74,6 +75,8 @@ def _gpu(settings: Settings) -> Iterator[Finding]:
         yield from (Finding("gpu", "ok", f"{line} (name, driver, memory)") for line in found.splitlines())
     except FileNotFoundError:
         yield Finding("gpu", "optional", "no nvidia-smi here: models run on the CPU")
+    except subprocess.TimeoutExpired:
+        yield Finding("gpu", "broken", f"its driver does not answer: nvidia-smi took over {LONGEST:g} s")
     except (OSError, subprocess.CalledProcessError) as error:
         said = (getattr(error, "stdout", "") or str(error)).strip().splitlines()[0]
         yield Finding("gpu", "broken", f"its driver does not answer: {said}")
@@ -90,7 +93,7 @@ def _accelerator(settings: Settings) -> Finding:
 
 
 def _said(*command: str) -> str:
-    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=LONGEST).stdout.strip()
 
 
 def _space(settings: Settings) -> Iterator[Finding]:

@@ -65,7 +65,7 @@ def _model(settings: Settings, model: Model, graphs: bool) -> Finding:
             return Finding(what, "missing", f"no engine: python -m export {model.name} --format tensorrt")
         graphs = False  # what runs is the engine, and only Triton can ask it
     if not (folder / papers.GRAPH).is_file():
-        return Finding(what, "missing", install_hint(model.name))
+        return Finding(what, "missing", install_hint(model.name, untrained=settings.profile == BENCH))
     if objection := papers.objection(folder):
         return Finding(what, "broken", objection, True)
     if settings.profile != BENCH and (bar := papers.barred(folder)):

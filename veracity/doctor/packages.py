@@ -45,5 +45,5 @@ def _package(wanted: Requirement, optional: bool) -> Finding:
             else Finding(what, "missing", advice, True)
         )
     if wanted.specifier.contains(version, prereleases=True):
-        return Finding(what, "ok", f"{version} ({asked})")
+        return Finding(what, "ok", f"{version} ({asked})" if asked else version)
     return Finding(what, "warning", f"{version} is installed: pip install '{wanted.name}{asked}'")

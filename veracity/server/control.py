@@ -100,6 +100,8 @@ class Control:
         """
         config = self._client.get_model_config(model.name, client_timeout=timeout).config
         question = known.question(model)
+        if strange := [tensor.name for tensor in config.input if tensor.name not in question]:
+            raise InferenceServerException(f"takes {', '.join(strange)}, which no model of that name here does")
         inputs = [_given(tensor, question[tensor.name]) for tensor in config.input]
         result = self._client.infer(model.name, inputs, client_timeout=timeout)
         runners = (

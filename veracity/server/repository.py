@@ -56,7 +56,11 @@ def read(repository: Path, models: Sequence[str] | None = None, *, untrained: bo
 def _why_missing(folder: Path, untrained: bool) -> str:
     if not any(path.suffix in GRAPHS and path.is_file() for path in folder.glob("[0-9]*/model.*")):
         name = folder.name
-        return install_hint(name) if name in MODELS else f"weights not installed: veracity weights fetch {name}"
+        return (
+            install_hint(name, untrained=untrained)
+            if name in MODELS
+            else f"weights not installed: veracity weights fetch {name}"
+        )
     try:
         return "" if untrained else papers.barred(folder)
     except papers.PapersError:

@@ -1,0 +1,75 @@
+"""Several models in a layer, and one that nobody calibrated: what the verdict says of who did not answer."""
+
+import asyncio
+import dataclasses
+import shutil
+from pathlib import Path
+
+import pytest
+import tiny_models
+from test_pipeline import EXHAUSTIVE, Counting, run
+
+from veracity.engine import Engine
+from veracity.pipeline import analyze
+from veracity.settings import Settings
+from veracity_client.verdict import Options, StageEvent
+
+
+@pytest.fixture(scope="module")
+def paired(full_repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Engine:
+    """Two models for the voice, the second of them tiny, uncalibrated and sure of a fake."""
+    repository = tmp_path_factory.mktemp("paired") / "model_repository"
+    shutil.copytree(full_repository, repository)
+    tiny_models.install(repository, "audio_aasist", gain=1.0, middle=-100.0)
+    return Engine.from_settings(Settings(model_repository=repository, models="audio_starter,audio_aasist"))
+
+
+def test_a_model_that_fails_beside_another_is_named_and_degrades(paired: Engine, talking: Path) -> None:
+    infer = Counting(paired.settings.model_repository)
+    infer.broken = "audio_aasist"
+    verdict = run(paired, talking, infer=infer)
+    voice = verdict.layer_results["1_audio"]
+    assert [model.name for model in voice.models] == ["audio_starter"]
+    assert "audio_aasist is left out: audio_aasist failed" in voice.reasoning
+    assert verdict.degraded
+
+
+def test_a_model_without_weights_beside_another_is_named(paired: Engine, talking: Path, full_repository: Path) -> None:
+    settings = dataclasses.replace(paired.settings, model_repository=full_repository)
+    verdict = run(Engine.from_settings(settings), talking)
+    words = "audio_aasist is left out: weights not installed: veracity weights fetch audio_aasist"
+    assert words in verdict.layer_results["1_audio"].reasoning
+    assert not verdict.degraded
+
+
+def test_a_voice_model_that_dies_while_the_sound_is_decoded_is_said_to(full_engine: Engine, talking: Path) -> None:
+    infer = Counting(full_engine.settings.model_repository)
+
+    def tell(event: StageEvent) -> None:
+        if (event.stage, event.status) == ("sound", "done"):
+            infer.down = "audio_starter"
+
+    verdict = asyncio.run(analyze(talking, infer, EXHAUSTIVE, full_engine, tell))
+    voice = verdict.layer_results["1_audio"]
+    assert (voice.status, voice.reason) == ("failed", "audio_starter does not answer")
+    assert verdict.degraded
+
+
+@pytest.mark.parametrize("policy", ["fail_fast", "exhaustive"])
+def test_an_uncalibrated_voice_says_so_wherever_it_decides(paired: Engine, talking: Path, policy: str) -> None:
+    engine = Engine.from_settings(dataclasses.replace(paired.settings, models="audio_aasist"))
+    verdict = run(engine, talking, Options(policy=policy))
+    assert not verdict.calibrated
+    assert "(uncalibrated)" in verdict.layer_results["1_audio"].reasoning
+    assert "(uncalibrated)" in verdict.reasoning
+    assert verdict.profile.statement == "with audio_aasist (VERACITY_MODELS) instead of its own; nobody measured it so"
+    if policy == "fail_fast":
+        assert verdict.layer_results["4_semantic"].reason.endswith(", uncalibrated (policy fail_fast)")
+
+
+def test_a_calibrated_voice_speaks_for_itself(full_engine: Engine, talking: Path) -> None:
+    verdict = run(full_engine, talking, Options(layers=("audio",)))
+    assert verdict.calibrated
+    assert "uncalibrated" not in verdict.reasoning
+    named = Engine.from_settings(dataclasses.replace(full_engine.settings, models="audio_starter"))
+    assert named.profile == full_engine.profile  # named by hand, and the profile's own
