@@ -20,24 +20,24 @@ def paired(full_repository: Path, tmp_path_factory: pytest.TempPathFactory) -> E
     """Two models for the voice, the second of them tiny, uncalibrated and sure of a fake."""
     repository = tmp_path_factory.mktemp("paired") / "model_repository"
     shutil.copytree(full_repository, repository)
-    tiny_models.install(repository, "audio_aasist", gain=1.0, middle=-100.0)
-    return Engine.from_settings(Settings(model_repository=repository, models="audio_starter,audio_aasist"))
+    tiny_models.install(repository, "audio_rawnet2", gain=1.0, middle=-100.0)
+    return Engine.from_settings(Settings(model_repository=repository, models="audio_starter,audio_rawnet2"))
 
 
 def test_a_model_that_fails_beside_another_is_named_and_degrades(paired: Engine, talking: Path) -> None:
     infer = Counting(paired.settings.model_repository)
-    infer.broken = "audio_aasist"
+    infer.broken = "audio_rawnet2"
     verdict = run(paired, talking, infer=infer)
     voice = verdict.layer_results["1_audio"]
     assert [model.name for model in voice.models] == ["audio_starter"]
-    assert "audio_aasist is left out: audio_aasist failed" in voice.reasoning
+    assert "audio_rawnet2 is left out: audio_rawnet2 failed" in voice.reasoning
     assert verdict.degraded
 
 
 def test_a_model_without_weights_beside_another_is_named(paired: Engine, talking: Path, full_repository: Path) -> None:
     settings = dataclasses.replace(paired.settings, model_repository=full_repository)
     verdict = run(Engine.from_settings(settings), talking)
-    words = "audio_aasist is left out: weights not installed: veracity weights fetch audio_aasist"
+    words = "audio_rawnet2 is left out: weights not installed: veracity weights fetch audio_rawnet2"
     assert words in verdict.layer_results["1_audio"].reasoning
     assert not verdict.degraded
 
@@ -57,12 +57,12 @@ def test_a_voice_model_that_dies_while_the_sound_is_decoded_is_said_to(full_engi
 
 @pytest.mark.parametrize("policy", ["fail_fast", "exhaustive"])
 def test_an_uncalibrated_voice_says_so_wherever_it_decides(paired: Engine, talking: Path, policy: str) -> None:
-    engine = Engine.from_settings(dataclasses.replace(paired.settings, models="audio_aasist"))
+    engine = Engine.from_settings(dataclasses.replace(paired.settings, models="audio_rawnet2"))
     verdict = run(engine, talking, Options(policy=policy))
     assert not verdict.calibrated
     assert "(uncalibrated)" in verdict.layer_results["1_audio"].reasoning
     assert "(uncalibrated)" in verdict.reasoning
-    assert verdict.profile.statement == "with audio_aasist (VERACITY_MODELS) instead of its own; nobody measured it so"
+    assert verdict.profile.statement == "with VERACITY_MODELS instead of its own. audio_rawnet2: nobody measured it so"
     if policy == "fail_fast":
         assert verdict.layer_results["4_semantic"].reason.endswith(", uncalibrated (policy fail_fast)")
 
@@ -73,3 +73,5 @@ def test_a_calibrated_voice_speaks_for_itself(full_engine: Engine, talking: Path
     assert "uncalibrated" not in verdict.reasoning
     named = Engine.from_settings(dataclasses.replace(full_engine.settings, models="audio_starter"))
     assert named.profile == full_engine.profile  # named by hand, and the profile's own
+    other = Engine.from_settings(dataclasses.replace(full_engine.settings, models="audio_aasist"))
+    assert "audio_aasist: on the starter's 223 test clips AUC" in other.profile.statement

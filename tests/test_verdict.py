@@ -82,9 +82,7 @@ def answer(logits: list[float], faces: list[int | None] | None = None, starts: l
 
 def judged(model: str, given_answer: Answer, scale: Scale = Scale()) -> LayerResult:  # noqa: B008
     layer = next(layer for layer in LAYERS if layer.name == MODELS[model].layer)
-    calibration = Calibration(
-        CALIBRATION.weights, CALIBRATION.thresholds, 0.25, 0.5, 0.9, {model: scale}, CALIBRATION.statements
-    )
+    calibration = replace(CALIBRATION, scales={model: scale})
     return judge(layer, [(replace(given_answer, model=model), 1.0)], calibration, []).result
 
 

@@ -44,7 +44,8 @@ class Calibration:
     evidence_real: float
     stop: float
     scales: Mapping[str, Scale]
-    statements: Mapping[str, str]
+    statements: Mapping[str, str]  # of profiles
+    measured: Mapping[str, str]  # of models that no profile has: how well each measured
 
     @classmethod
     def read(cls, path: Path = FILE) -> Calibration:
@@ -59,6 +60,7 @@ class Calibration:
             stop=data["evidence"]["stop"],
             scales={name: Scale(m["temperature"], m["bias"]) for name, m in models},
             statements={name: p["statement"] for name, p in data["profiles"].items()},
+            measured={name: m["statement"] for name, m in models if "statement" in m},
         )
 
     def scale(self, model: str) -> Scale:

@@ -52,7 +52,10 @@ class Engine:
         name, instead = self.settings.profile, self.settings.models
         if self.measures_time or choose(name, instead) == PROFILES[name]:
             return Profile(name, self.calibration.statements[name])
-        return Profile(name, f"with {instead} (VERACITY_MODELS) instead of its own; nobody measured it so")
+        own = {model for layer in PROFILES[name].values() for model, _ in layer}
+        others = [m for layer in choose(name, instead).values() for m, _ in layer if m not in own]
+        said = (f"{model}: {self.calibration.measured.get(model, 'nobody measured it so')}" for model in others)
+        return Profile(name, "with VERACITY_MODELS instead of its own. " + ". ".join(said))
 
     def models(self, layer: LayerName) -> tuple[tuple[str, float], ...]:
         """Return the layer's models in this profile, with their weights."""
