@@ -1,5 +1,6 @@
 """The command ``analyze``: in a process of its own where streams and signals count, in ours to hand in a hook."""
 
+import contextlib
 import json
 import os
 import signal
@@ -162,11 +163,19 @@ def test_ctrl_c_is_one_line(server: Server, tmp_path: Path) -> None:
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         with clip.open("wb") as pipe:  # opens when the command reads
             pipe.write(f"wait {gate}".encode())
-        time.sleep(0.5)
-        process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=30)
+        out, err = _interrupted(process)
     gate.touch()
     assert (process.returncode, out, err) == (130, b"", b"veracity-client: interrupted\n")
+
+
+def _interrupted(process: subprocess.Popen[bytes]) -> tuple[bytes, bytes]:
+    """Press Ctrl-C as a person does, who presses again where nothing happens: gRPC's callbacks can lose one."""
+    for _ in range(6):
+        time.sleep(0.5)
+        process.send_signal(signal.SIGINT)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            return process.communicate(timeout=5)
+    raise AssertionError("not interrupted")
 
 
 @triton

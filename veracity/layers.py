@@ -236,5 +236,5 @@ def install_hint(model: str, *, untrained: bool = False) -> str:
     if model in MODELS and not MODELS[model].released:
         return f"weights not installed: none of {model} were released yet"
     if model in MODELS and not MODELS[model].files:
-        return f"no graph: {model} comes with this version and is gone; bring its 1/model.onnx back"
+        return f"weights not installed: those of {model} come with this version; bring its 1/model.onnx back"
     return f"weights not installed: veracity weights fetch {model} && python -m export {model}"
