@@ -52,10 +52,18 @@ def to_onnx(net: nn.Module, example: Inputs, outputs: Sequence[str]) -> bytes:
     if named != list(outputs):
         raise ExportError(f"the network answers {named}, and should answer {list(outputs)}")
     del program
+    forget(model.graph)
     graph = serialized(model)
     del model  # it may be a gigabyte, of which the checker makes two more
     onnx.checker.check_model(graph, full_check=True)
     return graph
+
+
+def forget(graph: onnx.GraphProto) -> None:
+    """Drop what the exporter notes of every node and value: its lines of source, with the paths of whoever exported."""
+    del graph.metadata_props[:]
+    for part in (*graph.node, *graph.input, *graph.output, *graph.value_info, *graph.initializer):
+        del part.metadata_props[:]
 
 
 def serialized(model: onnx.ModelProto) -> bytes:

@@ -128,3 +128,11 @@ def test_publishing_replaces_whole_files_and_leaves_nothing_beside_them(tmp_path
     assert (folder / "1" / "model.onnx").read_bytes() == graph
     assert [one.name for one in (folder / "1").iterdir()] == ["model.onnx"]
     assert "FAKE_LOGIT" in json.loads((folder / "provenance.json").read_text())["known_answer"]
+
+
+def test_a_graph_does_not_tell_where_it_was_made(tmp_path):
+    made = to_onnx(Double(), NUMBERS, ["DOUBLED"])
+    committed = (REPOSITORY / "audio_starter" / "1" / "model.onnx").read_bytes()
+    for graph in (made, committed):
+        assert b"stack_trace" not in graph
+        assert b'File "' not in graph
