@@ -49,6 +49,9 @@ def image(stages: list[Stage]) -> Iterator[Root]:
     for program in ("debootstrap", "unshare", "ip"):
         if shutil.which(program) is None:
             pytest.skip(f"{program} is not installed")
+    spaces = subprocess.run(["unshare", "--mount", "--pid", "--net", "--fork", "true"], capture_output=True, text=True)
+    if spaces.returncode:
+        pytest.skip(f"no namespaces of our own here: {spaces.stderr.strip()}")
     try:
         urllib.request.urlopen(image_build.mirror()[0], timeout=20).close()
     except (urllib.error.URLError, OSError) as error:
