@@ -29,12 +29,6 @@ def server(models: Path) -> Iterator[Server]:
         yield running
 
 
-@pytest.fixture(scope="module")
-def client(server: Server) -> Iterator["grpc.InferenceServerClient"]:
-    with grpc.InferenceServerClient(server.grpc_url) as made:
-        yield made
-
-
 @pytest.mark.triton
 def test_serve_says_where_it_listens_and_ends_on_a_signal(models: Path) -> None:
     code = "import sys; from pathlib import Path; from veracity.server import serve; "
