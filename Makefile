@@ -51,7 +51,7 @@ check: setup ## what CI checks before any test: style, types, the Dockerfile, sp
 	@$(BIN)/codespell $$(git ls-files '*.py' '*.md' '*.toml' '*.pbtxt' Makefile)
 
 lock: ## pin the dependencies anew (needs uv)
-	$(LOCK) --generate-hashes --extra server --extra export --extra hubs pyproject.toml -o requirements/runtime.lock
+	$(LOCK) --generate-hashes --extra server --extra export --extra hubs --extra measure pyproject.toml -o requirements/runtime.lock
 	$(LOCK) --generate-hashes -c requirements/runtime.lock pyproject.toml -o requirements/image.lock
 	$(LOCK) --generate-hashes -c requirements/runtime.lock --extra export --extra hubs pyproject.toml -o requirements/export.lock
 	$(LOCK) --generate-hashes -c requirements/runtime.lock --group dev -o requirements/dev.lock
