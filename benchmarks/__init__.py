@@ -1,1 +1,1 @@
-"""Measurements, each a command: ``python -m benchmarks latency``, ``python -m benchmarks throughput``."""
+"""Measurements, each a command: ``python -m benchmarks latency | throughput | models | accuracy | robustness``."""

@@ -1,26 +1,23 @@
-"""``python -m benchmarks latency | throughput | models``."""
+"""``python -m benchmarks latency | throughput | models | accuracy | robustness``."""
 
 from __future__ import annotations
 
 import argparse
+import importlib
 import sys
 
-from benchmarks import latency, models, throughput
 from veracity import log
 from veracity_client.errors import VeracityError
 
-COMMANDS = {"latency": latency, "throughput": throughput, "models": models}
+COMMANDS = ("latency", "throughput", "models", "accuracy", "robustness")
+INTERRUPTED = 130  # as of a program that SIGINT ended
 
 
-def main() -> int:
+def main(arguments: list[str] | None = None) -> int:
     """Run one benchmark and return its exit code."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    commands = parser.add_subparsers(required=True, metavar="BENCHMARK")
-    for name, module in COMMANDS.items():
-        command = commands.add_parser(name, help=module.__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
-        module.add_arguments(command)
-        command.set_defaults(run=module.run)
-    args = parser.parse_args()
+    from training.data import ManifestError
+
+    args = _parser().parse_args(arguments)
     log.configure("warning")  # the figures are what is wanted
     try:
         code: int = args.run(args)
@@ -28,6 +25,23 @@ def main() -> int:
     except VeracityError as error:
         sys.stderr.write(f"benchmarks: {error.to_wire()}\n")
         return 1
+    except ManifestError as error:
+        sys.stderr.write(f"benchmarks: {error}\n")
+        return 1
+    except KeyboardInterrupt:
+        sys.stderr.write("benchmarks: interrupted; what accuracy and robustness have analysed is kept\n")
+        return INTERRUPTED
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    commands = parser.add_subparsers(required=True, metavar="BENCHMARK")
+    for name in COMMANDS:
+        module = importlib.import_module(f"benchmarks.{name}")
+        command = commands.add_parser(name, help=module.__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+        module.add_arguments(command)
+        command.set_defaults(run=module.run)
+    return parser
 
 
 if __name__ == "__main__":

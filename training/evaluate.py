@@ -1,177 +1,46 @@
-"""Measures the exported audio graph as it is served: speech windows in, the mean of their logits out, per source."""
+"""The measurement of `python -m benchmarks accuracy`, of chosen models out of a folder, without a server."""
 
 from __future__ import annotations
 
-import hashlib
-import json
-import subprocess
-from collections import Counter, defaultdict
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+import argparse
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-import onnxruntime
-from scipy.special import expit
-from tqdm import tqdm
-
-from training import metrics
-from training.audio import WINDOWS_PER_CLIP
-from training.conditions import CONDITIONS
-from training.data import Clip, Pcm, load, read_manifest
-from veracity.speech import SAMPLE_RATE, Vad, speech_windows
-
-WRONG = 0.05  # share of the validation's reals called fake, and of its fakes called real, that sets the thresholds
+from benchmarks import accuracy, doors
+from training.data import ManifestError
+from veracity import papers
+from veracity.layers import MODELS
+from veracity.settings import CHECKOUT, Settings
 
 
-@dataclass(frozen=True)
-class Scored:
-    """A clip and its log odds of fake, as the graph gave them."""
-
-    clip: Clip
-    logit: float
-
-
-def evaluate(graph: Path, data: Path, report: Path, vad: Vad, *, brief: bool = False) -> dict[str, Any]:
-    """Calibrates on the validation sources, measures the test sources, writes and answers the report.
-
-    A brief report leaves out the channels and the sound tracks of the videos.
-    """
-    session = onnxruntime.InferenceSession(str(graph), providers=["CPUExecutionProvider"])
-    clips = read_manifest(data, "audio")
-    scored, silent = score(session, [(clip, load(clip.path)) for clip in clips], vad)
-    temperature, bias = metrics.fit_calibration(*_arrays(_of(scored, "validation")))
-
-    def calibrated(some: Sequence[Scored]) -> list[Scored]:
-        return [Scored(one.clip, one.logit / temperature + bias) for one in some]
-
-    test = calibrated(_of(scored, "test"))
-    bounds = metrics.thresholds(*_arrays(calibrated(_of(scored, "validation"))), WRONG)
-    result: dict[str, Any] = {
-        "graph_sha256": hashlib.sha256(graph.read_bytes()).hexdigest(),
-        "calibration": {"temperature": round(temperature, 4), "bias": round(bias, 4), "fitted_on": "validation"},
-        "ece": {
-            "test_raw": round(metrics.ece(*_arrays(_of(scored, "test"))), 4),
-            "test_calibrated": round(metrics.ece(*_arrays(test)), 4),
-        },
-        "thresholds": {"wrong_on_validation": WRONG, "fake": round(bounds[0], 4), "real": round(bounds[1], 4)},
-        "verdicts_on_test": verdicts(test, bounds),
-        "test": quality(test),
-        "validation": quality(calibrated(_of(scored, "validation"))),
-        "train": quality(calibrated(_of(scored, "train"))),
-        "sources": per_source(calibrated(scored)),
-        "without_speech": dict(Counter(clip.source for clip in silent)),
-    }
-    if not brief:
-        held_out = [clip for clip in clips if clip.split == "test"]
-        result["conditions"] = _under_conditions(session, held_out, vad, calibrated)
-        films, _ = score(session, _sound_tracks(read_manifest(data, "video")), vad)
-        result["videos"] = _per_file(calibrated(films))
-    report.parent.mkdir(parents=True, exist_ok=True)
-    report.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
-    return result
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's options."""
+    accuracy.add_media(parser, CHECKOUT / "runs" / "evaluate")
+    parser.add_argument(
+        "--repository", type=Path, default=CHECKOUT / "model_repository", help="folder of model folders"
+    )
+    parser.add_argument("--models", required=True, help="names, separated by commas; only their layers are asked")
 
 
-def score(
-    session: onnxruntime.InferenceSession, sounds: Sequence[tuple[Clip, Pcm]], vad: Vad
-) -> tuple[list[Scored], list[Clip]]:
-    """The clips with a score, and those in which nobody speaks for long enough."""
-    scored, silent = [], []
-    for clip, pcm in tqdm(sounds, "scoring"):
-        windows = speech_windows(pcm, vad, limit=WINDOWS_PER_CLIP)
-        if not windows:
-            silent.append(clip)
-            continue
-        logits = session.run(["FAKE_LOGIT"], {"WAVEFORM": np.stack([window.samples for window in windows])})[0]
-        scored.append(Scored(clip, float(logits.mean())))
-    return scored, silent
+def run(options: argparse.Namespace) -> None:
+    """Analyse, write evaluate.json, .csv and .html and the scores, print a table; raises ManifestError."""
+    settings, clips = _settings(options), accuracy.clips_of(options)
+    door = doors.local(settings, options.threads)
+    said = doors.ask_all(clips, doors.root(options.manifest), door, options.out / accuracy.SCORES)
+    accuracy.finish("evaluate", f"How good {settings.models} is", said, options, "local", door.calibration)
 
 
-def quality(scored: Sequence[Scored]) -> dict[str, Any]:
-    """Error rates of a set with fakes and reals in it, with their intervals."""
-    labels, logits = _arrays(scored)
-    return {
-        "real": int((~labels).sum()),
-        "fake": int(labels.sum()),
-        "eer": metrics.interval(metrics.eer, labels, logits).to_dict(),
-        "auc": metrics.interval(metrics.auc, labels, logits).to_dict(),
-        "real_called_fake": round(float(np.mean(logits[~labels] > 0)), 4),
-        "fake_called_real": round(float(np.mean(logits[labels] <= 0)), 4),
-    }
-
-
-def verdicts(scored: Sequence[Scored], bounds: tuple[float, float]) -> dict[str, float]:
-    """Shares of real and fake clips that the thresholds (fake from, real down to) call fake and real."""
-    labels, logits = _arrays(scored)
-    probability = expit(logits)
-    return {
-        f"{truth}_called_{word}": round(float(np.mean(called[of])), 4)
-        for truth, of in (("real", ~labels), ("fake", labels))
-        for word, called in (("fake", probability >= bounds[0]), ("real", probability <= bounds[1]))
-    }
-
-
-def per_source(scored: Sequence[Scored]) -> list[dict[str, Any]]:
-    """For each source of a split: mean P(fake), errors at 0.5, and AUC against the split's clips of the other label."""
-    groups: dict[tuple[str, str, str], list[Scored]] = defaultdict(list)
-    for one in scored:
-        groups[one.clip.split, one.clip.label, one.clip.source].append(one)
-    rows = []
-    for (split, label, source), group in sorted(groups.items()):
-        others = [one for one in scored if one.clip.split == split and one.clip.label != label]
-        labels, logits = _arrays([*group, *others])
-        own = np.array([one.logit for one in group])
-        rows.append(
-            {
-                "split": split,
-                "label": label,
-                "source": source,
-                "clips": len(group),
-                "mean_fake_probability": round(float(expit(own).mean()), 4),
-                "errors": round(float(np.mean((own > 0) != (label == "fake"))), 4),
-                "auc": metrics.interval(metrics.auc, labels, logits).to_dict(),
-            }
+def _settings(options: argparse.Namespace) -> Settings:
+    """The environment's with the models that were chosen; raises ManifestError for one without a graph."""
+    names = [name.strip() for name in options.models.split(",") if name.strip()]
+    unknown = [name for name in names if name not in MODELS or MODELS[name].layer is None]
+    if unknown or not names:
+        scoring = ", ".join(model.name for model in MODELS.values() if model.layer)
+        raise ManifestError(f"no model {', '.join(unknown) or 'was named'}; there are {scoring}")
+    repository = options.repository.resolve()
+    absent = [name for name in names if not (repository / name / papers.GRAPH).is_file()]
+    if absent:
+        raise ManifestError(
+            f"{options.repository} holds no graph of {', '.join(absent)} ({papers.GRAPH} in its folder)"
         )
-    return rows
-
-
-def _under_conditions(
-    session: onnxruntime.InferenceSession,
-    clips: Sequence[Clip],
-    vad: Vad,
-    calibrated: Callable[[Sequence[Scored]], list[Scored]],
-) -> dict[str, Any]:
-    """The test clips once more, all of them through the same channel: real and fake have the same bandwidth."""
-    sounds = [(clip, load(clip.path)) for clip in clips]
-    return {
-        name: quality(calibrated(score(session, [(clip, change(pcm)) for clip, pcm in sounds], vad)[0]))
-        for name, change in CONDITIONS.items()
-    }
-
-
-def _sound_tracks(films: Sequence[Clip]) -> list[tuple[Clip, Pcm]]:
-    """The first audio track of each film that has one."""
-    found = []
-    for film in tqdm(films, "sound tracks"):
-        command = ("ffmpeg", "-nostdin", "-loglevel", "error", "-i", str(film.path), "-map", "0:a:0")
-        options = ("-ac", "1", "-ar", str(SAMPLE_RATE), "-f", "s16le", "pipe:1")
-        done = subprocess.run((*command, *options), capture_output=True, check=False)
-        if done.returncode == 0 and done.stdout:
-            found.append((film, np.frombuffer(done.stdout, np.int16)))
-    return found
-
-
-def _per_file(scored: Sequence[Scored]) -> list[dict[str, Any]]:
-    return [
-        {"label": one.clip.label, "file": one.clip.path.name, "fake_probability": round(float(expit(one.logit)), 4)}
-        for one in sorted(scored, key=lambda one: one.clip.path.name)
-    ]
-
-
-def _of(scored: Sequence[Scored], split: str) -> list[Scored]:
-    return [one for one in scored if one.clip.split == split]
-
-
-def _arrays(scored: Sequence[Scored]) -> tuple[metrics.Labels, metrics.Scores]:
-    return np.array([one.clip.fake for one in scored]), np.array([one.logit for one in scored])
+    return replace(Settings.from_env(), model_repository=repository, models=",".join(names))

@@ -2,7 +2,8 @@
 
     probe ─▶ sound ─▶ voice ─▶ settled? ─▶ frames ─▶ faces, mouths, pictures, while decoding goes on ─▶ verdict
 
-``analyze(video, infer, options, engine)`` is the only implementation; ``infer`` is handed in.
+``analyze(video, infer, options, engine)`` is the only implementation; ``infer`` is handed in. ``observe`` is the same
+and returns what the verdict rests on as well.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import uuid
 from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from veracity import log
@@ -20,7 +22,7 @@ from veracity.inputs import Answer, Infer, speech_items
 from veracity.layers import AUDIO_WINDOWS, FACE_DETECTOR, LAYERS, SAMPLE_RATE
 from veracity.media import Frame, Media, Probe
 from veracity.report import conclude
-from veracity.run import NOTHING, SYNCED, Run, Tell, cancel
+from veracity.run import HEARING, NOTHING, Run, Tell, cancel
 from veracity.speech import speech_windows
 from veracity.verdict import settled
 from veracity_client.errors import AnalysisTimeout, BadOption, VeracityError
@@ -33,19 +35,35 @@ logger = log.get(__name__)
 Asked = Mapping[str, list[asyncio.Task[Answer]]]
 
 
+@dataclass(frozen=True)
+class Observation:
+    """A verdict, and the answer of each model that it rests on: logits as the graphs gave them, before calibration."""
+
+    verdict: Verdict
+    answers: Mapping[str, Answer]
+
+
 def ignore(_event: StageEvent) -> None:
     """Hear of a stage and say nothing."""
 
 
 async def analyze(video: bytes | Path, infer: Infer, options: Options, engine: Engine, tell: Tell = ignore) -> Verdict:
-    """Analyse one file and return the verdict; ``tell`` hears of every stage.
+    """Analyse one file and return the verdict; ``tell`` hears of every stage. Raises as :func:`observe`."""
+    return (await observe(video, infer, options, engine, tell)).verdict
+
+
+async def observe(
+    video: bytes | Path, infer: Infer, options: Options, engine: Engine, tell: Tell = ignore
+) -> Observation:
+    """Analyse one file and return the verdict with the models' own answers.
 
     A layer that fails is reported in the verdict. What raises is the file (:class:`BadVideo`,
     :class:`LimitExceeded`), the question (:class:`BadOption`) or the clock (:class:`AnalysisTimeout`).
     """
     run = Run(infer, options, engine, tell)
     try:
-        return await asyncio.wait_for(_analyze(run, video), options.deadline_seconds)
+        verdict = await asyncio.wait_for(_analyze(run, video), options.deadline_seconds)
+        return Observation(verdict, run.answers)
     except asyncio.TimeoutError:
         raise AnalysisTimeout(
             f"no verdict within {options.deadline_seconds:g} s; allow more, or a policy that stops earlier"
@@ -116,8 +134,8 @@ async def _hear(run: Run, media: Media, probe: Probe) -> None:
 
 
 async def _hear_for_mouths(run: Run, media: Media, probe: Probe) -> None:
-    """Have the sound at hand where a model of sync is going to be asked; settle what cannot be asked without."""
-    if any(name in SYNCED for layer in run.waiting for name, _ in run.models(layer)):
+    """Have the sound at hand where a model that hears is going to be asked; settle what cannot be asked without."""
+    if not run.deaf and any(name in HEARING for layer in run.waiting for name, _ in run.models(layer)):
         if not run.sound.size:
             await _hear(run, media, probe)
             run.damage += (run.deaf,) if run.deaf else ()

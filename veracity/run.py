@@ -31,7 +31,8 @@ NOTHING = {
     "lipsync": "no face could be followed over 25 frames",
     "semantic": "no picture came out of the file",
 }
-SYNCED = {name for name, model in MODELS.items() if model.pool == "sync"}  # the models that want the sound as well
+SYNCED = {name for name, model in MODELS.items() if model.pool == "sync"}  # the models that are nothing without sound
+HEARING = {name for name, model in MODELS.items() if model.more_inputs}  # the models that want the sound as well
 
 
 @dataclass
@@ -40,7 +41,8 @@ class Run:
 
     ``blind`` says why faces could not be looked for any more, ``deaf`` why no sound can be held against a mouth,
     ``damage`` what of the file could not be read, ``missed`` which models have weights and did not answer, though
-    others did in their place. ``sound`` is int16 [samples], 16 kHz, empty before it is decoded.
+    others did in their place. ``answers`` holds what each model said of all its items. ``sound`` is int16 [samples],
+    16 kHz, empty before it is decoded.
     """
 
     infer: Infer
@@ -48,6 +50,7 @@ class Run:
     engine: Engine
     tell: Tell
     judged: dict[str, Judged] = field(default_factory=dict)
+    answers: dict[str, Answer] = field(default_factory=dict)
     timings: dict[str, float] = field(default_factory=dict)
     speech: list[tuple[float, float]] = field(default_factory=list)
     sound: NDArray[np.int16] = field(default_factory=lambda: np.zeros(0, np.int16))
@@ -165,7 +168,7 @@ class Run:
         if model in SYNCED:
             task = asyncio.create_task(sync.score(self.infer, MODELS[model], items, self.sound))
         else:
-            task = asyncio.create_task(score(self.infer, MODELS[model], items))
+            task = asyncio.create_task(score(self.infer, MODELS[model], items, self.sound))
         self.tasks.append(task)
         return task
 
@@ -183,6 +186,7 @@ class Run:
                 answers.append((Answer.joined(parts), weight))
         if failures:
             logger.warning("models failed", layer=layer.key, failures=failures)
+        self.answers.update((answer.model, answer) for answer, _ in answers)
         if answers:
             infos = [self.engine.info(answer.model) for answer, _ in answers]
             notes = self._notes(layer, [info.name for info in infos], failures)

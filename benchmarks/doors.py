@@ -1,0 +1,149 @@
+"""Two doors to one pipeline, in this process with ONNX Runtime or in a tritonserver; and all clips through one."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from tqdm import tqdm
+
+from training import scores
+from training.data import Clip, ManifestError, read_clips
+from training.scores import Ledger, Said
+from veracity import papers
+from veracity.calibration import Calibration
+from veracity.engine import Engine
+from veracity.inputs import Answer
+from veracity.layers import FACE_DETECTOR, MODELS
+from veracity.local import LocalInfer
+from veracity.pipeline import observe
+from veracity.profiles import children, choose
+from veracity.settings import CHECKOUT, Settings
+from veracity_client import Detector, Options, Verdict
+from veracity_client.errors import AnalysisTimeout, BadVideo, InternalError, LimitExceeded
+
+KINDS = ("video", "audio", "images")  # the engine takes sound alone and a still picture as they are
+PATIENCE = 1800.0  # seconds for one clip: a machine that is busy with other work is slow, and no clip is lost by that
+OF_THE_CLIP = (BadVideo, LimitExceeded, AnalysisTimeout, InternalError)  # the next clip may do better
+CODE = (*sorted((CHECKOUT / "veracity").glob("*.py")), CHECKOUT / "veracity" / "calibration.toml")
+
+Heard = tuple[Verdict, Mapping[str, Answer]]
+
+
+@dataclass(frozen=True)
+class Door:
+    """``ask`` analyses one file; ``by`` names what answers: weights, calibration and the engine's code."""
+
+    ask: Callable[[Path], Heard]
+    by: str
+    calibration: Calibration
+
+
+class _Local(LocalInfer):
+    """Finds faces with the installed detector where a repository of candidates holds none."""
+
+    def _file(self, model: str) -> Path:
+        return _graph(self._repository, model)
+
+
+def local(settings: Settings, threads: int = 0) -> Door:
+    """The pipeline in this process; of VERACITY_MODELS, if set, the layers alone."""
+    engine = Engine.from_settings(settings)
+    infer = _Local(settings.model_repository, threads)
+    named = {MODELS[name.strip()].layer for name in settings.models.split(",") if name.strip()}
+    layers = tuple(name for name in Options().layers if not named or name in named)
+    options = Options(policy="exhaustive", layers=layers, deadline_seconds=PATIENCE)
+
+    def ask(path: Path) -> Heard:
+        seen = asyncio.run(observe(path, infer, options, engine))
+        return seen.verdict, seen.answers
+
+    return Door(ask, _fingerprint("local", settings), engine.calibration)
+
+
+@contextmanager
+def through(door: str, url: str | None, settings: Settings, threads: int = 0) -> Iterator[Door]:
+    """Yield the door: ``local``, or ``triton`` at ``url`` or, without one, in a server that runs until we leave."""
+    if door == "local":
+        yield local(settings, threads)
+        return
+    from benchmarks.subject import server_at
+
+    options = Options(policy="exhaustive", deadline_seconds=PATIENCE)
+    with server_at(url) as address, Detector(address, timeout=PATIENCE) as detector:
+        by = f"triton {url}" if url else _fingerprint("triton", settings)
+        yield Door(lambda path: (detector.analyze(path, options), {}), by, Engine.from_settings(settings).calibration)
+
+
+def choose_clips(manifest: Path, split: str, kinds: Sequence[str], limit: int = 0) -> list[Clip]:
+    """The clips to measure on, at most ``limit`` of a source if given; raises ManifestError where they say nothing."""
+    clips = [clip for clip in read_clips(manifest, kinds) if split in ("all", clip.split)]
+    labels = {clip.label for clip in clips}
+    if labels != {"real", "fake"}:
+        what = f"all {len(clips)} clips are {labels.pop()}" if labels else "there is no clip"
+        raise ManifestError(
+            f"{manifest}, split {split}, {', '.join(kinds)}: {what}; measuring wants real and fake ones"
+        )
+    ids = [clip.id for clip in clips]
+    if len(set(ids)) < len(ids):
+        raise ManifestError(f"{manifest} names {max(ids, key=ids.count)!r} more than once")
+    seen: Counter[tuple[str, str]] = Counter()
+    kept = []
+    for clip in clips:
+        seen[clip.source, clip.label] += 1
+        if not limit or seen[clip.source, clip.label] <= limit:
+            kept.append(clip)
+    return kept
+
+
+def root(manifest: Path) -> Path:
+    """The folder that a manifest's paths start from."""
+    return manifest if manifest.is_dir() else manifest.parent
+
+
+def ask_all(
+    clips: Sequence[Clip],
+    folder: Path,
+    door: Door,
+    ledger: Path,
+    alter: Callable[[Path], Path] | None = None,
+    title: str = "clips",
+) -> list[Said]:
+    """What is said of each clip, of those that the ledger does not hold yet anew; errors are tried again.
+
+    ``alter`` makes the file that is asked about in place of the clip's own. What a clip is comes from the manifest
+    every time. Raises ScoresError, and the errors that are no clip's fault; the ledger then holds what came before.
+    """
+    known = {key: said for key, said in scores.read(ledger, door.by).items() if said.error is None}
+    with Ledger(ledger) as book:
+        for clip in tqdm([clip for clip in clips if clip.id not in known], title):
+            try:
+                verdict, answers = door.ask(alter(clip.path) if alter else clip.path)
+                said = Said.heard(clip, folder, door.by, verdict, answers)
+            except OF_THE_CLIP as error:
+                said = Said.unheard(clip, folder, door.by, error)
+            book.add(said)
+            known[clip.id] = said
+    return [replace(known[clip.id], **scores.about(clip, folder)) for clip in clips]
+
+
+def _fingerprint(door: str, settings: Settings) -> str:
+    """The door and the first 12 digits of a hash over whatever decides an answer."""
+    digest = hashlib.sha256()
+    models = children(choose(settings.profile, settings.models))
+    for path in (*CODE, *(_graph(settings.model_repository, model) for model in models)):
+        digest.update(f"{path.name} {path.parent.parent.name}".encode())
+        digest.update(path.read_bytes() if path.is_file() else b"")
+    words = (settings.profile, settings.models, settings.vad, settings.max_faces, settings.semantic_crops)
+    digest.update(repr(words).encode())
+    return f"{door} {digest.hexdigest()[:12]}"
+
+
+def _graph(repository: Path, model: str) -> Path:
+    own = repository / model / papers.GRAPH
+    return own if own.is_file() or model != FACE_DETECTOR.name else Settings().model_repository / model / papers.GRAPH

@@ -1,0 +1,141 @@
+"""What breaks it: the same clips after the codecs, scaling and bandwidth that media go through on their way."""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks import accuracy, doors, page, record
+from benchmarks.tally import brief, decided, subjects
+from training.data import ManifestError
+from training.scores import Said
+from veracity.calibration import Calibration
+from veracity.media import find_ffmpeg
+from veracity_client.errors import BadVideo
+
+AS_IT_IS = "as is"
+HALF = "scale=trunc(iw/4)*2:trunc(ih/4)*2"
+EVEN = "scale=trunc(iw/2)*2:trunc(ih/2)*2"  # H.264 with 4:2:0 wants even sides
+JPEG = ("-c:v", "mjpeg", "-pix_fmt", "yuvj420p", "-color_range", "pc")
+H264 = ("-c:v", "libx264", "-preset", "veryfast", "-pix_fmt", "yuv420p")
+UNTOUCHED_PICTURE = ("-c:v", "copy")
+UNTOUCHED_SOUND = ("-c:a", "pcm_s16le")  # sound that is copied into another container begins with its decoder's run-in
+IN_TIME = ("-avoid_negative_ts", "disabled")  # else the copy is put off by the delay of its first frames
+
+
+@dataclass(frozen=True)
+class Condition:
+    """One way of spoiling: ffmpeg's arguments for the pictures or for the sound; the other stays as it is."""
+
+    name: str
+    what: str
+    picture: tuple[str, ...] = ()
+    sound: tuple[str, ...] = ()
+
+    def touches(self, said: Said) -> bool:
+        """Whether a clip has what this alters."""
+        return said.error is None and ("video" if self.picture else "audio") in said.tracks
+
+
+CONDITIONS = (
+    *(Condition(f"h264-{crf}", f"H.264, crf {crf}", ("-vf", EVEN, *H264, "-crf", str(crf))) for crf in (23, 32, 40)),
+    Condition("half", "half the width and height, then H.264 without loss", ("-vf", HALF, *H264, "-qp", "0")),
+    Condition("jpeg", "every frame a JPEG, ffmpeg's -q:v 12", ("-vf", EVEN, *JPEG, "-q:v", "12")),
+    Condition("opus-24k", "Opus, 24 kbit/s", sound=("-c:a", "libopus", "-b:a", "24k")),
+    Condition("8khz", "8 kHz, one channel", sound=("-c:a", "pcm_s16le", "-ar", "8000", "-ac", "1")),
+)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's options."""
+    accuracy.add_arguments(parser)
+    names = ",".join(condition.name for condition in CONDITIONS)
+    parser.add_argument("--conditions", default=names, help="which of them, separated by commas")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Measure as it is and under each condition, print a table, write ``robustness.json`` and ``.html``."""
+    conditions = _chosen(args.conditions)
+    settings, clips = accuracy.settings_of(args), accuracy.clips_of(args)
+    ffmpeg, folder = find_ffmpeg(settings.ffmpeg), doors.root(args.manifest)
+    with doors.through(args.through, args.url, settings, args.threads) as door:
+        whole = doors.ask_all(clips, folder, door, args.out / accuracy.SCORES, title=AS_IT_IS)
+        found = [_row(AS_IT_IS, "no change", 0, whole, door.calibration)]
+        for condition in conditions:
+            touched = {one.id for one in whole if condition.touches(one)}
+            with tempfile.TemporaryDirectory() as temporary:
+                spoil = functools.partial(_spoil, ffmpeg, condition, Path(temporary) / "altered.mkv")
+                own = replace(door, by=f"{door.by}, {condition.what}")
+                some = [clip for clip in clips if clip.id in touched]
+                ledger = args.out / f"scores-{condition.name}.jsonl"
+                said = {one.id: one for one in doors.ask_all(some, folder, own, ledger, spoil, condition.name)}
+            altered = [said.get(one.id, one) for one in whole]
+            found.append(_row(condition.name, condition.what, len(said), altered, door.calibration))
+    _write(found, whole, args)
+    return 0
+
+
+def _chosen(names: str) -> list[Condition]:
+    known = {condition.name: condition for condition in CONDITIONS}
+    asked = [name.strip() for name in names.split(",") if name.strip()]
+    if unknown := [name for name in asked if name not in known]:
+        raise ManifestError(f"no condition {', '.join(unknown)}; there are {', '.join(known)}")
+    return [known[name] for name in asked]
+
+
+def _spoil(ffmpeg: Path, condition: Condition, target: Path, source: Path) -> Path:
+    """Write the altered copy over the last one and return its path; raises BadVideo with ffmpeg's last words."""
+    coded = (*(condition.picture or UNTOUCHED_PICTURE), *(condition.sound or UNTOUCHED_SOUND), *IN_TIME)
+    reading = ("-nostdin", "-v", "error", "-y", "-fflags", "+genpts", "-i", str(source))
+    command = [str(ffmpeg), *reading, "-map", "0:V:0?", "-map", "0:a?", *coded, str(target)]
+    done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
+    if done.returncode:
+        said = done.stderr.strip().splitlines() or [f"exit status {done.returncode}"]
+        raise BadVideo(f"no copy of it can be made ({condition.what}): {said[-1].rpartition('] ')[2]}")
+    return target
+
+
+def _row(name: str, what: str, altered: int, said: Sequence[Said], calibration: Calibration) -> dict[str, Any]:
+    measured = {subject.name: brief(subject, said) for subject in subjects(said, calibration)}
+    errors = sum(one.error is not None for one in said)
+    return {"name": name, "what": what, "altered": altered, "errors": errors, "decided": decided(said),
+            "subjects": measured}  # fmt: skip
+
+
+def _write(found: Sequence[dict[str, Any]], whole: Sequence[Said], args: argparse.Namespace) -> None:
+    about = {"title": "What breaks it", "manifest": accuracy.manifest(args, whole), "through": args.through}
+    models = {name: sha for one in whole for name, sha in one.models.items()}
+    figures = {**about, "models": models, "conditions": list(found)}
+    target = record.write("robustness", figures, args.out)
+    target.with_suffix(".html").write_text(page.html(about["title"], [page.robustness(figures)]), encoding="utf-8")
+    show(found)
+    sys.stderr.write(f"written to {args.out}: robustness.json, robustness.html\n")
+
+
+def show(found: Sequence[dict[str, Any]]) -> None:
+    """Print AUC with its interval, a row a condition."""
+    names = list(found[0]["subjects"])
+    table = Table(title="AUC", title_justify="left", box=box.SIMPLE, padding=(0, 1, 0, 0))
+    for name in ("", "clips", *(name.lstrip("1234_") for name in names), "undecided"):
+        table.add_column(name, no_wrap=True)
+    for row in found:
+        cells = [(row["subjects"][name]["figures"] or {}).get("auc") for name in names]
+        words = [f"{c['value']:.2f}\n{c['low']:.2f}–{c['high']:.2f}" if c else "–" for c in cells]
+        table.add_row(
+            row["name"],
+            str(row["altered"]),
+            *words,
+            f"{row['decided']['inconclusive']['value']:.0%}",
+        )
+    Console().print(table)

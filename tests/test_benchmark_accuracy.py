@@ -1,0 +1,201 @@
+"""``python -m benchmarks accuracy`` and ``python -m training evaluate`` on media made on the spot."""
+
+import argparse
+import csv
+import dataclasses
+import json
+import re
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from measuring import LAYERS, listed, make, manifest, measured
+
+from benchmarks import accuracy, doors
+from training import evaluate, scores
+from training.data import ManifestError
+from veracity.server import Server
+from veracity.settings import Settings
+
+
+@pytest.fixture(scope="module")
+def media(tmp_path_factory: pytest.TempPathFactory, talking: Path) -> Path:
+    return make(tmp_path_factory.mktemp("measured"), talking)
+
+
+@pytest.fixture
+def clips(media: Path, monkeypatch: pytest.MonkeyPatch, full_repository: Path) -> Path:
+    monkeypatch.setenv("VERACITY_MODEL_REPOSITORY", str(full_repository))
+    return listed(media)
+
+
+def test_every_clip_is_counted_and_no_clip_is_analysed_twice(clips: Path, tmp_path: Path) -> None:
+    assert measured("accuracy", "--manifest", clips, "--out", tmp_path) == 0
+    document = json.loads((tmp_path / "accuracy.json").read_text())
+    assert document["clips"] == {"real": 4, "fake": 2}
+    assert list(document["subjects"]) == ["verdict", *LAYERS]
+    assert document["machine"]["cores"] > 0
+    assert set(document["models"]) == {"audio_starter", "visual_starter", "lipsync_starter", "semantic_starter"}
+    voice = document["subjects"]["1_audio"]
+    assert voice["scored"] == {"real": 1, "fake": 1}
+    assert voice["figures"]["auc"]["value"] in (0, 1)
+    reasons = {row["reason"]: (row["real"], row["fake"]) for row in voice["reasons"]}
+    assert reasons == {
+        "abstained: less than half a second of speech": (1, 0),
+        "abstained: the file has no audio track": (1, 1),
+        "error: BadVideo": (1, 0),
+    }
+    assert sum(sum(row.values()) for row in voice["confusion"].values()) == 6
+    faces = document["subjects"]["2_visual"]
+    assert faces["figures"] is None
+    assert faces["unmeasurable"] == "all 1 are fake: a measure wants both"
+    pictures = document["subjects"]["4_semantic"]
+    assert pictures["items"]["item"] == "frame"
+    assert pictures["items"]["real"] + pictures["items"]["fake"] > 3
+    assert [error["id"] for error in document["errors"]] == ["<broken.mp4>"]
+
+    lines = (tmp_path / "scores.jsonl").read_bytes()
+    assert measured("accuracy", "--manifest", clips, "--out", tmp_path) == 0
+    more = (tmp_path / "scores.jsonl").read_bytes()[len(lines) :].splitlines()
+    assert [json.loads(line)["id"] for line in more] == ["<broken.mp4>"]  # what failed is tried again
+    again = json.loads((tmp_path / "accuracy.json").read_text())
+    assert again["subjects"] == document["subjects"]
+
+    flipped = manifest(clips.parent, [("talking.mp4", "0"), ("voice.wav", "1")], "flipped.csv")
+    assert measured("accuracy", "--manifest", flipped, "--out", tmp_path) == 0
+    assert len((tmp_path / "scores.jsonl").read_bytes()) == len(lines) + len(b"".join(more)) + 1
+    other = json.loads((tmp_path / "accuracy.json").read_text())
+    assert other["subjects"]["1_audio"]["figures"]["auc"]["value"] == 1 - voice["figures"]["auc"]["value"]
+
+    rows = list(csv.DictReader((tmp_path / "accuracy.csv").read_text().splitlines()))
+    assert [(row["id"], row["label"]) for row in rows] == [("<talking.mp4>", "0"), ("<voice.wav>", "1")]
+    assert float(rows[1]["1_audio"]) == float(rows[1]["fake_probability"])
+
+
+def test_the_page_stands_alone(clips: Path, tmp_path: Path) -> None:
+    measured("accuracy", "--manifest", clips, "--out", tmp_path)
+    page = (tmp_path / "accuracy.html").read_text()
+    drawn = re.sub(r'xmlns(:\w+)?="[^"]*"', "", page)
+    assert not re.search(r"https?:|src=|<script|<link|@import|url\((?!#)", drawn)
+    assert page.count("<svg") == 3  # verdict, voice and pictures; of faces and mouths all are fake
+    assert "prefers-color-scheme: dark" in page
+    assert not re.search("#0[0-9a-f]{5}", page), "a colour that is black in the dark"
+    assert "&lt;broken.mp4&gt;" in page
+    assert "<broken.mp4>" not in page
+    identities = re.findall(r'\bid="([^"]*)"', page)
+    assert len(set(identities)) == len(identities)
+
+
+def test_interrupted_it_goes_on_where_it_was(clips: Path, tmp_path: Path) -> None:
+    chosen = doors.choose_clips(clips, "all", doors.KINDS)
+    door, asked = doors.local(Settings.from_env()), []
+
+    def until(number: int) -> Callable[[Path], doors.Heard]:
+        def ask(path: Path) -> doors.Heard:
+            if len(asked) == number:
+                raise KeyboardInterrupt
+            asked.append(path.name)
+            return door.ask(path)
+
+        return ask
+
+    ledger = tmp_path / "scores.jsonl"
+    with pytest.raises(KeyboardInterrupt):
+        doors.ask_all(chosen, clips.parent, dataclasses.replace(door, ask=until(2)), ledger)
+    assert list(scores.read(ledger)) == ["<talking.mp4>", "<bars.mp4>"]
+    said = doors.ask_all(chosen, clips.parent, dataclasses.replace(door, ask=until(-1)), ledger)
+    assert asked == [clip.path.name for clip in chosen]
+    assert [one.id for one in said] == [clip.id for clip in chosen]
+    assert said[0].answers["visual_starter"].logits
+    assert said[0].label == 1
+
+
+def test_other_weights_answer_anew(tmp_path: Path, full_repository: Path) -> None:
+    settings = Settings(model_repository=full_repository)
+    copy = Settings(model_repository=shutil.copytree(full_repository, tmp_path / "copy"))
+    assert doors.local(settings).by == doors.local(copy).by
+    graph = copy.model_repository / "semantic_starter/1/model.onnx"
+    graph.write_bytes(graph.read_bytes() + b"x")
+    assert doors.local(settings).by != doors.local(copy).by
+    few = dataclasses.replace(settings, max_faces=1)
+    assert doors.local(settings).by != doors.local(few).by
+
+
+@pytest.mark.parametrize(
+    ("rows", "more", "words"),
+    [
+        ([("still.png", "0"), ("bars.mp4", "0")], [], "all 2 clips are real; measuring wants real and fake"),
+        ([("still.png", "0"), ("bars.mp4", "1")], ["--split", "train"], "there is no clip"),
+        ([("still.png", "maybe")], [], "label is 'maybe'"),
+        ([("still.png", "0"), ("still.png", "1")], [], "names '<still.png>' more than once"),
+        ([("still.png", "0")], ["--kinds", "video,sound"], "--kinds knows video, audio, images, not sound"),
+        ([("still.png", "0")], ["--url", "localhost:1"], "give --through triton with it"),
+    ],
+)
+def test_what_cannot_be_measured_is_one_line(
+    media: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], rows: list, more: list[str], words: str
+) -> None:
+    listed = manifest(media, rows, "bad.csv")
+    assert measured("accuracy", "--manifest", listed, "--out", tmp_path / "out", *more) == 1
+    said = capsys.readouterr().err
+    assert words in said
+    assert said.count("\n") == 1
+    assert not (tmp_path / "out").exists()
+
+
+def test_where_no_clip_can_be_analysed_the_first_says_why(
+    media: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (media / "empty.mp4").write_bytes(b"")
+    listed = manifest(media, [("broken.mp4", "0"), ("empty.mp4", "1")], "bad.csv")
+    assert measured("accuracy", "--manifest", listed, "--out", tmp_path) == 1
+    assert "none of 2 clips could be analysed; the first: BadVideo" in capsys.readouterr().err
+
+
+def evaluation(clips: Path, out: Path, *more: str) -> argparse.Namespace:
+    parser = argparse.ArgumentParser()
+    evaluate.add_arguments(parser)
+    return parser.parse_args(["--manifest", str(clips), "--out", str(out), *more])
+
+
+def test_evaluate_asks_the_chosen_models_alone(clips: Path, full_repository: Path, tmp_path: Path) -> None:
+    candidates = tmp_path / "candidates"
+    for name in ("semantic_starter", "visual_starter"):  # without a face detector: the installed one finds faces
+        shutil.copytree(full_repository / name, candidates / name)
+    chosen = ("--repository", str(candidates), "--models", "semantic_starter,visual_starter", "--kinds", "video")
+    evaluate.run(evaluation(clips, tmp_path / "out", *chosen))
+    document = json.loads((tmp_path / "out" / "evaluate.json").read_text())
+    assert list(document["subjects"]) == ["verdict", "2_visual", "4_semantic"]
+    assert document["subjects"]["2_visual"]["scored"]["fake"] == 1
+    assert document["subjects"]["4_semantic"]["scored"] == {"real": 1, "fake": 1}
+    assert (tmp_path / "out" / "evaluate.html").is_file()
+
+
+@pytest.mark.parametrize(
+    ("names", "words"),
+    [("nobody", "no model nobody; there are audio_starter"), ("visual_sbi_b4", "holds no graph of visual_sbi_b4")],
+)
+def test_evaluate_refuses_a_model_that_is_not_there(clips: Path, tmp_path: Path, names: str, words: str) -> None:
+    with pytest.raises(ManifestError, match=words):
+        evaluate.run(evaluation(clips, tmp_path / "out", "--repository", str(tmp_path), "--models", names))
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.triton
+def test_the_server_says_what_this_process_says(clips: Path, tmp_path: Path, server: Server) -> None:
+    two = manifest(clips.parent, [("talking.mp4", "1"), ("voice.wav", "0")], "two.csv")
+    arguments = ("--manifest", two, "--through", "triton", "--url", server.grpc_url)
+    assert measured("accuracy", *arguments, "--out", tmp_path / "server") == 0
+    assert measured("accuracy", "--manifest", two, "--out", tmp_path / "here") == 0
+    theirs, ours = (scores.read(tmp_path / name / accuracy.SCORES) for name in ("server", "here"))
+    assert theirs.keys() == ours.keys() == {"<talking.mp4>", "<voice.wav>"}
+    for key, one in theirs.items():
+        assert one.answers == {}  # a verdict holds no raw answers
+        assert one.label_said == ours[key].label_said
+        assert one.models == ours[key].models
+        for layer, said in one.layers.items():
+            assert said.status == ours[key].layers[layer].status
+            if said.fake_probability is not None:
+                assert said.fake_probability == pytest.approx(ours[key].layers[layer].fake_probability, abs=2e-3)
+                assert len(said.spans) == len(ours[key].layers[layer].spans)
