@@ -16,7 +16,7 @@ from veracity_client.verdict import (
     Verdict,
 )
 
-MODEL = ModelInfo("audio_starter", "1", "0" * 64, "a small corpus", "Apache-2.0")
+MODEL = ModelInfo("audio_starter", "1", "0" * 64, "a small corpus", "Apache-2.0", "AUC 0.71 on 223 clips")
 LAYERS = {
     "1_audio": LayerResult("scored", "", 0.3, True, 0.97, 0.97, "the voice sounds made", (MODEL,), agreement=1.0),
     "2_visual": LayerResult(

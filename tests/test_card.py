@@ -19,6 +19,7 @@ def test_the_card_says_all_that_a_person_needs() -> None:
         "FAKE P(fake) 0.62 confidence 0.62",
         "Fälschung – the voice",
         "1_audio scored 0.97 the voice sounds made",
+        "audio_starter: AUC 0.71 on 223 clips",
         "3_lipsync failed – lipsync_starter does not answer",
         "4_semantic abstained – weights not installed: [bold]x[/]",
         "0:00.0 – 0:04.0 0.97 1_audio",

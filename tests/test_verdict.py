@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from veracity.calibration import Calibration, Scale
 from veracity.inputs import Answer, Item
 from veracity.layers import LAYERS, MODELS
-from veracity.verdict import evidence, fuse, judge, label, sentence, settled, unscored
+from veracity.report import sentence
+from veracity.verdict import evidence, fuse, judge, label, unscored
 from veracity_client.verdict import LayerResult
 
 CALIBRATION = Calibration.read()
@@ -30,7 +31,7 @@ def results(scores: dict[str, float | None]) -> dict[str, LayerResult]:
 
 def verdict(scores: dict[str, float | None], tracks: tuple[str, ...] = BOTH) -> str:
     found = results(scores)
-    return label(fuse(found), evidence(found, tracks), CALIBRATION)
+    return label(fuse(found, tracks, CALIBRATION), evidence(found, tracks, CALIBRATION), CALIBRATION)
 
 
 def test_all_layers_agree() -> None:
@@ -51,26 +52,15 @@ def test_a_file_of_sound_alone_may_be_called_real_by_its_voice() -> None:
 
 def test_absence_of_evidence_is_never_real() -> None:
     assert verdict({}) == "inconclusive"
-    assert fuse(results({})) is None
+    assert fuse(results({}), BOTH, CALIBRATION) is None
 
 
 @given(st.dictionaries(st.sampled_from([layer.name for layer in LAYERS]), probabilities, min_size=1))
 def test_the_fused_probability_lies_between_the_layers(scores: dict[str, float | None]) -> None:
-    fused = fuse(results(scores))
+    fused = fuse(results(scores), BOTH, CALIBRATION)
     assert fused is not None
     values = [v for v in scores.values() if v is not None]
-    assert min(values) - 1e-9 <= fused <= max(values) + 1e-9
-
-
-@given(st.dictionaries(st.sampled_from([layer.name for layer in LAYERS]), probabilities), st.data())
-def test_what_is_settled_stays_so_whatever_the_rest_says(scores: dict[str, float | None], data: st.DataObject) -> None:
-    waiting = {layer.key: CALIBRATION.weights[layer.name] for layer in LAYERS if layer.name not in scores}
-    known = {key: r for key, r in results(scores).items() if key not in waiting}
-    if not settled(known, waiting, BOTH, CALIBRATION):
-        return
-    rest = {layer.name: data.draw(st.none() | probabilities) for layer in LAYERS if layer.key in waiting}
-    rest_all_silent = dict.fromkeys(rest)
-    assert verdict({**scores, **rest}) == verdict({**scores, **rest_all_silent})
+    assert min(values) - 1e-4 <= fused <= max(values) + 1e-4  # no layer is surer than its four decimals
 
 
 def answer(logits: list[float], faces: list[int | None] | None = None, starts: list[float] | None = None) -> Answer:

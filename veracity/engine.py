@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from veracity import papers
@@ -30,7 +30,9 @@ class Engine:
     @classmethod
     def from_settings(cls, settings: Settings) -> Engine:
         """Raises :class:`ModelUnavailable` for a missing VAD, :class:`VeracityError` for a missing ffmpeg."""
-        return cls(settings, Calibration.read(), _vad(settings), find_ffmpeg(settings.ffmpeg))
+        own = choose(settings.profile, settings.models) == PROFILES[settings.profile]
+        calibration = Calibration.read().of(settings.profile if own else "")
+        return cls(settings, calibration, _vad(settings), find_ffmpeg(settings.ffmpeg))
 
     @property
     def limits(self) -> Limits:
@@ -54,7 +56,7 @@ class Engine:
             return Profile(name, self.calibration.statements[name])
         own = {model for layer in PROFILES[name].values() for model, _ in layer}
         others = [m for layer in choose(name, instead).values() for m, _ in layer if m not in own]
-        said = (f"{model}: {self.calibration.measured.get(model, 'nobody measured it so')}" for model in others)
+        said = (f"{model}: {self.calibration.said_of(model)}" for model in others)
         return Profile(name, "with VERACITY_MODELS instead of its own. " + ". ".join(said))
 
     def models(self, layer: LayerName) -> tuple[tuple[str, float], ...]:
@@ -75,8 +77,8 @@ class Engine:
             return error.message
 
     def info(self, model: str) -> ModelInfo:
-        """Return the papers of an installed model."""
-        return model_info(self.settings.model_repository, model)
+        """Return the papers of an installed model, and how well it measured."""
+        return replace(model_info(self.settings.model_repository, model), measured=self.calibration.said_of(model))
 
 
 @functools.cache

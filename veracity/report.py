@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import time
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from veracity.calibration import Calibration
 from veracity.faces import Track
 from veracity.layers import LAYERS
 from veracity.media import Media, Probe
 from veracity.papers import NOTHING
-from veracity.verdict import IS_FAKE, Judged, evidence, fuse, label, rounded, sentence, worst
+from veracity.verdict import IS_FAKE, Judged, evidence, fuse, label, rounded, threshold_label, worst
 from veracity_client.verdict import Face, FaceBox, InputInfo, Label, LayerResult, Span, Verdict
 
 if TYPE_CHECKING:
@@ -24,8 +26,8 @@ def conclude(run: Run, video_id: str, media: Media, probe: Probe, tracks: Sequen
              followed: Sequence[Track]) -> Verdict:  # fmt: skip
     """Fuse what the layers said and say it in the contract's words."""
     results, calibration = run.results, run.engine.calibration
-    probability = fuse(results)
-    share = evidence(results, tracks)
+    probability = fuse(results, tracks, calibration)
+    share = evidence(results, tracks, calibration)
     word = label(probability, share, calibration)
     reasoning = sentence(word, probability, results, share, calibration)
     if run.engine.measures_time:
@@ -51,6 +53,31 @@ def conclude(run: Run, video_id: str, media: Media, probe: Probe, tracks: Sequen
         timings=rounded(run.timings),
         processing_time=round(time.monotonic() - run.begun, 3),
     )
+
+
+def sentence(word: Label, probability: float | None, results: Mapping[str, LayerResult], share: float,
+             calibration: Calibration) -> str:  # fmt: skip
+    """Say the verdict in a sentence or two that a person can use."""
+    missing = _unseen(results)
+    scored = [results[layer.key] for layer in LAYERS if results[layer.key].status == "scored"]
+    said = "; ".join(r.reasoning for r in sorted(scored, key=lambda r: -(r.fake_probability or 0.0)))
+    if probability is None:
+        return f"Inconclusive: {said or 'no layer could score this file'}{missing}."
+    opening = {"fake": "Fake", "real": "Real", "inconclusive": "Inconclusive"}[word]
+    why = ""
+    if word == "inconclusive" and threshold_label(probability, calibration.thresholds) != "inconclusive":
+        why = f" only {share:.0%} of the evidence could be weighed;"
+    return f"{opening} (P(fake) {probability:.2f}):{why} {said}{missing}."
+
+
+def _unseen(results: Mapping[str, LayerResult]) -> str:
+    """Name what was not looked at, a reason at a time; what to do about it stands in the layers' own reasons."""
+    reasons: dict[str, list[str]] = defaultdict(list)
+    for layer in LAYERS:
+        if results[layer.key].status != "scored":
+            reasons[results[layer.key].reason.partition(": ")[0]].append(layer.looks_at)
+    parts = [f"{', '.join(names)} ({reason})" for reason, names in reasons.items()]
+    return "; not looked at: " + ", ".join(parts) if parts else ""
 
 
 def without_judgement(judged: Judged) -> Judged:

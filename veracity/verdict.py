@@ -9,13 +9,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from veracity import sync
+from veracity import fusion, sync
 from veracity.calibration import Calibration, Scale
 from veracity.inputs import Answer
 from veracity.layers import LAYERS, MODELS, Layer, Pool
-from veracity_client.verdict import FrameScore, Label, LayerResult, ModelInfo, Span, Status
+from veracity_client.verdict import FrameScore, Label, LayerResult, ModelInfo, Span, Status, Thresholds
 
 WORST = 3  # moments named
+SILENT = "measured and silent: it does not separate real from fake, and weighs nothing"
 SURE = 0.8  # P(fake) from which on the DFDC winner trusts a face; 0.2 down to which it trusts a real one
 SURE_FACES = 11  # of them that are still too few
 IS_FAKE: Mapping[Label, bool | None] = {"fake": True, "real": False, "inconclusive": None}
@@ -50,18 +51,21 @@ def judge(
     first, scale = answers[0][0], scales[0]
     scores = scale(first.logits)
     spans = _spans(first, scores)
-    sure = calibration.covers(answer.model for answer, _ in answers)
-    said = _layer_words(layer, probability, calibration, spans, len(first.items), sure)
+    asked = [answer.model for answer, _ in answers]
+    silent, bounds = calibration.silent(asked), _bounds(asked, calibration)
+    sure = calibration.covers(asked)
+    words = (f"{layer.looks_at}: {SILENT}" if silent else
+             _layer_words(layer, probability, bounds, spans, len(first.items), sure))  # fmt: skip
     heard = [sync.words(answer) for answer, _ in answers if answer.distances is not None]
     agreement = 1.0 - (max(each) - min(each)) if len(each) > 1 else None
     result = LayerResult(
         status="scored",
         reason="",
-        weight=calibration.weights[layer.name],
-        is_fake=IS_FAKE[threshold_label(probability, calibration)],
+        weight=0.0 if silent else calibration.weights[layer.name],
+        is_fake=None if silent else IS_FAKE[threshold_label(probability, bounds)],
         confidence=_round(max(probability, 1.0 - probability)),
         fake_probability=_round(probability),
-        reasoning="; ".join((said, *heard, *notes)),
+        reasoning="; ".join((words, *heard, *notes)),
         models=tuple(infos),
         agreement=None if agreement is None else _round(agreement),
         frame_scores=_frame_scores(first, scores) if layer.name == "visual" else None,
@@ -150,47 +154,58 @@ def worst(spans: Iterable[Span]) -> tuple[Span, ...]:
     return tuple(sorted(spans, key=lambda span: (-span.score, span.start))[:WORST])
 
 
-def _layer_words(layer: Layer, probability: float, calibration: Calibration, spans: Sequence[Span], items: int,
+def _bounds(models: Sequence[str], calibration: Calibration) -> Thresholds:
+    """Return the thresholds that a layer's own word is held against: its only model's, where they were measured."""
+    return calibration.bounds.get(models[0], calibration.thresholds) if len(models) == 1 else calibration.thresholds
+
+
+def _layer_words(layer: Layer, probability: float, bounds: Thresholds, spans: Sequence[Span], items: int,
                  sure: bool) -> str:  # fmt: skip
     top = worst(spans)[0]
     finding = {"fake": "manipulated", "real": "genuine", "inconclusive": "unclear"}
-    word = finding[threshold_label(probability, calibration)]
+    word = finding[threshold_label(probability, bounds)]
     where = f"highest {top.score:.2f} at {top.start:.2f}–{top.end:.2f} s"
     score = f"P(fake) {probability:.2f}" + ("" if sure else " (uncalibrated)")
     return f"{layer.looks_at}: {word}, {score} over {items} samples, {where}"
 
 
-def threshold_label(probability: float, calibration: Calibration) -> Label:
+def threshold_label(probability: float, bounds: Thresholds) -> Label:
     """Compare a probability with the thresholds."""
-    if probability >= calibration.thresholds.fake:
+    if probability >= bounds.fake:
         return "fake"
-    return "real" if probability <= calibration.thresholds.real else "inconclusive"
+    return "real" if probability <= bounds.real else "inconclusive"
 
 
-def fuse(results: Mapping[str, LayerResult]) -> float | None:
-    """Return the weighted mean over the layers that scored, weights renormalised; None where no weight scored."""
-    scored = [r for r in results.values() if r.fake_probability is not None]
-    total = sum(r.weight for r in scored)
-    if not total:
-        return None
-    return sum(r.weight * (r.fake_probability or 0.0) for r in scored) / total
+def fuse(results: Mapping[str, LayerResult], tracks: Sequence[str], calibration: Calibration) -> float | None:
+    """Return P(fake) of what the layers said together, by the calibration's rule; None where no weight scored.
+
+    Layers whose kind of track (audio, video) the file has not count as if there were none of them.
+    """
+    able = [results[layer.key] for layer in LAYERS if layer.about in tracks]
+    scores = [np.nan if r.fake_probability is None else r.fake_probability for r in able]
+    weights = np.array([r.weight for r in able], np.float64)
+    (fused,) = fusion.fused(calibration.rule, np.array([scores], np.float64), weights, calibration.strength)
+    return None if np.isnan(fused) else float(fused)
 
 
 def label(probability: float | None, share: float, calibration: Calibration) -> Label:
     """Return the verdict's label: the thresholds', unless ``share`` of the evidence is too little for it."""
     if probability is None:
         return "inconclusive"
-    word = threshold_label(probability, calibration)
+    word = threshold_label(probability, calibration.thresholds)
     needed = {"fake": calibration.evidence_fake, "real": calibration.evidence_real, "inconclusive": 0.0}[word]
     return word if share >= needed else "inconclusive"
 
 
-def evidence(results: Mapping[str, LayerResult], tracks: Sequence[str]) -> float:
-    """Return the share of weight that scored, of the layers whose kind of track (audio, video) the file has."""
-    weights = {layer.key: results[layer.key].weight for layer in LAYERS if layer.about in tracks}
-    scored = sum(w for key, w in weights.items() if results[key].status == "scored")
-    total = sum(weights.values())
-    return scored / total if total else 0.0
+def evidence(results: Mapping[str, LayerResult], tracks: Sequence[str], calibration: Calibration) -> float:
+    """Return the share of the evidence that was weighed, of what the file's tracks (audio, video) could have shown.
+
+    A layer without weight looked and sees nothing: as if it had not looked.
+    """
+    shares = {layer.key: calibration.shares[layer.name] for layer in LAYERS if layer.about in tracks}
+    weighed = sum(s for key, s in shares.items() if results[key].status == "scored" and results[key].weight)
+    total = sum(shares.values())
+    return weighed / total if total else 0.0
 
 
 def settled(results: Mapping[str, LayerResult], waiting: Mapping[str, float], tracks: Sequence[str],
@@ -204,34 +219,10 @@ def settled(results: Mapping[str, LayerResult], waiting: Mapping[str, float], tr
         for key, weight in waiting.items():
             status: Status = "abstained" if score is None else "scored"
             final[key] = LayerResult(status, "", weight, None, None, score, "")
-        return label(fuse(final), evidence(final, tracks), calibration)
+        return label(fuse(final, tracks, calibration), evidence(final, tracks, calibration), calibration)
 
+    # every rule of fusion rises with every score, and the evidence with every layer: all else lies between these
     return len({outcome(0.0), outcome(1.0), outcome(None)}) == 1
-
-
-def sentence(word: Label, probability: float | None, results: Mapping[str, LayerResult], share: float,
-             calibration: Calibration) -> str:  # fmt: skip
-    """Say the verdict in a sentence or two that a person can use."""
-    missing = _unseen(results)
-    if probability is None:
-        return "Inconclusive: no layer could score this file" + missing + "."
-    scored = [results[layer.key] for layer in LAYERS if results[layer.key].status == "scored"]
-    said = "; ".join(r.reasoning for r in sorted(scored, key=lambda r: -(r.fake_probability or 0.0)))
-    opening = {"fake": "Fake", "real": "Real", "inconclusive": "Inconclusive"}[word]
-    why = ""
-    if word == "inconclusive" and threshold_label(probability, calibration) != "inconclusive":
-        why = f" only {share:.0%} of the evidence could be weighed;"
-    return f"{opening} (P(fake) {probability:.2f}):{why} {said}{missing}."
-
-
-def _unseen(results: Mapping[str, LayerResult]) -> str:
-    """Name what was not looked at, a reason at a time; what to do about it stands in the layers' own reasons."""
-    reasons: dict[str, list[str]] = defaultdict(list)
-    for layer in LAYERS:
-        if results[layer.key].status != "scored":
-            reasons[results[layer.key].reason.partition(": ")[0]].append(layer.looks_at)
-    parts = [f"{', '.join(names)} ({reason})" for reason, names in reasons.items()]
-    return "; not looked at: " + ", ".join(parts) if parts else ""
 
 
 def _round(value: float) -> float:

@@ -98,8 +98,15 @@ def _layers(verdict: Verdict) -> Table:
     table.add_column("why", ratio=1, overflow="fold")
     for key, result in sorted(verdict.layer_results.items()):
         score = "–" if result.fake_probability is None else f"{result.fake_probability:.2f}"
-        table.add_row(*(Text(printable(cell)) for cell in (key, result.status, score, _why(result))))
+        cells = (Text(printable(cell)) for cell in (key, result.status, score))
+        table.add_row(*cells, Text(printable(_why(result))).append_text(_measured(result)))
     return table
+
+
+def _measured(result: LayerResult) -> Text:
+    """Say on a line of its own how well each model that answered measured."""
+    said = (f"\n{printable(f'{model.name}: {model.measured}')}" for model in result.models if model.measured)
+    return Text("".join(said), style="dim")
 
 
 def _why(result: LayerResult) -> str:

@@ -70,13 +70,14 @@ class FrameScore:
 
 @dataclass(frozen=True)
 class ModelInfo:
-    """The weights that answered."""
+    """The weights that answered; ``measured`` says in words how well, and on what."""
 
     name: str
     version: str
     sha256: str
     trained_on: str
     licence: str
+    measured: str = ""
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,407 @@
+"""From scores to calibration.toml: what is known comes back, what guesses falls silent, the stated rates hold."""
+
+import datetime
+import math
+import shutil
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from training.__main__ import main
+from training.calibrate import fusing, write
+from training.calibrate.fit import fit, limit, platt, pooled, thresholds
+from training.calibrate.rows import CalibrationInputError, Learned, Row, read
+from training.scores import Items, Ledger, Said
+from veracity.calibration import FILE, Calibration, Scale
+from veracity.fusion import RULES
+from veracity.inputs import Answer, Item
+from veracity.layers import MODELS
+from veracity.verdict import POOL
+
+RATES = (0.05, 0.05)
+PRIOR = np.array([0.3, 0.25, 0.25, 0.2])
+
+
+def answer(model: str, logits: Sequence[float], faces: Sequence[int | None] | None = None) -> Answer:
+    whose = faces or [None] * len(logits)
+    items = tuple(Item(float(k), k + 1.0, np.empty(0), face) for k, face in enumerate(whose))
+    return Answer(model, items, np.array(logits, np.float32))
+
+
+def rows(model: str, truth: Sequence[bool], logits: Sequence[Sequence[float]], sources: int = 10) -> list[Row]:
+    faces = [1, 2] * 2 if model == "lipsync_starter" else None
+    answers = [answer(model, some, faces) for some in logits]
+    return [
+        Row(str(k), "video", bool(fake), f"source {k % sources}", "", ("video",), {model: one})
+        for k, (fake, one) in enumerate(zip(truth, answers))
+    ]
+
+
+def drawn(clips: int, temperature: float, bias: float, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Clips whose odds of fake are exactly those of their logits, tempered; as many reals as fakes."""
+    rng = np.random.default_rng(seed)
+    calibrated = rng.normal(0, 2, clips * 3)
+    truth = rng.random(clips * 3) < 1 / (1 + np.exp(-calibrated))
+    chosen = np.concatenate([np.flatnonzero(truth)[: clips // 2], np.flatnonzero(~truth)[: clips // 2]])
+    return truth[chosen], (calibrated[chosen] - bias) * temperature
+
+
+@pytest.mark.parametrize(("temperature", "bias"), [(3.0, -0.8), (0.5, 1.0)])
+def test_a_known_temperature_and_bias_come_back(temperature: float, bias: float) -> None:
+    truth, logits = drawn(3000, temperature, bias)
+    scale = platt(rows("audio_starter", truth, [[x] for x in logits]), "audio_starter")
+    assert scale.temperature == pytest.approx(temperature, rel=0.12)
+    assert scale.bias == pytest.approx(bias, abs=0.15)
+
+
+def test_the_pool_is_in_the_loop() -> None:
+    """The worst of two faces: the other, always at -9, must not move the fit."""
+    truth, logits = drawn(800, 2.0, 0.0)
+    scale = platt(rows("lipsync_starter", truth, [[x, -9, x, -9] for x in logits]), "lipsync_starter")
+    alone = platt(rows("lipsync_starter", truth, [[x, x, x, x] for x in logits]), "lipsync_starter")
+    assert scale.temperature == pytest.approx(2.0, rel=0.2)
+    kept = np.abs(logits) < 9
+    assert kept.mean() > 0.95
+    assert scale.temperature == pytest.approx(alone.temperature, rel=0.1)
+
+
+@pytest.mark.parametrize("model", [name for name, model in MODELS.items() if model.layer and model.pool != "sync"])
+def test_a_fit_pools_as_the_verdict_does(model: str) -> None:
+    """Logits beyond ±17 among them, where a probability has no room left for them."""
+    rng = np.random.default_rng(0)
+    answers = [answer(model, rng.normal(0, 15, 8), [1, 2] * 4) for _ in range(5)]
+    given_rows = [Row(str(k), "video", True, "", "", (), {model: one}) for k, one in enumerate(answers)]
+    for scale in (Scale(), Scale(4.0, -1.0), Scale(0.3, 2.0)):
+        wanted = [POOL[MODELS[model].pool](one, scale) for one in answers]
+        assert pooled(given_rows, model, scale) == pytest.approx(wanted, abs=1e-9)
+
+
+def test_few_clips_that_separate_wholly_stay_finite() -> None:
+    truth = np.array([False] * 6 + [True] * 6)
+    scale = platt(rows("audio_starter", truth, [[8.0] if fake else [-8.0] for fake in truth]), "audio_starter")
+    assert 1.0 < scale.temperature < 20
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_model_that_guesses_falls_silent(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    truth = np.arange(80) % 2 == 1
+    fitted = fit(rows("semantic_starter", truth, [[x] for x in rng.normal(0, 3, 80)]), "semantic_starter", *RATES)
+    assert fitted.scale.silent
+    assert set(fitted.held_out) == {0.5}
+
+
+def test_a_model_that_separates_within_its_sources_alone_falls_silent() -> None:
+    """AUC over all is fine, but what is real in one source is fake in the next: no threshold carries over."""
+    rng = np.random.default_rng(0)
+    truth = np.array([k % 6 < 3 for k in range(60)])
+    source_of = [f"s{k % 3}" for k in range(60)]
+    shift = {"s0": 30.0, "s1": -30.0, "s2": 0.0}
+    logits = [shift[source] + 2 * fake + rng.normal(0, 0.1) for source, fake in zip(source_of, truth)]
+    assert fit(of_sources(truth, source_of, logits), "semantic_starter", *RATES).scale.silent
+
+
+def of_sources(truth: Sequence[bool], sources: Sequence[str], logits: Sequence[float]) -> list[Row]:
+    return [
+        Row(str(k), "video", bool(fake), source, "", ("video",), {"semantic_starter": answer("semantic_starter", [x])})
+        for k, (fake, source, x) in enumerate(zip(truth, sources, logits))
+    ]
+
+
+def test_what_one_source_teaches_is_tried_on_others_alone() -> None:
+    """All reals of one source and all fakes of another: without either there is nothing to learn from."""
+    truth = np.arange(40) % 2 == 1
+    fitted = fit(of_sources(truth, ["fakes" if fake else "reals" for fake in truth], 8.0 * truth - 4),
+                 "semantic_starter", *RATES)  # fmt: skip
+    assert fitted.auc.low == 1.0
+    assert fitted.gain == pytest.approx(0, abs=1e-12)
+    assert fitted.scale.silent
+
+
+def test_too_few_clips_to_be_sure_fall_silent_however_well_they_fit() -> None:
+    truth = np.arange(20) % 2 == 1
+    logits = np.random.default_rng(5).normal(0.9 * truth - 0.45, 1)
+    fitted = fit(of_sources(truth, [str(k // 2) for k in range(20)], logits), "semantic_starter", *RATES)
+    assert fitted.gain > 0
+    assert fitted.auc.low <= 0.5
+    assert fitted.scale.silent
+
+
+def test_a_model_that_separates_speaks() -> None:
+    truth, logits = drawn(200, 1.0, 0.0)
+    fitted = fit(rows("audio_starter", truth, [[x] for x in logits]), "audio_starter", *RATES)
+    assert not fitted.scale.silent
+    assert fitted.auc.low > 0.5
+    assert fitted.gain > 0
+
+
+@given(st.integers(1, 60), st.floats(0.01, 0.4), st.integers(0, 2**32 - 1))
+def test_a_limit_is_passed_by_no_more_than_the_rate_of_its_own(clips: int, rate: float, seed: int) -> None:
+    values = np.random.default_rng(seed).random(clips)
+    assert (values > limit(values, rate)).mean() <= rate
+
+
+def test_a_limit_holds_for_the_next_clip() -> None:
+    rng = np.random.default_rng(1)
+    passed = [rng.random() > limit(rng.random(25), 0.1) for _ in range(4000)]
+    assert np.mean(passed) == pytest.approx(
+        2 / 26, abs=0.015
+    )  # two of 26 places lie above; a plain quantile gives 0.12
+
+
+@given(st.integers(2, 80), st.integers(2, 80), st.integers(0, 2**32 - 1))
+def test_thresholds_hold_the_stated_rates_and_leave_a_coin_between(reals: int, fakes: int, seed: int) -> None:
+    said = np.random.default_rng(seed).beta(0.6, 0.6, reals + fakes)
+    truth = np.arange(reals + fakes) >= reals
+    bounds = thresholds(truth, said, 0.05, 0.1)
+    assert (said[~truth] >= bounds.fake).mean() <= 0.05
+    assert (said[truth] <= bounds.real).mean() <= 0.1
+    assert bounds.real < 0.5 < bounds.fake
+
+
+def fused_table(seed: int, one_sided: bool) -> fusing.Table:
+    """Clips whose fakes show in one of two layers, or, where not one-sided, in both alike."""
+    rng = np.random.default_rng(seed)
+    truth = np.arange(400) % 2 == 1
+    shown = np.stack([truth & (np.arange(400) % 4 < 2), truth & (np.arange(400) % 4 >= 2)], axis=1)
+    shown = shown if one_sided else np.stack([truth, truth], axis=1)
+    logits = rng.normal(np.where(shown, 3.0, -1.5 if not one_sided else -0.5), 1.0)
+    scores = np.full((400, 4), np.nan)
+    scores[:, :2] = 1 / (1 + np.exp(-logits))
+    return fusing.Table(scores, np.ones((400, 4), bool), truth, np.array([str(k % 8) for k in range(400)]))
+
+
+def test_the_rule_is_chosen_by_what_sources_apart_say() -> None:
+    tried = fusing.attempts(fused_table(0, one_sided=False), np.array([0.5, 0.5, 0.0, 0.0]))
+    assert {one.fusion.rule for one in tried} == set(RULES)
+    assert [one.log_loss for one in tried] == sorted(one.log_loss for one in tried)
+    assert tried[0].fusion.rule == "sum"  # two independent witnesses
+    for one in tried:
+        assert one.fusion.weights.sum() == pytest.approx(1)
+        assert (one.fusion.weights[2:] == 0).all()
+        assert (one.fusion.weights[:2] > 0).all()
+
+
+def test_weights_lean_to_the_layer_that_tells() -> None:
+    table = fused_table(0, one_sided=False)
+    table.scores[:, 1] = np.random.default_rng(1).random(400)
+    for rule in RULES:
+        weights = fusing.fit(rule, table, np.array([0.5, 0.5, 0.0, 0.0])).weights
+        assert weights[0] > 2 * weights[1]
+
+
+def test_the_voice_stops_the_analysis_where_it_alone_convicts() -> None:
+    fusion = fusing.Fusion("odds", np.array([0.25, 0.75, 0.0, 0.0]), 1.0)
+    stop = fusing.voice_alone(fusion, 0.9, 0.9)
+    odds = 0.25 * stop / (1 - stop) + 0.75
+    assert odds / (1 + odds) == pytest.approx(0.9, abs=1e-3)
+    assert fusing.voice_alone(fusion, 0.6, 0.9) == 0.9
+    assert fusing.voice_alone(fusing.Fusion("odds", np.array([0, 1.0, 0, 0]), 1.0), 0.6, 0.9) == math.inf
+
+
+# ---- the command
+
+
+def said(k: int, kind: str, fake: bool, answers: dict[str, list[float]], **more: str) -> Said:
+    about = {"source": f"{kind} {k % 5}", "split": "validation", "how": "", "by": "test"} | more
+    kept = {
+        model: Items(
+            tuple(map(float, range(len(x)))), tuple(k + 1.0 for k in range(len(x))), (None,) * len(x), tuple(x)
+        )
+        for model, x in answers.items()
+    }
+    tracks = ("audio",) if kind == "audio" else ("audio", "video")
+    return Said(f"{kind} {k}", "x", kind, int(fake), **about, tracks=tracks, answers=kept)
+
+
+def clips(seed: int = 0, split: str = "validation") -> Iterator[Said]:
+    """Sound files that the voice tells, films that the faces tell, and mouths and pictures that guess."""
+    rng = np.random.default_rng(seed)
+    for k in range(60):
+        yield said(k, "audio", k % 2 == 1, {"audio_starter": [rng.normal(3 * (k % 2) - 1.5, 1.2)]}, split=split)
+    for k in range(60):
+        fake = k % 2 == 1
+        answers = {
+            "audio_starter": [rng.normal(-1, 1)],
+            "visual_starter": list(rng.normal(4 * fake - 2, 1.5, 3)),
+            "semantic_starter": [rng.normal(0, 2)],
+            "semantic_clip_vitl14": [rng.normal(4 * fake - 2, 1)],
+        }
+        yield said(k, "video", fake, answers, split=split)
+
+
+def put(path: Path, lines: Sequence[Said]) -> Path:
+    with Ledger(path) as ledger:
+        for line in lines:
+            ledger.add(line)
+    return path
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return Path(shutil.copy(FILE, tmp_path / "calibration.toml"))
+
+
+def run(*arguments: object) -> int:
+    return main(["calibrate", *map(str, arguments)])
+
+
+def test_the_command_writes_what_the_reader_reads(tmp_path: Path, file: Path, capsys: pytest.CaptureFixture) -> None:
+    before = Calibration.read(file)
+    tested = put(tmp_path / "test.jsonl", list(clips(seed=9, split="test")))
+    assert run(put(tmp_path / "a.jsonl", list(clips())), "--out", file, "--tested", tested) == 0
+    after = Calibration.read(file)
+    own = after.of("starter")
+    assert (after.thresholds, after.weights, after.stop) == (before.thresholds, before.weights, before.stop)
+    assert own.weights["visual"] > own.weights["audio"] > 0 == own.weights["semantic"] == own.weights["lipsync"]
+    assert own.rule in RULES
+    assert own.thresholds.real < 0.5 < own.thresholds.fake
+    assert not after.scale("visual_starter").silent
+    assert after.scale("semantic_starter").silent
+    assert "measured and silent: AUC" in after.said_of("semantic_starter")
+    assert "on 30 real and 30 fake videos of 5 sources that it did not learn from" in after.said_of("visual_starter")
+    assert "for the test alone" in after.said_of("visual_starter")
+    assert "on 30 real and 30 fake videos of 5 sources that its networks did not learn" in after.statements["starter"]
+    assert "for the test alone; of the real ones" in after.statements["starter"]
+    assert "on 30 real and 30 fake sound files of 5 sources that it did not learn" in after.statements["starter"]
+    assert "[profiles.starter.fusion] rule = " in capsys.readouterr().out
+
+
+def test_what_is_not_the_profiles_stays_to_the_letter(tmp_path: Path, file: Path) -> None:
+    before = write._parts(file.read_text(encoding="utf-8"))
+    assert run(put(tmp_path / "a.jsonl", list(clips())), "--out", file) == 0
+    after = write._parts(file.read_text(encoding="utf-8"))
+    own = {"models.audio_starter", "models.visual_starter", "models.semantic_starter", "profiles.starter",
+           "profiles.starter.fusion"}  # fmt: skip
+    assert "models.semantic_clip_vitl14" not in after
+    assert {name: body.strip() for name, body in before.items() if name not in own} == {
+        name: body.strip() for name, body in after.items() if name not in own
+    }
+    assert own <= set(after)
+
+
+def test_a_second_run_gives_the_same_file(tmp_path: Path, file: Path) -> None:
+    scores = put(tmp_path / "a.jsonl", list(clips()))
+    assert run(scores, "--out", file) == 0
+    once = file.read_text(encoding="utf-8")
+    assert run(scores, "--out", file) == 0
+    assert file.read_text(encoding="utf-8") == once
+
+
+def test_sound_files_alone_calibrate_the_voice_and_leave_the_profile(tmp_path: Path, file: Path) -> None:
+    before = Calibration.read(file)
+    voices = [one for one in clips() if one.kind == "audio"]
+    assert run(put(tmp_path / "a.jsonl", voices), "--out", file) == 0
+    after = Calibration.read(file)
+    assert (after.profiles, after.statements) == (before.profiles, before.statements)
+    assert after.scale("audio_starter") != before.scale("audio_starter")
+
+
+def test_where_no_layer_separates_the_profile_says_so(tmp_path: Path, file: Path) -> None:
+    rng = np.random.default_rng(3)
+    films = [said(k, "video", k % 2 == 1, {"semantic_starter": [rng.normal(0, 2)]}) for k in range(60)]
+    assert run(put(tmp_path / "a.jsonl", list(clips())), "--out", file) == 0
+    assert run(put(tmp_path / "b.jsonl", films), "--out", file) == 0
+    after = Calibration.read(file)
+    assert after.statements["starter"].startswith("no layer separates real from fake")
+    assert "starter" not in after.profiles
+
+
+def one_class() -> list[Said]:
+    return [one for one in clips() if not one.label]
+
+
+def disagreeing() -> list[Said]:
+    return [*clips(), said(0, "video", True, {"lipsync_starter": [1.0]})]
+
+
+BAD = {
+    "one class": (one_class, (), "all 30 clips that it answered are real; both are wanted"),
+    "test": (lambda: list(clips(split="test")), (), "is of split test: what was fitted on test clips measures nothing"),
+    "empty": (list, (), "no clip in it was analysed"),
+    "label": (lambda: [said(0, "audio", 2, {})], (), "clip audio 0 has label 2, not 0 or 1"),
+    "nothing": (lambda: [said(0, "video", True, {"audio_starter": [1.0]})], (), "answered a clip whose label tells"),
+    "stranger": (lambda: [said(0, "video", True, {"x": [1.0]})], (), "was answered by x, which no layer has"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad_input_is_one_clear_line_and_nothing_is_changed(
+    case: str, tmp_path: Path, file: Path, capsys: pytest.CaptureFixture
+) -> None:
+    lines, more, words = BAD[case]
+    before = file.read_bytes()
+    assert run(put(tmp_path / "a.jsonl", lines()), "--out", file, *more) == 1
+    error = capsys.readouterr().err
+    assert words in error
+    assert error.count("\n") == 1
+    assert file.read_bytes() == before
+
+
+def test_what_two_files_say_of_a_clip_is_joined_unless_they_contradict(tmp_path: Path) -> None:
+    faces = said(0, "video", True, {"visual_starter": [1.0]})
+    frames = said(0, "video", True, {"semantic_starter": [2.0]})
+    first, second = put(tmp_path / "a.jsonl", [faces]), put(tmp_path / "b.jsonl", [frames])
+    (joined,) = read([first, second])
+    assert set(joined.answers) == {"visual_starter", "semantic_starter"}
+    with pytest.raises(CalibrationInputError, match="two answers of visual_starter"):
+        read([first, put(tmp_path / "c.jsonl", [faces])])
+    with pytest.raises(CalibrationInputError, match="real in one file and fake in another"):
+        read([first, put(tmp_path / "d.jsonl", [said(0, "video", False, {"semantic_starter": [2.0]})])])
+
+
+def test_what_a_model_learned_from_is_left_out(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    both = {"audio_starter": [1.0], "visual_starter": [1.0]}
+    film, sound = said(0, "video", True, both, split="train"), said(0, "audio", True, both, split="train")
+    path = put(tmp_path / "a.jsonl", [film, sound, said(1, "video", True, both)])
+    rows = {row.id: set(row.answers) for row in read([path], (), [Learned("audio_starter", "train", "audio")])}
+    assert rows == {"video 0": {*both}, "audio 0": {"visual_starter"}, "video 1": {*both}}
+    rows = {row.id: set(row.answers) for row in read([path], (), [Learned.parsed("audio_starter:train")])}
+    assert rows == {"video 0": {"visual_starter"}, "audio 0": {"visual_starter"}, "video 1": {*both}}
+    assert run(path, "--learned", "audio_starter") == 1
+    assert "--learned wants MODEL:SPLIT or MODEL:SPLIT:KIND, not 'audio_starter'" in capsys.readouterr().err
+
+
+def test_scores_that_are_not_there_are_asked_for(tmp_path: Path, file: Path, capsys: pytest.CaptureFixture) -> None:
+    assert run(tmp_path / "none.jsonl", "--out", file) == 1
+    assert "no scores at" in capsys.readouterr().err
+    fitting = put(tmp_path / "a.jsonl", list(clips()))
+    assert run(fitting, "--tested", fitting, "--out", file) == 1
+    assert "--tested is for test clips alone" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("kind", "how", "told"),
+    [
+        ("video", "desync", ["lipsync"]),
+        ("video", "audio shifted by 8 frames", ["lipsync"]),
+        ("video", "FaceShifter", ["visual", "lipsync", "semantic"]),
+        ("audio", "", ["audio"]),
+        ("images", "", []),
+    ],
+)
+def test_a_clip_is_fitted_on_by_the_layers_that_its_label_tells_of(kind: str, how: str, told: list[str]) -> None:
+    clip = Row("1", kind, True, "s", how, ("audio", "video"), {})
+    assert [layer for layer in ("audio", "visual", "lipsync", "semantic") if clip.tells_of(layer)] == told
+
+
+def test_every_kind_of_value_is_written_as_toml(file: Path) -> None:
+    words = 'a "quoted" \\ line –\nand another'
+    table = {"temperature": math.inf, "bias": 0, "statement": words, "date": datetime.date(2026, 11, 21)}
+    read_back = write.replace(file, {"models.audio_starter": table})
+    assert read_back == Calibration.read(file)
+    assert read_back.said_of("audio_starter") == words
+    assert read_back.scale("audio_starter").silent
+    assert "[models.audio_starter]  # docs/models/audio_starter.md" in file.read_text(encoding="utf-8")
+
+
+def test_a_table_that_cannot_be_read_back_is_not_written(file: Path) -> None:
+    before = file.read_bytes()
+    with pytest.raises(CalibrationInputError, match=r"is left as it was: .*temperature"):
+        write.replace(file, {"models.audio_starter": {"temperature": -1.0, "bias": 0.0}})
+    assert file.read_bytes() == before
+    assert [p.name for p in file.parent.iterdir()] == ["calibration.toml"]

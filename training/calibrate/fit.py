@@ -1,0 +1,165 @@
+"""One model's temperature and bias, with its pooling in the loop, and whether it separates at all."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy.optimize import minimize
+
+from training import metrics
+from training.calibrate.rows import CalibrationInputError, Row
+from veracity.calibration import Scale
+from veracity.fusion import log_odds
+from veracity.layers import MODELS
+from veracity.verdict import POOL
+from veracity_client.verdict import Thresholds
+
+Array = npt.NDArray[np.float64]
+SILENCE = Scale(math.inf, 0.0)
+_SCALED_LAST = ("mean", "faces")  # pools of logits, which no temperature reorders: once a clip is enough
+_HELD = 1e-6  # no clip is surer than that to the fit
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """One model's calibration and how it measured on clips whose sources the fit had not seen.
+
+    ``gain`` is how much less than a coin's its log loss is there, in nats; ``bounds`` hold at the stated rate.
+    """
+
+    model: str
+    scale: Scale
+    rows: tuple[Row, ...]
+    held_out: Array
+    auc: metrics.Estimate
+    ece: float
+    gain: float
+    bounds: Thresholds
+
+    @property
+    def fakes(self) -> npt.NDArray[np.bool_]:
+        """Which of the rows are fake."""
+        return labels(self.rows)
+
+
+def labels(rows: Sequence[Row]) -> npt.NDArray[np.bool_]:
+    """Which rows are fake."""
+    return np.array([row.fake for row in rows], bool)
+
+
+class _Raw(Scale):
+    """Leaves logits as they are."""
+
+    def __call__(self, logits: npt.NDArray[np.floating[Any]]) -> Array:
+        return np.asarray(logits, np.float64)
+
+
+def pooler(rows: Sequence[Row], model: str) -> Callable[[Scale], Array]:
+    """P(fake) of each clip under any calibration, as the verdict has it."""
+    pool, answers = POOL[MODELS[model].pool], [row.answers[model] for row in rows]
+    if MODELS[model].pool in _SCALED_LAST:
+        logits = np.array([pool(answer, _Raw()) for answer in answers], np.float64)
+        return lambda scale: scale(logits)
+    return lambda scale: np.array([pool(answer, scale) for answer in answers], np.float64)
+
+
+def pooled(rows: Sequence[Row], model: str, scale: Scale) -> Array:
+    """P(fake) of each clip, as the verdict has it."""
+    return pooler(rows, model)(scale)
+
+
+def balanced(fakes: npt.NDArray[np.bool_]) -> Array:
+    """Weights that sum to 1 and suppose even odds, whatever the numbers of reals and fakes."""
+    return np.where(fakes, 0.5 / max(fakes.sum(), 1), 0.5 / max((~fakes).sum(), 1))
+
+
+def log_loss(fakes: npt.NDArray[np.bool_], probability: Array) -> float:
+    """Mean log loss in nats at even odds; a coin's is ln 2."""
+    held = np.clip(probability, _HELD, 1 - _HELD)
+    return float(-balanced(fakes) @ np.log(np.where(fakes, held, 1 - held)))
+
+
+def platt(rows: Sequence[Row], model: str) -> Scale:
+    """The likeliest temperature and bias at even odds.
+
+    Few clips are held back by targets that never reach 0 and 1: n of them are as sure as n + 1 of n + 2. Source:
+    J. Platt, Probabilistic outputs for support vector machines, 1999.
+    """
+    fakes = labels(rows)
+    targets = np.where(fakes, (fakes.sum() + 1) / (fakes.sum() + 2), 1 / ((~fakes).sum() + 2))
+    weights, probability = balanced(fakes), pooler(rows, model)
+
+    def loss(theta: Array) -> float:
+        said = np.clip(probability(Scale(math.exp(theta[0]), theta[1])), _HELD, 1 - _HELD)
+        cross = -(targets * np.log(said) + (1 - targets) * np.log(1 - said))
+        return float(weights @ cross)
+
+    start = np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]])
+    options = {"initial_simplex": start, "xatol": 1e-3, "fatol": 1e-6}
+    found = minimize(loss, start[0], method="Nelder-Mead", bounds=[(-6, 6), (-12, 12)], options=options)
+    return Scale(float(math.exp(found.x[0])), float(found.x[1]))
+
+
+def held_out(rows: Sequence[Row], model: str) -> Array:
+    """P(fake) of each clip by a fit on all other sources; 0.5 where those have one class alone."""
+    result = np.full(len(rows), 0.5)
+    sources = np.array([row.source for row in rows])
+    for source in np.unique(sources):
+        others = [row for row in rows if row.source != source]
+        if len({row.fake for row in others}) == 2:
+            own = np.flatnonzero(sources == source)
+            result[own] = pooled([rows[k] for k in own], model, platt(others, model))
+    return result
+
+
+def fit(rows: Sequence[Row], model: str, rate: float, missed: float) -> Fitted:
+    """Fit, measure, and silence a model that does not separate: AUC's interval holds 0.5, or a coin's loss is less.
+
+    Raises CalibrationInputError where there is nothing to tell apart.
+    """
+    fakes = labels(rows)
+    if len(set(fakes.tolist())) < 2:
+        kind = "fake" if fakes.any() else "real"
+        out = f"or leave it out: --learned {model}:train {model}:validation"
+        raise CalibrationInputError(
+            f"{model}: all {len(rows)} clips that it answered are {kind}; both are wanted, {out}"
+        )
+    scale, apart = platt(rows, model), held_out(rows, model)
+    auc = metrics.interval(metrics.auc, fakes, log_odds(pooled(rows, model, scale)))
+    gain = math.log(2) - log_loss(fakes, apart)
+    if auc.low <= 0.5 or gain <= 0:
+        scale, apart = SILENCE, np.full(len(rows), 0.5)
+    ece = metrics.MEASURES["ece_even"](fakes, log_odds(apart))
+    return Fitted(model, scale, tuple(rows), apart, auc, ece, gain, thresholds(fakes, apart, rate, missed))
+
+
+def thresholds(fakes: npt.NDArray[np.bool_], probability: Array, rate: float, missed: float) -> Thresholds:
+    """P(fake) from which on a clip is called fake, and down to which real.
+
+    Wrong for ``rate`` of the next reals, and for ``missed`` of the next fakes, if they are like these.
+
+    Either lies beyond one half, so that a coin's word is neither.
+    """
+    fake, real = limit(probability[~fakes], rate), 1 - limit(1 - probability[fakes], missed)
+    above, below = math.floor(fake * 1000) / 1000 + 0.001, math.ceil(real * 1000) / 1000 - 0.001
+    return Thresholds(round(min(max(above, 0.501), 1.0), 3), round(max(min(below, 0.499), 0.0), 3))
+
+
+def limit(values: Array, rate: float) -> float:
+    """What the next such value exceeds with a chance of at most ``rate``: the ⌈(n + 1)(1 - rate)⌉-th smallest of n.
+
+    Where n is too few for the rate it is the largest, which holds for :func:`reached` instead. Source: V. Vovk et
+    al., Algorithmic Learning in a Random World, 2005 (conformal prediction): no shape of the values is supposed.
+    """
+    place = math.ceil((len(values) + 1) * (1 - rate) - 1e-9)
+    return float(np.sort(values)[min(place, len(values)) - 1])
+
+
+def reached(clips: int, rate: float) -> float:
+    """The smallest rate that so many clips can promise, if it is over ``rate``."""
+    return max(rate, 1 / (clips + 1))

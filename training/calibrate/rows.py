@@ -1,0 +1,117 @@
+"""The clips to fit on: what each model answered about them, and which of them tell of which layer."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import get_args
+
+from training import scores
+from training.data import ManifestError, Split
+from veracity.inputs import Answer
+from veracity.layers import LAYERS, MODELS
+from veracity_client.verdict import LayerName
+
+# Fakes whose pictures are as they were filmed: what faces and frames look like says nothing of them.
+_SOUND_ALONE = re.compile(r"desync|(shifted|moved|swapped) (sound|audio)|(sound|audio) (shifted|moved|swapped)", re.I)
+
+
+class CalibrationInputError(ManifestError):
+    """The scores cannot be calibrated on; the message says why, and what is wanted."""
+
+
+@dataclass(frozen=True, eq=False)
+class Row:
+    """One clip: whether it is fake, the collection that it is of, and each model's answer, raw."""
+
+    id: str
+    kind: str
+    fake: bool
+    source: str
+    how: str
+    tracks: tuple[str, ...]
+    answers: Mapping[str, Answer]
+
+    def tells_of(self, layer: LayerName) -> bool:
+        """Whether its label is one that the layer could know: sound files the voice's, films the pictures'.
+
+        Of a film's voice nobody wrote down who made it; a film with moved sound shows real faces.
+        """
+        if layer == "audio":
+            return self.kind == "audio"
+        return self.kind == "video" and (layer == "lipsync" or not _SOUND_ALONE.search(self.how))
+
+
+@dataclass(frozen=True)
+class Learned:
+    """What a model learned from: its answers about these clips say nothing. An empty ``kind`` is any."""
+
+    model: str
+    split: str
+    kind: str = ""
+
+    @classmethod
+    def parsed(cls, text: str) -> Learned:
+        """Read MODEL:SPLIT or MODEL:SPLIT:KIND; raises CalibrationInputError."""
+        parts = text.split(":")
+        if len(parts) not in (2, 3) or parts[0] not in MODELS or parts[1] not in get_args(Split):
+            raise CalibrationInputError(f"--learned wants MODEL:SPLIT or MODEL:SPLIT:KIND, not {text!r}")
+        return cls(*parts)
+
+    def covers(self, one: scores.Said) -> bool:
+        """Whether a clip is one of them."""
+        return one.split == self.split and self.kind in ("", one.kind)
+
+
+def read(paths: Sequence[Path], refused: Collection[str] = ("test",), learned: Collection[Learned] = ()) -> list[Row]:
+    """All clips of the files that were analysed, those of several files joined by their ids.
+
+    A clip of a ``refused`` split is an error, since a file that holds one was not made for this; what a model says of
+    clips that it ``learned`` from is left out. Raises CalibrationInputError.
+    """
+    said: dict[str, list[scores.Said]] = {}
+    for path in paths:
+        if not path.is_file():
+            raise CalibrationInputError(f"no scores at {path}: python -m benchmarks accuracy writes them")
+        for one in scores.read(path).values():
+            _check(one, path, refused)
+            if one.error is None:
+                said.setdefault(one.id, []).append(one)
+    if not said:
+        raise CalibrationInputError(f"{', '.join(map(str, paths))}: no clip in it was analysed")
+    return [_row(several, learned) for _, several in sorted(said.items())]
+
+
+def _check(one: scores.Said, path: Path, refused: Collection[str]) -> None:
+    if one.label not in (0, 1):
+        raise CalibrationInputError(f"{path}: clip {one.id} has label {one.label}, not 0 or 1")
+    if one.split in refused:
+        why = (
+            "what was fitted on test clips measures nothing on them; leave them out, or give them with --tested"
+            if one.split == "test"
+            else "--tested is for test clips alone"
+        )
+        raise CalibrationInputError(f"{path}: clip {one.id} is of split {one.split}: {why}")
+
+
+def _row(several: Sequence[scores.Said], learned: Collection[Learned]) -> Row:
+    first = several[0]
+    answers: dict[str, Answer] = {}
+    for one in several:
+        if one.label != first.label:
+            raise CalibrationInputError(f"clip {first.id} is real in one file and fake in another")
+        for model, items in one.answers.items():
+            if model in answers:
+                raise CalibrationInputError(f"clip {first.id} has two answers of {model}: give each clip's once")
+            if model not in MODELS:
+                raise CalibrationInputError(f"clip {first.id} was answered by {model}, which no layer has")
+            if items.logits and not any(what.model == model and what.covers(one) for what in learned):
+                answers[model] = items.answer(model)
+    return Row(first.id, first.kind, bool(first.label), first.source, first.how, first.tracks, answers)
+
+
+def able(row: Row) -> list[bool]:
+    """Whether the file has the kind of track that each of LAYERS wants."""
+    return [layer.about in row.tracks for layer in LAYERS]

@@ -1,0 +1,126 @@
+"""What calibration.toml says of a model, a rule and a profile: every number in it is counted here, none by hand."""
+
+from __future__ import annotations
+
+import datetime
+import math
+from collections.abc import Mapping, Sequence
+
+from training import metrics
+from training.calibrate.fit import Fitted, labels, pooled, reached
+from training.calibrate.fusing import Fusion, Table, Tried
+from training.calibrate.rows import CalibrationInputError, Row
+from training.calibrate.write import Value
+from veracity.fusion import log_odds
+from veracity.layers import LAYERS
+from veracity_client.verdict import Label, Thresholds
+
+_KINDS = {"audio": "sound files", "video": "videos", "images": "pictures"}
+
+
+def brief(estimate: metrics.Estimate) -> str:
+    """0.81 [0.72, 0.89]."""
+    return f"{estimate.value:.2f} [{estimate.low:.2f}, {estimate.high:.2f}]"
+
+
+def clips(rows: Sequence[Row]) -> str:
+    """34 real and 17 fake videos of 9 sources."""
+    fakes = int(labels(rows).sum())
+    kinds = " and ".join(_KINDS[kind] for kind in sorted({row.kind for row in rows}))
+    sources = len({row.source for row in rows})
+    return f"{len(rows) - fakes} real and {fakes} fake {kinds} of {sources} source{'s' * (sources > 1)}"
+
+
+def model_statement(fitted: Fitted, tested: Sequence[Row]) -> str:
+    """One sentence on how well a model measured, and on what."""
+    measured = f"AUC {brief(fitted.auc)} on {clips(fitted.rows)} that it did not learn from"
+    if fitted.scale.silent:
+        return f"measured and silent: {measured}, which does not separate, so it weighs nothing"
+    return f"{measured}, its P(fake) off by {fitted.ece:.2f} there{_model_tested(fitted, tested)}"
+
+
+def _model_tested(fitted: Fitted, tested: Sequence[Row]) -> str:
+    rows = [row for row in tested if fitted.model in row.answers]
+    fakes = labels(rows)
+    if len(set(fakes.tolist())) < 2:
+        return ""
+    auc = metrics.interval(metrics.auc, fakes, log_odds(pooled(rows, fitted.model, fitted.scale)))
+    return f"; AUC {brief(auc)} on {clips(rows)} for the test alone"
+
+
+def model_table(fitted: Fitted, tested: Sequence[Row], date: datetime.date) -> dict[str, Value]:
+    """The table ``[models.NAME]``."""
+    sources = ", ".join(sorted({row.source for row in fitted.rows}))
+    return {
+        "temperature": fitted.scale.temperature,
+        "bias": fitted.scale.bias,
+        "fake": fitted.bounds.fake,
+        "real": fitted.bounds.real,
+        "data": f"clips that it did not learn from, of {sources}",
+        "date": date,
+        "real_clips": int((~fitted.fakes).sum()),
+        "fake_clips": int(fitted.fakes.sum()),
+        "auc": (fitted.auc.value, fitted.auc.low, fitted.auc.high),
+        "ece": fitted.ece,
+        "statement": model_statement(fitted, tested),
+    }
+
+
+def shares(fakes: metrics.Labels, said: Sequence[Label]) -> dict[str, float]:
+    """real_called_fake and the other five: shares of the real and of the fake clips."""
+    words: tuple[Label, ...] = ("fake", "real", "inconclusive")
+    return {
+        f"{'fake' if truth else 'real'}_called_{word}": sum(said[k] == word for k in own) / max(len(own), 1)
+        for truth in (False, True)
+        for own in [[k for k, fake in enumerate(fakes) if bool(fake) == truth]]
+        for word in words
+    }
+
+
+def called(fakes: metrics.Labels, said: Sequence[Label]) -> str:
+    """What became of the real ones and of the fakes, in words."""
+    counted = shares(fakes, said)
+    return " and ".join(
+        f"of the {truth} ones {counted[f'{truth}_called_fake']:.0%} were called fake, "
+        f"{counted[f'{truth}_called_real']:.0%} real"
+        for truth in ("real", "fake")
+    ) + ", the rest inconclusive"  # fmt: skip
+
+
+def measured(rows: Sequence[Row], probability: metrics.Scores, said: Sequence[Label], which: str) -> str:
+    """AUC of fused probabilities and what they were called, in words."""
+    fakes = labels(rows)
+    auc = metrics.interval(metrics.auc, fakes, log_odds(probability))
+    return f"AUC {brief(auc)} on {clips(rows)} {which}; {called(fakes, said)}"
+
+
+def fusion_table(
+    tried: Sequence[Tried], bounds: Thresholds, stop: float, rates: tuple[float, float], counted: Mapping[str, float],
+    date: datetime.date, data: Table,
+) -> dict[str, Value]:  # fmt: skip
+    """The table ``[profiles.NAME.fusion]``; ``tried`` has the chosen rule first."""
+    best = tried[0]
+    reals, fakes = int((~data.fakes).sum()), int(data.fakes.sum())
+    return {
+        "rule": best.fusion.rule,
+        "strength": best.fusion.strength,
+        "weights": _weights(best.fusion),
+        "fake": bounds.fake,
+        "real": bounds.real,
+        "stop": stop,
+        "rate_fake": reached(reals, rates[0]),
+        "rate_real": reached(fakes, rates[1]),
+        "date": date,
+        "auc": (best.auc.value, best.auc.low, best.auc.high),
+        "ece": best.ece,
+        "log_loss": {one.fusion.rule: one.log_loss for one in tried},
+        "auc_of_rules": {one.fusion.rule: one.auc.value for one in tried},
+        "verdicts": counted,
+    }
+
+
+def _weights(fusion: Fusion) -> dict[str, float]:
+    rounded: dict[str, float] = {layer.name: round(float(w), 4) for layer, w in zip(LAYERS, fusion.weights)}
+    if not math.isclose(sum(rounded.values()), 1, abs_tol=1e-3):
+        raise CalibrationInputError(f"the weights of the layers do not add up: {rounded}")
+    return rounded
