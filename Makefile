@@ -5,11 +5,13 @@ VENV := .venv
 EXPORT_VENV := .venv-export
 BIN := $(VENV)/bin
 SAMPLE := sample.mp4
+DATA := ../shared/data
 FACES := model_repository/face_detector/1/model.onnx
+JOINED := $(patsubst %,model_repository/%_starter/1/model.onnx,audio semantic)  # a frozen encoder and our head
 LOCK := uv pip compile --quiet --universal --python-version 3.10 --no-annotate --no-emit-package veracity-client \
 	--custom-compile-command "make lock"
 
-.PHONY: help setup models demo serve test test-export test-image check lock schema clean
+.PHONY: help setup models demo serve test test-export test-image starter-weights check lock schema clean
 
 help:
 	@grep -hE '^# make|^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^# //; s/:.*## /  — /'
@@ -17,7 +19,7 @@ help:
 setup: ## the environment in .venv
 	@scripts/bootstrap $(VENV) requirements/runtime.lock requirements/dev.lock
 
-models: setup $(FACES) ## the files that are fetched, verified and turned into models
+models: setup $(FACES) $(JOINED) ## the files that are fetched, verified and turned into models
 
 .PHONY: fetched
 fetched: setup
@@ -25,6 +27,9 @@ fetched: setup
 
 $(FACES): $(wildcard weights/*.onnx) $(wildcard export/face_*.py) veracity/known.py | fetched
 	@$(BIN)/python -m export face_detector
+
+$(JOINED): model_repository/%_starter/1/model.onnx: model_repository/%_starter/head.onnx $(wildcard export/*.py) | fetched
+	@$(BIN)/python -m export $*_starter
 
 demo: models ## a verdict on VIDEO, or on a sample made on the spot
 	@test -n "$(VIDEO)" || $(BIN)/veracity sample $(SAMPLE)
@@ -42,6 +47,10 @@ test-image: models ## Dockerfile.triton, step by step in a plain Debian root: wa
 test-export: models ## tests that need torch, in an environment of their own
 	@scripts/bootstrap $(EXPORT_VENV) requirements/runtime.lock requirements/dev.lock requirements/torch.txt
 	@$(EXPORT_VENV)/bin/python -m pytest -m export $(ARGS)
+
+starter-weights: models ## our networks taught, exported and calibrated anew, out of DATA: hours on two cores
+	@scripts/bootstrap $(EXPORT_VENV) requirements/runtime.lock requirements/dev.lock requirements/torch.txt
+	@scripts/starter_weights $(DATA)
 
 check: setup ## what CI checks before any test: style, types, the Dockerfile, spelling
 	@$(BIN)/ruff format --check .

@@ -18,8 +18,12 @@ OWN = {
     "audio_melspec": "export.audio_melspec",
     "audio_starter": "export.audio_starter",
     "face_detector": "export.face_detector",
+    "lipsync_starter": "export.lipsync_starter",
+    "semantic_starter": "export.semantic_starter",
+    "visual_starter": "export.visual_starter",
 }
-LEARNED = {"audio_melspec", "audio_starter"}  # taught by `python -m training`
+LEARNED = set(OWN) - {"face_detector"}  # taught by `python -m training`
+WHOLE = set(OWN) - {"audio_melspec", "audio_starter"}  # in fp32 only: pixels, small ones, or quantised already
 PUBLISHED = {
     "audio_aasist": "export.detectors.aasist",
     "audio_aasist_l": "export.detectors.aasist",
@@ -63,7 +67,7 @@ def _refuse_unheeded(layer: str, args: argparse.Namespace) -> None:
     engine = args.format == "tensorrt"
     unheeded = {
         "--checkpoint": args.checkpoint is not None and (engine or args.untrained or layer not in LEARNED),
-        "--untrained": args.untrained and (engine or layer == "face_detector"),
+        "--untrained": args.untrained and (engine or layer in {"face_detector", "semantic_starter"}),
         "--upstream": args.upstream is not None and (engine or layer not in PUBLISHED),
     }
     for option, idle in unheeded.items():
@@ -76,8 +80,8 @@ def _export(layer: str, args: argparse.Namespace) -> None:
     if args.format == "tensorrt":
         import_module("export.tensorrt").export(layer, args)
         return
-    if layer == "face_detector" and args.precision != "fp32":
-        raise BadOption(f"face_detector is fp32 only, got {args.precision}: its answers are pixels, and no logit")
+    if layer in WHOLE and args.precision != "fp32":
+        raise BadOption(f"{layer} is fp32 only, got {args.precision}")
     if layer in OWN:
         import_module(OWN[layer]).export(args)
         return

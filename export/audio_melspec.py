@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import argparse
 
-from export import audio_starter
+from export import audio_scratch
 
 
 def export(args: argparse.Namespace) -> None:
     """Writes ``audio_melspec`` into args.repository; raises ExportError."""
-    audio_starter.export(args, "audio_melspec")
+    audio_scratch.export(args, "audio_melspec")

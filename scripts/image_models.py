@@ -2,9 +2,9 @@
 
     python scripts/image_models.py PROFILE INTO --export yes|no
 
-A graph that the checkout holds is taken as it is. One that it lacks is made here: the face detector's always, the
-others' with ``--export yes``, of weights that are fetched for it (profile bench: of made-up ones). What is missing in
-the end is said: with VERACITY_ENV=production the image refuses to start without it.
+A graph that the checkout holds is taken as it is. One that it lacks is made here: the face detector's and those that
+are joined without torch always, the others' with ``--export yes``, of weights that are fetched for it (profile bench:
+of made-up ones). What is missing in the end is said: with VERACITY_ENV=production the image refuses to start without it.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def main() -> None:
     choice = choose(args.profile)
     run("veracity.cli", "weights", "fetch", VAD_FILE, CENTERFACE_FILE, PORTRAIT_FILE)
     untrained = args.profile == BENCH
-    make([FACE_DETECTOR.name])
+    make([FACE_DETECTOR.name, *(name for name in required(choice) if MODELS[name].joined)])
     if args.export == "yes":
         make([name for name in required(choice) if MODELS[name].released], untrained=untrained)
     copy([*children(choice), *DETECTORS], args.into)

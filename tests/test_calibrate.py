@@ -379,6 +379,10 @@ def test_scores_that_are_not_there_are_asked_for(tmp_path: Path, file: Path, cap
     [
         ("video", "desync", ["lipsync"]),
         ("video", "audio shifted by 8 frames", ["lipsync"]),
+        ("video", "own mouth painted, dubbed", ["visual", "lipsync"]),
+        ("video", "faceswap", ["visual"]),
+        ("video", "SadTalker", ["semantic"]),
+        ("video", "own machine voice", []),
         ("video", "FaceShifter", ["visual", "lipsync", "semantic"]),
         ("audio", "", ["audio"]),
         ("images", "", []),

@@ -1,86 +1,130 @@
-"""`python -m training COMMAND`: teach the starter networks and measure what came out."""
+"""`python -m training COMMAND`: cut media, teach networks, measure and calibrate what came out."""
 
 from __future__ import annotations
 
 import argparse
+import importlib
+import logging
 import sys
-from dataclasses import replace
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from training import evaluate
+from training.calibrate import command as calibrate
 from training.data import ManifestError
-from veracity.assets import VAD_FILE
+from training.folds import FOLDS
 from veracity.settings import Settings
-from veracity.speech import SileroVad, Vad, energy_vad
+from veracity_client.errors import VeracityError
 
-# the keys of training.nets.AUDIO_NETS, here without torch
-NETS = ("melspec", "rawnet2", "spectrum", "spectrum-phase")
-REPOSITORY = Path(__file__).resolve().parent.parent
+HERE = Path(__file__).resolve().parent
+REPOSITORY = HERE.parent
+CACHE = Path.home() / ".cache" / "veracity-training"
+
+Command = str | Callable[[argparse.Namespace], None]
+
+# name -> the module with `run(options)`, and what it does; none imports torch before it runs
+LESSONS = {
+    "audio": ("training.audio.command", "teach layer 1 by a plan"),
+    "visual": ("training.visual.command", "teach layer 2 by a plan"),
+    "lipsync": ("training.lipsync.command", "teach layer 3 by a plan"),
+    "semantic": ("training.semantic.command", "teach layer 4 by a plan"),
+    "joint": ("training.joint.command", "teach the network that sees and hears at once"),
+}
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Runs one command; answers the exit status: 1 where the media or a file is not as it must be."""
+    """Runs one command; answers the exit status: 1 where the media, a plan or a file is not as it must be."""
     options = _parser().parse_args(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     try:
-        options.command(options)
-    except (ManifestError, FileNotFoundError) as error:
+        _function(options.command)(options)
+    except (ManifestError, VeracityError, OSError) as error:
         sys.stderr.write(f"python -m training: {error}\n")
         return 1
+    except KeyboardInterrupt:
+        sys.stderr.write("python -m training: stopped; the same command goes on from what is complete\n")
+        return 130
     return 0
 
 
-def _audio(options: argparse.Namespace) -> None:
-    import torch
-
-    from training.audio import train
-    from training.batches import Plan
-
-    torch.set_num_threads(options.threads)
-    plan = Plan(net=options.net, seed=options.seed, steps=options.steps)
-    if options.debug:
-        plan = replace(plan, steps=4, check_every=2, copies=1, pairs=2, strangers=2, clips_per_source=1)
-    train(options.data, options.out, options.cache, _vad(options), plan)
-
-
-def _evaluate(options: argparse.Namespace) -> None:
-    from training.evaluate import evaluate
-
-    evaluate(options.graph, options.data, options.report, _vad(options), brief=options.brief)
-
-
-def _vad(options: argparse.Namespace) -> Vad:
-    return SileroVad(options.weights / VAD_FILE) if options.vad == "silero" else energy_vad
+def _function(command: Command) -> Callable[[argparse.Namespace], None]:
+    """What runs: a function, or `module:function`, by default `run`; what needs torch is imported only here."""
+    if callable(command):
+        return command
+    module, _, name = command.partition(":")
+    found: Callable[[argparse.Namespace], None] = getattr(importlib.import_module(module), name or "run")
+    return found
 
 
 def _parser() -> argparse.ArgumentParser:
-    formatter = argparse.ArgumentDefaultsHelpFormatter
     parser = argparse.ArgumentParser(prog="python -m training", description=__doc__)
-    commands = parser.add_subparsers(required=True)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    shared = _shared()
+    for name, (module, what) in LESSONS.items():
+        lesson = _add(commands, name, module, what, [shared, _learns()])
+        lesson.set_defaults(out=REPOSITORY / "runs" / name, plan=HERE / "plans" / f"{name}.yaml")
+        if name == "audio":
+            lesson.add_argument("--without", type=int, choices=range(len(FOLDS)), help="the fold that does not teach")
+    _extract(commands, shared)
+    evaluate.add_arguments(_add(commands, "evaluate", "training.evaluate", "measure chosen models without a server"))
+    calibrate.add(commands)
+    _explain(commands, shared)
+    return parser
 
+
+def _add(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser],
+    name: str,
+    module: str,
+    what: str,
+    parents: Sequence[argparse.ArgumentParser] = (),
+) -> argparse.ArgumentParser:
+    command = commands.add_parser(
+        name, help=what, parents=list(parents), formatter_class=argparse.ArgumentDefaultsHelpFormatter
+    )
+    command.set_defaults(command=module)
+    return command
+
+
+def _shared() -> argparse.ArgumentParser:
+    """What all that cuts media wants to know."""
     shared = argparse.ArgumentParser(add_help=False)
     shared.add_argument(
-        "--data", type=Path, default=REPOSITORY.parent / "shared" / "data", help="folder of manifest.csv"
+        "--data",
+        type=Path,
+        default=REPOSITORY.parent / "shared" / "data",
+        help="folder with a manifest.csv, a CSV video_id,label,split,path, or folders train|val|test/<id>",
     )
+    shared.add_argument("--cache", type=Path, default=CACHE, help="for what was cut and made")
     shared.add_argument("--vad", default="silero", choices=("silero", "energy"), help="what finds the speech")
-    shared.add_argument("--weights", type=Path, default=Settings.from_env().weights, help="where silero's file lies")
+    shared.add_argument("--weights", type=Path, default=Settings.from_env().weights, help="where fetched files lie")
+    shared.add_argument("--threads", type=int, default=1, help="that compute; on busy cores more of them only wait")
+    return shared
 
-    audio = commands.add_parser("audio", parents=[shared], formatter_class=formatter, help="train layer 1")
-    audio.add_argument("--out", type=Path, default=REPOSITORY / "runs" / "audio", help="for checkpoints")
-    audio.add_argument("--cache", type=Path, default=Path.home() / ".cache" / "veracity-training", help="for own fakes")
-    audio.add_argument("--net", default="spectrum", choices=NETS, help="what to train")
-    audio.add_argument("--steps", type=int, default=1400, help="batches to learn from")
-    audio.add_argument("--seed", type=int, default=0)
-    audio.add_argument("--threads", type=int, default=2, help="of the processor")
-    audio.add_argument("--debug", action="store_true", help="a few tiny steps, to see that it runs")
-    audio.set_defaults(command=_audio)
 
-    evaluate = commands.add_parser(
-        "evaluate", parents=[shared], formatter_class=formatter, help="measure layer 1's graph"
+def _learns() -> argparse.ArgumentParser:
+    learns = argparse.ArgumentParser(add_help=False)
+    learns.add_argument("--out", type=Path, help="for checkpoints and logs; a run that stopped goes on there")
+    learns.add_argument("--plan", type=Path, help="YAML of what to do")
+    learns.add_argument(
+        "--teach", choices=("train", "validation", "both"), help="the split that teaches, if not the plan's"
     )
-    evaluate.add_argument("graph", type=Path, help="the exported model.onnx")
-    evaluate.add_argument("--report", type=Path, required=True, help="JSON to write")
-    evaluate.add_argument("--brief", action="store_true", help="without channels and videos")
-    evaluate.set_defaults(command=_evaluate)
-    return parser
+    learns.add_argument("--debug", action="store_true", help="a few tiny steps, to see that it runs")
+    return learns
+
+
+def _extract(commands: argparse._SubParsersAction[argparse.ArgumentParser], shared: argparse.ArgumentParser) -> None:
+    command = _add(commands, "extract", "training.joint.command:extract", "cut all media before a lesson", [shared])
+    kinds = ("video", "images", "audio")
+    command.add_argument("--kinds", nargs="+", default=["video"], choices=kinds, help="of clips")
+    command.add_argument("--flow", action="store_true", help="Farnebäck's optical flow of the faces, too")
+
+
+def _explain(commands: argparse._SubParsersAction[argparse.ArgumentParser], shared: argparse.ArgumentParser) -> None:
+    command = _add(commands, "explain", "training.explain", "show where a network looks", [shared])
+    command.add_argument("model", metavar="CHECKPOINT|MODEL", help="a checkpoint, or an installed model with a CAM")
+    command.add_argument("video", type=Path, metavar="VIDEO")
+    command.add_argument("--out", type=Path, required=True, help="folder for the pictures")
 
 
 if __name__ == "__main__":

@@ -7,7 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from benchmarks import accuracy, doors
-from training.data import ManifestError
+from training.data import Clip, ManifestError
+from training.folds import FOLDS, fold
 from veracity import papers
 from veracity.layers import MODELS
 from veracity.settings import CHECKOUT, Settings
@@ -19,15 +20,30 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--repository", type=Path, default=CHECKOUT / "model_repository", help="folder of model folders"
     )
+    parser.add_argument(
+        "--fold",
+        type=int,
+        choices=range(len(FOLDS)),
+        help="of the trainable clips (training.folds), whatever the split",
+    )
     parser.add_argument("--models", required=True, help="names, separated by commas; only their layers are asked")
 
 
 def run(options: argparse.Namespace) -> None:
     """Analyse, write evaluate.json, .csv and .html and the scores, print a table; raises ManifestError."""
-    settings, clips = _settings(options), accuracy.clips_of(options)
+    settings, clips = _settings(options), _clips(options)
     door = doors.local(settings, options.threads)
     said = doors.ask_all(clips, doors.root(options.manifest), door, options.out / accuracy.SCORES)
     accuracy.finish("evaluate", f"How good {settings.models} is", said, options, "local", door.calibration)
+
+
+def _clips(options: argparse.Namespace) -> list[Clip]:
+    """Those of the split, or the trainable ones of the fold; raises ManifestError."""
+    if options.fold is None:
+        return accuracy.clips_of(options)
+    clips = accuracy.clips_of(argparse.Namespace(**{**vars(options), "split": "all"}))
+    options.split = f"fold {options.fold}"  # as the report calls it
+    return [clip for clip in clips if clip.split != "test" and fold(clip) == options.fold]
 
 
 def _settings(options: argparse.Namespace) -> Settings:

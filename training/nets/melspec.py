@@ -5,13 +5,12 @@ from __future__ import annotations
 from itertools import pairwise
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from export.mel import fourier, mel_filters
 from training.nets.spectrum import ResidualBlock
-from veracity.speech import SAMPLE_RATE
 
 _SIZE = 512  # 32 ms, of which a Hann window looks at the middle 25 ms
 _WINDOW = 400
@@ -19,22 +18,6 @@ _HOP = 160  # 10 ms
 _BANDS = 80
 _FLOOR = 1e-6  # -60 dB below the mean power: what codecs and converters leave further down is no evidence
 _WIDTHS = (32, 64, 128, 256)  # two blocks each, half of ResNet-18's
-
-
-def mel_filters(bands: int = _BANDS, size: int = _SIZE, rate: int = SAMPLE_RATE) -> npt.NDArray[np.float64]:
-    """Return triangles [bands, size / 2 + 1] over the bins of a Fourier transform, each of area 1 in Hz.
-
-    Their corners are evenly spread on Slaney's mel scale from 0 to half the rate: linear up to 1 kHz, 15 mel, then 27
-    to a factor of 6.4. The same as librosa's ``filters.mel``.
-    """
-    top = 15 + 27 * np.log(rate / 2 / 1000) / np.log(6.4)
-    mel = np.linspace(0, top, bands + 2)
-    corners = np.where(mel < 15, mel * 200 / 3, 1000 * np.exp((mel - 15) * np.log(6.4) / 27))
-    low, middle, high = corners[:-2, None], corners[1:-1, None], corners[2:, None]
-    bins = np.linspace(0, rate / 2, size // 2 + 1)
-    rising, falling = (bins - low) / (middle - low), (high - bins) / (high - middle)
-    triangles: npt.NDArray[np.float64] = np.minimum(rising, falling).clip(min=0) * 2 / (high - low)
-    return triangles
 
 
 class MelSpectrum(nn.Module):
@@ -45,11 +28,11 @@ class MelSpectrum(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        angle = 2 * np.pi * np.outer(np.arange(_SIZE // 2 + 1), np.arange(_SIZE)) / _SIZE
-        window = np.pad(np.hanning(_WINDOW + 1)[:-1], (_SIZE - _WINDOW) // 2)
-        basis = np.concatenate([np.cos(angle) * window, -np.sin(angle) * window])
+        basis = fourier(_SIZE, np.pad(np.hanning(_WINDOW + 1)[:-1], (_SIZE - _WINDOW) // 2))
         self.register_buffer("basis", torch.from_numpy(basis[:, None].astype(np.float32)), persistent=False)
-        self.register_buffer("filters", torch.from_numpy(mel_filters().astype(np.float32)), persistent=False)
+        self.register_buffer(
+            "filters", torch.from_numpy(mel_filters(_BANDS, _SIZE).astype(np.float32)), persistent=False
+        )
 
     def forward(self, sound: Tensor) -> Tensor:  # noqa: D102  # the class says it
         real, imaginary = functional.conv1d(sound.unsqueeze(1), self.basis, stride=_HOP).chunk(2, dim=1)
@@ -71,7 +54,8 @@ class MelSpecResNet(nn.Module):
         self.head = nn.Sequential(nn.Dropout(0.2), nn.Linear(_WIDTHS[-1], 1))
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # the faster order on processors
 
-    def forward(self, sound: Tensor) -> Tensor:  # noqa: D102  # the class says it
+    def features(self, sound: Tensor) -> Tensor:
+        """What the blocks say, float32 [batch, 256, bands, frames]."""
         # clamp, as the exporter takes `+ 1e-8` for `+ 0`
         level = sound.square().mean(1, keepdim=True).clamp(min=1e-8).sqrt()
         power = self.spectrum(sound / level)
@@ -79,6 +63,9 @@ class MelSpecResNet(nn.Module):
         log_power = (power / mean + _FLOOR).log()
         maps = (log_power - log_power.mean(2, keepdim=True)) / 3  # a microphone's equaliser drops out
         with torch.autocast(maps.device.type, torch.bfloat16, enabled=self.training):  # twice as fast to teach
-            maps = self.blocks(self.stem(maps.unsqueeze(1))).flatten(2).float()
-        logit: Tensor = self.head(maps.mean(2))
+            maps = self.blocks(self.stem(maps.unsqueeze(1)))
+        return maps.float()
+
+    def forward(self, sound: Tensor) -> Tensor:  # noqa: D102  # the class says it
+        logit: Tensor = self.head(self.features(sound).flatten(2).mean(2))
         return logit

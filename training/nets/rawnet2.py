@@ -44,11 +44,15 @@ class RawNet2(nn.Module):
         self.blocks = nn.Sequential(*(ResidualBlock(*block) for block in _BLOCKS))
         self.head = nn.Sequential(nn.Linear(256, 64), nn.LeakyReLU(_SLOPE), nn.Linear(64, 1))
 
-    def forward(self, sound: Tensor) -> Tensor:  # noqa: D102  # the class says it
+    def features(self, sound: Tensor) -> Tensor:
+        """What the blocks say, float32 [batch, 256, n / 4]."""
         if self.level:
             # clamp, as the exporter takes `+ 1e-8` for `+ 0`
             sound = sound / sound.square().mean(1, keepdim=True).clamp(min=1e-8).sqrt()
         with torch.autocast(sound.device.type, torch.bfloat16, enabled=self.training):  # thrice as fast to teach
-            features = self.blocks(self.stem(sound.unsqueeze(1)))
-        logit: Tensor = self.head(features.float().mean(2))
+            features: Tensor = self.blocks(self.stem(sound.unsqueeze(1)))
+        return features.float()
+
+    def forward(self, sound: Tensor) -> Tensor:  # noqa: D102  # the class says it
+        logit: Tensor = self.head(self.features(sound).mean(2))
         return logit

@@ -7,8 +7,8 @@ from collections.abc import Callable
 import numpy as np
 from scipy import signal
 
+from training.audio.coding import through_codec
 from training.data import Pcm
-from training.pool import through_codec
 from veracity.speech import SAMPLE_RATE
 
 Condition = Callable[[Pcm], Pcm]

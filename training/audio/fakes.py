@@ -13,7 +13,7 @@ from functools import cache
 import numpy as np
 import numpy.typing as npt
 import torch
-from scipy import linalg, signal
+from scipy import linalg, ndimage, signal
 
 from veracity.speech import SAMPLE_RATE
 
@@ -28,12 +28,33 @@ Method = Callable[[Sound, np.random.Generator], Sound]
 
 def world(speech: Sound, rng: np.random.Generator) -> Sound:
     """WORLD analysis and synthesis, half of the time with the pitch moved by up to a quarter."""
-    return _world(speech, rng, coded=0)
+    return _synthesised(*_analysed(speech, rng), len(speech), rng)
 
 
 def world_statistical(speech: Sound, rng: np.random.Generator) -> Sound:
-    """WORLD with the envelope squeezed into a few coefficients, as in statistical synthesis and voice conversion."""
-    return _world(speech, rng, coded=int(rng.integers(20, 50)))
+    """WORLD with the envelope squeezed into a few coefficients, as in statistical synthesis and voice conversion.
+
+    Half of the time envelope and pitch are smoothed over 25 to 150 ms too, as by a model that learned averages.
+    """
+    pitch, envelope, aperiodicity, period = _analysed(speech, rng)
+    code = pyworld.code_spectral_envelope(envelope, SAMPLE_RATE, int(rng.integers(20, 50)))
+    if rng.random() < 0.5:
+        reach = rng.uniform(25, 150) / period / 2  # frames, of a deviation
+        code = ndimage.gaussian_filter1d(code, reach, axis=0)
+        pitch = np.where(pitch > 0, ndimage.gaussian_filter1d(_bridged(pitch), reach), 0.0)
+    envelope = pyworld.decode_spectral_envelope(np.ascontiguousarray(code), SAMPLE_RATE, (envelope.shape[1] - 1) * 2)
+    return _synthesised(pitch, envelope, aperiodicity, period, len(speech), rng)
+
+
+def world_voice(speech: Sound, rng: np.random.Generator) -> Sound:
+    """Another speaker by WORLD: formants moved by up to a sixth, pitch with them or against them."""
+    pitch, envelope, aperiodicity, period = _analysed(speech, rng)
+    factor = rng.uniform(0.84, 1.19)
+    bins = np.minimum(np.arange(envelope.shape[1]) / factor, envelope.shape[1] - 1)
+    left = bins.astype(int)
+    right, share = np.minimum(left + 1, envelope.shape[1] - 1), bins - left
+    moved = np.exp(np.log(envelope[:, left]) * (1 - share) + np.log(envelope[:, right]) * share)
+    return _synthesised(pitch * rng.uniform(0.7, 1.45), moved, aperiodicity, period, len(speech), rng)
 
 
 def griffin_lim(speech: Sound, rng: np.random.Generator) -> Sound:
@@ -51,10 +72,17 @@ def mel_griffin_lim(speech: Sound, rng: np.random.Generator) -> Sound:
 
 
 def mel_vocoder(speech: Sound, rng: np.random.Generator) -> Sound:
-    """What a good neural vocoder gets nearly right: mel magnitudes, phases truer in the low bands than in the high."""
+    """What a good neural vocoder gets nearly right: mel magnitudes, phases truer in the low bands than in the high.
+
+    Half of the time the magnitudes are blurred over time first, as those that a text-to-speech model predicts.
+    """
     size = int(rng.choice([512, 800, 1024]))
     spectrum = _stft(speech, size)
-    magnitude = _through_mel(spectrum.abs(), size, int(rng.integers(64, 129)))
+    loud = spectrum.abs()
+    if rng.random() < 0.5:
+        reach = rng.uniform(8, 40) / 1000 * SAMPLE_RATE / (size / 4)  # frames, of a deviation of 8 to 40 ms
+        loud = torch.from_numpy(np.exp(ndimage.gaussian_filter1d(np.log(loud.numpy() + 1e-5), reach, axis=1)))
+    magnitude = _through_mel(loud, size, int(rng.integers(40, 129)))
     return _istft(torch.polar(magnitude, spectrum.angle() + _phase_error(spectrum, rng)), size, len(speech))
 
 
@@ -63,6 +91,26 @@ def phase_blur(speech: Sound, rng: np.random.Generator) -> Sound:
     size = int(rng.choice([320, 512, 1024]))
     spectrum = _stft(speech, size)
     return _istft(torch.polar(spectrum.abs(), spectrum.angle() + _phase_error(spectrum, rng)), size, len(speech))
+
+
+def upsampled(speech: Sound, rng: np.random.Generator) -> Sound:
+    """What layers that raise the sample rate leave: images of the low band in the high one, and a hum of their stride.
+
+    The sound is taken to a quarter or half of its rate and back by a filter that is too short; the upper band of the
+    original is mixed in again, more or less, so that not bandwidth tells.
+    """
+    factor = int(rng.choice([2, 4]))
+    low = signal.resample_poly(speech, 1, factor)
+    raised = np.zeros(len(low) * factor)
+    raised[::factor] = low * factor
+    taps = signal.firwin(2 * factor * int(rng.integers(1, 3)) + 1, 1 / factor, window="boxcar")
+    images = np.resize(np.convolve(raised, taps, "same"), len(speech))
+    high = speech - np.resize(signal.resample_poly(low, factor, 1), len(speech))
+    stride = int(rng.choice([64, 128, 256]))
+    ripple = (
+        1 + rng.uniform(0.02, 0.15) * np.tile(rng.standard_normal(stride), len(speech) // stride + 1)[: len(speech)]
+    )
+    return ((images + rng.uniform(0.3, 1.0) * high) * ripple).astype(np.float32)
 
 
 def linear_prediction(speech: Sound, rng: np.random.Generator) -> Sound:
@@ -84,29 +132,47 @@ METHODS: dict[str, Method] = {
     for method in (
         world,
         world_statistical,
+        world_voice,
         griffin_lim,
         mel_griffin_lim,
         mel_vocoder,
         phase_blur,
+        upsampled,
         linear_prediction,
     )
 }
 
 
-def _world(speech: Sound, rng: np.random.Generator, coded: int) -> Sound:
-    sound = speech.astype(np.float64)
-    rough, times = pyworld.dio(sound, SAMPLE_RATE)
+_Analysis = tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], npt.NDArray[np.float64], float]
+
+
+def _analysed(speech: Sound, rng: np.random.Generator) -> _Analysis:
+    """Pitch [frames], envelope and aperiodicity [frames, bins], and the frame period in ms, which is drawn."""
+    sound, period = speech.astype(np.float64), float(rng.choice([5.0, 5.0, 8.0, 10.0]))
+    rough, times = pyworld.dio(sound, SAMPLE_RATE, frame_period=period)
     pitch = pyworld.stonemask(sound, rough, times, SAMPLE_RATE)
     envelope = pyworld.cheaptrick(sound, pitch, times, SAMPLE_RATE)
-    aperiodicity = pyworld.d4c(sound, pitch, times, SAMPLE_RATE)
-    if coded:
-        code = pyworld.code_spectral_envelope(envelope, SAMPLE_RATE, coded)
-        size = (envelope.shape[1] - 1) * 2
-        envelope = pyworld.decode_spectral_envelope(code, SAMPLE_RATE, size)
+    return pitch, envelope, pyworld.d4c(sound, pitch, times, SAMPLE_RATE), period
+
+
+def _synthesised(
+    pitch: npt.NDArray[np.float64],
+    envelope: npt.NDArray[np.float64],
+    aperiodicity: npt.NDArray[np.float64],
+    period: float,
+    length: int,
+    rng: np.random.Generator,
+) -> Sound:
     if rng.random() < 0.5:
         pitch = pitch * rng.uniform(0.8, 1.25)
-    answer = pyworld.synthesize(pitch, envelope, aperiodicity, SAMPLE_RATE)
-    return np.resize(answer, len(speech)).astype(np.float32)
+    answer = pyworld.synthesize(pitch, np.ascontiguousarray(envelope), aperiodicity, SAMPLE_RATE, period)
+    return np.resize(answer, length).astype(np.float32)
+
+
+def _bridged(pitch: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """The pitch with straight lines where there is none."""
+    voiced = np.flatnonzero(pitch)
+    return np.interp(np.arange(len(pitch)), voiced, pitch[voiced]) if len(voiced) else pitch
 
 
 def _pulses(pitch: npt.NDArray[np.float64], hop: int, length: int, rng: np.random.Generator) -> npt.NDArray[np.float64]:
@@ -140,7 +206,7 @@ def _istft(spectrum: torch.Tensor, size: int, length: int) -> Sound:
 
 def _guess_phases(magnitude: torch.Tensor, size: int, length: int, rng: np.random.Generator) -> Sound:
     phases = torch.from_numpy(rng.uniform(-np.pi, np.pi, magnitude.shape).astype(np.float32))
-    for _ in range(int(rng.integers(8, 50))):
+    for _ in range(int(rng.integers(4, 33))):
         phases = _stft(_istft(torch.polar(magnitude, phases), size, length), size).angle()
     return _istft(torch.polar(magnitude, phases), size, length)
 

@@ -1,0 +1,77 @@
+"""The visual starter, out of a checkpoint of `python -m training visual`: faces in, log odds of fake and their map."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from torch import nn
+
+from export import inputs
+from export.fill import fill
+from export.graph import OPSET, TOOLS, Array, largest_error, to_onnx
+from export.precision import convert
+from export.publish import ExportError, publish, refuse_over_trained
+from training.data import ManifestError
+from training.nets import parameters
+from training.nets.facecam import FaceCam
+from training.visual.lesson import load, papers_of
+from veracity import papers, weights
+from veracity.layers import MODELS
+from veracity.settings import Settings
+
+MODEL = "visual_starter"
+SOURCE = "training/nets/facecam.py"
+SIZE = MODELS[MODEL].size
+
+
+def export(args: argparse.Namespace) -> None:
+    """Writes `visual_starter` into args.repository, from args.checkpoint or args.untrained; raises ExportError."""
+    folder = args.repository / MODEL
+    net, origin = _untrained(folder) if getattr(args, "untrained", False) else _trained(args.checkpoint)
+    cases = [{"FACE": case} for case in _cases()]
+    graph = to_onnx(net, cases[0], ["FAKE_LOGIT", "CAM"])
+    error = largest_error(graph, net, cases)
+    facts = {"parameters": parameters(net), "opset": OPSET, "largest_relative_error": error}
+    graph, smaller = _converted(graph, args)
+    publish(graph, folder, {**origin, **facts, **smaller}, TOOLS)
+
+
+def _converted(graph: bytes, args: argparse.Namespace) -> tuple[bytes, dict[str, Any]]:
+    """The graph in args.precision, measured on real faces; fp32 needs none."""
+    if (asked := getattr(args, "precision", "fp32")) == "fp32":
+        return graph, {"precision": "fp32"}
+    settings = replace(Settings.from_env(), weights=args.weights)
+    return convert(graph, asked, MODELS[MODEL], inputs.cases(MODELS[MODEL], settings, args.clip))
+
+
+def _trained(path: Path | None) -> tuple[nn.Module, dict[str, Any]]:
+    """The network of a checkpoint, and its papers."""
+    if path is None:
+        raise ExportError(f"{MODEL} is trained here: give its weights with --checkpoint (see training/)")
+    try:
+        net, origin = load(path), papers_of(path)
+    except (ManifestError, OSError) as error:
+        raise ExportError(str(error)) from error
+    return net, {"source": SOURCE, **origin, "checkpoint_sha256": weights.sha256(path)}
+
+
+def _untrained(folder: Path) -> tuple[nn.Module, dict[str, Any]]:
+    """The network filled by the names of its weights; raises ExportError where a graph is installed that is not so."""
+    refuse_over_trained(folder)
+    net = FaceCam()
+    fill(net)
+    return net.eval(), {"source": SOURCE, "trained_on": [papers.NOTHING], "untrained": True}
+
+
+def _cases() -> list[Array]:
+    """Noise, a soft picture, black and white, in batches of one to three."""
+    rng = np.random.default_rng(0)
+    noise = rng.integers(0, 256, (3, SIZE, SIZE, 3))
+    y, x = np.mgrid[:SIZE, :SIZE]
+    soft = 127 + 100 * np.sin(x / 17)[..., None] * np.cos(y[..., None] / [13, 19, 29])
+    extremes = np.stack([np.zeros((SIZE, SIZE, 3)), np.full((SIZE, SIZE, 3), 255)])
+    return [case.astype(np.uint8) for case in (noise, np.stack([soft, 255 - soft]), extremes, noise[1:2])]

@@ -1,0 +1,242 @@
+"""Where networks look: maps that are where the evidence is, laid over what was looked at; and several as one."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import tiny_models
+
+torch = pytest.importorskip("torch", reason="make test-export installs torch")
+
+from torch import nn  # noqa: E402
+
+from training import explain, networks  # noqa: E402
+from training.data import Clip, ManifestError  # noqa: E402
+from training.ensemble import Ensemble, open_ensemble  # noqa: E402
+from training.joint.cut import FLOW_SIDE, Cut  # noqa: E402
+from training.nets import AUDIO_NETS  # noqa: E402
+from training.nets.facecam import FaceCam  # noqa: E402
+from training.nets.joint import JointNet, NetPlan  # noqa: E402
+from training.saliency import exact_cam, grad_cam, overlay, shares  # noqa: E402
+from veracity.layers import MODELS, WINDOW_SAMPLES  # noqa: E402
+from veracity.settings import Settings  # noqa: E402
+
+pytestmark = [
+    pytest.mark.export,
+    pytest.mark.filterwarnings("ignore:pkg_resources is deprecated"),  # pyworld looks its own version up
+    pytest.mark.filterwarnings("ignore::DeprecationWarning:(lightning|torch|tensorboard).*"),
+    pytest.mark.filterwarnings("ignore::FutureWarning:(lightning|torch).*"),
+]
+SMALL = NetPlan(width=16, heads=2, layers=1)
+
+
+class Corner(nn.Module):
+    """Calls bright what is fake; reads it out of 8 × 8 cells, and looks at the upper left ones alone."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.maps = nn.Conv2d(3, 2, 8, 8, bias=False)
+        nn.init.constant_(self.maps.weight, 1 / 192)
+
+    def forward(self, pictures: torch.Tensor) -> torch.Tensor:
+        return self.maps(pictures)[:, :1, :2, :2].mean((2, 3))
+
+
+def test_grad_cam_is_hot_where_the_answer_comes_from():
+    pictures = torch.zeros(2, 3, 64, 64)
+    pictures[0, :, :16, :16] = 1
+    logits, maps = grad_cam(Corner(), (pictures,))
+    assert logits[:, 0].tolist() == pytest.approx([1, 0], abs=1e-4)
+    assert maps.shape == (2, 8, 8)
+    assert maps[0, :2, :2].min() > 0
+    assert maps[0].sum() == pytest.approx(float(maps[0, :2, :2].sum()), abs=1e-5)
+    assert not maps[1].any()
+    assert shares(maps.numpy()).max() == pytest.approx(1)
+
+
+def test_a_network_without_a_map_says_so():
+    with pytest.raises(ManifestError, match="Linear makes no map"):
+        grad_cam(nn.Linear(3, 1), (torch.zeros(1, 3),))
+
+
+@pytest.mark.parametrize("name", ["melspec", "rawnet2", "spectrum"])
+def test_audio_networks_have_maps_over_their_spectrograms(name):
+    net, sound = AUDIO_NETS[name]().eval(), torch.randn(2, 32_000)
+    logits, maps = grad_cam(net, (sound,))
+    assert logits.shape == (2, 1)
+    assert len(maps) == 2
+    assert torch.isfinite(maps).all()
+    assert explain.spectrogram(net, sound).dtype == np.uint8
+
+
+def test_the_exact_map_is_the_networks_own():
+    net = FaceCam((16,) * 5).eval()
+    faces = torch.randint(0, 256, (2, 224, 224, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        answer = net(faces)
+    logits, maps = exact_cam(answer)
+    odds = (maps / (1 - maps)).mean((1, 2)).log()
+    assert torch.allclose(odds, logits[:, 0], atol=1e-4)
+
+
+def test_an_overlay_leaves_what_is_cold_and_reddens_what_is_hot():
+    picture = np.full((64, 64, 3), 100, np.uint8)
+    heat = np.zeros((8, 8), np.float32)
+    heat[0, 0] = 1
+    over = overlay(picture, heat)
+    assert (over[16:, 16:] == 100).all()
+    assert over[0, 0, 0] > 110 > 60 > over[0, 0, 2]
+    assert overlay(picture[..., 0], heat).shape == (64, 64, 3)
+
+
+def cut(*, faces: int = 2, windows: int = 1) -> Cut:
+    rng = np.random.default_rng(0)
+    clip = Clip(Path("clip.mp4"), "video", "real", "own", "permissive", "own")
+    return Cut(
+        clip,
+        rng.integers(0, 256, (faces, 224, 224, 3)).astype(np.uint8),
+        np.arange(faces) / 2,
+        np.zeros((0, FLOW_SIDE, FLOW_SIDE, 2), np.float16),
+        rng.integers(0, 256, (1, *MODELS["lipsync_starter"].input.shape)).astype(np.uint8),
+        np.zeros((0, 224, 224, 3), np.uint8),
+        rng.integers(-9000, 9000, (windows, WINDOW_SAMPLES)).astype(np.int16),
+    )
+
+
+def joint(path: Path, seed: int = 0) -> Path:
+    torch.manual_seed(seed)
+    JointNet(SMALL).save_checkpoint(path)
+    return path
+
+
+def audio(path: Path) -> Path:
+    torch.save({"net": "spectrum", "state": AUDIO_NETS["spectrum"]().state_dict(), "trained_on": []}, path)
+    return path
+
+
+def test_the_joint_network_is_explained_on_its_faces(tmp_path):
+    shown = explain._network(joint(tmp_path / "joint.pt"))(cut())
+    assert shown.pictures.shape == (2, 224, 224, 3)
+    assert shown.maps.shape == (2, 7, 7)
+    assert shown.maps.max() == pytest.approx(1)
+    files = list(explain.write(shown, tmp_path / "out"))
+    assert [file.name[:4] for file in files] == ["000_", "001_"]
+    assert cv2.imread(str(files[0])).shape == (224, 224, 3)
+    assert len(explain._network(tmp_path / "joint.pt")(cut(faces=0)).pictures) == 0
+
+
+def test_a_voice_is_explained_on_its_spectrogram(tmp_path):
+    shown = explain._network(audio(tmp_path / "spectrum.pt"))(cut(windows=2))
+    assert shown.pictures.ndim == 3
+    assert len(shown.pictures) == len(shown.maps) == len(shown.logits) == 2
+
+
+def asked(model: object, video: Path, out: Path) -> argparse.Namespace:
+    weights = Settings.from_env().weights
+    return argparse.Namespace(model=str(model), video=video, out=out, threads=1, vad="energy", weights=weights)
+
+
+def test_the_command_lays_an_installed_models_map_over_a_film(talking, full_repository, tmp_path, monkeypatch, capsys):
+    tiny_models.install(full_repository, "visual_starter")
+    monkeypatch.setenv("VERACITY_MODEL_REPOSITORY", str(full_repository))
+    explain.run(asked("visual_starter", talking, tmp_path / "out"))
+    named = capsys.readouterr().out.splitlines()
+    assert len(named) == explain.MOST
+    assert all(Path(name).is_file() for name in named)
+
+
+def test_the_command_says_what_is_wrong(tmp_path, settings):
+    film, out = tmp_path / "film.mp4", tmp_path / "out"
+    for model, video, word in (
+        ("audio_starter", film, "audio_starter answers no CAM; those that do: visual_starter"),
+        (tmp_path / "none.pt", film, "no checkpoint at"),
+        (joint(tmp_path / "joint.pt"), film, "no video at"),
+    ):
+        with pytest.raises(ManifestError, match=word):
+            explain.run(asked(model, video, out))
+    film.write_bytes(b"no film")
+    with pytest.raises(ManifestError, match="this is no video"):
+        explain.run(asked(tmp_path / "joint.pt", film, out))
+    assert not out.exists()
+
+
+def test_a_checkpoint_of_nobody_is_refused(tmp_path):
+    path = tmp_path / "other.pt"
+    torch.save({"weights": 1}, path)
+    with pytest.raises(ManifestError, match="is no checkpoint of training"):
+        networks.open_checkpoint(path)
+    torch.save({"net": "nothing", "state": {}}, path)
+    with pytest.raises(ManifestError, match="holds 'nothing'"):
+        networks.open_checkpoint(path)
+    torch.save({"net": "spectrum", "state": {}}, path)
+    with pytest.raises(ManifestError, match="does not fit spectrum"):
+        networks.open_checkpoint(path)
+
+
+@pytest.mark.parametrize("kind", ["visual", "lipsync", "semantic"])
+def test_a_lessons_checkpoint_is_known_by_its_plan_and_network(kind, tmp_path):
+    from training import loop
+    from training.lipsync.lesson import LipPlan
+    from training.nets.mouths import MouthNet
+    from training.semantic.lesson import SemanticHead, SemanticPlan
+    from training.visual.lesson import VisualPlan
+
+    plan, net = {
+        "visual": lambda: (VisualPlan(widths=(16,) * 5), FaceCam((16,) * 5)),
+        "lipsync": lambda: (LipPlan(), MouthNet(LipPlan().widths)),
+        "semantic": lambda: (SemanticPlan(), SemanticHead()),
+    }[kind]()
+    (tmp_path / loop.PLAN).write_text(json.dumps(plan.model_dump(mode="json")))
+    path = tmp_path / loop.LAST
+    torch.save({"state_dict": {f"net.{name}": value for name, value in net.state_dict().items()}}, path)
+    opened = networks.open_checkpoint(path)
+    assert opened.kind == kind
+    assert type(opened.net) is type(net)
+    if kind == "semantic":
+        with pytest.raises(ManifestError, match="has no map of its own"):
+            explain._network(path)
+    else:
+        shown = explain._network(path)(cut())
+        assert len(shown.pictures) == (2 if kind == "visual" else 25)
+
+
+class Says(nn.Module):
+    def __init__(self, logit: float) -> None:
+        super().__init__()
+        self.logit = logit
+
+    def forward(self, given: torch.Tensor) -> torch.Tensor:
+        return torch.full((len(given), 1), self.logit)
+
+
+def test_members_are_weighed_and_their_agreement_is_said():
+    said = Ensemble([Says(0.0), Says(4.0)], [3, 1])(torch.zeros(2, 1))
+    assert said.logit[:, 0].tolist() == [1, 1]
+    assert said.members.tolist() == [[0, 4]] * 2
+    apart = 1 / (1 + np.exp(-4)) - 0.5
+    assert said.agreement[:, 0].tolist() == pytest.approx([1 - apart] * 2)
+    assert Ensemble([Says(2.0)])(torch.zeros(1, 1)).agreement.item() == 1
+
+
+@pytest.mark.parametrize("weights", [[1.0], [1.0, -1.0], [0.0, 0.0], [1.0, float("nan")]])
+def test_weights_that_are_none_are_refused(weights):
+    with pytest.raises(ManifestError, match="2 members want as many weights"):
+        Ensemble([Says(0.0), Says(1.0)], weights)
+
+
+def test_an_ensemble_is_opened_from_checkpoints_of_one_kind(tmp_path):
+    one, two, voice = joint(tmp_path / "a.pt", 0), joint(tmp_path / "b.pt", 1), audio(tmp_path / "c.pt")
+    faces, sound = torch.zeros(1, 1, 224, 224, 3, dtype=torch.uint8), torch.zeros(1, WINDOW_SAMPLES, dtype=torch.int16)
+    with torch.inference_mode():
+        said = open_ensemble([one, two])(faces, sound, torch.ones(1, 2))
+    assert said.members.shape == (1, 2)
+    assert said.members[0, 0] != said.members[0, 1]
+    with pytest.raises(ManifestError, match="these look at audio, joint"):
+        open_ensemble([one, voice])
+    with pytest.raises(ManifestError, match="wants members"):
+        open_ensemble([])

@@ -1,0 +1,204 @@
+"""The audio starter: Whisper's encoder without torch, the committed head, and the two joined."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import struct
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+from onnx import parser
+
+from export import audio_starter, ctranslate2, whisper
+from export.publish import ExportError
+from veracity.layers import WINDOW_SAMPLES
+from veracity.weights import WeightsError
+
+
+def variables(blocks: int = whisper.STAGES) -> ctranslate2.Variables:
+    """Numbers of a tiny size under the names that an encoder's file has."""
+    rng = np.random.default_rng(0)
+    wide = whisper.WIDTH
+    shapes = {"conv1/weight": (wide, whisper.BANDS, 3), "conv2/weight": (wide, wide, 3)}
+    shapes |= {f"{conv}/bias": (wide,) for conv in ("conv1", "conv2")}
+    for block in range(blocks):
+        for part in ("self_attention", "ffn"):
+            shapes |= {f"layer_{block}/{part}/layer_norm/{kind}": (wide,) for kind in ("gamma", "beta")}
+        for part, out, into in (
+            ("self_attention/linear_0", 3 * wide, wide),
+            ("self_attention/linear_1", wide, wide),
+            ("ffn/linear_0", 4 * wide, wide),
+            ("ffn/linear_1", wide, 4 * wide),
+        ):
+            shapes |= {f"layer_{block}/{part}/weight": (out, into), f"layer_{block}/{part}/bias": (out,)}
+    shapes["position_encodings/encodings"] = (1500, wide)
+    return {f"encoder/{name}": (rng.standard_normal(shape) * 0.05).astype("<f2") for name, shape in shapes.items()}
+
+
+def packed(numbers: ctranslate2.Variables, version: int = 6) -> bytes:
+    """The file of them."""
+
+    def text(word: str) -> bytes:
+        return struct.pack("<H", len(word) + 1) + word.encode() + b"\0"
+
+    parts = [struct.pack("<I", version), text("WhisperSpec"), struct.pack("<II", 3, len(numbers))]
+    for name, value in numbers.items():
+        kind = {"<f4": 0, "<i1": 1, "|i1": 1, "<f2": 4}[value.dtype.str]
+        shape = struct.pack(f"<B{value.ndim}I", value.ndim, *value.shape)
+        parts += [text(name), shape, struct.pack("<BI", kind, value.nbytes), value.tobytes()]
+    return b"".join([*parts, struct.pack("<I", 0)])
+
+
+HEAD = parser.parse_model(
+    """<ir_version: 8, opset_import: ["" : 18]>
+    head (float[batch, 1152] statistics) => (float[batch, 1] FAKE_LOGIT) <int64[1] one = {1}>
+    { FAKE_LOGIT = ReduceMean<keepdims = 1>(statistics, one) }"""
+)
+
+
+def test_a_file_of_variables_is_read(tmp_path):
+    numbers = {"a/b": np.arange(6, dtype="<f2").reshape(2, 3), "c": np.array(3, "<i1"), "d": np.ones(4, "<f4")}
+    (tmp_path / "model.bin").write_bytes(packed(numbers))
+    found = ctranslate2.read(tmp_path / "model.bin")
+    assert found.keys() == numbers.keys()
+    assert all(np.array_equal(found[name], numbers[name]) for name in numbers)
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (packed({"a": np.ones(9, "<f4")})[:-20], "too early"),
+        (packed({}, version=5), "its version is 5"),
+        (b"", "is no CTranslate2 model"),
+    ],
+)
+def test_a_damaged_file_is_refused(tmp_path, content, words):
+    (tmp_path / "model.bin").write_bytes(content)
+    with pytest.raises(ExportError, match=words):
+        ctranslate2.read(tmp_path / "model.bin")
+
+
+def test_a_file_of_another_model_is_refused():
+    numbers = variables()
+    del numbers["encoder/layer_2/ffn/linear_1/bias"]
+    with pytest.raises(ExportError, match="layer_2/ffn/linear_1/bias"):
+        whisper.encoder(numbers)
+
+
+def test_head_and_encoder_are_one_graph_of_any_batch():
+    encoder = whisper.encoder(variables())
+    graph = audio_starter.join(encoder, HEAD).SerializeToString()
+    assert audio_starter.largest_error(graph, encoder, HEAD) <= 1e-4
+    session = onnxruntime.InferenceSession(graph, providers=["CPUExecutionProvider"])
+    sound = np.random.default_rng(1).integers(-9000, 9000, (3, WINDOW_SAMPLES)).astype(np.int16)
+    together = session.run(["FAKE_LOGIT"], {"WAVEFORM": sound})[0]
+    alone = [session.run(["FAKE_LOGIT"], {"WAVEFORM": one[None]})[0][0] for one in sound]
+    assert np.allclose(together, alone, atol=1e-4)
+
+
+def test_a_head_for_another_encoder_is_refused():
+    head = onnx.ModelProto.FromString(HEAD.SerializeToString())
+    head.graph.input[0].name = "image_embeds"
+    with pytest.raises(ExportError, match="image_embeds"):
+        audio_starter.join(whisper.encoder(variables()), head)
+
+
+def test_without_encoder_or_head_the_export_says_so(tmp_path):
+    with pytest.raises(WeightsError, match=r"whisper_tiny_en\.bin"):
+        audio_starter.export(args(tmp_path))
+    with pytest.raises(ExportError, match=r"head\.onnx is gone"):
+        audio_starter.read_head(tmp_path / "audio_starter")
+    (tmp_path / "head.onnx").write_bytes(b"no graph")
+    (tmp_path / "head.json").write_text("{}")
+    with pytest.raises(ExportError, match="is damaged"):
+        audio_starter.read_head(tmp_path)
+
+
+def args(folder: Path) -> argparse.Namespace:
+    return argparse.Namespace(checkpoint=None, repository=folder, weights=folder, untrained=False, precision="fp32")
+
+
+@pytest.mark.export
+def test_the_graph_is_the_network_in_torch():
+    torch = pytest.importorskip("torch", reason="make test-export installs torch")
+    from training.nets import whisper as nets
+
+    numbers = variables()
+    sound = np.random.default_rng(1).integers(-9000, 9000, (2, WINDOW_SAMPLES)).astype(np.int16)
+    sound[1] = 0
+    session = onnxruntime.InferenceSession(
+        whisper.encoder(numbers).SerializeToString(), providers=["CPUExecutionProvider"]
+    )
+    found = session.run(None, {"WAVEFORM": sound})[0]
+    with torch.inference_mode():
+        expected = nets.encoder(numbers)(torch.from_numpy(sound).float() / 32_768).numpy()
+    assert found.shape == expected.shape == (2, whisper.STATISTICS)
+    assert np.abs(found - expected).max() <= 1e-4 * max(1.0, float(np.abs(expected).max()))
+
+
+@pytest.mark.export
+def test_a_checkpoint_becomes_a_head_with_papers(tmp_path):
+    torch = pytest.importorskip("torch", reason="make test-export installs torch")
+    from training.nets import AUDIO_NETS
+
+    net = AUDIO_NETS["whisper"]().eval()
+    content = {"net": "whisper", "state": net.state_dict(), "trained_on": ["mine"]}
+    torch.save(content, tmp_path / "audio.pt")
+    audio_starter.write_head(tmp_path / "audio.pt", tmp_path)
+    head, papers = audio_starter.read_head(tmp_path)
+    assert papers["trained_on"] == ["mine"]
+    assert json.loads((tmp_path / "head.json").read_text()) == papers
+    statistics = np.random.default_rng(0).standard_normal((2, whisper.STATISTICS)).astype(np.float32)
+    session = onnxruntime.InferenceSession(head.SerializeToString(), providers=["CPUExecutionProvider"])
+    with torch.inference_mode():
+        expected = net(torch.from_numpy(statistics)).numpy()
+    assert np.allclose(session.run(None, {"statistics": statistics})[0], expected, atol=1e-5)
+
+
+@pytest.mark.export
+def test_the_encoder_is_whispers_in_transformers():
+    torch = pytest.importorskip("torch", reason="make test-export installs torch")
+    from patches import torchvision
+
+    torchvision.ensure()
+    from transformers import WhisperConfig, WhisperFeatureExtractor
+    from transformers.models.whisper.modeling_whisper import WhisperEncoder
+
+    from training.nets import whisper as nets
+
+    torch.manual_seed(0)
+    theirs = WhisperEncoder(
+        WhisperConfig(d_model=384, encoder_layers=3, encoder_attention_heads=6, encoder_ffn_dim=1536, num_mel_bins=80)
+    ).eval()
+    ours = nets.WhisperEncoder().eval()
+    ours.load_state_dict(renamed(theirs.state_dict()), strict=False)
+    sound = torch.randn(1, 480_000) * 0.05
+    sound *= whisper.LEVEL / sound.square().mean().sqrt()
+    mel = WhisperFeatureExtractor()(sound[0].numpy(), sampling_rate=16_000, return_tensors="pt").input_features
+    with torch.inference_mode():
+        assert torch.allclose(ours.log_mel(sound), mel, atol=1e-4)
+        hidden = theirs(mel, output_hidden_states=True).hidden_states
+        for found, expected in zip(ours.stages(sound)[:3], hidden):
+            assert torch.allclose(found, expected, atol=1e-3)
+
+
+def renamed(state):
+    """Transformers' names in ours; its keys have no bias."""
+    import torch
+
+    found = {"positions": state["embed_positions.weight"]}
+    for name in ("conv1", "conv2"):
+        found |= {f"{name}.{kind}": state[f"{name}.{kind}"] for kind in ("weight", "bias")}
+    parts = {"attention_norm": "self_attn_layer_norm", "attention_out": "self_attn.out_proj",
+             "feed_norm": "final_layer_norm", "feed_in": "fc1", "feed_out": "fc2"}  # fmt: skip
+    for block in range(3):
+        old, new = f"layers.{block}", f"blocks.{block}"
+        found |= {f"{new}.{a}.{k}": state[f"{old}.{b}.{k}"] for a, b in parts.items() for k in ("weight", "bias")}
+        weights = [state[f"{old}.self_attn.{one}_proj.weight"] for one in "qkv"]
+        biases = [state.get(f"{old}.self_attn.{one}_proj.bias", torch.zeros(384)) for one in "qkv"]
+        found |= {f"{new}.query_key_value.weight": torch.cat(weights), f"{new}.query_key_value.bias": torch.cat(biases)}
+    return found

@@ -1,0 +1,215 @@
+"""The training loop: bit-for-bit resume, what stops a run and what is kept of it, and plans."""
+
+from __future__ import annotations
+
+import errno
+import json
+import math
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+torch = pytest.importorskip("torch", reason="make test-export installs torch")
+
+from torch import nn  # noqa: E402
+
+from training import keeping, loop  # noqa: E402
+from training.cache import FullDisk  # noqa: E402
+from training.data import ManifestError  # noqa: E402
+
+pytestmark = [
+    pytest.mark.export,
+    pytest.mark.filterwarnings("ignore:.*does not have many workers:UserWarning"),
+    pytest.mark.filterwarnings("ignore:Checkpoint directory .* exists:UserWarning"),
+    pytest.mark.filterwarnings("ignore::DeprecationWarning:(lightning|torch|tensorboard).*"),
+    pytest.mark.filterwarnings("ignore::FutureWarning:(lightning|torch).*"),
+]
+SMALL = {"epochs": 4, "steps": 3, "batch": 2, "workers": 0, "average": 0.5, "rate": 0.05}
+
+
+class Numbers(torch.utils.data.Dataset):
+    def __init__(self, first: int, count: int) -> None:
+        self.first, self.count = first, count
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __getitem__(self, index: int) -> torch.Tensor:
+        if index >= self.count:
+            raise IndexError
+        return torch.sin(torch.arange(3.0) * (self.first + index + 1))
+
+
+class Sums(loop.Lesson):
+    """Learns the sum of three numbers; ``scores`` replaces what the judge finds."""
+
+    scores: tuple[float, ...] = ()
+    spoil = ""
+
+    def __init__(self, plan: loop.Plan, width: int = 5) -> None:
+        super().__init__(plan, lambda: nn.Sequential(nn.Linear(3, width), nn.Dropout(0.2), nn.Linear(width, 1)))
+
+    def items(self, first: int, count: int) -> Numbers:
+        return Numbers(first, count)
+
+    def loss(self, batch: torch.Tensor) -> torch.Tensor:
+        loss = (self.net(batch)[:, 0] - batch.sum(1)).square().mean()
+        if self.spoil == "loss" and self.current_epoch == 2:
+            return loss * float("nan")
+        if self.spoil == "ctrl-c" and self.global_step == 7:  # in the middle of the third epoch
+            raise KeyboardInterrupt
+        if self.spoil == "sigterm" and self.global_step == 7:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return loss
+
+    def judge(self) -> dict[str, float]:
+        if self.scores:
+            return {"AUC": self.scores[self.current_epoch]}
+        everything = torch.stack(list(Numbers(1000, 20)))
+        return {"AUC": 1 - float((self.net(everything)[:, 0] - everything.sum(1)).square().mean())}
+
+
+def learn(out: Path, *, width: int = 5, spoil: str = "", scores: tuple[float, ...] = (), **plan: object) -> Path:
+    lesson = Sums(loop.Plan(**{**SMALL, **plan}), width)
+    lesson.spoil, lesson.scores = spoil, scores
+    return loop.fit(lesson, out, "AUC", best="best_{AUC:.4f}.pt")
+
+
+def epoch_of(out: Path) -> int:
+    return keeping.read(out / loop.LAST)["epoch"]
+
+
+def same(one: object, two: object) -> bool:
+    if isinstance(one, torch.Tensor):
+        return torch.equal(one, two)
+    if isinstance(one, dict):
+        return one.keys() == two.keys() and all(same(one[key], two[key]) for key in one)
+    if isinstance(one, list):
+        return len(one) == len(two) and all(map(same, one, two))
+    return one == two
+
+
+@pytest.mark.parametrize("schedule", ["once", "restarts", "plateau"])
+def test_a_run_stopped_within_an_epoch_goes_on_bit_for_bit(tmp_path, schedule):
+    whole, halves = tmp_path / "whole", tmp_path / "halves"
+    scores = (0.5, 0.4, 0.3, 0.2)  # on a plateau from the start
+    learn(whole, schedule=schedule, period=1, scores=scores)
+    with pytest.raises(SystemExit, match=r"stopped in epoch 2; .*holds epoch 1: the same command goes on"):
+        learn(halves, schedule=schedule, period=1, scores=scores, spoil="ctrl-c")
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert epoch_of(halves) == 1
+    learn(halves, schedule=schedule, period=1, scores=scores)
+    one, two = (keeping.read(out / loop.LAST) for out in (whole, halves))
+    assert one["epoch"] == two["epoch"] == 3
+    for part in ("state_dict", "current_model_state", "optimizer_states", "lr_schedulers", "metrics"):
+        assert same(one[part], two[part]), part
+    assert same(one.get("plateau"), two.get("plateau"))
+
+
+def test_the_end_of_a_machine_is_heard_as_ctrl_c_is(tmp_path):
+    with pytest.raises(SystemExit, match=r"stopped in epoch 2; .*holds epoch 1: the same command goes on"):
+        learn(tmp_path, spoil="sigterm")
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+
+
+def test_schedules_move_the_rate_each_in_its_own_way(tmp_path):
+    rates = {}
+    for schedule in ("once", "restarts", "plateau"):
+        learn(tmp_path / schedule, schedule=schedule, period=1, scores=(0.5, 0.4, 0.3, 0.2))
+        rates[schedule] = keeping.read(tmp_path / schedule / loop.LAST)["optimizer_states"][0]["param_groups"][0]["lr"]
+    assert rates["once"] < 0.05 * 0.05
+    assert rates["plateau"] == pytest.approx(0.05 * 0.3)
+    assert rates["restarts"] == pytest.approx(0.05 * (1 + math.cos(math.pi / 4)) / 2)  # 3 of 12 after the second one
+
+
+def test_the_best_is_kept_under_its_name_with_all_that_a_run_needs(tmp_path):
+    best = learn(tmp_path, scores=(0.5, 0.8, 0.3, 0.2))
+    assert best.name == "best_0.8000.pt"
+    content = keeping.read(best)
+    assert content["epoch"] == 1
+    assert content["metrics"] == {"AUC": 0.8}
+    assert content["optimizer_states"]
+    assert content["lr_schedulers"]
+    assert epoch_of(tmp_path) == 3
+
+
+def test_checkpoints_are_kept_for_good_every_so_often(tmp_path):
+    learn(tmp_path, keep_every=2)
+    assert sorted(path.name for path in tmp_path.glob("epoch*")) == ["epoch=0001.ckpt", "epoch=0003.ckpt"]
+
+
+def test_early_stopping_stops_and_stays_stopped(tmp_path):
+    scores = (0.5, 0.4, 0.3, 0.2)
+    learn(tmp_path, scores=scores, patience=1)
+    assert epoch_of(tmp_path) == 1
+    learn(tmp_path, scores=scores, patience=1)
+    assert epoch_of(tmp_path) == 1
+
+
+def test_a_loss_that_is_no_number_stops_and_keeps_the_last_good_checkpoint(tmp_path):
+    with pytest.raises(loop.Diverged, match=r"the loss is nan in batch 0 of epoch 2: lower the rate"):
+        learn(tmp_path, spoil="loss")
+    content = keeping.read(tmp_path / loop.LAST)
+    assert content["epoch"] == 1
+    assert all(value.isfinite().all() for value in content["state_dict"].values())
+
+
+def test_a_full_disk_is_said_and_the_checkpoint_before_is_kept(tmp_path, monkeypatch):
+    learn(tmp_path, epochs=4)
+    before = (tmp_path / loop.LAST).read_bytes()
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(keeping, "write", full)
+    with pytest.raises(FullDisk, match=r"no room left for .*last\.ckpt; what was there is kept"):
+        keeping.save({"a": 1}, tmp_path / loop.LAST)
+    with pytest.raises(FullDisk, match="no room left"):
+        learn(tmp_path / "other")
+    assert (tmp_path / loop.LAST).read_bytes() == before
+
+
+def test_another_plan_and_another_network_do_not_go_on(tmp_path):
+    learn(tmp_path)
+    with pytest.raises(ManifestError, match="another plan's"):
+        learn(tmp_path, rate=0.1)
+    with pytest.raises(ManifestError, match=r"last\.ckpt holds another network: net\.0\.weight"):
+        learn(tmp_path, width=6)
+    with pytest.raises(ManifestError, match="holds another network"):
+        loop.load(tmp_path / loop.LAST, nn.Linear(2, 2))
+
+
+def test_a_torn_checkpoint_is_said_to_be_so(tmp_path):
+    learn(tmp_path, epochs=1)
+    last = tmp_path / loop.LAST
+    last.write_bytes(last.read_bytes()[:1000])
+    with pytest.raises(ManifestError, match=r"last\.ckpt is no checkpoint, or is not whole"):
+        learn(tmp_path, epochs=1)
+
+
+def test_what_is_measured_is_logged_a_line_an_epoch_and_for_tensorboard(tmp_path):
+    learn(tmp_path, scores=(0.5, 0.8, 0.3, 0.2))
+    lines = [json.loads(line) for line in (tmp_path / loop.LOG).read_text().splitlines()]
+    assert [line["AUC"] for line in lines if "AUC" in line] == pytest.approx([0.5, 0.8, 0.3, 0.2])
+    assert len([line for line in lines if "loss" in line]) == 4
+    assert list((tmp_path / "tensorboard").glob("events.*"))
+
+
+def test_arithmetic_in_fewer_bits(tmp_path):
+    best = learn(tmp_path / "bf16", precision="bf16")
+    assert best.is_file()
+    with pytest.raises(ManifestError, match="precision 16 wants a GPU"):
+        learn(tmp_path / "half", precision="16")
+
+
+def test_a_plan_names_the_key_that_is_wrong(tmp_path):
+    path = tmp_path / "plan.yaml"
+    wrong = (("stepps: 3\n", "stepps"), ("rate: -1\n", "rate"), ("- 1\n", "plan.yaml"), ("a: [", "plan.yaml"))
+    for text, word in wrong:
+        path.write_text(text)
+        with pytest.raises(ManifestError, match=word):
+            loop.read_plan(loop.Plan, path)
+    assert loop.read_plan(loop.Plan, None, epochs=7).epochs == 7
+    assert all(field.description for field in loop.Plan.model_fields.values())

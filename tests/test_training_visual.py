@@ -1,0 +1,92 @@
+"""The visual starter's training: its network, its plan, and a run that goes on where it stopped."""
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from test_visual_fakes import drawn_clip  # noqa: E402
+
+from training import loop  # noqa: E402
+from training.data import Clip, ManifestError  # noqa: E402
+from training.nets.facecam import FaceCam  # noqa: E402
+from training.visual.faces import Seen  # noqa: E402
+from training.visual.fakes import METHODS  # noqa: E402
+from training.visual.lesson import Lesson, VisualPlan, load, pair_loss  # noqa: E402
+from training.visual.report import clip_score  # noqa: E402
+from training.visual.validation import Validation  # noqa: E402
+
+pytestmark = [pytest.mark.export, pytest.mark.filterwarnings("ignore::UserWarning"),
+              pytest.mark.filterwarnings("ignore::DeprecationWarning"),
+              pytest.mark.filterwarnings("ignore::FutureWarning")]  # fmt: skip
+
+
+def test_the_map_gives_the_logit():
+    net = FaceCam((16, 16, 16, 16, 16)).eval()
+    faces = torch.randint(0, 256, (3, 224, 224, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        logit, cam = net(faces)
+    assert cam.shape == (3, 7, 7)
+    assert torch.allclose(logit[:, 0], cam.exp().mean((1, 2)).log(), atol=1e-5)
+
+
+def test_the_loss_falls_where_fakes_score_higher_where_they_were_altered():
+    plan, masks = VisualPlan(), torch.zeros(2, 7, 7)
+    masks[:, 4:] = 1
+    right = torch.stack([-torch.ones(2, 7, 7), masks * 2 - 1], dim=1) * 4
+    logits = right.flatten(2).exp().mean(2).log()
+    assert pair_loss(logits, right, masks, plan) < 0.5 < pair_loss(-logits, -right, masks, plan)
+
+
+def test_a_clip_is_the_mean_of_its_frames_worst_faces():
+    times, logits = np.array([0.0, 0.0, 1.0]), np.array([-100.0, 100.0, -100.0])
+    assert clip_score(times, logits) == pytest.approx(0.5)
+
+
+def test_a_wrong_key_is_named(tmp_path):
+    plan = tmp_path / "plan.yaml"
+    for text, named in (("stepps: 3\n", "stepps"), ("methods: {mouth: 1}\n", "swapped"), ("takes: [crf3]\n", "crf30")):
+        plan.write_text(text)
+        with pytest.raises(ManifestError, match=named):
+            loop.read_plan(VisualPlan, plan)
+
+
+def people() -> tuple[list[Seen], list[Seen]]:
+    fake = drawn_clip(9)
+    clip = Clip(fake.clip.path.with_name("y__9.mp4"), "video", "fake", "y", "permissive", "own")
+    stranger = Seen(clip, fake.crops, fake.times, fake.tracks, ())
+    return [drawn_clip(k) for k in range(3)], [drawn_clip(5), drawn_clip(6), stranger]
+
+
+class Grain(torch.nn.Module):
+    """Calls fake what has little grain, or much."""
+
+    def __init__(self, sign: float) -> None:
+        super().__init__()
+        self.sign = sign
+
+    def forward(self, faces: torch.Tensor) -> tuple[torch.Tensor, None]:
+        steps = (faces[:, 1:].float() - faces[:, :-1].float()).abs().mean((1, 2, 3))
+        return self.sign * (20 - steps[:, None]) / 10, None
+
+
+def test_the_judge_knows_a_good_network_from_its_opposite():
+    judge = Validation(people()[1])
+    good, bad = (judge.report(Grain(sign)) for sign in (1.0, -1.0))
+    assert set(good) == {"own", "films/y", *(f"own/{name}" for name in METHODS)}
+    assert good["own/generated"] > 0.7
+    assert bad["own/generated"] == pytest.approx(1 - good["own/generated"])
+
+
+SMALL = {"steps": 2, "batch": 2, "workers": 0, "widths": (16,) * 5}
+
+
+@pytest.mark.slow
+def test_a_run_teaches_and_its_network_can_be_had(tmp_path):
+    plan = VisualPlan(epochs=1, **SMALL)
+    loop.fit(Lesson(plan, *people()), tmp_path, "own")
+    taught, fresh = (net.state_dict() for net in (load(tmp_path / loop.LAST), Lesson(plan, *people()).net))
+    assert not torch.equal(taught["stem.0.weight"], fresh["stem.0.weight"])
+    (tmp_path / loop.PLAN).unlink()
+    with pytest.raises(ManifestError, match="beside"):
+        load(tmp_path / loop.LAST)

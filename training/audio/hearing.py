@@ -1,0 +1,49 @@
+"""What a network is given of a sound: the sound itself, or what a frozen encoder in front of it says, said once."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from export import ctranslate2
+from training import cache
+from training.nets import whisper
+
+_AT_ONCE = 16  # sounds, which is 100 MB
+_PIECE = 128  # sounds that are kept together
+
+Pcms = npt.NDArray[np.int16]
+Hearing = Callable[[Pcms, Path], Tensor]
+
+
+def plainly(sounds: Pcms, _folder: Path) -> Tensor:
+    """The sounds [m, n] themselves, int16."""
+    return torch.from_numpy(sounds)
+
+
+def by_whisper(weights: Path) -> Hearing:
+    """What the encoder in the file `weights` says of sounds [m, n], kept in the folder: float32 [m, 1152]."""
+    encoder = whisper.encoder(ctranslate2.read(weights))
+
+    def hear(sounds: Pcms, folder: Path) -> Tensor:
+        pieces = [sounds[at : at + _PIECE] for at in range(0, len(sounds), _PIECE)]
+        return torch.cat([_heard(encoder, piece, folder) for piece in tqdm(pieces, "hearing")]).float()
+
+    return hear
+
+
+@torch.inference_mode()
+def _heard(encoder: whisper.WhisperEncoder, sounds: Pcms, folder: Path) -> Tensor:
+    path = folder / f"whisper-{whisper.STATISTICS}" / f"{hashlib.sha256(sounds.tobytes()).hexdigest()[:16]}.npz"
+    if not path.is_file():
+        parts = torch.split(torch.from_numpy(sounds).float() / 32_768, _AT_ONCE)
+        cache.keep(path, {"statistics": torch.cat([encoder(part) for part in parts]).half().numpy()})
+    with np.load(path) as file:
+        return torch.from_numpy(file["statistics"])

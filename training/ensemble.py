@@ -1,0 +1,57 @@
+"""Several networks that answer as one, and how far they agree."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from training.data import ManifestError
+from training.networks import open_checkpoint
+
+
+class Said(NamedTuple):
+    """``logit`` [batch, 1]: the weighted mean of the members' log odds of fake; ``members`` [batch, members].
+
+    ``agreement`` [batch, 1] is 1 less the distance of the members' lowest and highest P(fake), as in a verdict.
+    """
+
+    logit: Tensor
+    agreement: Tensor
+    members: Tensor
+
+
+class Ensemble(nn.Module):
+    """Networks of one kind, whose inputs are the same."""
+
+    weights: Tensor
+
+    def __init__(self, members: Sequence[nn.Module], weights: Sequence[float] | None = None) -> None:
+        """``weights`` count relative to their sum; without them all count the same. Raises ManifestError."""
+        super().__init__()
+        given = torch.tensor(weights if weights is not None else [1.0] * len(members), dtype=torch.float32)
+        if not members:
+            raise ManifestError("an ensemble wants members")
+        if len(given) != len(members) or not bool((given >= 0).all()) or not bool(given.sum() > 0):
+            raise ManifestError(f"{len(members)} members want as many weights, none negative, not all 0: {weights}")
+        self.members = nn.ModuleList(members)
+        self.register_buffer("weights", given / given.sum())
+
+    def forward(self, *inputs: Tensor) -> Said:  # noqa: D102  # the class says it
+        answers = (member(*inputs) for member in self.members)
+        logits = torch.cat([answer[0] if isinstance(answer, tuple) else answer for answer in answers], dim=1).float()
+        chances = logits.sigmoid()
+        agreement = 1 - (chances.amax(1, keepdim=True) - chances.amin(1, keepdim=True))
+        return Said((logits * self.weights).sum(1, keepdim=True), agreement, logits)
+
+
+def open_ensemble(checkpoints: Sequence[Path], weights: Sequence[float] | None = None) -> Ensemble:
+    """The networks of checkpoints of one kind, ready to answer; raises ManifestError."""
+    opened = [open_checkpoint(path) for path in checkpoints]
+    kinds = sorted({one.kind for one in opened})
+    if len(kinds) > 1:
+        raise ManifestError(f"members look at one thing; these look at {', '.join(kinds)}")
+    return Ensemble([one.net for one in opened], weights).eval()

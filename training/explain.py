@@ -1,0 +1,179 @@
+"""`python -m training explain CHECKPOINT|MODEL VIDEO --out DIR`: where a network looks, laid over what it looks at."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from training.data import Clip, ManifestError
+from training.joint.command import finder, hearer
+from training.joint.cut import Cut, cutter
+from training.keeping import room_for
+from training.nets.joint import JointNet
+from training.nets.melspec import MelSpectrum
+from training.nets.mouths import SIDE
+from training.networks import Opened, open_checkpoint
+from training.saliency import Image, Maps, exact_cam, grad_cam, overlay, shares
+from veracity.inputs import Infer
+from veracity.layers import MODELS
+from veracity_client.errors import VeracityError
+
+_PCM_SCALE = 32_768.0
+MOST = 16  # pictures of a video
+
+
+@dataclass(frozen=True, eq=False)
+class Shown:
+    """Pictures uint8 [n, h, w] grey or [n, h, w, 3] RGB, a map within 0 and 1 and the log odds of fake of each."""
+
+    pictures: Image
+    maps: Maps
+    logits: npt.NDArray[np.float32]
+
+
+def run(options: argparse.Namespace) -> None:
+    """Writes the overlays of ``options.video`` by ``options.model`` into ``options.out``; raises ManifestError.
+
+    ``options.model`` is a checkpoint's file, or the name of an installed model that answers a CAM. The pictures are
+    called NUMBER_LOGIT.png.
+    """
+    infer = finder(options.threads)
+    explain = _installed(options.model, infer) if options.model in MODELS else _network(Path(options.model))
+    clip = Clip(options.video, "video", "real", "asked", "test_only", "not stated")
+    try:
+        cut = cutter_of(infer, options, clip)
+        shown = explain(cut)
+    except VeracityError as error:
+        raise ManifestError(f"{options.video}: {error}") from error
+    count = 0
+    for path in write(shown, options.out):
+        count += 1
+        sys.stdout.write(f"{path}\n")
+    if not count:
+        raise ManifestError(f"{options.video} holds nothing that {options.model} looks at")
+
+
+def cutter_of(infer: Infer, options: argparse.Namespace, clip: Clip) -> Cut:
+    """What the engine would cut out of the video; raises VeracityError, and ManifestError where there is nothing."""
+    asked = cutter(infer, hearer(options))
+    if not clip.path.is_file():
+        raise ManifestError(f"no video at {clip.path}")
+    try:
+        return asked.read(clip, asked.cut(clip))
+    except ValueError as error:
+        raise ManifestError(f"{clip.path}: {error}") from error
+
+
+def write(shown: Shown, out: Path) -> Iterator[Path]:
+    """Writes each picture with its map over it, and names the file; raises FullDisk."""
+    out.mkdir(parents=True, exist_ok=True)
+    for number, (picture, heat, logit) in enumerate(zip(shown.pictures, shown.maps, shown.logits)):
+        path = out / f"{number:03d}_{logit:+.2f}.png"
+        with room_for(path):
+            path.write_bytes(cv2.imencode(".png", cv2.cvtColor(overlay(picture, heat), cv2.COLOR_RGB2BGR))[1])
+        yield path
+
+
+def _installed(model: str, infer: Infer) -> Callable[[Cut], Shown]:
+    """The exact map of a graph that answers one."""
+    if "CAM" not in {tensor.name for tensor in MODELS[model].outputs}:
+        able = (name for name, one in MODELS.items() if "CAM" in {tensor.name for tensor in one.outputs})
+        raise ManifestError(f"{model} answers no CAM; those that do: {', '.join(able)}. Give a checkpoint instead")
+
+    def explain(cut: Cut) -> Shown:
+        faces = spread(cut.faces)
+        side = MODELS[model].size
+        asked = np.stack([cv2.resize(face, (side, side)) for face in faces]) if len(faces) else faces
+        if not len(asked):
+            return Shown(asked, np.zeros((0, 1, 1), np.float32), np.zeros(0, np.float32))
+        said = asyncio.run(infer(model, {MODELS[model].input.name: asked.astype(np.uint8)}))
+        cam = 1 / (1 + np.exp(-np.asarray(said["CAM"], np.float32)))
+        return Shown(faces, cam, np.asarray(said["FAKE_LOGIT"], np.float32).reshape(-1))
+
+    return explain
+
+
+def _network(checkpoint: Path) -> Callable[[Cut], Shown]:
+    """What a checkpoint's network says, by its kind."""
+    opened = open_checkpoint(checkpoint)
+    if opened.kind == "semantic":
+        raise ManifestError(f"{checkpoint} judges what an encoder made of a picture: it has no map of its own")
+    by_kind = {"joint": _joint, "audio": _audio, "visual": _visual, "lipsync": _lipsync}
+    return lambda cut: by_kind[opened.kind](opened, cut)
+
+
+def _joint(opened: Opened, cut: Cut) -> Shown:
+    from training.joint.batches import still
+
+    net = opened.net
+    assert isinstance(net, JointNet)
+    faces, heard = spread(cut.faces), cut.windows[:1]
+    if not len(faces):
+        return _nothing()
+    sound = heard if len(heard) else np.zeros((1, MODELS["audio_starter"].input.shape[0]), np.int16)
+    present = np.array([[1, len(heard)]], np.uint8)
+    given = [torch.from_numpy(np.asarray(part)) for part in (faces[None], sound, present)]
+    flow = torch.from_numpy(still(len(faces)))[None].float()
+    logits, maps = grad_cam(net, (*given, flow), net.see.backbone)
+    return Shown(faces, shares(maps), np.repeat(logits.numpy().reshape(-1), len(faces)))
+
+
+def _visual(opened: Opened, cut: Cut) -> Shown:
+    faces = spread(cut.faces)
+    if not len(faces):
+        return _nothing()
+    with torch.inference_mode():
+        answer = opened.net(torch.from_numpy(faces))
+    if isinstance(answer, tuple):
+        logits, maps = exact_cam(answer)
+        return Shown(faces, maps.numpy(), logits.numpy().reshape(-1))
+    logits, maps = grad_cam(opened.net, (torch.from_numpy(faces),))
+    return Shown(faces, shares(maps), logits.numpy().reshape(-1))
+
+
+def _lipsync(opened: Opened, cut: Cut) -> Shown:
+    if not len(cut.mouths):
+        return _nothing()
+    mouths = cut.mouths[:1]
+    logits, maps = grad_cam(opened.net, (torch.from_numpy(mouths),))
+    edge = max(0, (mouths.shape[-1] - SIDE) // 2)  # the network looks at the middle
+    frames = mouths[0, :, edge : mouths.shape[2] - edge, edge : mouths.shape[3] - edge]
+    return Shown(frames, shares(maps), np.repeat(logits.numpy().reshape(-1), len(frames)))
+
+
+def _audio(opened: Opened, cut: Cut) -> Shown:
+    if not len(cut.windows):
+        return _nothing()
+    sound = torch.from_numpy(cut.windows.astype(np.float32) / _PCM_SCALE)
+    logits, maps = grad_cam(opened.net, (sound,))
+    return Shown(spectrogram(opened.net, sound), shares(maps)[:, ::-1], logits.numpy().reshape(-1))
+
+
+def spectrogram(net: Any, sound: torch.Tensor) -> Image:
+    """The power that a network sees (of a network on samples: mel bands), low bands below: uint8 [n, bands, frames]."""
+    with torch.inference_mode():
+        power = getattr(net, "spectrum", MelSpectrum())(sound)
+    power = power[:, 0] if power.ndim == 4 else (power + 1e-8).log()
+    flat = power.flatten(1)
+    low, high = flat.quantile(0.05, dim=1)[:, None, None], flat.quantile(0.99, dim=1)[:, None, None]
+    grey = 255 * ((power - low) / (high - low).clamp(min=1e-6)).clamp(0, 1)
+    return np.ascontiguousarray(grey.byte().numpy()[:, ::-1])
+
+
+def spread(faces: Image) -> Image:
+    """At most MOST of them, evenly spread."""
+    return faces[np.linspace(0, len(faces) - 1, min(MOST, len(faces))).round().astype(int)] if len(faces) else faces
+
+
+def _nothing() -> Shown:
+    return Shown(np.zeros((0, 1, 1), np.uint8), np.zeros((0, 1, 1), np.float32), np.zeros(0, np.float32))

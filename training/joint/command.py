@@ -1,0 +1,61 @@
+"""`python -m training extract` and `python -m training joint`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import Any
+
+from training.cache import collect, report
+from training.data import ManifestError, read_clips
+from veracity.assets import VAD_FILE
+from veracity.layers import FACE_DETECTOR
+from veracity.local import LocalInfer
+from veracity.settings import Settings
+from veracity.speech import SileroVad, Vad, energy_vad
+
+# What --debug changes: 4 samples (one of each split and label), one epoch of two batches.
+DEBUG: dict[str, Any] = {"epochs": 1, "steps": 2, "batch": 2, "frames": 4, "workers": 0}
+
+
+def extract(options: argparse.Namespace) -> None:
+    """Cuts every clip of ``options.data`` of ``options.kinds`` into ``options.cache``, with ``options.flow``.
+
+    Needs no torch. Goes on where it was; bad files are listed at the end. Raises ManifestError.
+    """
+    from training.joint.cut import cutter
+
+    clips = read_clips(options.data, options.kinds)
+    if not clips:
+        raise ManifestError(f"{options.data} has no clip of the kinds {', '.join(options.kinds)}")
+    cuts, bad = collect(clips, options.cache, cutter(finder(options.threads), hearer(options), options.flow))
+    faces, mouths, windows = (sum(len(getattr(cut, name)) for cut in cuts) for name in ("faces", "mouths", "windows"))
+    said = f"{len(cuts)} clips: {faces} faces, {mouths} mouths, {windows} windows of speech in {options.cache}"
+    sys.stdout.write("\n".join([said, *report(bad), ""]))
+
+
+def run(options: argparse.Namespace) -> None:
+    """Trains by ``options.plan`` on ``options.data`` under ``options.out``; raises ManifestError."""
+    import torch
+
+    from training.joint.lesson import JointPlan, train
+    from training.plan import read_plan
+
+    torch.set_num_threads(options.threads)
+    plan = read_plan(JointPlan, options.plan, **(DEBUG if options.debug else {}))
+    infer, clips = finder(options.threads), 1 if options.debug else 0
+    best = train(options.data, options.out, options.cache, infer, hearer(options), plan, clips)
+    sys.stdout.write(f"{best}\n")
+
+
+def finder(threads: int) -> LocalInfer:
+    """What finds the faces; raises ManifestError where its graph is not there."""
+    infer = LocalInfer(Settings.from_env().model_repository, threads)
+    if infer.state(FACE_DETECTOR.name) != "ready":
+        raise ManifestError("the face detector is not installed: make models")
+    return infer
+
+
+def hearer(options: argparse.Namespace) -> Vad:
+    """What finds the speech, by ``options.vad``; raises FileNotFoundError where silero's file is not there."""
+    return SileroVad(options.weights / VAD_FILE) if options.vad == "silero" else energy_vad

@@ -1,0 +1,155 @@
+"""Teaching the lip starter: pairs of a real second and the same second tampered with.
+
+What the network reads of a second is fixed (`training.nets.bands`), so it is read once; what is learned is how much
+each number weighs. The loss asks of every second its label, and of every pair that the fake scores above the real one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from pydantic import Field
+from torch import Tensor
+from torch.nn import functional
+from torch.utils.data import Dataset
+from tqdm import tqdm
+
+from training import loop
+from training import plan as plans
+from training.cache import collect
+from training.data import ManifestError, Split, read_clips
+from training.keeping import read
+from training.lipsync.cut import Second, cutter
+from training.lipsync.pairs import Pairs
+from training.lipsync.tamper import METHODS
+from training.lipsync.validation import Validation, numbers
+from training.nets.lips import LipNet
+from training.plan import Plan
+from veracity.inputs import Infer
+from veracity.speech import Vad
+
+# What teaches; the other split judges, and where both teach, the last of them. The shipped network learns from both.
+TEACH: Mapping[str, tuple[Split, ...]] = {
+    "train": ("train",),
+    "validation": ("validation",),
+    "both": ("train", "validation"),
+}
+
+
+class LipPlan(Plan):
+    """What a run is made of."""
+
+    batch: int = Field(64, gt=1, description="pairs of real and fake in a batch")
+    teach: Literal["train", "validation", "both"] = Field(
+        "train", description="the split that teaches; the other judges"
+    )
+    pool: int = Field(600, gt=0, description="pairs that are made of each split, once; drawn mirrored or not")
+    dropout: float = Field(0.3, ge=0, lt=1, description="share of the numbers that a batch does not see")
+    smoothing: float = Field(0.02, ge=0, lt=0.5, description="what is left of doubt in a label")
+    ranking: float = Field(0.5, ge=0, description="weight of: the fake above its own original")
+    methods: dict[str, float] = Field(
+        dict.fromkeys(METHODS, 1.0), description="share of each method of training.lipsync.tamper"
+    )
+
+
+def read_plan(path: Path | None, **changes: Any) -> LipPlan:
+    """The plan of a YAML file with ``changes``; raises ManifestError that names the key which is wrong."""
+    plan = plans.read_plan(LipPlan, path, **changes)
+    if unknown := set(METHODS) ^ set(plan.methods):
+        raise ManifestError(f"{path}: methods must name {', '.join(METHODS)}; look at {', '.join(sorted(unknown))}")
+    return plan
+
+
+class Draws(Dataset[Tensor]):
+    """Pairs [2, 4, 5, 6, 6] by number: each of ``known`` once before any comes again, mirrored or not."""
+
+    def __init__(self, known: Tensor, seed: int, first: int, count: int) -> None:
+        self._known, self._seed, self._first, self._count = known, seed, first, count
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __getitem__(self, index: int) -> Tensor:
+        turn, place = divmod(self._first + index, len(self._known))
+        rng = np.random.default_rng([self._seed, turn])
+        pair, mirrored = self._known[int(rng.permutation(len(self._known))[place])], rng.random(place + 1)[-1] < 0.5
+        return pair.flip(-1) if mirrored else pair
+
+
+class LipLesson(loop.Lesson):
+    """The network with its pairs and its judge."""
+
+    plan: LipPlan
+
+    def __init__(self, plan: LipPlan, known: Tensor, judge: Validation, taught: Sequence[str]) -> None:
+        """``known`` [n, 2, 4, 5, 6, 6] is what is read of each pair, ``taught`` the sources that they are of."""
+        super().__init__(plan, partial(LipNet, plan.dropout))
+        self.net.lines.standardise(known.flatten(0, 1))
+        self._known, self._judge, self._taught = known, judge, list(taught)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Notes what it learned from."""
+        super().on_save_checkpoint(checkpoint)
+        checkpoint["trained_on"] = self._taught
+
+    def items(self, first: int, count: int) -> Dataset[Any]:
+        """Pairs, mirrored or not."""
+        return Draws(self._known, self.plan.seed, first, count)
+
+    def loss(self, batch: Tensor) -> Tensor:
+        """Of a batch of pairs."""
+        return pair_loss(self.net.lines(batch.flatten(0, 1)).reshape(-1, 2), self.plan)
+
+    def judge(self) -> Mapping[str, float]:
+        """The judge's report; ``mean`` is that of its own fakes and of films."""
+        return self._judge.report(self.net)
+
+
+def pair_loss(logits: Tensor, plan: LipPlan) -> Tensor:
+    """Of logits [n, 2], the real one's first."""
+    labels = torch.tensor([plan.smoothing, 1 - plan.smoothing], device=logits.device).expand_as(logits)
+    loss = functional.binary_cross_entropy_with_logits(logits, labels)
+    return loss + plan.ranking * functional.softplus(logits[:, 0] - logits[:, 1]).mean()
+
+
+def train(data: Path, out: Path, cache: Path, infer: Infer, vad: Vad, plan: LipPlan) -> tuple[Path, list[str]]:
+    """Trains under ``out``, or goes on there; the last checkpoint, and a line on each file that was left out.
+
+    The last and not the best: what judges may then calibrate as well. Raises ManifestError.
+    """
+    clips = [clip for clip in read_clips(data, ("video", "images")) if clip.split != "test"]
+    clips = [clip for clip in clips if clip.kind == "video" or not clip.fake]
+    found, bad = collect(clips, cache, cutter(infer, vad))
+    loop.fit(lesson(plan, [second for film in found for second in film], cache), out, "mean")
+    return out / loop.LAST, bad
+
+
+def lesson(plan: LipPlan, seconds: Sequence[Second], cache: Path) -> LipLesson:
+    """The lesson of a plan; makes the pairs that are not there yet, and goes on where it was.
+
+    The split that it does not learn from judges, else the last one that it does.
+    """
+    parts: dict[Split, list[Second]] = {"train": [], "validation": []}
+    for second in seconds:
+        if second.clip.split in parts:
+            parts[second.clip.split].append(second)
+    teach = TEACH[plan.teach]
+    if missing := [split for split in teach if not parts.get(split)]:
+        raise ManifestError(f"nothing to learn from: no clip of the split {', '.join(missing)} has a face")
+    pools = {split: Pairs(part, cache, plan.seed, plan.pool, plan.methods) for split, part in parts.items() if part}
+    judge = next((split for split in pools if split not in teach), teach[-1])
+    made = (pools[split].kept(k).mouths for split in teach for k in tqdm(range(plan.pool), f"pairs of {split}"))
+    taught = sorted({source for split in teach for source in pools[split].sources})
+    return LipLesson(plan, numbers(made), Validation(parts[judge], pools[judge]), taught)
+
+
+def load(checkpoint: Path) -> tuple[LipNet, list[str]]:
+    """The network of a checkpoint with its averaged weights, ready to answer, and the sources that it learned from."""
+    net = LipNet()
+    loop.load(checkpoint, net)
+    return net, list(read(checkpoint).get("trained_on", ["unknown"]))

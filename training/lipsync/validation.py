@@ -1,0 +1,86 @@
+"""What a mouth network is judged by on its way: fakes of our own of other people, and other people's fakes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from training import metrics
+from training.lipsync.cut import Image, Second
+from training.lipsync.pairs import Pairs
+from training.lipsync.tamper import METHODS
+from training.nets.bands import SHAPE, Bands
+from training.nets.lips import LipNet
+
+Scores = npt.NDArray[np.floating[Any]]
+OWN = 200  # pairs at most, of all methods
+
+
+class Validation:
+    """Films as the engine looks at them, and the first OWN pairs of a pool; each is read once."""
+
+    def __init__(self, seconds: Sequence[Second], pool: Pairs) -> None:
+        """``seconds`` are those of films and photographs; only the engine's choice of films counts."""
+        # a shifted sound leaves the picture as it was
+        self._films = [one for one in seconds if one.chosen and len(one.mouths) and "offset" not in one.clip.path.name]
+        pairs = [pool.kept(number) for number in range(min(OWN, pool.size))]
+        self._methods = np.array([pair.method for pair in pairs])
+        self._own = numbers([pair.mouths for pair in pairs])
+        self._seen = numbers([one.mouths[None] for one in self._films])
+
+    def report(self, net: LipNet) -> dict[str, float]:
+        """AUC of each method of ours and of each source of fakes, and their ``mean``."""
+        answers = answer(net, self._own)
+        report = {
+            f"own/{name}": metrics.auc(np.tile([False, True], int(mine.sum())), answers[mine].ravel())
+            for k, name in enumerate(METHODS)
+            for mine in [self._methods == k]
+            if mine.any()
+        }
+        report["own"] = metrics.auc(np.tile([False, True], len(answers)), answers.ravel())
+        report |= by_source(self._films, answer(net, self._seen).ravel())
+        films = [value for name, value in report.items() if name.startswith("films/")]
+        return report | {"mean": float(np.mean([report["own"], *([np.mean(films)] if films else [])]))}
+
+
+def numbers(seconds: Iterable[Image]) -> Tensor:
+    """What the network reads of seconds uint8 [k, 25, 144, 144]: [n, k, 4, 5, 6, 6]."""
+    read = Bands().eval()
+    with torch.no_grad():
+        parts = [read(torch.from_numpy(np.ascontiguousarray(some))) for some in seconds]
+    return torch.stack(parts) if parts else torch.zeros(0, 1, *SHAPE)
+
+
+def answer(net: LipNet, known: Tensor) -> npt.NDArray[np.float32]:
+    """The logits [n, k] of what was read of seconds, [n, k, 4, 5, 6, 6]."""
+    with torch.no_grad():
+        logits = net.judge(known.flatten(0, 1)).reshape(known.shape[:2])
+    return np.asarray(logits.numpy(), np.float32)
+
+
+def clip_scores(seconds: Sequence[Second], logits: Scores) -> dict[str, float]:
+    """Each clip's logit by its id, as `veracity.verdict` pools: the face with the highest mean."""
+    faces: dict[str, dict[int, list[float]]] = {}
+    for one, logit in zip(seconds, logits):
+        faces.setdefault(one.clip.id, {}).setdefault(one.track, []).append(float(logit))
+    return {clip: max(float(np.mean(some)) for some in tracks.values()) for clip, tracks in faces.items()}
+
+
+def by_source(seconds: Sequence[Second], logits: Scores) -> dict[str, float]:
+    """AUC of each source of fakes against all real clips."""
+    scores, clips = clip_scores(seconds, logits), {one.clip.id: one.clip for one in seconds}
+    values = np.array([scores[name] for name in clips])
+    fake = np.array([clip.fake for clip in clips.values()])
+    sources = np.array([clip.source for clip in clips.values()])
+    if fake.all() or not fake.any():
+        return {}
+    return {
+        f"films/{name}": metrics.auc(fake[mine], values[mine])
+        for name in sorted(set(sources[fake]))
+        for mine in [~fake | (fake & (sources == name))]
+    }

@@ -1,0 +1,155 @@
+"""The encoder of Whisper tiny, frozen, in front of a small head of ours: what a listener hears, and what sounds wrong.
+
+`export.whisper` says what it is made of, and makes the graph of it that is served; `export.ctranslate2` reads the
+weights, which are OpenAI's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from export.mel import fourier, mel_filters
+from export.whisper import BANDS, HEADS, HOP, LEVEL, SIZE, STAGES, STATISTICS, WIDTH, names
+
+HIDDEN = 128  # of one head
+MEMBERS = 4  # heads of several seeds, whose mean is more than each
+_DROPOUT = 0.3
+
+
+class LogMel(nn.Module):
+    """Sound within ±1, float32 [batch, n] → Whisper's log-mel spectrogram [batch, 80, n // 160]."""
+
+    basis: Tensor
+    filters: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        basis = fourier(SIZE, np.hanning(SIZE + 1)[:-1])
+        self.register_buffer("basis", torch.from_numpy(basis[:, None].astype(np.float32)), persistent=False)
+        filters = mel_filters(BANDS, SIZE).astype(np.float32)
+        self.register_buffer("filters", torch.from_numpy(filters), persistent=False)
+
+    def forward(self, sound: Tensor) -> Tensor:  # noqa: D102  # the class says it
+        padded = functional.pad(sound.unsqueeze(1), (SIZE // 2, SIZE // 2), mode="reflect")
+        real, imaginary = functional.conv1d(padded, self.basis, stride=HOP)[..., :-1].chunk(2, dim=1)
+        power = self.filters @ (real.square() + imaginary.square())
+        log_power = power.clamp(min=1e-10).log10()
+        floor = log_power.amax((1, 2), keepdim=True) - 8.0  # 80 dB below the loudest
+        return (torch.maximum(log_power, floor) + 4.0) / 4.0
+
+
+class Block(nn.Module):
+    """One transformer block: attention, then two linear layers, each added to what came in: [batch, tokens, 384]."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.attention_norm = nn.LayerNorm(WIDTH)
+        self.query_key_value = nn.Linear(WIDTH, 3 * WIDTH)
+        self.attention_out = nn.Linear(WIDTH, WIDTH)
+        self.feed_norm = nn.LayerNorm(WIDTH)
+        self.feed_in = nn.Linear(WIDTH, 4 * WIDTH)
+        self.feed_out = nn.Linear(4 * WIDTH, WIDTH)
+
+    def forward(self, tokens: Tensor) -> Tensor:  # noqa: D102  # the class says it
+        tokens = tokens + self.attention_out(self._attend(self.query_key_value(self.attention_norm(tokens))))
+        answer: Tensor = tokens + self.feed_out(functional.gelu(self.feed_in(self.feed_norm(tokens))))
+        return answer
+
+    def _attend(self, joined: Tensor) -> Tensor:
+        query, key, value = joined.unflatten(2, (3, HEADS, WIDTH // HEADS)).permute(2, 0, 3, 1, 4)
+        answer = functional.scaled_dot_product_attention(query, key, value)
+        return answer.transpose(1, 2).flatten(2)
+
+
+class WhisperEncoder(nn.Module):
+    """Sound within ±1, float32 [batch, n] of at most 30 s → means over time of what blocks say [batch, 3 · 384].
+
+    Only as many of the 1,500 positions are used as there are tokens: no silence is appended.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.log_mel = LogMel()
+        self.conv1 = nn.Conv1d(BANDS, WIDTH, 3, padding=1)
+        self.conv2 = nn.Conv1d(WIDTH, WIDTH, 3, stride=2, padding=1)
+        self.positions = nn.Parameter(torch.zeros(1500, WIDTH))
+        self.blocks = nn.ModuleList(Block() for _ in range(STAGES))
+
+    def stages(self, sound: Tensor) -> list[Tensor]:
+        """What the convolutions say, and each block after them: [batch, n / 320, 384] each."""
+        # clamp, as the exporter takes `+ 1e-8` for `+ 0`
+        level = sound.square().mean(1, keepdim=True).clamp(min=1e-8).sqrt()
+        maps = functional.gelu(self.conv1(self.log_mel(LEVEL * sound / level)))
+        maps = functional.gelu(self.conv2(maps)).transpose(1, 2)
+        stages = [maps + self.positions[: maps.shape[1]]]
+        for block in self.blocks:
+            stages.append(block(stages[-1]))
+        return stages
+
+    def forward(self, sound: Tensor) -> Tensor:  # noqa: D102  # the class says it
+        return torch.cat([stage.mean(1) for stage in self.stages(sound)[1:]], dim=1)
+
+
+class WhisperHead(nn.Module):
+    """Statistics of the encoder [batch, 1152] → log odds of fake [batch, 1].
+
+    `usual` and `scale` bring them to mean 0 and deviation 1; noise of that deviation is laid over them while the head
+    learns.
+    """
+
+    usual: Tensor
+    scale: Tensor
+
+    def __init__(self, hidden: int = HIDDEN) -> None:
+        super().__init__()
+        self.register_buffer("usual", torch.zeros(STATISTICS))
+        self.register_buffer("scale", torch.ones(STATISTICS))
+        self.inner, self.outer = nn.Linear(STATISTICS, hidden), nn.Linear(hidden, 1)
+        self.dropout = nn.Dropout(_DROPOUT)
+
+    def settle(self, statistics: Tensor) -> None:
+        """Takes mean and deviation of what teaches."""
+        self.usual.copy_(statistics.mean(0))
+        self.scale.copy_(statistics.std(0) + 1e-3)
+
+    def forward(self, statistics: Tensor) -> Tensor:  # noqa: D102  # the class says it
+        scaled = (statistics - self.usual) / self.scale
+        if self.training:
+            scaled = scaled + torch.randn_like(scaled)
+        logit: Tensor = self.outer(self.dropout(functional.relu(self.inner(self.dropout(scaled)))))
+        return logit
+
+
+@torch.no_grad()
+def averaged(heads: Sequence[WhisperHead]) -> WhisperHead:
+    """One head that answers the mean of several, which learned from the same course."""
+    one = WhisperHead(sum(head.inner.out_features for head in heads)).eval()
+    one.usual.copy_(heads[0].usual)
+    one.scale.copy_(heads[0].scale)
+    one.inner.weight.copy_(torch.cat([head.inner.weight for head in heads]))
+    one.inner.bias.copy_(torch.cat([head.inner.bias for head in heads]))
+    one.outer.weight.copy_(torch.cat([head.outer.weight for head in heads], dim=1) / len(heads))
+    one.outer.bias.copy_(torch.stack([head.outer.bias for head in heads]).mean(0))
+    return one
+
+
+def encoder(variables: Mapping[str, npt.NDArray[np.floating[Any]]]) -> WhisperEncoder:
+    """The encoder with Whisper's weights, frozen; `variables` are those of `export.ctranslate2`."""
+    net = WhisperEncoder()
+    state = {_name(ours): theirs for ours, theirs in names().items()}
+    state["positions"] = "encoder/position_encodings/encodings"
+    net.load_state_dict({name: torch.from_numpy(variables[it].astype(np.float32)) for name, it in state.items()})
+    return net.eval().requires_grad_(False)
+
+
+def _name(ours: str) -> str:
+    """`feed_in_weight2` of the graph is `blocks.1.feed_in.weight` here."""
+    part, _, kind = ours.rpartition("_")
+    return f"{part}.{kind}" if not kind[-1].isdigit() else f"blocks.{int(kind[-1]) - 1}.{part}.{kind[:-1]}"

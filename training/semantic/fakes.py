@@ -1,0 +1,90 @@
+"""Generated pictures made of real ones: drawn small and brought back up, whole or but for the head.
+
+What a generator leaves is no sensor noise, texture too clean, edges too sure and its up-scaler's pattern; what was in
+the picture stays as it was. Channel effects come later, and alike for the picture and its fake
+(`training.visual.channel`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from training.visual.faces import Image
+from training.visual.masks import Rng
+
+Picture = npt.NDArray[np.float32]  # RGB [h, w, 3] within 0 to 255
+Network = Callable[[Image], Image]  # training.visual.redraw.Upscaler
+Box = Sequence[float]
+
+_SIDES = (96, 224)  # pixels of the longer side that is drawn
+_MOST = 0.8  # of the picture's own at most
+_ROOM = 0.6  # of a face's sides: what belongs to its head
+_UP = (cv2.INTER_LINEAR, cv2.INTER_CUBIC, cv2.INTER_LANCZOS4)
+
+
+def headed(picture: Image, box: Box, networks: Sequence[Network], rng: Rng) -> Image:
+    """The head drawn by a network and pasted into the picture with a soft edge, as SadTalker's films are made."""
+    x0, y0, x1, y1 = _head(picture, box)
+    drawn = redrawn(picture[y0:y1, x0:x1], box, networks, rng)
+    across, down = (x1 - x0) // 10 + 1, (y1 - y0) // 10 + 1
+    mask = np.zeros((y1 - y0, x1 - x0), np.float32)
+    mask[down:-down, across:-across] = 1
+    mask = cv2.GaussianBlur(mask, (0, 0), max(across, down) / 3)[..., None]
+    whole, real = picture.copy(), picture[y0:y1, x0:x1].astype(np.float32)
+    whole[y0:y1, x0:x1] = (real + (drawn - real) * mask).round()
+    return whole
+
+
+def redrawn(picture: Image, box: Box, networks: Sequence[Network], rng: Rng) -> Image:
+    """All of it drawn small and brought back up by a network."""
+    del box
+    large = networks[int(rng.integers(len(networks)))](_bytes(_small(picture, rng)))
+    way = cv2.INTER_AREA if large.shape[0] > picture.shape[0] else cv2.INTER_CUBIC
+    return _bytes(cv2.resize(large, picture.shape[1::-1], interpolation=way))
+
+
+def smoothed(picture: Image, box: Box, networks: Sequence[Network], rng: Rng) -> Image:
+    """All of it drawn small, its grain gone, and brought back up without a network; half of the time sharpened."""
+    del box, networks
+    small, style = _small(picture, rng), rng.integers(4)
+    if style == 0:
+        small = np.asarray(cv2.GaussianBlur(small, (0, 0), rng.uniform(0.4, 1.0)), np.float32)
+    elif style == 1:
+        small = np.asarray(cv2.bilateralFilter(small, 5, rng.uniform(8, 30), rng.uniform(1, 3)), np.float32)
+    elif style == 2:
+        small = cv2.medianBlur(_bytes(small), 3).astype(np.float32)
+    large = cv2.resize(small, picture.shape[1::-1], interpolation=int(rng.choice(_UP)))
+    if rng.random() < 0.5:
+        amount = rng.uniform(0.3, 1.5)
+        large = cv2.addWeighted(large, 1 + amount, cv2.GaussianBlur(large, (0, 0), 1.2), -amount, 0)
+    return _bytes(large)
+
+
+METHODS: Mapping[str, Callable[[Image, Box, Sequence[Network], Rng], Image]] = {
+    "head": headed,
+    "redrawn": redrawn,
+    "smoothed": smoothed,
+}
+
+
+def _head(picture: Image, box: Box) -> tuple[int, int, int, int]:
+    x0, y0, x1, y1 = box
+    dx, dy = _ROOM * (x1 - x0), _ROOM * (y1 - y0)
+    height, width = picture.shape[:2]
+    return max(0, int(x0 - dx)), max(0, int(y0 - dy)), min(width, int(x1 + dx)), min(height, int(y1 + dy))
+
+
+def _small(picture: Image, rng: Rng) -> Picture:
+    longer = max(picture.shape[:2])
+    scale = min(_MOST, float(rng.uniform(*_SIDES)) / longer)
+    sides = [max(8, round(side * scale)) for side in picture.shape[1::-1]]
+    return cv2.resize(picture.astype(np.float32), sides, interpolation=cv2.INTER_AREA).astype(np.float32)
+
+
+def _bytes(picture: Any) -> Image:
+    return np.clip(np.asarray(picture, np.float32) + 0.5, 0, 255).astype(np.uint8)

@@ -1,0 +1,1 @@
+"""Layer 2: faces, and fakes made of them."""

@@ -1,0 +1,177 @@
+"""Faces out of the manifest's videos and pictures, as the engine itself decodes, finds and cuts them, kept on disk."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import re
+import subprocess
+import tempfile
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from training import cache as media
+from training.data import Clip
+from veracity import crops, faces
+from veracity.frames import detect, plan
+from veracity.inputs import Infer
+from veracity.layers import MODELS, Crop
+from veracity.media import Frame, Limits, Media, find_ffmpeg
+from veracity_client.errors import BadVideo
+
+Image = npt.NDArray[np.uint8]
+Points = npt.NDArray[np.floating[Any]]
+
+STARTER = MODELS["visual_starter"]
+CONTEXT = Crop(0.4, stretch=False)  # room round a face for warps, jitter and codec blocks
+CONTEXT_SIDE = 360  # pixels of the context's longer side at most: the crop within it is 250, still more than 224
+MAX_FACES = 8  # a frame, as the engine's default
+
+
+@dataclass(frozen=True, eq=False)
+class Face:
+    """One face of a frame with room round it: uint8 RGB [h, w, 3]; box and landmarks in its pixels.
+
+    ``redrawn`` is the same picture as an up-scaling network gives it back (`training.visual.redraw`), if one was asked.
+    """
+
+    context: Image
+    box: faces.Box
+    landmarks: Points
+    redrawn: Image | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Seen:
+    """What the visual layer sees of a clip: ``crops`` uint8 [n, 224, 224, 3], each with the second of its frame.
+
+    ``faces`` are the same faces with room round them, only where fakes may be made of them.
+    """
+
+    clip: Clip
+    crops: Image
+    times: npt.NDArray[np.float64]
+    tracks: npt.NDArray[np.int64]
+    faces: tuple[Face, ...]
+
+
+# How a film is sent on: ffmpeg's options of each take. H.264 gives motion few bits, so a speaking mouth is softer than
+# what is round it in many a real film.
+TAKES: dict[str, tuple[str, ...]] = {
+    "": (),
+    "crf30": ("-crf", "30"),
+    "half-crf28": ("-vf", "scale=trunc(iw/4)*2:-2", "-crf", "28"),
+    "crf37": ("-crf", "37"),
+}
+# Fakes that show more than themselves: pattern of the file's name, and which of the squares side by side is generated.
+TILES: tuple[tuple[str, int], ...] = ((r"AniPortrait__", 1),)
+
+
+def collect(
+    clips: Sequence[Clip], cache: Path, infer: Infer, takes: Sequence[str] = ("",)
+) -> tuple[list[Seen], list[str]]:
+    """The faces of all clips in each take, from ``cache`` where they are there; and a line on each unreadable file."""
+    seen: list[Seen] = []
+    bad: list[str] = []
+    for take in takes:
+        found, left_out = media.collect(clips, cache, cutter(infer, take))
+        seen, bad = seen + found, bad + left_out
+    return seen, bad
+
+
+def cutter(infer: Infer, take: str = "") -> media.Cutter[Seen]:
+    """Cuts with the engine's own code, whose change makes other files."""
+    code = "".join(inspect.getsource(part) for part in (crops.face_box, crops.face_crop, faces))
+    version = f"{code}{CONTEXT}{CONTEXT_SIDE}{STARTER.size}{STARTER.crop}{TILES}{take}{TAKES[take]}"
+
+    def cut(clip: Clip) -> media.Arrays:
+        with taken(clip, take) as film:
+            return asyncio.run(_look(film, clip, infer))
+
+    return media.Cutter(f"faces{take and '-'}{take}", version, cut, _read)
+
+
+@contextmanager
+def taken(clip: Clip, take: str) -> Iterator[Path]:
+    """The file of a take, which is gone afterwards; raises BadVideo."""
+    if not take:
+        yield clip.path
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        film = Path(folder) / "take.mp4"
+        coded = ("-an", *TAKES[take], "-c:v", "libx264", "-preset", "veryfast", "-pix_fmt", "yuv420p", str(film))
+        even = () if "-vf" in coded else ("-vf", "scale=trunc(iw/2)*2:trunc(ih/2)*2")
+        command = (str(find_ffmpeg()), "-nostdin", "-loglevel", "error", "-i", str(clip.path), *even, *coded)
+        done = subprocess.run(command, capture_output=True, check=False)
+        if done.returncode:
+            raise BadVideo(f"ffmpeg could not make the take {take}: {done.stderr.decode(errors='replace').strip()}")
+        yield film
+
+
+async def _look(film: Path, clip: Clip, infer: Infer) -> dict[str, npt.NDArray[Any]]:
+    """The arrays of a clip's file."""
+    tracker = faces.Tracker()
+    tile = next((tile for pattern, tile in TILES if clip.fake and re.search(pattern, clip.path.name)), None)
+    cut: list[Image] = []
+    where: list[tuple[float, int]] = []
+    kept: dict[str, npt.NDArray[Any]] = {}
+    async for frame in _frames(film):
+        found = (await detect(infer, [frame]))[0]
+        visible = [face for face in found if faces.is_visible(face, frame.image)][:MAX_FACES]
+        for track, face in tracker.update(frame.index, frame.time, visible, frame.image):
+            if tile is not None and face.centre[0] // frame.image.shape[0] != tile:
+                continue
+            if not clip.fake:
+                kept |= _context(len(cut), frame.image, face)
+            cut.append(crops.face_crop(frame.image, face.box, STARTER.size, STARTER.crop))
+            where.append((frame.time, track.id))
+    pictures = np.array(cut, np.uint8).reshape(-1, STARTER.size, STARTER.size, 3)
+    return {"crops": pictures, "where": np.array(where, np.float64).reshape(-1, 2), **kept}
+
+
+async def _frames(film: Path) -> AsyncIterator[Frame]:
+    """The frames that the engine would look at."""
+    with Media.open(film, Limits()) as media:
+        seconds = await media.video_seconds()
+        async for frame in media.frames(plan(seconds, ("visual",)).faces):
+            yield frame
+
+
+def _context(number: int, image: Image, face: faces.Detection) -> dict[str, npt.NDArray[Any]]:
+    x0, y0, x1, y1 = crops.face_box(image.shape, face.box, CONTEXT)
+    scale = min(1.0, CONTEXT_SIDE / max(x1 - x0, y1 - y0))
+    size = (max(1, round((x1 - x0) * scale)), max(1, round((y1 - y0) * scale)))
+    picture = image[y0:y1, x0:x1]
+    if scale < 1:
+        picture = np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.uint8)
+    points = (np.vstack([np.reshape(face.box, (2, 2)), face.landmarks]) - (x0, y0)) * scale
+    return {f"png{number}": to_png(picture), f"points{number}": points}
+
+
+def _read(clip: Clip, arrays: media.Arrays) -> Seen:
+    where, pictures = arrays["where"], arrays["crops"]
+    some = [_face(arrays, number) for number in range(len(pictures)) if f"png{number}" in arrays]
+    return Seen(clip, pictures, where[:, 0], where[:, 1].astype(np.int64), tuple(some))
+
+
+def _face(arrays: media.Arrays, number: int) -> Face:
+    points = arrays[f"points{number}"]
+    x0, y0, x1, y1 = (float(v) for v in points[:2].ravel())
+    return Face(from_png(arrays[f"png{number}"]), (x0, y0, x1, y1), points[2:])
+
+
+def to_png(picture: Image) -> Image:
+    """The bytes of RGB [h, w, 3] as a PNG."""
+    return np.asarray(cv2.imencode(".png", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))[1].ravel(), np.uint8)
+
+
+def from_png(content: npt.NDArray[Any]) -> Image:
+    """RGB uint8 [h, w, 3] of a PNG's bytes."""
+    return np.asarray(cv2.cvtColor(cv2.imdecode(content, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB), np.uint8)

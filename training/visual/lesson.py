@@ -1,0 +1,150 @@
+"""Teaching the visual starter: `python -m training visual`.
+
+The loss asks of every face its label, of every pair that the fake scores above the real one, and of every cell of the
+map whether it was altered.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from pydantic import Field, field_validator
+from torch import Tensor, nn
+from torch.nn import functional
+
+from training import loop
+from training.data import Clip, ManifestError, Split, read_clips
+from training.nets.facecam import WIDTHS, FaceCam
+from training.visual.faces import TAKES, Seen, collect
+from training.visual.fakes import METHODS
+from training.visual.pairs import Pair, Pairs
+from training.visual.redraw import redrawn
+from training.visual.validation import Validation
+from veracity.inputs import Infer
+
+log = logging.getLogger(__name__)
+
+_TRAINED_ON = "trained_on.json"  # beside the checkpoint
+
+# What teaches; what is left over of the trainable clips judges. The shipped network learns from both.
+TEACH: Mapping[str, frozenset[Split]] = {
+    "train": frozenset({"train"}),
+    "validation": frozenset({"validation"}),
+    "both": frozenset({"train", "validation"}),
+}
+
+
+class VisualPlan(loop.Plan):
+    """What a run is made of."""
+
+    teach: Literal["train", "validation", "both"] = Field("train", description="the split that teaches")
+    smoothing: float = Field(0.02, ge=0, lt=0.5, description="what is left of doubt in a label")
+    ranking: float = Field(0.5, ge=0, description="weight of: the fake above its own original")
+    cells: float = Field(0.5, ge=0, description="weight of: the map above what was altered, and nowhere else")
+    widths: tuple[int, int, int, int, int] = Field(WIDTHS, description="channels of the network after each halving")
+    takes: tuple[str, ...] = Field((), description="of training.visual.faces, beside the films as they are")
+    stills: float = Field(0.4, ge=0, description="how often a photograph is drawn for every time that a film is")
+    methods: dict[str, float] = Field(
+        dict.fromkeys(METHODS, 1.0), description="share of each method of training.visual.fakes"
+    )
+
+    @field_validator("methods")
+    @classmethod
+    def _known(cls, methods: dict[str, float]) -> dict[str, float]:
+        if wrong := set(METHODS) ^ set(methods):
+            raise ValueError(f"must name {', '.join(METHODS)}; look at {', '.join(sorted(wrong))}")
+        return methods
+
+    @field_validator("takes")
+    @classmethod
+    def _taken(cls, takes: tuple[str, ...]) -> tuple[str, ...]:
+        if wrong := set(takes) - set(TAKES):
+            raise ValueError(f"there are {', '.join(filter(None, TAKES))}, and no {', '.join(sorted(wrong))}")
+        return takes
+
+
+class Lesson(loop.Lesson):
+    """The network, its pairs and its judge."""
+
+    plan: VisualPlan
+
+    def __init__(self, plan: VisualPlan, teaching: Sequence[Seen], judging: Sequence[Seen]) -> None:
+        super().__init__(plan, lambda: FaceCam(plan.widths))
+        self._teaching, self._validation = teaching, Validation(judging)
+
+    def items(self, first: int, count: int) -> Pairs:
+        """Pairs by their numbers."""
+        return Pairs(self._teaching, self.plan.seed, first, count, self.plan.methods, self.plan.stills)
+
+    def loss(self, batch: Pair) -> Tensor:
+        """Of a batch of pairs."""
+        faces, masks, _ = (torch.as_tensor(part) for part in batch)
+        logits, cams = self.net(faces.flatten(0, 1))
+        return pair_loss(logits.reshape(-1, 2), cams.unflatten(0, (-1, 2)), masks, self.plan)
+
+    def judge(self) -> Mapping[str, float]:
+        """AUC of each method of ours and of each source of fakes."""
+        return self._validation.report(self.net)
+
+
+def pair_loss(logits: Tensor, cams: Tensor, masks: Tensor, plan: VisualPlan) -> Tensor:
+    """Of logits [n, 2], real first, their maps [n, 2, 7, 7], and the share of each cell that was altered [n, 7, 7]."""
+    labels = torch.tensor([plan.smoothing, 1 - plan.smoothing], device=logits.device).expand_as(logits)
+    loss = functional.binary_cross_entropy_with_logits(logits, labels)
+    loss = loss + plan.ranking * functional.softplus(logits[:, 0] - logits[:, 1]).mean()
+    altered = torch.stack([torch.zeros_like(masks), masks], dim=1)
+    sure = (altered < 0.02) | (altered > 0.5)  # cells on the edge are left in peace
+    cells = functional.binary_cross_entropy_with_logits(cams, (altered > 0.5).float(), reduction="none")
+    return loss + plan.cells * (cells * sure).sum() / sure.sum()
+
+
+def train(data: Path, out: Path, cache: Path, infer: Infer, wheel: Path, plan: VisualPlan) -> Path:
+    """Trains under ``out``, or goes on there, and answers the last checkpoint; raises ManifestError.
+
+    ``wheel`` is what `training.visual.redraw` draws with. No checkpoint is chosen: the steps are the plan's.
+    """
+    clips = [clip for clip in read_clips(data, ("video", "images")) if clip.split != "test" and not _shifted(clip)]
+    seen, bad = collect(clips, cache, infer)
+    seen = [one for one in seen if len(one.crops)]
+    reals = redrawn([one for one in seen if one.faces], cache, wheel)
+    teaching = [one for one in reals if one.clip.split in TEACH[plan.teach]]
+    judging = _judges(teaching, [*reals, *(one for one in seen if one.clip.fake)])
+    more, worse = collect([one.clip for one in teaching if one.clip.kind == "video"], cache, infer, plan.takes)
+    log.info("%d clips teach, %d judge", len(teaching), len(judging))
+    out.mkdir(parents=True, exist_ok=True)
+    (out / _TRAINED_ON).write_text(json.dumps(sorted({one.clip.source for one in teaching})), encoding="utf-8")
+    try:
+        loop.fit(Lesson(plan, [*teaching, *more], judging), out, "own")
+    finally:
+        for line in (*bad, *worse):
+            log.warning("left out: %s", line)
+    return out / loop.LAST
+
+
+def _judges(teaching: Sequence[Seen], everything: Sequence[Seen]) -> list[Seen]:
+    """Whoever did not teach; where all taught, they: the figures then only say that something was learned."""
+    taught = {one.clip.split for one in teaching}
+    return [one for one in everything if one.clip.split not in taught] or list(everything)
+
+
+def _shifted(clip: Clip) -> bool:
+    """Whether only its sound was shifted: its picture is as it was."""
+    return clip.fake and "offset" in clip.path.name
+
+
+def papers_of(checkpoint: Path) -> dict[str, Any]:
+    """What a graph's papers say of a checkpoint of ``train``: the sources that taught; raises OSError."""
+    return {"trained_on": json.loads(checkpoint.with_name(_TRAINED_ON).read_text(encoding="utf-8"))}
+
+
+def load(checkpoint: Path) -> nn.Module:
+    """The network of a checkpoint, with its averaged weights, ready to answer; raises ManifestError."""
+    path = checkpoint.with_name(loop.PLAN)
+    if not path.is_file():
+        raise ManifestError(f"no {loop.PLAN} beside {checkpoint}: it says which network this is")
+    return loop.load(checkpoint, FaceCam(loop.read_plan(VisualPlan, path).widths))

