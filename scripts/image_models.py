@@ -4,7 +4,7 @@
 
 A graph that the checkout holds is taken as it is. One that it lacks is made here: the face detector's and those that
 are joined without torch always, the others' with ``--export yes``, of weights that are fetched for it (profile bench:
-of made-up ones). What is missing in the end is said: with VERACITY_ENV=production the image refuses to start without it.
+of made-up ones). What is missing in the end is said: with VERACITY_ENV=production the image refuses to start so.
 """
 
 from __future__ import annotations

@@ -36,7 +36,7 @@ def engine(settings: Settings) -> Engine:
 
 @pytest.fixture(scope="session")
 def full_repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The repository with a real (tiny) graph in every layer of the starter profile that has no weights yet."""
+    """The repository with a real (tiny) graph in every video layer: what it answers is known, and takes no time."""
     target = tmp_path_factory.mktemp("repository") / "model_repository"
     shutil.copytree(REPOSITORY, target)
     for name in VISUAL:

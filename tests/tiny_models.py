@@ -15,10 +15,11 @@ TYPES = {"UINT8": TensorProto.UINT8, "INT16": TensorProto.INT16, "FP32": TensorP
 
 
 def install(repository: Path, name: str, gain: float = 0.05, middle: float = 100.0) -> None:
-    """Write ``repository/name/1/model.onnx`` with the tensors of the layer table."""
+    """Write ``repository/name/1/model.onnx`` with the tensors of the layer table, in place of what it had."""
     model = MODELS[name]
     folder = repository / name / "1"
     folder.mkdir(parents=True, exist_ok=True)
+    (repository / name / "provenance.json").unlink(missing_ok=True)
     onnx.save(_graph(model, gain, middle), folder / "model.onnx")
 
 
@@ -49,7 +50,7 @@ def _graph(model: Model, gain: float, middle: float) -> onnx.ModelProto:
         ]
         assert len(shape) == len(tensor.shape) + 1
     value = helper.make_tensor_value_info
-    inputs = [value(model.input.name, TYPES[model.input.dtype], ["batch", *model.input.shape])]
+    inputs = [value(t.name, TYPES[t.dtype], ["batch", *t.shape]) for t in model.inputs]  # more than one: not looked at
     outputs = [value(t.name, TYPES[t.dtype], ["batch", *t.shape]) for t in model.outputs]
     graph = helper.make_graph(nodes, model.name, inputs, outputs, constants)
     built = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8)

@@ -66,6 +66,7 @@ def _parser() -> argparse.ArgumentParser:
         if name == "audio":
             lesson.add_argument("--without", type=int, choices=range(len(FOLDS)), help="the fold that does not teach")
     _extract(commands, shared)
+    _films(commands, shared)
     evaluate.add_arguments(_add(commands, "evaluate", "training.evaluate", "measure chosen models without a server"))
     calibrate.add(commands)
     _explain(commands, shared)
@@ -118,6 +119,11 @@ def _extract(commands: argparse._SubParsersAction[argparse.ArgumentParser], shar
     kinds = ("video", "images", "audio")
     command.add_argument("--kinds", nargs="+", default=["video"], choices=kinds, help="of clips")
     command.add_argument("--flow", action="store_true", help="Farnebäck's optical flow of the faces, too")
+
+
+def _films(commands: argparse._SubParsersAction[argparse.ArgumentParser], shared: argparse.ArgumentParser) -> None:
+    command = _add(commands, "films", "training.films", "make films with fakes of our own, to calibrate on", [shared])
+    command.add_argument("--out", type=Path, required=True, help="folder for the films and their manifest.csv")
 
 
 def _explain(commands: argparse._SubParsersAction[argparse.ArgumentParser], shared: argparse.ArgumentParser) -> None:

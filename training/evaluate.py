@@ -43,7 +43,10 @@ def _clips(options: argparse.Namespace) -> list[Clip]:
         return accuracy.clips_of(options)
     clips = accuracy.clips_of(argparse.Namespace(**{**vars(options), "split": "all"}))
     options.split = f"fold {options.fold}"  # as the report calls it
-    return [clip for clip in clips if clip.split != "test" and fold(clip) == options.fold]
+    chosen = [clip for clip in clips if clip.split != "test" and fold(clip) == options.fold]
+    if not chosen:
+        raise ManifestError(f"{options.manifest} holds no clip of the kinds asked for in fold {options.fold}")
+    return chosen
 
 
 def _settings(options: argparse.Namespace) -> Settings:

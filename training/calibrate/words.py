@@ -12,9 +12,10 @@ from training.calibrate.fusing import Fusion, Table, Tried
 from training.calibrate.rows import CalibrationInputError, Row
 from training.calibrate.write import Value
 from veracity.fusion import log_odds
-from veracity.layers import LAYERS
+from veracity.layers import LAYERS, MODELS
 from veracity_client.verdict import Label, Thresholds
 
+OWN = "own "  # how a manifest of `python -m training films` begins to say how a fake was made
 _KINDS = {"audio": "sound files", "video": "videos", "images": "pictures"}
 
 
@@ -24,11 +25,13 @@ def brief(estimate: metrics.Estimate) -> str:
 
 
 def clips(rows: Sequence[Row]) -> str:
-    """34 real and 17 fake videos of 9 sources."""
+    """34 real and 17 fake videos (9 of them our own fakes) of 9 sources."""
     fakes = int(labels(rows).sum())
+    own = sum(row.fake and row.how.startswith(OWN) for row in rows)
+    ours = f" ({own} of them our own fakes)" if own else ""
     kinds = " and ".join(_KINDS[kind] for kind in sorted({row.kind for row in rows}))
     sources = len({row.source for row in rows})
-    return f"{len(rows) - fakes} real and {fakes} fake {kinds} of {sources} source{'s' * (sources > 1)}"
+    return f"{len(rows) - fakes} real and {fakes} fake {kinds}{ours} of {sources} source{'s' * (sources > 1)}"
 
 
 def model_statement(fitted: Fitted, tested: Sequence[Row]) -> str:
@@ -40,7 +43,8 @@ def model_statement(fitted: Fitted, tested: Sequence[Row]) -> str:
 
 
 def _model_tested(fitted: Fitted, tested: Sequence[Row]) -> str:
-    rows = [row for row in tested if fitted.model in row.answers]
+    layer = MODELS[fitted.model].layer
+    rows = [row for row in tested if fitted.model in row.answers and layer and row.tells_of(layer)]
     fakes = labels(rows)
     if len(set(fakes.tolist())) < 2:
         return ""

@@ -1,0 +1,69 @@
+"""Films of our own fakes: beside their original, alike but for what was done to them."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("torch", reason="make test-export installs torch")
+
+from training import films  # noqa: E402
+from training.data import ManifestError, read_clips  # noqa: E402
+from veracity.media import Limits, Media  # noqa: E402
+
+pytestmark = pytest.mark.export
+
+
+def made(data: Path, out: Path) -> None:
+    films.run(argparse.Namespace(data=data, out=out, threads=1))
+
+
+async def seen(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    with Media.open(path, Limits()) as media:
+        frames = [frame.image async for frame in media.frames(range(50))]
+        return np.stack(frames).astype(float), (await media.audio()).astype(float)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory, talking: Path) -> Path:
+    data = tmp_path_factory.mktemp("people")
+    for name in ("one", "two"):
+        shutil.copy(talking, data / f"{name}.mp4")
+    (data / "empty.mp4").write_bytes(b"")
+    rows = "".join(f"{n},0,train,{n}.mp4\n" for n in ("one", "two", "empty"))
+    (data / "list.csv").write_text("video_id,label,split,path\n" + rows)
+    return data
+
+
+def test_what_was_done_is_all_that_differs(folder, tmp_path, capsys):
+    made(folder / "list.csv", tmp_path)
+    assert "empty: the file is empty" in capsys.readouterr().out
+    rows = {clip.path.name: clip for clip in read_clips(tmp_path)}
+    assert sorted(name for name in rows if name.startswith("two")) == [
+        f"two.mp4.{made}.mp4" for made in ("as-it-is", "mouth", "moved", "swap", "voice")
+    ]
+    assert {clip.how for clip in rows.values() if clip.fake} >= {"own face swap", "own moved sound"}
+    frames, sound = asyncio.run(seen(tmp_path / "two.mp4.as-it-is.mp4"))
+    for name in ("mouth", "swap"):
+        altered, same = asyncio.run(seen(tmp_path / f"two.mp4.{name}.mp4"))
+        apart = np.abs(altered - frames).mean(axis=(0, 3))
+        assert apart.max() > 8 > 2 > np.median(apart)
+        assert np.abs(same - sound).max() < 2
+    for name in ("moved", "voice"):
+        same, other = asyncio.run(seen(tmp_path / f"two.mp4.{name}.mp4"))
+        assert np.abs(same - frames).max() < 2
+        assert np.abs(other - sound).mean() > 0.1 * np.abs(sound).mean()
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.glob("*.mp4")}
+    made(folder / "list.csv", tmp_path)
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.glob("*.mp4")} == before
+
+
+def test_one_film_is_too_few(folder, tmp_path):
+    (folder / "alone.csv").write_text("video_id,label,split,path\none,0,train,one.mp4\n")
+    with pytest.raises(ManifestError, match="no two real films"):
+        made(folder / "alone.csv", tmp_path)
