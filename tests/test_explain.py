@@ -182,13 +182,13 @@ def test_a_checkpoint_of_nobody_is_refused(tmp_path):
 def test_a_lessons_checkpoint_is_known_by_its_plan_and_network(kind, tmp_path):
     from training import loop
     from training.lipsync.lesson import LipPlan
-    from training.nets.mouths import MouthNet
+    from training.nets.lips import LipNet
     from training.semantic.lesson import SemanticHead, SemanticPlan
     from training.visual.lesson import VisualPlan
 
     plan, net = {
         "visual": lambda: (VisualPlan(widths=(16,) * 5), FaceCam((16,) * 5)),
-        "lipsync": lambda: (LipPlan(), MouthNet(LipPlan().widths)),
+        "lipsync": lambda: (LipPlan(), LipNet()),
         "semantic": lambda: (SemanticPlan(), SemanticHead()),
     }[kind]()
     (tmp_path / loop.PLAN).write_text(json.dumps(plan.model_dump(mode="json")))
@@ -203,6 +203,18 @@ def test_a_lessons_checkpoint_is_known_by_its_plan_and_network(kind, tmp_path):
     else:
         shown = explain._network(path)(cut())
         assert len(shown.pictures) == (2 if kind == "visual" else 25)
+
+
+def test_the_cells_of_the_lips_add_up_to_the_answer():
+    from training.nets.lips import LipNet
+
+    torch.manual_seed(0)
+    net = LipNet().eval()
+    lips = torch.randint(0, 256, (2, 25, 144, 144), dtype=torch.uint8)
+    with torch.inference_mode():
+        whole, cells = net(lips)[:, 0], net.cells(lips)
+    assert cells.shape == (2, 6, 6)
+    assert torch.allclose(cells.sum((1, 2)) + net.lines.weigh[1].bias, whole, atol=1e-3)
 
 
 class Says(nn.Module):

@@ -12,9 +12,9 @@ import pytest
 
 pytest.importorskip("torch", reason="make test-export installs torch")
 
-from training import films  # noqa: E402
-from training.data import ManifestError, read_clips  # noqa: E402
-from veracity.media import Limits, Media  # noqa: E402
+from training import films
+from training.data import ManifestError, read_clips
+from veracity.media import Limits, Media
 
 pytestmark = pytest.mark.export
 

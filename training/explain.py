@@ -20,8 +20,8 @@ from training.joint.command import finder, hearer
 from training.joint.cut import Cut, cutter
 from training.keeping import room_for
 from training.nets.joint import JointNet
+from training.nets.lips import LipNet
 from training.nets.melspec import MelSpectrum
-from training.nets.mouths import SIDE
 from training.networks import Opened, open_checkpoint
 from training.saliency import Image, Maps, exact_cam, grad_cam, overlay, shares
 from veracity.inputs import Infer
@@ -144,11 +144,12 @@ def _visual(opened: Opened, cut: Cut) -> Shown:
 def _lipsync(opened: Opened, cut: Cut) -> Shown:
     if not len(cut.mouths):
         return _nothing()
-    mouths = cut.mouths[:1]
-    logits, maps = grad_cam(opened.net, (torch.from_numpy(mouths),))
-    edge = max(0, (mouths.shape[-1] - SIDE) // 2)  # the network looks at the middle
-    frames = mouths[0, :, edge : mouths.shape[2] - edge, edge : mouths.shape[3] - edge]
-    return Shown(frames, shares(maps), np.repeat(logits.numpy().reshape(-1), len(frames)))
+    net, lips = opened.net, cut.mouths[:1]
+    assert isinstance(net, LipNet)
+    with torch.inference_mode():
+        logit, cells = net(torch.from_numpy(lips)), net.cells(torch.from_numpy(lips)).sigmoid()
+    frames = lips[0]
+    return Shown(frames, np.repeat(cells.numpy(), len(frames), axis=0), np.repeat(logit.numpy()[:, 0], len(frames)))
 
 
 def _audio(opened: Opened, cut: Cut) -> Shown:

@@ -35,8 +35,16 @@ class Lines(nn.Module):
         self.spread.copy_(flat.std(0).clamp(min=1e-3))
 
     def forward(self, numbers: Tensor) -> Tensor:  # noqa: D102  # the class says it
-        logit: Tensor = self.weigh(((numbers.flatten(1) - self.mean) / self.spread).clamp(-_FAR, _FAR))
+        logit: Tensor = self.weigh(self._placed(numbers))
         return logit
+
+    def cells(self, numbers: Tensor) -> Tensor:
+        """What each cell adds to the log odds, [batch, 6, 6]; their sum and the bias are the answer."""
+        shares = self._placed(numbers) * self.weigh[1].weight
+        return shares.unflatten(1, SHAPE).sum((1, 2))
+
+    def _placed(self, numbers: Tensor) -> Tensor:
+        return ((numbers.flatten(1) - self.mean) / self.spread).clamp(-_FAR, _FAR)
 
 
 class LipNet(nn.Module):
@@ -52,6 +60,11 @@ class LipNet(nn.Module):
 
     def forward(self, lips: Tensor) -> Tensor:  # noqa: D102  # the class says it
         return self.judge(self.bands(lips))
+
+    def cells(self, lips: Tensor) -> Tensor:
+        """What each part of the picture adds to the answer, [batch, 6, 6]: an exact map, for it is all linear."""
+        numbers = self.bands(lips)
+        return (self.lines.cells(numbers) + self.lines.cells(numbers.flip(-1)).flip(-1)) / 2
 
     def judge(self, numbers: Tensor) -> Tensor:
         """The answer to what was read, [batch, 4, 5, 6, 6]."""
