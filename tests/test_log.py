@@ -1,3 +1,5 @@
+import contextlib
+import io
 import json
 from collections.abc import Iterator
 
@@ -32,6 +34,14 @@ def test_a_line_is_json_without_secrets_or_payloads(capsys: pytest.CaptureFixtur
     assert len(line["name"]) < 600
     assert line["event"] == "said"
     assert line["level"] == "info"
+
+
+def test_a_stderr_that_was_replaced_is_followed(capsys: pytest.CaptureFixture[str]) -> None:
+    with contextlib.redirect_stderr(io.StringIO()) as closed:
+        log.configure("info")
+    closed.close()
+    log.get("test").info("still heard")
+    assert "still heard" in capsys.readouterr().err
 
 
 def test_an_unknown_level_is_refused() -> None:

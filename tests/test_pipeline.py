@@ -51,6 +51,13 @@ def test_all_four_layers_score_a_talking_head(full_engine: Engine, talking: Path
     assert Verdict.from_json(verdict.to_json()) == verdict
 
 
+def test_lips_without_a_sound_say_so(full_engine: Engine, talking: Path, tmp_path: Path) -> None:
+    silent = media_samples.write(tmp_path / "silent.mp4", "-i", talking, "-an", "-c:v", "copy")
+    words = "lipsync_starter had no voice to hold it against"
+    assert f"{words}: the file has no audio track" in run(full_engine, silent).layer_results["3_lipsync"].reasoning
+    assert words not in run(full_engine, talking).layer_results["3_lipsync"].reasoning
+
+
 def test_bytes_and_path_are_one(full_engine: Engine, talking: Path) -> None:
     def stable(verdict: Verdict) -> Verdict:
         return dataclasses.replace(verdict, video_id="", timings={}, processing_time=0)

@@ -61,7 +61,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     shared = _shared()
     for name, (module, what) in LESSONS.items():
-        lesson = _add(commands, name, module, what, [shared, _learns()])
+        lesson = _add(commands, name, module, what, [shared, _learns(name)])
         lesson.set_defaults(out=REPOSITORY / "runs" / name, plan=HERE / "plans" / f"{name}.yaml")
         if name == "audio":
             lesson.add_argument("--without", type=int, choices=range(len(FOLDS)), help="the fold that does not teach")
@@ -103,13 +103,13 @@ def _shared() -> argparse.ArgumentParser:
     return shared
 
 
-def _learns() -> argparse.ArgumentParser:
+def _learns(name: str) -> argparse.ArgumentParser:
     learns = argparse.ArgumentParser(add_help=False)
     learns.add_argument("--out", type=Path, help="for checkpoints and logs; a run that stopped goes on there")
     learns.add_argument("--plan", type=Path, help="YAML of what to do")
-    learns.add_argument(
-        "--teach", choices=("train", "validation", "both"), help="the split that teaches, if not the plan's"
-    )
+    if name != "joint":  # it learns from `train` alone
+        splits = ("train", "validation", "both")
+        learns.add_argument("--teach", choices=splits, help="the split that teaches, if not the plan's")
     learns.add_argument("--debug", action="store_true", help="a few tiny steps, to see that it runs")
     return learns
 

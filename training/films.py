@@ -23,7 +23,7 @@ import soundfile
 from tqdm import tqdm
 
 from training.cache import Unusable, report
-from training.data import Clip, ManifestError, Pcm, read_clips
+from training.data import Clip, ManifestError, Pcm, Split, read_clips
 from training.visual import fakes
 from training.visual.faces import CONTEXT, MAX_FACES, Face, Image, Points
 from training.visual.masks import Mask, Rng
@@ -74,12 +74,12 @@ def run(options: argparse.Namespace) -> None:
     options.out.mkdir(parents=True, exist_ok=True)
     bad: list[str] = []
     rows: list[dict[str, str]] = []
-    before: Film | None = None
+    before: dict[Split, Film] = {}  # whose face is swapped in: of the same split, or networks would know one of the two
     for number, clip in enumerate(tqdm(clips, "films")):
         try:
             film = asyncio.run(_read(clip, infer))
-            rows += list(_made(film, before or film, options.out, number))
-            before = film
+            rows += list(_made(film, before.get(clip.split, film), options.out, number))
+            before[clip.split] = film
         except (VeracityError, Unusable) as error:
             bad.append(f"{clip.id}: {error}")
     with (options.out / "manifest.csv").open("w", newline="", encoding="utf-8") as file:
@@ -133,8 +133,9 @@ def _made(film: Film, other: Film, out: Path, number: int) -> Iterator[dict[str,
         how, paint = PAINTED[name]
         yield _written(film, name, how, out, crf, lambda paint=paint: (_painted(film, other, paint, seed), film.sound))
     if _speaks(film.sound):
-        for name, make in (("moved", _moved), ("voice", _revoiced)):
-            yield _written(film, name, HEARD[name], out, crf, lambda make=make: (film.frames, make(film.sound, rng)))
+        late = _late(rng)  # drawn here, so that the voice's draws do not depend on whether this film is there already
+        yield _written(film, "moved", HEARD["moved"], out, crf, lambda: (film.frames, np.roll(film.sound, late)))
+        yield _written(film, "voice", HEARD["voice"], out, crf, lambda: (film.frames, _revoiced(film.sound, rng)))
 
 
 def _painted(film: Film, other: Film, paint: Paint, seed: int) -> Image:
@@ -160,9 +161,9 @@ def _speaks(sound: Pcm) -> bool:
     return int((np.abs(sound.astype(np.int32)) > 328).sum()) > SAMPLE_RATE // 20
 
 
-def _moved(sound: Pcm, rng: Rng) -> Pcm:
-    """Early or late by some frames; what goes out at one end comes in at the other."""
-    return np.roll(sound, int(rng.choice([-1, 1])) * int(rng.integers(*LATE, endpoint=True)) * SAMPLE_RATE // FPS)
+def _late(rng: Rng) -> int:
+    """Samples that a sound is moved by, early or late; what goes out at one end comes in at the other."""
+    return int(rng.choice([-1, 1])) * int(rng.integers(*LATE, endpoint=True)) * SAMPLE_RATE // FPS
 
 
 def _revoiced(sound: Pcm, rng: Rng) -> Pcm:

@@ -149,7 +149,8 @@ class Run:
                 fallback = FALLBACKS.get(name)
                 words = f"{fallback} stands in for {name}" if fallback in spare else f"{name} is left out"
                 notes.append(f"{words}: {self._absence(name, failures.get(name, 'it did not answer'))}")
-        return notes
+        unheard = [name for name in answered if self.deaf and name in HEARING - SYNCED]
+        return notes + [f"{name} had no voice to hold it against: {self.deaf}" for name in unheard]
 
     def _absence(self, model: str, failure: str) -> str:
         """Say why a model gave no answer; one that has weights and was to be asked is missed."""

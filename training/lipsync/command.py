@@ -17,7 +17,7 @@ from veracity.speech import SileroVad, energy_vad
 
 log = logging.getLogger(__name__)
 
-_DEBUG = {"epochs": 1, "steps": 2, "batch": 2, "pool": 4}
+_DEBUG = {"epochs": 1, "steps": 2, "batch": 2, "pool": 4, "clips_per_source": 1}
 
 
 def run(options: argparse.Namespace) -> None:

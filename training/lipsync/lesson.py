@@ -23,6 +23,7 @@ from training import loop
 from training import plan as plans
 from training.cache import collect
 from training.data import ManifestError, Split, read_clips
+from training.folds import few
 from training.keeping import read
 from training.lipsync.cut import Second, cutter
 from training.lipsync.pairs import Pairs
@@ -48,6 +49,7 @@ class LipPlan(Plan):
     teach: Literal["train", "validation", "both"] = Field(
         "train", description="the split that teaches; the other judges"
     )
+    clips_per_source: int = Field(0, ge=0, description="that are cut, of each source and label; 0 for all")
     pool: int = Field(600, gt=0, description="pairs that are made of each split, once; drawn mirrored or not")
     dropout: float = Field(0.3, ge=0, lt=1, description="share of the numbers that a batch does not see")
     smoothing: float = Field(0.02, ge=0, lt=0.5, description="what is left of doubt in a label")
@@ -123,6 +125,7 @@ def train(data: Path, out: Path, cache: Path, infer: Infer, vad: Vad, plan: LipP
     The last and not the best: what judges may then calibrate as well. Raises ManifestError.
     """
     clips = [clip for clip in read_clips(data, ("video", "images")) if clip.split != "test"]
+    clips = few(clips, plan.clips_per_source)
     clips = [clip for clip in clips if clip.kind == "video" or not clip.fake]
     found, bad = collect(clips, cache, cutter(infer, vad))
     loop.fit(lesson(plan, [second for film in found for second in film], cache), out, "mean")

@@ -21,6 +21,7 @@ from torch.utils.data import Dataset
 
 from training import cache, loop, metrics
 from training.data import Clip, ManifestError, Split, read_clips
+from training.folds import few
 from training.nets.semantic import WIDTH, SemanticHead
 from training.semantic.cut import Embeddings, Encoder, Seen, cutter, upscalers
 from training.semantic.fakes import METHODS
@@ -136,7 +137,7 @@ def train(data: Path, out: Path, kept: Path, infer: Infer, weights: Path, wheel:
     No checkpoint is chosen: the steps are the plan's. What the network says of the clips that did not teach is written
     beside it.
     """
-    clips = _few(chosen(read_clips(data, ("video", "images"))), plan.most)
+    clips = few(chosen(read_clips(data, ("video", "images"))), plan.most)
     seen, bad = cache.collect(clips, kept, cutter(infer, Encoder(weights), upscalers(wheel)))
     teaching = [one for one in seen if one.clip.split in TEACH[plan.teach]]
     judging = [one for one in seen if one.clip.split not in TEACH[plan.teach]]
@@ -159,12 +160,6 @@ def chosen(clips: Sequence[Clip]) -> list[Clip]:
         if clip.split != "test" and (not clip.fake or clip.source in GENERATED)
         and not any(part in clip.path.name for part in _AGAIN)
     ]  # fmt: skip
-
-
-def _few(clips: Sequence[Clip], most: int) -> list[Clip]:
-    """The first ``most`` of each source; 0 for all."""
-    sources = [clip.source for clip in clips]
-    return [clip for number, clip in enumerate(clips) if not most or sources[:number].count(clip.source) < most]
 
 
 def papers_of(checkpoint: Path) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from veracity.settings import Settings
 
 log = logging.getLogger(__name__)
 
-_DEBUG = {"epochs": 1, "steps": 2, "batch": 2}
+_DEBUG = {"epochs": 1, "steps": 2, "batch": 2, "clips_per_source": 1}
 
 
 def run(options: argparse.Namespace) -> None:

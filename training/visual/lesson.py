@@ -19,6 +19,7 @@ from torch.nn import functional
 
 from training import loop
 from training.data import Clip, ManifestError, Split, read_clips
+from training.folds import few
 from training.nets.facecam import WIDTHS, FaceCam
 from training.visual.faces import TAKES, Seen, collect
 from training.visual.fakes import METHODS
@@ -47,6 +48,7 @@ class VisualPlan(loop.Plan):
     ranking: float = Field(0.5, ge=0, description="weight of: the fake above its own original")
     cells: float = Field(0.5, ge=0, description="weight of: the map above what was altered, and nowhere else")
     widths: tuple[int, int, int, int, int] = Field(WIDTHS, description="channels of the network after each halving")
+    clips_per_source: int = Field(0, ge=0, description="that are cut, of each source and label; 0 for all")
     takes: tuple[str, ...] = Field((), description="of training.visual.faces, beside the films as they are")
     stills: float = Field(0.4, ge=0, description="how often a photograph is drawn for every time that a film is")
     methods: dict[str, float] = Field(
@@ -109,6 +111,7 @@ def train(data: Path, out: Path, cache: Path, infer: Infer, wheel: Path, plan: V
     ``wheel`` is what `training.visual.redraw` draws with. No checkpoint is chosen: the steps are the plan's.
     """
     clips = [clip for clip in read_clips(data, ("video", "images")) if clip.split != "test" and not _shifted(clip)]
+    clips = few(clips, plan.clips_per_source)
     seen, bad = collect(clips, cache, infer)
     seen = [one for one in seen if len(one.crops)]
     reals = redrawn([one for one in seen if one.faces], cache, wheel)
