@@ -12,7 +12,7 @@ from torch import Tensor, nn  # noqa: E402
 
 from export import fill  # noqa: E402
 from export.__main__ import main  # noqa: E402
-from export.audio_starter import _network  # noqa: E402
+from export.audio_scratch import network  # noqa: E402
 from export.migrate import convert, migrate  # noqa: E402
 from export.publish import ExportError  # noqa: E402
 
@@ -104,7 +104,7 @@ def test_the_sound_kind_answers_the_same_afterwards(tmp_path, stem, bias):
     migrate(saved(old, tmp_path / "old.pt"), tmp_path / "new.pt", trained_on=("mine",))
     content = torch.load(tmp_path / "new.pt", weights_only=True)
     assert content["trained_on"] == ["mine"]
-    new = _network(content).eval()
+    new = network(content).eval()
     with torch.inference_mode():
         wanted = old(SOUND)
         assert wanted.std() > 1e-3  # or everything is like everything
@@ -115,7 +115,7 @@ def test_the_sound_kind_answers_the_same_afterwards(tmp_path, stem, bias):
 def test_a_network_for_sound_of_one_level_makes_that_level_itself(tmp_path):
     old = filled(Old())
     migrate(saved(old, tmp_path / "old.pt"), tmp_path / "new.pt", level=True, trained_on=("mine",))
-    new = _network(torch.load(tmp_path / "new.pt", weights_only=True)).eval()
+    new = network(torch.load(tmp_path / "new.pt", weights_only=True)).eval()
     with torch.inference_mode():
         wanted = old(SOUND / SOUND.square().mean(1, keepdim=True).sqrt())
         assert torch.allclose(new(SOUND), wanted, rtol=1e-5, atol=1e-5)
