@@ -1,26 +1,25 @@
 """From scores to calibration.toml: what is known comes back, what guesses falls silent, the stated rates hold."""
 
-import datetime
+import dataclasses
 import math
-import shutil
-from collections.abc import Iterator, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from training.__main__ import main
-from training.calibrate import fusing, write
+from training.calibrate import fusing
+from training.calibrate.command import labels_of
 from training.calibrate.fit import fit, limit, platt, pooled, thresholds
-from training.calibrate.rows import CalibrationInputError, Learned, Row, read
-from training.scores import Items, Ledger, Said
-from veracity.calibration import FILE, Calibration, Scale
+from training.calibrate.rows import Row
+from veracity.calibration import Calibration, Scale
 from veracity.fusion import RULES
 from veracity.inputs import Answer, Item
 from veracity.layers import MODELS
+from veracity.profiles import PROFILES
 from veracity.verdict import POOL
+from veracity_client.verdict import Thresholds
 
 RATES = (0.05, 0.05)
 PRIOR = np.array([0.3, 0.25, 0.25, 0.2])
@@ -201,177 +200,21 @@ def test_the_voice_stops_the_analysis_where_it_alone_convicts() -> None:
     assert odds / (1 + odds) == pytest.approx(0.9, abs=1e-3)
     assert fusing.voice_alone(fusion, 0.6, 0.9) == 0.9
     assert fusing.voice_alone(fusing.Fusion("odds", np.array([0, 1.0, 0, 0]), 1.0), 0.6, 0.9) == math.inf
+    assert fusing.voice_alone(fusing.Fusion("odds", np.array([1.0, 0, 0, 0]), 3.0), 0.95, 0.9) == 0.95  # as it is
 
 
-# ---- the command
-
-
-def said(k: int, kind: str, fake: bool, answers: dict[str, list[float]], **more: str) -> Said:
-    about = {"source": f"{kind} {k % 5}", "split": "validation", "how": "", "by": "test"} | more
-    kept = {
-        model: Items(
-            tuple(map(float, range(len(x)))), tuple(k + 1.0 for k in range(len(x))), (None,) * len(x), tuple(x)
-        )
-        for model, x in answers.items()
-    }
-    tracks = ("audio",) if kind == "audio" else ("audio", "video")
-    return Said(f"{kind} {k}", "x", kind, int(fake), **about, tracks=tracks, answers=kept)
-
-
-def clips(seed: int = 0, split: str = "validation") -> Iterator[Said]:
-    """Sound files that the voice tells, films that the faces tell, and mouths and pictures that guess."""
-    rng = np.random.default_rng(seed)
-    for k in range(60):
-        yield said(k, "audio", k % 2 == 1, {"audio_starter": [rng.normal(3 * (k % 2) - 1.5, 1.2)]}, split=split)
-    for k in range(60):
-        fake = k % 2 == 1
-        answers = {
-            "audio_starter": [rng.normal(-1, 1)],
-            "visual_starter": list(rng.normal(4 * fake - 2, 1.5, 3)),
-            "semantic_starter": [rng.normal(0, 2)],
-            "semantic_clip_vitl14": [rng.normal(4 * fake - 2, 1)],
-        }
-        yield said(k, "video", fake, answers, split=split)
-
-
-def put(path: Path, lines: Sequence[Said]) -> Path:
-    with Ledger(path) as ledger:
-        for line in lines:
-            ledger.add(line)
-    return path
-
-
-@pytest.fixture
-def file(tmp_path: Path) -> Path:
-    return Path(shutil.copy(FILE, tmp_path / "calibration.toml"))
-
-
-def run(*arguments: object) -> int:
-    return main(["calibrate", *map(str, arguments)])
-
-
-def test_the_command_writes_what_the_reader_reads(tmp_path: Path, file: Path, capsys: pytest.CaptureFixture) -> None:
-    before = Calibration.read(file)
-    tested = put(tmp_path / "test.jsonl", list(clips(seed=9, split="test")))
-    assert run(put(tmp_path / "a.jsonl", list(clips())), "--out", file, "--tested", tested) == 0
-    after = Calibration.read(file)
-    own = after.of("starter")
-    assert (after.thresholds, after.weights, after.stop) == (before.thresholds, before.weights, before.stop)
-    assert own.weights["visual"] > own.weights["audio"] > 0 == own.weights["semantic"] == own.weights["lipsync"]
-    assert own.rule in RULES
-    assert own.thresholds.real < 0.5 < own.thresholds.fake
-    assert not after.scale("visual_starter").silent
-    assert after.scale("semantic_starter").silent
-    assert "measured and silent: AUC" in after.said_of("semantic_starter")
-    assert "on 30 real and 30 fake videos of 5 sources that it did not learn from" in after.said_of("visual_starter")
-    assert "for the test alone" in after.said_of("visual_starter")
-    assert "on 30 real and 30 fake videos of 5 sources that its networks did not learn" in after.statements["starter"]
-    assert "for the test alone; of the real ones" in after.statements["starter"]
-    assert "on 30 real and 30 fake sound files of 5 sources that it did not learn" in after.statements["starter"]
-    assert "[profiles.starter.fusion] rule = " in capsys.readouterr().out
-
-
-def test_what_is_not_the_profiles_stays_to_the_letter(tmp_path: Path, file: Path) -> None:
-    before = write._parts(file.read_text(encoding="utf-8"))
-    assert run(put(tmp_path / "a.jsonl", list(clips())), "--out", file) == 0
-    after = write._parts(file.read_text(encoding="utf-8"))
-    own = {"models.audio_starter", "models.visual_starter", "models.semantic_starter", "profiles.starter",
-           "profiles.starter.fusion"}  # fmt: skip
-    assert "models.semantic_clip_vitl14" not in after
-    assert {name: body.strip() for name, body in before.items() if name not in own} == {
-        name: body.strip() for name, body in after.items() if name not in own
-    }
-    assert own <= set(after)
-
-
-def test_a_second_run_gives_the_same_file(tmp_path: Path, file: Path) -> None:
-    scores = put(tmp_path / "a.jsonl", list(clips()))
-    assert run(scores, "--out", file) == 0
-    once = file.read_text(encoding="utf-8")
-    assert run(scores, "--out", file) == 0
-    assert file.read_text(encoding="utf-8") == once
-
-
-def test_sound_files_alone_calibrate_the_voice_and_leave_the_profile(tmp_path: Path, file: Path) -> None:
-    before = Calibration.read(file)
-    voices = [one for one in clips() if one.kind == "audio"]
-    assert run(put(tmp_path / "a.jsonl", voices), "--out", file) == 0
-    after = Calibration.read(file)
-    assert (after.profiles, after.statements) == (before.profiles, before.statements)
-    assert after.scale("audio_starter") != before.scale("audio_starter")
-
-
-def test_where_no_layer_separates_the_profile_says_so(tmp_path: Path, file: Path) -> None:
-    rng = np.random.default_rng(3)
-    films = [said(k, "video", k % 2 == 1, {"semantic_starter": [rng.normal(0, 2)]}) for k in range(60)]
-    assert run(put(tmp_path / "a.jsonl", list(clips())), "--out", file) == 0
-    assert run(put(tmp_path / "b.jsonl", films), "--out", file) == 0
-    after = Calibration.read(file)
-    assert after.statements["starter"].startswith("no layer separates real from fake")
-    assert "starter" not in after.profiles
-
-
-def one_class() -> list[Said]:
-    return [one for one in clips() if not one.label]
-
-
-def disagreeing() -> list[Said]:
-    return [*clips(), said(0, "video", True, {"lipsync_starter": [1.0]})]
-
-
-BAD = {
-    "one class": (one_class, (), "all 30 clips that it answered are real; both are wanted"),
-    "test": (lambda: list(clips(split="test")), (), "is of split test: what was fitted on test clips measures nothing"),
-    "empty": (list, (), "no clip in it was analysed"),
-    "label": (lambda: [said(0, "audio", 2, {})], (), "clip audio 0 has label 2, not 0 or 1"),
-    "nothing": (lambda: [said(0, "video", True, {"audio_starter": [1.0]})], (), "answered a clip whose label tells"),
-    "stranger": (lambda: [said(0, "video", True, {"x": [1.0]})], (), "was answered by x, which no layer has"),
-}
-
-
-@pytest.mark.parametrize("case", BAD)
-def test_bad_input_is_one_clear_line_and_nothing_is_changed(
-    case: str, tmp_path: Path, file: Path, capsys: pytest.CaptureFixture
-) -> None:
-    lines, more, words = BAD[case]
-    before = file.read_bytes()
-    assert run(put(tmp_path / "a.jsonl", lines()), "--out", file, *more) == 1
-    error = capsys.readouterr().err
-    assert words in error
-    assert error.count("\n") == 1
-    assert file.read_bytes() == before
-
-
-def test_what_two_files_say_of_a_clip_is_joined_unless_they_contradict(tmp_path: Path) -> None:
-    faces = said(0, "video", True, {"visual_starter": [1.0]})
-    frames = said(0, "video", True, {"semantic_starter": [2.0]})
-    first, second = put(tmp_path / "a.jsonl", [faces]), put(tmp_path / "b.jsonl", [frames])
-    (joined,) = read([first, second])
-    assert set(joined.answers) == {"visual_starter", "semantic_starter"}
-    with pytest.raises(CalibrationInputError, match="two answers of visual_starter"):
-        read([first, put(tmp_path / "c.jsonl", [faces])])
-    with pytest.raises(CalibrationInputError, match="real in one file and fake in another"):
-        read([first, put(tmp_path / "d.jsonl", [said(0, "video", False, {"semantic_starter": [2.0]})])])
-
-
-def test_what_a_model_learned_from_is_left_out(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
-    both = {"audio_starter": [1.0], "visual_starter": [1.0]}
-    film, sound = said(0, "video", True, both, split="train"), said(0, "audio", True, both, split="train")
-    path = put(tmp_path / "a.jsonl", [film, sound, said(1, "video", True, both)])
-    rows = {row.id: set(row.answers) for row in read([path], (), [Learned("audio_starter", "train", "audio")])}
-    assert rows == {"video 0": {*both}, "audio 0": {"visual_starter"}, "video 1": {*both}}
-    rows = {row.id: set(row.answers) for row in read([path], (), [Learned.parsed("audio_starter:train")])}
-    assert rows == {"video 0": {"visual_starter"}, "audio 0": {"visual_starter"}, "video 1": {*both}}
-    assert run(path, "--learned", "audio_starter") == 1
-    assert "--learned wants MODEL:SPLIT or MODEL:SPLIT:KIND, not 'audio_starter'" in capsys.readouterr().err
-
-
-def test_scores_that_are_not_there_are_asked_for(tmp_path: Path, file: Path, capsys: pytest.CaptureFixture) -> None:
-    assert run(tmp_path / "none.jsonl", "--out", file) == 1
-    assert "no scores at" in capsys.readouterr().err
-    fitting = put(tmp_path / "a.jsonl", list(clips()))
-    assert run(fitting, "--tested", fitting, "--out", file) == 1
-    assert "--tested is for test clips alone" in capsys.readouterr().err
+def test_a_sound_file_is_labelled_by_its_models_thresholds_and_a_film_by_its_own() -> None:
+    nothing = float("nan")
+    scores = np.array([[0.7, nothing, nothing, nothing], [0.7, 0.7, 0.7, 0.7]])
+    able = np.array([[True, False, False, False], [True] * 4])
+    data = fusing.Table(scores, able, np.array([True, True]), np.array(["a", "b"]))
+    fusion = fusing.Fusion("odds", np.array([0.4, 0.6, 0.0, 0.0]), 3.0)
+    probability = fusion(data)
+    assert probability == pytest.approx([0.7, 0.7**3 / (0.7**3 + 0.3**3)])
+    own = {"audio_starter": Thresholds(0.6, 0.1)}
+    judging = dataclasses.replace(Calibration.read(), thresholds=Thresholds(0.99, 0.01), scales={}, bounds=own)
+    models = {layer: several[0][0] for layer, several in PROFILES["starter"].items()}
+    assert labels_of(probability, data, fusion, models, judging) == ["fake", "inconclusive"]
 
 
 @pytest.mark.parametrize(
@@ -391,21 +234,3 @@ def test_scores_that_are_not_there_are_asked_for(tmp_path: Path, file: Path, cap
 def test_a_clip_is_fitted_on_by_the_layers_that_its_label_tells_of(kind: str, how: str, told: list[str]) -> None:
     clip = Row("1", kind, True, "s", how, ("audio", "video"), {})
     assert [layer for layer in ("audio", "visual", "lipsync", "semantic") if clip.tells_of(layer)] == told
-
-
-def test_every_kind_of_value_is_written_as_toml(file: Path) -> None:
-    words = 'a "quoted" \\ line –\nand another'
-    table = {"temperature": math.inf, "bias": 0, "statement": words, "date": datetime.date(2026, 11, 21)}
-    read_back = write.replace(file, {"models.audio_starter": table})
-    assert read_back == Calibration.read(file)
-    assert read_back.said_of("audio_starter") == words
-    assert read_back.scale("audio_starter").silent
-    assert "[models.audio_starter]  # docs/models/audio_starter.md" in file.read_text(encoding="utf-8")
-
-
-def test_a_table_that_cannot_be_read_back_is_not_written(file: Path) -> None:
-    before = file.read_bytes()
-    with pytest.raises(CalibrationInputError, match=r"is left as it was: .*temperature"):
-        write.replace(file, {"models.audio_starter": {"temperature": -1.0, "bias": 0.0}})
-    assert file.read_bytes() == before
-    assert [p.name for p in file.parent.iterdir()] == ["calibration.toml"]

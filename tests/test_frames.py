@@ -1,3 +1,5 @@
+import dataclasses
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -6,7 +8,7 @@ from hypothesis import strategies as st
 from veracity.crops import face_crop
 from veracity.faces import Detection
 from veracity.frames import Collector, plan
-from veracity.layers import DFDC_CROP, FACE_FRAMES, MOUTH_CLIPS, MOUTH_FRAMES, SBI_CROP, SEMANTIC_FRAMES
+from veracity.layers import DFDC_CROP, FACE_FRAMES, MODELS, MOUTH_CLIPS, MOUTH_FRAMES, SBI_CROP, SEMANTIC_FRAMES
 from veracity.media import Frame
 
 ALL = ("visual", "lipsync", "semantic")
@@ -59,6 +61,19 @@ def test_each_face_model_gets_its_own_crop() -> None:
         (item,) = collector.take(model)
         assert (item.tensor == face_crop(FRAME.image, FACE.box, 380, crop)).all()
         assert (item.start, item.end) == (0.0, 10.0 / FACE_FRAMES)
+
+
+def test_a_face_that_the_starter_did_not_learn_of_is_asked_about_of_others_alone() -> None:
+    """Published networks keep what their authors showed them: every face."""
+    models, least = ("visual_starter", "visual_sbi_b4"), MODELS["visual_starter"].least_face
+    assert least > 0
+    collector = Collector(plan(10.0, ("visual",)), {"visual": models}, 10.0, 8)
+    narrow, wide = (dataclasses.replace(FACE, box=(200.0, 100.0, 200.0 + w, 240.0)) for w in (least - 1, least))
+    collector.add(FRAME, [narrow])
+    assert collector.spared == {"visual_starter"}
+    assert [len(collector.take(model)) for model in models] == [0, 1]
+    collector.add(dataclasses.replace(FRAME, index=collector.plan.faces[1], time=0.4), [wide, narrow])
+    assert [len(collector.take(model)) for model in models] == [1, 2]
 
 
 @pytest.mark.parametrize("crops", [1, 5])

@@ -37,3 +37,12 @@ def test_settings_survive_the_way_through_an_environment() -> None:
 def test_a_wrong_value_names_its_variable(name: str, value: str) -> None:
     with pytest.raises(BadOption, match=f"VERACITY_{name}"):
         Settings.from_env({f"VERACITY_{name}": value})
+
+
+def test_crops_that_no_model_would_see_are_refused() -> None:
+    """The starter's layer 4 sees the whole picture, once."""
+    five = {"VERACITY_SEMANTIC_CROPS": "5"}
+    with pytest.raises(BadOption, match="VERACITY_SEMANTIC_CROPS must be 1 here: semantic_starter sees the whole"):
+        Settings.from_env(five)
+    for sees in ({"VERACITY_PROFILE": "published"}, {"VERACITY_MODELS": "semantic_starter,semantic_clip_vitl14"}):
+        assert Settings.from_env(five | sees).semantic_crops == 5

@@ -2,6 +2,7 @@
 
 import itertools
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -195,6 +196,12 @@ def test_a_file_that_is_not_whole_names_the_key(old: str, new: str, words: str) 
     with pytest.raises(CalibrationError) as caught:
         Calibration.parsed(text.replace(old, new))
     assert words in caught.value.message
+
+
+def test_a_file_that_is_no_text_is_said_to_be_none(tmp_path: Path) -> None:
+    (tmp_path / "calibration.toml").write_bytes(b"[weights]\naudio = \xff")
+    with pytest.raises(CalibrationError, match=r"calibration.toml is no UTF-8 text: .* at byte 18"):
+        Calibration.read(tmp_path / "calibration.toml")
 
 
 def test_every_profiles_models_have_words_on_how_they_measured() -> None:

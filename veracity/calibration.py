@@ -23,6 +23,7 @@ else:
 
 FILE = Path(__file__).with_name("calibration.toml")
 UNMEASURED = "nobody measured it so"
+OTHER_WEIGHTS = "these weights were not measured, only others of its name"
 LAYER_NAMES = get_args(LayerName)
 
 
@@ -54,7 +55,9 @@ class Calibration:
 
     ``weights`` of the layers and ``strength`` belong to the ``rule`` of fusion (:mod:`veracity.fusion`); ``shares``
     say how much of the evidence each layer is, however well it measured. ``bounds`` are the thresholds of models alone.
-    ``profiles`` holds what replaces the general values where exactly a profile's own models are asked.
+    ``checkpoints`` are the weights that were measured, as :func:`veracity.papers.checkpoint` has them; ``strangers``
+    the models that have others. ``profiles`` holds what replaces the general values where exactly a profile's own
+    models are asked.
     """
 
     weights: Mapping[str, float]
@@ -69,6 +72,8 @@ class Calibration:
     rule: Rule = "mean"
     strength: float = 1.0
     bounds: Mapping[str, Thresholds] = field(default_factory=dict)
+    checkpoints: Mapping[str, str] = field(default_factory=dict)
+    strangers: frozenset[str] = frozenset()
     profiles: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     @classmethod
@@ -78,6 +83,8 @@ class Calibration:
             return cls.parsed(path.read_text(encoding="utf-8"))
         except OSError as error:
             raise CalibrationError(f"{path.name} cannot be read: {error.strerror}") from None
+        except UnicodeDecodeError as error:
+            raise CalibrationError(f"{path.name} is no UTF-8 text: {error.reason} at byte {error.start}") from None
 
     @classmethod
     def parsed(cls, text: str) -> Calibration:
@@ -99,12 +106,24 @@ class Calibration:
             statements={name: profile.text("statement") for name, profile in profiles.items()},
             measured={name: model.text("statement") for name, model in models.items() if "statement" in model.data},
             bounds={name: model.thresholds() for name, model in models.items() if "fake" in model.data},
+            checkpoints={name: m.text("checkpoint") for name, m in models.items() if "checkpoint" in m.data},
             profiles={name: _fusion(p.table("fusion")) for name, p in profiles.items() if "fusion" in p.data},
         )
 
     def of(self, profile: str) -> Calibration:
         """Return what holds where exactly this profile's models are asked: its own fusion, if one was fitted."""
         return replace(self, **self.profiles.get(profile, {}))
+
+    def without(self, strangers: Iterable[str]) -> Calibration:
+        """Return what holds where models have other weights than were measured: of those nothing is known."""
+        others = frozenset(strangers)
+        return replace(
+            self,
+            scales={model: scale for model, scale in self.scales.items() if model not in others},
+            bounds={model: bounds for model, bounds in self.bounds.items() if model not in others},
+            measured={**self.measured, **dict.fromkeys(others, OTHER_WEIGHTS)},
+            strangers=others,
+        )
 
     def scale(self, model: str) -> Scale:
         """Return the calibration of a model, the identity where none was learned."""
@@ -117,6 +136,11 @@ class Calibration:
     def silent(self, models: Iterable[str]) -> bool:
         """Return whether all of ``models`` were measured and none of them separates real from fake."""
         return all(self.scale(model).silent for model in models)
+
+    def alone(self, models: Iterable[str]) -> Thresholds:
+        """Return the thresholds of a layer by itself: those of the one of its models that speaks, if it has them."""
+        speaking = [model for model in models if not self.scale(model).silent]
+        return self.bounds.get(speaking[0], self.thresholds) if len(speaking) == 1 else self.thresholds
 
     def said_of(self, model: str) -> str:
         """Return how well a model measured, in words."""

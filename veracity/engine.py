@@ -11,7 +11,7 @@ from veracity.assets import VAD_FILE
 from veracity.calibration import Calibration
 from veracity.layers import MODELS
 from veracity.media import Limits, find_ffmpeg
-from veracity.profiles import BENCH, PROFILES, choose
+from veracity.profiles import BENCH, PROFILES, children, choose
 from veracity.settings import Settings
 from veracity.speech import SileroVad, Vad, energy_vad
 from veracity_client.errors import ModelUnavailable
@@ -30,9 +30,7 @@ class Engine:
     @classmethod
     def from_settings(cls, settings: Settings) -> Engine:
         """Raises :class:`ModelUnavailable` for a missing VAD, :class:`VeracityError` for a missing ffmpeg."""
-        own = choose(settings.profile, settings.models) == PROFILES[settings.profile]
-        calibration = Calibration.read().of(settings.profile if own else "")
-        return cls(settings, calibration, _vad(settings), find_ffmpeg(settings.ffmpeg))
+        return cls(settings, _calibration(settings), _vad(settings), find_ffmpeg(settings.ffmpeg))
 
     @property
     def limits(self) -> Limits:
@@ -51,13 +49,17 @@ class Engine:
     @property
     def profile(self) -> Profile:
         """The profile's name and how well it measured, which says nothing of other models in its layers."""
-        name, instead = self.settings.profile, self.settings.models
-        if self.measures_time or choose(name, instead) == PROFILES[name]:
+        name, strangers = self.settings.profile, self.calibration.strangers
+        choice = choose(name, self.settings.models)
+        if self.measures_time or (choice == PROFILES[name] and not strangers):
             return Profile(name, self.calibration.statements[name])
-        own = {model for layer in PROFILES[name].values() for model, _ in layer}
-        others = [m for layer in choose(name, instead).values() for m, _ in layer if m not in own]
+        own = {model for layer in PROFILES[name].values() for model, _ in layer} - strangers
+        asked = dict.fromkeys((*(model for layer in choice.values() for model, _ in layer), *sorted(strangers)))
+        others = [model for model in asked if model not in own]
         said = (f"{model}: {self.calibration.said_of(model)}" for model in others)
-        return Profile(name, "with VERACITY_MODELS instead of its own. " + ". ".join(said))
+        renamed = choice != PROFILES[name]
+        instead = "VERACITY_MODELS instead of its own" if renamed else "other weights than were measured"
+        return Profile(name, f"with {instead}. " + ". ".join(said))
 
     def models(self, layer: LayerName) -> tuple[tuple[str, float], ...]:
         """Return the layer's models in this profile, with their weights."""
@@ -90,8 +92,18 @@ def model_info(repository: Path, model: str) -> ModelInfo:
         version=str(data.get("version", "1")),
         sha256=data.get("graph_sha256", "unknown"),
         trained_on=papers.NOTHING if data.get("untrained") else ", ".join(data.get("trained_on", ["unknown"])),
-        licence=MODELS[model].licence,
+        licence=papers.licence(MODELS[model]),
     )
+
+
+def _calibration(settings: Settings) -> Calibration:
+    """Read what was measured; the profile's fusion holds where its own models have the weights that were measured."""
+    calibration, choice = Calibration.read(), choose(settings.profile, settings.models)
+    known = {model: calibration.checkpoints[model] for model in children(choice) if model in calibration.checkpoints}
+    found = {model: papers.checkpoint(settings.model_repository / model) for model in known}
+    strangers = [model for model, digest in found.items() if digest not in (None, known[model])]
+    own = choice == PROFILES[settings.profile] and not strangers
+    return calibration.without(strangers).of(settings.profile if own else "")
 
 
 def _vad(settings: Settings) -> Vad:

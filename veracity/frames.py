@@ -78,6 +78,11 @@ def _mouth_runs(total: int, speech: Sequence[tuple[float, float]]) -> tuple[rang
     return tuple(range(chosen[k], chosen[k] + MOUTH_FRAMES) for k in picks)
 
 
+def large_enough(face: Detection, model: Model) -> bool:
+    """Return whether a face is wide enough in the picture for a model to be asked about it."""
+    return face.box[2] - face.box[0] >= model.least_face
+
+
 async def detect(infer: Infer, frames: Sequence[Frame]) -> list[list[Detection]]:
     """Ask the face detector about frames of one clip, in one request."""
     batch, scale = letterbox([frame.image for frame in frames], DETECTOR_SIDE)
@@ -97,6 +102,7 @@ class Collector:
     tracker: Tracker = field(default_factory=Tracker)
     seen: int = 0  # frames taken
     items: dict[str, list[Item]] = field(default_factory=lambda: defaultdict(list))
+    spared: set[str] = field(default_factory=set)  # models that some face was too small for
     _held: dict[int, NDArray[np.uint8]] = field(default_factory=dict)
 
     def add(self, frame: Frame, found: Sequence[Detection] | None) -> None:
@@ -121,6 +127,9 @@ class Collector:
     def _faces(self, frame: Frame, followed: Sequence[tuple[Track, Detection]]) -> None:
         for model in self.models.get("visual", ()):
             for track, detection in followed:
+                if not large_enough(detection, MODELS[model]):
+                    self.spared.add(model)
+                    continue
                 crop = face_crop(frame.image, detection.box, MODELS[model].size, MODELS[model].crop)
                 self.items[model].append(Item(frame.time, self._until(frame.time), crop, track.id))
 

@@ -1,7 +1,8 @@
 """Several layers' probabilities into one: the rules that ``python -m training calibrate`` chooses between.
 
 All of them rise with every layer's probability, leave out what weighs nothing, and know nothing of how a layer came
-to its score. Which one is in use, and how it measured against the others, stands in ``calibration.toml``.
+to its score. Which one is in use, and how it measured against the others, stands in ``calibration.toml``. Where one
+layer alone could have looked there is nothing to fuse: what it says is the answer, as it was calibrated.
 """
 
 from __future__ import annotations
@@ -33,7 +34,8 @@ def fused(rule: Rule, scores: Array, weights: Array, strength: float) -> Array:
     """Return P(fake) of n clips, [n], from their layers' P(fake), ``scores`` [n, layers]; NaN where none weighs.
 
     A layer that did not score is NaN there. ``weights``, [n, layers] or [layers], are 0 for what says nothing and for
-    what the file could never have shown: the voice of a silent film. ``strength`` multiplies the log odds at the end.
+    what the file could never have shown: the voice of a silent film. ``strength`` multiplies the log odds at the end:
+    it was fitted on films of several layers, and touches no clip that one alone could look at.
     """
     heavy = np.broadcast_to(weights, scores.shape)
     seen = ~np.isnan(scores) & (heavy > 0)
@@ -42,6 +44,8 @@ def fused(rule: Rule, scores: Array, weights: Array, strength: float) -> Array:
     logits = strength * RULES[rule](given[any_seen], heavy[any_seen], seen[any_seen])
     result = np.full(len(scores), np.nan)
     result[any_seen] = probability(logits)
+    alone = seen & ((heavy > 0).sum(axis=1, keepdims=True) == 1)
+    result[alone.any(axis=1)] = scores[alone]
     return result
 
 

@@ -6,8 +6,9 @@ import json
 from pathlib import Path
 from typing import Any
 
+from veracity.assets import ASSETS
 from veracity.engines import PLAN
-from veracity.layers import MODELS
+from veracity.layers import MODELS, Model
 from veracity.weights import sha256
 from veracity_client.errors import VeracityError
 
@@ -46,6 +47,30 @@ def barred(folder: Path) -> str:
     if name in MODELS and not MODELS[name].files:
         return why  # nothing can be fetched that makes it another
     return f"{why}; veracity weights fetch {name} && python -m export {name}"
+
+
+def checkpoint(folder: Path) -> str | None:
+    """Return the sha256 of the weights that an installed graph was made of, of several files with spaces between.
+
+    Whatever the graph's precision, and wherever its parts were joined, it is the same. Empty where no papers say it,
+    None where nothing is installed.
+    """
+    try:
+        page = read(folder)
+    except PapersError:
+        return ""
+    if not page and not (folder / GRAPH).is_file():
+        return None
+    several = page.get("checkpoints") or {}
+    return str(page.get("checkpoint_sha256") or " ".join(several[name] for name in sorted(several)))
+
+
+def licence(model: Model) -> str:
+    """Return the terms of a model's weights: where we taught a head alone, ours and its encoder's authors'."""
+    if not model.joined:
+        return model.licence
+    encoders = dict.fromkeys(source.licence for source in ASSETS if source.name in model.files)
+    return f"{model.licence}, its encoder {', '.join(encoders)}"
 
 
 def objection(folder: Path) -> str:

@@ -184,6 +184,7 @@ async def _look(run: Run, media: Media, probe: Probe) -> Sequence[Track]:
             raise
         unread = error.message
         run.damage += (unread,)
+    run.spared = collector.spared
     for layer in run.waiting:
         reason = run.blind if layer.needs_faces else ""
         if unread and not any(asked[name] for name in ready[layer.name]):

@@ -13,7 +13,7 @@ from veracity.faces import Track
 from veracity.layers import LAYERS
 from veracity.media import Media, Probe
 from veracity.papers import NOTHING
-from veracity.verdict import IS_FAKE, Judged, evidence, fuse, label, rounded, threshold_label, worst
+from veracity.verdict import IS_FAKE, Judged, evidence, fuse, judging, label, rounded, threshold_label, worst
 from veracity_client.verdict import Face, FaceBox, InputInfo, Label, LayerResult, Span, Verdict
 
 if TYPE_CHECKING:
@@ -25,7 +25,8 @@ UNTRAINED = "Untrained:"  # how whatever rests on made-up weights begins
 def conclude(run: Run, video_id: str, media: Media, probe: Probe, tracks: Sequence[str],
              followed: Sequence[Track]) -> Verdict:  # fmt: skip
     """Fuse what the layers said and say it in the contract's words."""
-    results, calibration = run.results, run.engine.calibration
+    results = run.results
+    calibration = judging(results, tracks, run.engine.calibration)
     probability = fuse(results, tracks, calibration)
     share = evidence(results, tracks, calibration)
     word = label(probability, share, calibration)

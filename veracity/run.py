@@ -39,10 +39,10 @@ HEARING = {name for name, model in MODELS.items() if model.more_inputs}  # the m
 class Run:
     """One analysis under way.
 
-    ``blind`` says why faces could not be looked for any more, ``deaf`` why no sound can be held against a mouth,
-    ``damage`` what of the file could not be read, ``missed`` which models have weights and did not answer, though
-    others did in their place. ``answers`` holds what each model said of all its items. ``sound`` is int16 [samples],
-    16 kHz, empty before it is decoded.
+    ``spared`` are the models that some face was too small for. ``blind`` says why faces could not be looked for any
+    more, ``deaf`` why no sound can be held against a mouth, ``damage`` what of the file could not be read, ``missed``
+    which models have weights and did not answer, though others did in their place. ``answers`` holds what each model
+    said of all its items. ``sound`` is int16 [samples], 16 kHz, empty before it is decoded.
     """
 
     infer: Infer
@@ -54,6 +54,7 @@ class Run:
     timings: dict[str, float] = field(default_factory=dict)
     speech: list[tuple[float, float]] = field(default_factory=list)
     sound: NDArray[np.int16] = field(default_factory=lambda: np.zeros(0, np.int16))
+    spared: set[str] = field(default_factory=set)
     blind: str = ""
     deaf: str = ""
     damage: tuple[str, ...] = ()
@@ -148,18 +149,21 @@ class Run:
             if name not in answered:
                 fallback = FALLBACKS.get(name)
                 words = f"{fallback} stands in for {name}" if fallback in spare else f"{name} is left out"
-                notes.append(f"{words}: {self._absence(name, failures.get(name, 'it did not answer'))}")
+                notes.append(f"{words}: {self._absence(name, failures.get(name, ''))}")
+        notes += [f"faces {_narrow(name)} were left out" for name in answered if name in self.spared]
         unheard = [name for name in answered if self.deaf and name in HEARING - SYNCED]
         return notes + [f"{name} had no voice to hold it against: {self.deaf}" for name in unheard]
 
     def _absence(self, model: str, failure: str) -> str:
-        """Say why a model gave no answer; one that has weights and was to be asked is missed."""
+        """Say why a model gave no answer; one that was to be asked and has weights is missed."""
         if self._in_vain(model):
             return self.deaf
         if self.state(model) == "missing":
             return self._missing(model)
+        if model in self.spared and not failure:
+            return _all_small(model)
         self.missed.add(model)
-        return failure
+        return failure or "it did not answer"
 
     def _missing(self, model: str) -> str:
         return self.engine.barred(model) or install_hint(model, untrained=self.engine.measures_time)
@@ -195,7 +199,8 @@ class Run:
         elif failures:
             self._settle_unscored(layer, "failed", "; ".join(failures.values()))
         else:
-            self._settle_unscored(layer, "abstained", NOTHING[layer.name])
+            small = [_all_small(name) for name, _ in self.models(layer) if name in self.spared]
+            self._settle_unscored(layer, "abstained", "; ".join(small) or NOTHING[layer.name])
 
     def _say(
         self,
@@ -207,6 +212,14 @@ class Run:
     ) -> None:
         seconds = round(time.monotonic() - self.begun, 3)
         self.tell(StageEvent(stage, status, seconds, progress=progress, result=result))
+
+
+def _narrow(model: str) -> str:
+    return f"under {MODELS[model].least_face} pixels wide"
+
+
+def _all_small(model: str) -> str:
+    return f"every face is {_narrow(model)}: too small to judge"
 
 
 def cancel(tasks: Sequence[asyncio.Task[Answer]]) -> None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, get_type_hints
 
+from veracity.layers import MODELS
 from veracity.profiles import PROFILES, choose
 from veracity_client.errors import BadOption
 
@@ -70,7 +71,9 @@ class Settings:
             if getattr(self, name) not in words:
                 known = ", ".join(str(word) for word in words if word)
                 raise BadOption(f"{variable(name)} must be one of {known}, got {getattr(self, name)!r}")
-        choose(self.profile, self.models)
+        seeing = [name for name, _ in choose(self.profile, self.models)["semantic"]]
+        if self.semantic_crops > 1 and all(MODELS[name].view == "whole" for name in seeing):
+            raise BadOption(f"{variable('semantic_crops')} must be 1 here: {', '.join(seeing)} sees the whole picture")
         for f in fields(self):
             value = getattr(self, f.name)
             if isinstance(value, (int, float)) and not 0 < value < math.inf:

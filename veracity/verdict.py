@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,20 +43,23 @@ def judge(
     infos: Sequence[ModelInfo],
     notes: Sequence[str] = (),
 ) -> Judged:
-    """Turn the answers of a layer's models, each with its weight, into one result; ``notes`` end its reasoning."""
-    shares = np.array([weight for _, weight in answers], np.float64)
-    scales = [calibration.scale(answer.model) for answer, _ in answers]
-    each = [POOL[MODELS[answer.model].pool](answer, scale) for (answer, _), scale in zip(answers, scales)]
-    probability = float(np.average(each, weights=shares))
-    first, scale = answers[0][0], scales[0]
-    scores = scale(first.logits)
-    spans = _spans(first, scores)
+    """Turn the answers of a layer's models, each with its weight, into one result; ``notes`` end its reasoning.
+
+    A model that is silent weighs nothing among others; the timeline is the first one's that speaks.
+    """
     asked = [answer.model for answer, _ in answers]
-    silent, bounds = calibration.silent(asked), _bounds(asked, calibration)
-    sure = calibration.covers(asked)
+    silent = calibration.silent(asked)
+    heard = [pair for pair in answers if silent or not calibration.scale(pair[0].model).silent]
+    each = [POOL[MODELS[answer.model].pool](answer, calibration.scale(answer.model)) for answer, _ in heard]
+    probability = _round(float(np.average(each, weights=[weight for _, weight in heard])))
+    first = heard[0][0]
+    scores = calibration.scale(first.model)(first.logits)
+    spans = _spans(first, scores)
+    bounds, sure = calibration.alone(asked), calibration.covers(asked)
     words = (f"{layer.looks_at}: {SILENT}" if silent else
              _layer_words(layer, probability, bounds, spans, len(first.items), sure))  # fmt: skip
-    heard = [sync.words(answer) for answer, _ in answers if answer.distances is not None]
+    synced = [sync.words(answer) for answer, _ in answers if answer.distances is not None]
+    unheard = [f"{model} is {SILENT}" for model in asked if not silent and calibration.scale(model).silent]
     agreement = 1.0 - (max(each) - min(each)) if len(each) > 1 else None
     result = LayerResult(
         status="scored",
@@ -64,13 +67,13 @@ def judge(
         weight=0.0 if silent else calibration.weights[layer.name],
         is_fake=None if silent else IS_FAKE[threshold_label(probability, bounds)],
         confidence=_round(max(probability, 1.0 - probability)),
-        fake_probability=_round(probability),
-        reasoning="; ".join((words, *heard, *notes)),
+        fake_probability=probability,
+        reasoning="; ".join((words, *synced, *unheard, *notes)),
         models=tuple(infos),
         agreement=None if agreement is None else _round(agreement),
         frame_scores=_frame_scores(first, scores) if layer.name == "visual" else None,
-        mismatch_score=_round(probability) if layer.name == "lipsync" else None,
-        generative_signature=_round(probability) if layer.name == "semantic" else None,
+        mismatch_score=probability if layer.name == "lipsync" else None,
+        generative_signature=probability if layer.name == "semantic" else None,
     )
     return Judged(result, spans, _face_spans(first, scores))
 
@@ -154,11 +157,6 @@ def worst(spans: Iterable[Span]) -> tuple[Span, ...]:
     return tuple(sorted(spans, key=lambda span: (-span.score, span.start))[:WORST])
 
 
-def _bounds(models: Sequence[str], calibration: Calibration) -> Thresholds:
-    """Return the thresholds that a layer's own word is held against: its only model's, where they were measured."""
-    return calibration.bounds.get(models[0], calibration.thresholds) if len(models) == 1 else calibration.thresholds
-
-
 def _layer_words(layer: Layer, probability: float, bounds: Thresholds, spans: Sequence[Span], items: int,
                  sure: bool) -> str:  # fmt: skip
     top = worst(spans)[0]
@@ -176,12 +174,28 @@ def threshold_label(probability: float, bounds: Thresholds) -> Label:
     return "real" if probability <= bounds.real else "inconclusive"
 
 
+def _able(results: Mapping[str, LayerResult], tracks: Sequence[str]) -> list[LayerResult]:
+    """Return what was said by the layers whose kind of track (audio, video) the file has."""
+    return [results[layer.key] for layer in LAYERS if layer.about in tracks]
+
+
+def judging(results: Mapping[str, LayerResult], tracks: Sequence[str], calibration: Calibration) -> Calibration:
+    """Return the calibration with the thresholds that hold for a file: those of films, of what several layers said.
+
+    Where one layer alone could look, at a sound file, they are its own model's, so that it and the verdict agree.
+    """
+    weighty = [result for result in _able(results, tracks) if result.weight]
+    if len(weighty) != 1:
+        return calibration
+    return replace(calibration, thresholds=calibration.alone(model.name for model in weighty[0].models))
+
+
 def fuse(results: Mapping[str, LayerResult], tracks: Sequence[str], calibration: Calibration) -> float | None:
     """Return P(fake) of what the layers said together, by the calibration's rule; None where no weight scored.
 
-    Layers whose kind of track (audio, video) the file has not count as if there were none of them.
+    Layers whose kind of track the file has not count as if there were none of them.
     """
-    able = [results[layer.key] for layer in LAYERS if layer.about in tracks]
+    able = _able(results, tracks)
     scores = [np.nan if r.fake_probability is None else r.fake_probability for r in able]
     weights = np.array([r.weight for r in able], np.float64)
     (fused,) = fusion.fused(calibration.rule, np.array([scores], np.float64), weights, calibration.strength)
@@ -219,7 +233,8 @@ def settled(results: Mapping[str, LayerResult], waiting: Mapping[str, float], tr
         for key, weight in waiting.items():
             status: Status = "abstained" if score is None else "scored"
             final[key] = LayerResult(status, "", weight, None, None, score, "")
-        return label(fuse(final, tracks, calibration), evidence(final, tracks, calibration), calibration)
+        judged = judging(final, tracks, calibration)
+        return label(fuse(final, tracks, judged), evidence(final, tracks, judged), judged)
 
     # every rule of fusion rises with every score, and the evidence with every layer: all else lies between these
     return len({outcome(0.0), outcome(1.0), outcome(None)}) == 1

@@ -10,14 +10,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from training.calibrate import words, write
 from training.calibrate.fit import Array, Fitted, fit, thresholds
 from training.calibrate.fusing import Fusion, Table, attempts, table, voice_alone
 from training.calibrate.rows import CalibrationInputError, Learned, Row, read
+from veracity import papers
 from veracity.calibration import FILE, Calibration
 from veracity.layers import LAYERS, MODELS
 from veracity.profiles import PROFILES
+from veracity.settings import Settings
 from veracity.verdict import label
 from veracity_client.verdict import Label, Thresholds
 
@@ -38,6 +41,7 @@ class Job:
     missed: float
     date: datetime.date
     before: Calibration  # whose evidence rules and shares of the layers stay
+    repository: Path  # where the models are installed whose calibration this is
 
     @property
     def models(self) -> dict[str, str]:
@@ -64,6 +68,9 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser.add_argument("--fpr", type=_rate, default=0.05, help="share of the real videos that may be called fake")
     parser.add_argument("--fnr", type=_rate, default=0.05, help="share of the fake videos that may be called real")
     parser.add_argument("--profile", default="starter", choices=sorted(PROFILES), help="whose layers are fused")
+    parser.add_argument("--repository", type=Path, default=Settings().model_repository,
+                        help="where the networks that ship are installed: SCORES are of others, which learned from "
+                        "a part of the clips each; what is fitted holds for the weights found here")  # fmt: skip
     parser.add_argument("--out", type=Path, default=FILE, help="the file to change; other tables stay as they are")
     parser.set_defaults(command=run)
 
@@ -75,7 +82,8 @@ def run(options: argparse.Namespace) -> None:
     rows = read(options.scores, () if options.allow_test else ("test",), learned)
     tested = read(options.tested, ("train", "validation")) if options.tested else []
     today = datetime.datetime.now(tz=datetime.timezone.utc).date()
-    tables = calibrate(Job(rows, tested, options.profile, options.fpr, options.fnr, today, before))
+    job = Job(rows, tested, options.profile, options.fpr, options.fnr, today, before, options.repository)
+    tables = calibrate(job)
     write.replace(options.out, tables)
     for name, values in tables.items():
         sys.stdout.write(f"[{name}] {_line(values)}\n")
@@ -91,11 +99,23 @@ def calibrate(job: Job) -> dict[str, dict[str, write.Value] | None]:
         models = ", ".join(job.models.values())
         raise CalibrationInputError(f"none of {models} answered a clip whose label tells of its layer")
     tables: dict[str, dict[str, write.Value] | None] = {
-        f"models.{model}": words.model_table(fitted, job.tested, job.date) for model, fitted in fits.items()
+        f"models.{model}": words.model_table(fitted, job.tested, job.date, _checkpoint(job.repository, model))
+        for model, fitted in fits.items()
     }
     if len({row.fake for row in job.films}) == 2:
         tables |= _profile(job, fits)
     return tables
+
+
+def _checkpoint(repository: Path, model: str) -> str:
+    """What the installed model was made of. Raises CalibrationInputError where that is not known."""
+    digest = papers.checkpoint(repository / model)
+    if not digest:
+        what = "is not installed" if digest is None else f"has no checkpoint_sha256 in its {papers.FILE}"
+        raise CalibrationInputError(
+            f"{model} {what} in {repository}: a calibration holds for the weights that ship; export them first"
+        )
+    return digest
 
 
 def _telling(job: Job) -> dict[str, list[Row]]:
@@ -121,42 +141,50 @@ def _profile(job: Job, fits: Mapping[str, Fitted]) -> dict[str, dict[str, write.
     tried = attempts(data, prior)
     best = tried[0]
     bounds = thresholds(data.fakes, best.held_out, job.rate, job.missed)
-    said = labels_of(best.held_out, data, best.fusion, bounds, job.before)
-    stop = voice_alone(best.fusion, bounds.fake, LEAST_STOP)
+    scales, own = {m: fitted.scale for m, fitted in fits.items()}, {m: fitted.bounds for m, fitted in fits.items()}
+    judging = replace(job.before, thresholds=bounds, scales=scales, bounds=own)
+    said = labels_of(best.held_out, data, best.fusion, job.models, judging)
+    stop = voice_alone(best.fusion, thresholds_of(best.fusion.weights > 0, job.models, judging).fake, LEAST_STOP)
     fusion = words.fusion_table(
         tried, bounds, stop, (job.rate, job.missed), words.shares(data.fakes, said), job.date, data
     )
     fitted_on = "that its networks did not learn from, and the thresholds did"
     findings = [
         words.measured(job.films, best.held_out, said, fitted_on),
-        _on(job.tested, "video", "for the test alone", job, fits, best.fusion, bounds),
-        _on(job.rows, "audio", "that it did not learn from", job, fits, best.fusion, bounds),
+        _on(job.tested, "video", "for the test alone", job, fits, best.fusion, judging),
+        _on(job.rows, "audio", "that it did not learn from", job, fits, best.fusion, judging),
     ]
     return {name: {"statement": ". ".join(filter(None, findings))}, f"{name}.fusion": fusion}
 
 
 def labels_of(
-    probability: Array, data: Table, fusion: Fusion, bounds: Thresholds, calibration: Calibration
+    probability: Array, data: Table, fusion: Fusion, models: Mapping[str, str], judging: Calibration
 ) -> list[Label]:
     """What the verdict would call each clip: its fused probability, and how much of the evidence was weighed."""
-    shares = np.array([calibration.shares[layer.name] for layer in LAYERS]) * data.able
-    weighed = (shares * ~np.isnan(data.scores) * (fusion.weights > 0)).sum(axis=1) / np.maximum(
-        shares.sum(axis=1), 1e-9
-    )
-    judging = replace(calibration, thresholds=bounds)
-    return [label(float(p), float(share), judging) for p, share in zip(probability, weighed)]
+    heavy = data.able & (fusion.weights > 0)
+    shares = np.array([judging.shares[layer.name] for layer in LAYERS]) * data.able
+    weighed = (shares * ~np.isnan(data.scores) * heavy).sum(axis=1) / np.maximum(shares.sum(axis=1), 1e-9)
+    bounds = [replace(judging, thresholds=thresholds_of(looking, models, judging)) for looking in heavy]
+    return [label(float(p), float(share), own) for p, share, own in zip(probability, weighed, bounds)]
+
+
+def thresholds_of(looking: npt.NDArray[np.bool_], models: Mapping[str, str], judging: Calibration) -> Thresholds:
+    """The thresholds of a clip that some layers, [layers], could look at; as the verdict has them."""
+    able = [models[layer.name] for layer, looked in zip(LAYERS, looking) if looked]
+    return judging.alone(able) if len(able) == 1 else judging.thresholds
 
 
 def _on(
-    rows: Sequence[Row], kind: str, which: str, job: Job, fits: Mapping[str, Fitted], fusion: Fusion, bounds: Thresholds
-) -> str:
+    rows: Sequence[Row], kind: str, which: str, job: Job, fits: Mapping[str, Fitted], fusion: Fusion,
+    judging: Calibration,
+) -> str:  # fmt: skip
     """How the verdict does on other clips, films or sound files, in words; nothing where they are of one class."""
     chosen = [row for row in rows if row.kind == kind]
     if len({row.fake for row in chosen}) < 2:
         return ""
     data = table(chosen, job.models, fits)
     probability = np.nan_to_num(fusion(data), nan=0.5)
-    return words.measured(chosen, probability, labels_of(probability, data, fusion, bounds, job.before), which)
+    return words.measured(chosen, probability, labels_of(probability, data, fusion, job.models, judging), which)
 
 
 def _line(values: Mapping[str, write.Value] | None) -> str:

@@ -126,7 +126,10 @@ def attempts(data: Table, prior: Array) -> list[Tried]:
 
 
 def voice_alone(fusion: Fusion, fake: float, least: float) -> float:
-    """P(fake) of the voice, at least ``least``, from which on it alone makes a film fake; inf where it never does."""
+    """P(fake) of the voice, at least ``least``, from which on it makes a film ``fake``, whatever is not looked at.
+
+    Infinite where it never does.
+    """
     heard = np.arange(round(least * 1e4), 10_000) / 1e4
     scores = np.full((len(heard), len(LAYERS)), np.nan)
     scores[:, 0] = heard

@@ -52,10 +52,11 @@ def _model_tested(fitted: Fitted, tested: Sequence[Row]) -> str:
     return f"; AUC {brief(auc)} on {clips(rows)} for the test alone"
 
 
-def model_table(fitted: Fitted, tested: Sequence[Row], date: datetime.date) -> dict[str, Value]:
-    """The table ``[models.NAME]``."""
+def model_table(fitted: Fitted, tested: Sequence[Row], date: datetime.date, checkpoint: str) -> dict[str, Value]:
+    """The table ``[models.NAME]``; ``checkpoint`` is the sha256 of the weights that it holds for."""
     sources = ", ".join(sorted({row.source for row in fitted.rows}))
     return {
+        "checkpoint": checkpoint,
         "temperature": fitted.scale.temperature,
         "bias": fitted.scale.bias,
         "fake": fitted.bounds.fake,
