@@ -23,14 +23,18 @@ def main(arguments: list[str] | None = None) -> int:
         code: int = args.run(args)
         return code
     except VeracityError as error:
-        sys.stderr.write(f"benchmarks: {error.to_wire()}\n")
-        return 1
-    except ManifestError as error:
-        sys.stderr.write(f"benchmarks: {error}\n")
-        return 1
+        return _refused(error.to_wire())
+    except (ManifestError, OSError) as error:
+        return _refused(str(error))
     except KeyboardInterrupt:
         sys.stderr.write("benchmarks: interrupted; what accuracy and robustness have analysed is kept\n")
         return INTERRUPTED
+
+
+def _refused(why: str) -> int:
+    """Say it in one line, whatever a library made of it."""
+    sys.stderr.write(f"benchmarks: {' '.join(why.split())}\n")
+    return 1
 
 
 def _parser() -> argparse.ArgumentParser:

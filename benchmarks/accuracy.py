@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import csv
 import hashlib
+import io
 import json
 import sys
 from collections.abc import Mapping, Sequence
@@ -18,8 +19,9 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import doors, page, record
-from benchmarks.tally import subjects, tally
+from benchmarks import doors, page, record, sheet
+from benchmarks.answers import VERDICT, subjects
+from benchmarks.tally import tally
 from training.data import Clip, ManifestError
 from training.scores import Said
 from veracity.calibration import Calibration
@@ -27,6 +29,7 @@ from veracity.layers import LAYERS
 from veracity.settings import CHECKOUT, Settings
 
 SCORES = "scores.jsonl"
+AS_IT_IS = "as is"  # the condition of media that nothing was done to
 SHOWN = ("auc", "eer", "ece")  # what fits a terminal; JSON and page have the rest
 
 
@@ -78,16 +81,33 @@ def clips_of(args: argparse.Namespace) -> list[Clip]:
 def finish(
     name: str, title: str, said: Sequence[Said], args: argparse.Namespace, through: str, calibration: Calibration
 ) -> dict[str, Any]:
-    """Write ``name``.json, .csv and .html into the folder, print the table; return what is in the JSON."""
+    """Write ``name``.json, .csv, -figures.csv and .html into the folder, print the table; return what is in the JSON.
+
+    Raises ManifestError where they cannot be written; the files of an earlier measurement then lie there as before.
+    """
     figures = {"title": title, "manifest": manifest(args, said), "through": through, **tally(said, calibration)}
-    document: dict[str, Any] = json.loads(record.write(name, figures, args.out).read_text(encoding="utf-8"))
-    write_rows(args.out / f"{name}.csv", said)
-    beside = args.out / "robustness.json"
+    document, beside = record.document(name, figures), args.out / "robustness.json"
     shown = document | {"robustness": json.loads(beside.read_text("utf-8")) if beside.is_file() else None}
-    (args.out / f"{name}.html").write_text(page.write(shown, said, subjects(said, calibration)), encoding="utf-8")
+    record.write_all({
+        args.out / f"{name}.json": record.text(document),
+        args.out / f"{name}.csv": rows(said),
+        args.out / f"{name}-figures.csv": sheet.write({AS_IT_IS: document["subjects"]}),
+        args.out / f"{name}.html": page.write(shown, said, subjects(said, calibration)),
+    })  # fmt: skip
     show(document)
-    sys.stderr.write(f"written to {args.out}: {name}.json, {name}.csv, {name}.html; every answer is in {SCORES}\n")
+    sys.stderr.write(f"{summary(document)}\n{(args.out / name).resolve()}.html; beside it {name}.json, {name}.csv, "
+                     f"{name}-figures.csv, and every answer in {SCORES}\n")  # fmt: skip
     return document
+
+
+def summary(document: Mapping[str, Any]) -> str:
+    """The verdict in one line: AUC and calibration error with their intervals, and on how many clips it is silent."""
+    found, clips = document["subjects"][VERDICT], sum(document["clips"].values())
+    named = {page.short(name): found["figures"][name] for name in ("auc", "ece") if found["figures"]}
+    worth = ", ".join(f"{name} {page.worded(figure)}" for name, figure in named.items()) or found["unmeasurable"]
+    silent, failed = clips - document["decided"]["real"] - document["decided"]["fake"], len(document["errors"])
+    scored = f"{found['scored']['real']} real, {found['scored']['fake']} fake"
+    return f"verdict ({scored}): {worth}; inconclusive {silent - failed} of {clips} clips, not analysed {failed}"
 
 
 def manifest(args: argparse.Namespace, said: Sequence[Said]) -> dict[str, str]:
@@ -97,18 +117,19 @@ def manifest(args: argparse.Namespace, said: Sequence[Said]) -> dict[str, str]:
     return {"name": args.manifest.resolve().name, "sha256": sha256, "split": args.split}
 
 
-def write_rows(target: Path, said: Sequence[Said]) -> None:
-    """A row a clip: what it is, what the verdict and each layer said."""
+def rows(said: Sequence[Said]) -> str:
+    """As CSV, a row a clip: what it is, what the verdict and each layer said."""
     keys = [layer.key for layer in LAYERS]
     head = ("id", "path", "kind", "label", "split", "source", "how", "seconds", "label_said", "fake_probability")
-    with target.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow((*head, *keys, *(f"{key}_status" for key in keys), "error"))
-        for one in said:
-            layers = [one.layers.get(key) for key in keys]
-            scores = [layer.fake_probability if layer else None for layer in layers]
-            statuses = [layer.status if layer else None for layer in layers]
-            writer.writerow((*(getattr(one, name) for name in head), *scores, *statuses, one.error))
+    file = io.StringIO()
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow((*head, *keys, *(f"{key}_status" for key in keys), "error"))
+    for one in said:
+        layers = [one.layers.get(key) for key in keys]
+        scores = [layer.fake_probability if layer else None for layer in layers]
+        statuses = [layer.status if layer else None for layer in layers]
+        writer.writerow((*(getattr(one, name) for name in head), *scores, *statuses, one.error))
+    return file.getvalue()
 
 
 def show(document: Mapping[str, Any]) -> None:

@@ -83,12 +83,7 @@ def through(door: str, url: str | None, settings: Settings, threads: int = 0) ->
 def choose_clips(manifest: Path, split: str, kinds: Sequence[str], limit: int = 0) -> list[Clip]:
     """The clips to measure on, at most ``limit`` of a source if given; raises ManifestError where they say nothing."""
     clips = [clip for clip in read_clips(manifest, kinds) if split in ("all", clip.split)]
-    labels = {clip.label for clip in clips}
-    if labels != {"real", "fake"}:
-        what = f"all {len(clips)} clips are {labels.pop()}" if labels else "there is no clip"
-        raise ManifestError(
-            f"{manifest}, split {split}, {', '.join(kinds)}: {what}; measuring wants real and fake ones"
-        )
+    of_both_labels(clips, f"{manifest}, split {split}, {', '.join(kinds)}")
     ids = [clip.id for clip in clips]
     if len(set(ids)) < len(ids):
         raise ManifestError(f"{manifest} names {max(ids, key=ids.count)!r} more than once")
@@ -99,6 +94,14 @@ def choose_clips(manifest: Path, split: str, kinds: Sequence[str], limit: int = 
         if not limit or seen[clip.source, clip.label] <= limit:
             kept.append(clip)
     return kept
+
+
+def of_both_labels(clips: Sequence[Clip], where: str) -> None:
+    """Raises ManifestError, which says ``where``, unless there are real clips and fake ones."""
+    labels = {clip.label for clip in clips}
+    if labels != {"real", "fake"}:
+        what = f"all {len(clips)} clips are {labels.pop()}" if labels else "there is no clip"
+        raise ManifestError(f"{where}: {what}; measuring wants real and fake ones")
 
 
 def root(manifest: Path) -> Path:
@@ -121,7 +124,7 @@ def ask_all(
     """
     known = {key: said for key, said in scores.read(ledger, door.by).items() if said.error is None}
     with Ledger(ledger) as book:
-        for clip in tqdm([clip for clip in clips if clip.id not in known], title):
+        for clip in tqdm([clip for clip in clips if clip.id not in known], title, disable=None):
             try:
                 verdict, answers = door.ask(alter(clip.path) if alter else clip.path)
                 said = Said.heard(clip, folder, door.by, verdict, answers)

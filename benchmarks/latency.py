@@ -85,6 +85,8 @@ def _figures(clip: Path, rounds: list[dict[str, Any]]) -> dict[str, Any]:
         "clip": {"bytes": clip.stat().st_size, "seconds": verdicts["fail_fast"].input.seconds,
                  "resolution": verdicts["fail_fast"].input.resolution},
         "rounds": len(rounds),
+        "profile": verdicts["exhaustive"].profile.name,
+        "models": {m.name: m.sha256 for r in verdicts["exhaustive"].layer_results.values() for m in r.models},
         "ffmpeg_null_seconds": spread("ffmpeg_null"),
         "seconds": {p: spread(p) for p in POLICIES},
         "times_ffmpeg_null": ratios,

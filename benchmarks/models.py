@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from rich import box
 from rich.console import Console
 from rich.table import Table
 from tritonclient import grpc
@@ -17,6 +18,7 @@ from tritonclient.utils import np_to_triton_dtype
 
 from benchmarks import record
 from veracity import known, papers
+from veracity.engine import model_info
 from veracity.layers import MODELS, Model
 from veracity.profiles import BENCH
 from veracity.server import Server
@@ -69,6 +71,7 @@ def measure(client: Any, repository: Path, model: Model, rounds: int) -> dict[st
         client.unload_model(model.name)
     return {
         "model": model.name,
+        "sha256": model_info(repository, model.name).sha256,
         "untrained": bool(paper.get("untrained")),
         "megabytes": round(size / 1e6, 1),
         "load_seconds": round(loaded, 2),
@@ -99,8 +102,11 @@ def _median(client: Any, model: Model, values: dict[str, Any], rounds: int) -> f
 
 def print_table(rows: list[dict[str, Any]]) -> None:
     """Print the figures for a person."""
-    table = Table("model", "MB", "load s", "one item ms", "in a request", "ms an item", "answers as exported")
+    table = Table(box=box.SIMPLE, padding=(0, 1, 0, 0))
+    for head in ("model", "graph", "MB", "load s", "one item ms", "a request", "ms an item", "as exported"):
+        table.add_column(head, no_wrap=head in ("model", "graph"), min_width=max(map(len, head.split())))
     for row in rows:
         names = ("megabytes", "load_seconds", "one_item_ms", "request_items", "item_in_request_ms", "known_answer")
-        table.add_row(row["model"], *(str(row[name]) for name in names))
+        graph = "made up" if row["untrained"] else row["sha256"][:8]
+        table.add_row(row["model"], graph, *(str(row[name]) for name in names))
     Console().print(table)

@@ -6,11 +6,14 @@ import json
 import os
 import platform
 import subprocess
+from collections.abc import Mapping
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
+from training.data import ManifestError
 from veracity import __version__
+from veracity import weights as files
 from veracity.settings import CHECKOUT
 
 RESULTS = CHECKOUT / "benchmarks" / "results"
@@ -18,11 +21,30 @@ RESULTS = CHECKOUT / "benchmarks" / "results"
 
 def write(name: str, figures: dict[str, Any], folder: Path = RESULTS) -> Path:
     """Write ``folder/name.json`` and return its path."""
-    folder.mkdir(parents=True, exist_ok=True)
     target = folder / f"{name}.json"
-    document = {"benchmark": name, **circumstances(), **figures}
-    target.write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    write_all({target: text(document(name, figures))})
     return target
+
+
+def document(name: str, figures: dict[str, Any]) -> dict[str, Any]:
+    """The figures with what, when and where was measured, as JSON types."""
+    return {"benchmark": name, **circumstances(), **figures}
+
+
+def text(document: dict[str, Any]) -> str:
+    """As a file holds it."""
+    return json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def write_all(contents: Mapping[Path, str]) -> None:
+    """Write files that belong together, all or none; raises ManifestError where there is no room or no right to."""
+    try:
+        files.write({path: content.encode() for path, content in contents.items()})
+    except OSError as error:
+        where = next(iter(contents)).parent
+        raise ManifestError(
+            f"results cannot be written to {where}: {error.strerror}; what lay there is kept"
+        ) from error
 
 
 def circumstances() -> dict[str, Any]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import functools
+import os
 import subprocess
 import sys
 import tempfile
@@ -16,15 +18,15 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import accuracy, doors, page, record
-from benchmarks.tally import brief, decided, subjects
+from benchmarks import accuracy, doors, page, record, sheet
+from benchmarks.answers import subjects
+from benchmarks.tally import brief, counts, decided, heard
 from training.data import ManifestError
 from training.scores import Said
 from veracity.calibration import Calibration
 from veracity.media import find_ffmpeg
 from veracity_client.errors import BadVideo
 
-AS_IT_IS = "as is"
 HALF = "scale=trunc(iw/4)*2:trunc(ih/4)*2"
 EVEN = "scale=trunc(iw/2)*2:trunc(ih/2)*2"  # H.264 with 4:2:0 wants even sides
 JPEG = ("-c:v", "mjpeg", "-pix_fmt", "yuvj420p", "-color_range", "pc")
@@ -65,15 +67,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Measure as it is and under each condition, print a table, write ``robustness.json`` and ``.html``."""
+    """Measure as it is and under each condition that alters a clip, print a table, write JSON, CSV and page."""
     conditions = _chosen(args.conditions)
     settings, clips = accuracy.settings_of(args), accuracy.clips_of(args)
     ffmpeg, folder = find_ffmpeg(settings.ffmpeg), doors.root(args.manifest)
     with doors.through(args.through, args.url, settings, args.threads) as door:
-        whole = doors.ask_all(clips, folder, door, args.out / accuracy.SCORES, title=AS_IT_IS)
-        found = [_row(AS_IT_IS, "no change", 0, whole, door.calibration)]
+        whole = doors.ask_all(clips, folder, door, args.out / accuracy.SCORES, title=accuracy.AS_IT_IS)
+        heard(whole)
+        found = [_row(accuracy.AS_IT_IS, "no change", 0, whole, door.calibration)]
         for condition in conditions:
             touched = {one.id for one in whole if condition.touches(one)}
+            if not touched:
+                sys.stderr.write(f"{condition.name} is left out: none of the clips has what it alters\n")
+                continue
             with tempfile.TemporaryDirectory() as temporary:
                 spoil = functools.partial(_spoil, ffmpeg, condition, Path(temporary) / "altered.mkv")
                 own = replace(door, by=f"{door.by}, {condition.what}")
@@ -95,11 +101,16 @@ def _chosen(names: str) -> list[Condition]:
 
 
 def _spoil(ffmpeg: Path, condition: Condition, target: Path, source: Path) -> Path:
-    """Write the altered copy over the last one and return its path; raises BadVideo with ffmpeg's last words."""
+    """Write the altered copy over the last one and return its path; raises BadVideo with ffmpeg's last words.
+
+    Raises ManifestError where the disk has no room for the copy: that is no fault of the clip's.
+    """
     coded = (*(condition.picture or UNTOUCHED_PICTURE), *(condition.sound or UNTOUCHED_SOUND), *IN_TIME)
     reading = ("-nostdin", "-v", "error", "-y", "-fflags", "+genpts", "-i", str(source))
     command = [str(ffmpeg), *reading, "-map", "0:V:0?", "-map", "0:a?", *coded, str(target)]
     done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
+    if os.strerror(errno.ENOSPC) in done.stderr:
+        raise ManifestError(f"no room for an altered copy in {target.parent}: make some, or name another TMPDIR")
     if done.returncode:
         said = done.stderr.strip().splitlines() or [f"exit status {done.returncode}"]
         raise BadVideo(f"no copy of it can be made ({condition.what}): {said[-1].rpartition('] ')[2]}")
@@ -116,11 +127,16 @@ def _row(name: str, what: str, altered: int, said: Sequence[Said], calibration: 
 def _write(found: Sequence[dict[str, Any]], whole: Sequence[Said], args: argparse.Namespace) -> None:
     about = {"title": "What breaks it", "manifest": accuracy.manifest(args, whole), "through": args.through}
     models = {name: sha for one in whole for name, sha in one.models.items()}
-    figures = {**about, "models": models, "conditions": list(found)}
-    target = record.write("robustness", figures, args.out)
-    target.with_suffix(".html").write_text(page.html(about["title"], [page.robustness(figures)]), encoding="utf-8")
+    seconds = round(sum(one.seconds or 0 for one in whole), 1)
+    figures = {**about, "clips": counts(whole), "seconds": seconds, "models": models, "conditions": list(found)}
+    document = record.document("robustness", figures)
+    record.write_all({
+        args.out / "robustness.json": record.text(document),
+        args.out / "robustness.csv": sheet.write({row["name"]: row["subjects"] for row in found}),
+        args.out / "robustness.html": page.robustness(document),
+    })  # fmt: skip
     show(found)
-    sys.stderr.write(f"written to {args.out}: robustness.json, robustness.html\n")
+    sys.stderr.write(f"{args.out.resolve() / 'robustness.html'}; beside it robustness.json, robustness.csv\n")
 
 
 def show(found: Sequence[dict[str, Any]]) -> None:

@@ -19,6 +19,8 @@ from rich.table import Table
 
 from benchmarks import record
 from benchmarks.subject import clip_of
+from veracity.engine import model_info
+from veracity.profiles import children, choose
 from veracity.server import Server
 from veracity.settings import Settings
 from veracity_client import Options
@@ -53,10 +55,19 @@ def run(args: argparse.Namespace) -> int:
         data = _input_file(Path(folder), clip, args.policy)
         urls = {"grpc": server.grpc_url, "http": server.http_url}
         sweeps = {protocol: _sweep(args, protocol, url, data) for protocol, url in urls.items()}
-    figures = {"clip_bytes": clip.stat().st_size, "policy": args.policy, "requests": args.requests, "sweeps": sweeps}
+    figures = {"clip_bytes": clip.stat().st_size, "policy": args.policy, "requests": args.requests,
+               **_installed(), "sweeps": sweeps}  # fmt: skip
     _print(sweeps)
     sys.stderr.write(f"written to {record.write('throughput', figures)}\n")
     return 0
+
+
+def _installed() -> dict[str, Any]:
+    """Whose time it is: the profile, and the sha256 of the graph of each model served."""
+    settings = Settings.from_env()
+    served = children(choose(settings.profile, settings.models))
+    models = {name: model_info(settings.model_repository, name).sha256 for name in served}
+    return {"profile": settings.profile, "models": models}
 
 
 def _input_file(folder: Path, clip: Path, policy: str) -> Path:

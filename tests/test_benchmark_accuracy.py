@@ -1,6 +1,5 @@
-"""``python -m benchmarks accuracy`` and ``python -m training evaluate`` on media made on the spot."""
+"""``python -m benchmarks accuracy`` on media made on the spot."""
 
-import argparse
 import csv
 import dataclasses
 import json
@@ -13,8 +12,8 @@ import pytest
 from measuring import LAYERS, listed, make, manifest, measured
 
 from benchmarks import accuracy, doors
-from training import evaluate, scores
-from training.data import ManifestError
+from training import scores
+from training.metrics import MEASURES
 from veracity.server import Server
 from veracity.settings import Settings
 
@@ -68,6 +67,14 @@ def test_every_clip_is_counted_and_no_clip_is_analysed_twice(clips: Path, tmp_pa
     other = json.loads((tmp_path / "accuracy.json").read_text())
     assert other["subjects"]["1_audio"]["figures"]["auc"]["value"] == 1 - voice["figures"]["auc"]["value"]
 
+    figures = [dict(row) for row in csv.DictReader((tmp_path / "accuracy-figures.csv").read_text().splitlines())]
+    overall = {
+        row["measure"]: row for row in figures if (row["subject"], row["per"], row["by"]) == ("1_audio", "clip", "all")
+    }
+    assert {*MEASURES} < overall.keys()
+    for name, figure in other["subjects"]["1_audio"]["figures"].items():
+        assert [float(overall[name][part]) for part in ("value", "low", "high")] == list(figure.values())
+
     rows = list(csv.DictReader((tmp_path / "accuracy.csv").read_text().splitlines()))
     assert [(row["id"], row["label"]) for row in rows] == [("<talking.mp4>", "0"), ("<voice.wav>", "1")]
     said = {one["id"]: one for one in map(json.loads, (tmp_path / "scores.jsonl").read_text().splitlines())}
@@ -80,13 +87,48 @@ def test_the_page_stands_alone(clips: Path, tmp_path: Path) -> None:
     page = (tmp_path / "accuracy.html").read_text()
     drawn = re.sub(r'xmlns(:\w+)?="[^"]*"', "", page)
     assert not re.search(r"https?:|src=|<script|<link|@import|url\((?!#)", drawn)
-    assert page.count("<svg") == 3  # verdict, voice and pictures; of faces and mouths all are fake
+    assert page.count("<svg") == 3 * 4  # verdict, voice and pictures; of faces and mouths all are fake
     assert "prefers-color-scheme: dark" in page
     assert not re.search("#0[0-9a-f]{5}", page), "a colour that is black in the dark"
     assert "&lt;broken.mp4&gt;" in page
     assert "<broken.mp4>" not in page
     identities = re.findall(r'\bid="([^"]*)"', page)
     assert len(set(identities)) == len(identities)
+
+
+def test_a_curve_says_in_words_what_it_shows(clips: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    measured("accuracy", "--manifest", clips, "--out", tmp_path)
+    page, document = ((tmp_path / f"accuracy.{kind}").read_text() for kind in ("html", "json"))
+    found = json.loads(document)["subjects"]["1_audio"]
+    auc = "{value:.3f} [{low:.3f}, {high:.3f}]".format(**found["figures"]["auc"])
+    assert f'role="img" aria-label="1_audio, ROC: AUC {auc}"' in page
+    assert 'aria-label="1_audio, scores: 1 real and 1 fake clips; 4 more have no score"' in page
+    for panel in ("DET: EER", "reliability: ECE"):
+        assert f'aria-label="1_audio, {panel} ' in page
+    for word in ("guessing", "as many of both", "it is as it says"):
+        assert page.count(f">{word}<") == 3  # of verdict, voice and pictures
+    verdict = json.loads(document)["subjects"]["verdict"]
+    said = capsys.readouterr().err.splitlines()
+    assert said[-1].startswith(str(tmp_path / "accuracy.html"))
+    worth = "{value:.3f} [{low:.3f}, {high:.3f}]".format(**verdict["figures"]["auc"])
+    assert f"AUC {worth}, ECE " in said[-2]
+    assert said[-2].endswith(", not analysed 1")
+
+
+def test_results_without_room_leave_the_old_ones(
+    clips: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    two = manifest(clips.parent, [("talking.mp4", "1"), ("voice.wav", "0")], "room.csv")
+    assert measured("accuracy", "--manifest", two, "--out", tmp_path) == 0
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    (tmp_path / "accuracy.html").unlink()
+    (tmp_path / "accuracy.html").mkdir()  # a name that no file can take
+    flipped = manifest(clips.parent, [("talking.mp4", "0"), ("voice.wav", "1")], "flipped.csv")
+    assert measured("accuracy", "--manifest", flipped, "--out", tmp_path) == 1
+    assert f"results cannot be written to {tmp_path}: Is a directory; what lay there is kept" in capsys.readouterr().err
+    assert {path.name for path in tmp_path.iterdir()} == before.keys()
+    for name in ("accuracy.json", "accuracy.csv", "accuracy-figures.csv"):
+        assert (tmp_path / name).read_bytes() == before[name]
 
 
 def test_interrupted_it_goes_on_where_it_was(clips: Path, tmp_path: Path) -> None:
@@ -153,35 +195,6 @@ def test_where_no_clip_can_be_analysed_the_first_says_why(
     listed = manifest(media, [("broken.mp4", "0"), ("empty.mp4", "1")], "bad.csv")
     assert measured("accuracy", "--manifest", listed, "--out", tmp_path) == 1
     assert "none of 2 clips could be analysed; the first: BadVideo" in capsys.readouterr().err
-
-
-def evaluation(clips: Path, out: Path, *more: str) -> argparse.Namespace:
-    parser = argparse.ArgumentParser()
-    evaluate.add_arguments(parser)
-    return parser.parse_args(["--manifest", str(clips), "--out", str(out), *more])
-
-
-def test_evaluate_asks_the_chosen_models_alone(clips: Path, full_repository: Path, tmp_path: Path) -> None:
-    candidates = tmp_path / "candidates"
-    for name in ("semantic_starter", "visual_starter"):  # without a face detector: the installed one finds faces
-        shutil.copytree(full_repository / name, candidates / name)
-    chosen = ("--repository", str(candidates), "--models", "semantic_starter,visual_starter", "--kinds", "video")
-    evaluate.run(evaluation(clips, tmp_path / "out", *chosen))
-    document = json.loads((tmp_path / "out" / "evaluate.json").read_text())
-    assert list(document["subjects"]) == ["verdict", "2_visual", "4_semantic"]
-    assert document["subjects"]["2_visual"]["scored"]["fake"] == 1
-    assert document["subjects"]["4_semantic"]["scored"] == {"real": 1, "fake": 1}
-    assert (tmp_path / "out" / "evaluate.html").is_file()
-
-
-@pytest.mark.parametrize(
-    ("names", "words"),
-    [("nobody", "no model nobody; there are audio_starter"), ("visual_sbi_b4", "holds no graph of visual_sbi_b4")],
-)
-def test_evaluate_refuses_a_model_that_is_not_there(clips: Path, tmp_path: Path, names: str, words: str) -> None:
-    with pytest.raises(ManifestError, match=words):
-        evaluate.run(evaluation(clips, tmp_path / "out", "--repository", str(tmp_path), "--models", names))
-    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.triton

@@ -1,15 +1,17 @@
 """``python -m benchmarks robustness``: each condition alters what it says, and every row counts every clip."""
 
 import asyncio
+import csv
 import json
 from pathlib import Path
 
 import numpy as np
 import pytest
-from measuring import listed, make, measured
+from measuring import listed, make, manifest, measured
 
 from benchmarks import robustness
 from training import scores
+from training.data import ManifestError
 from veracity.ffmpeg import Limits, find_ffmpeg
 from veracity.media import Media
 
@@ -72,6 +74,45 @@ def test_a_condition_counts_all_clips_and_asks_about_those_it_alters(clips: Path
     assert "H.264, crf 40" in (tmp_path / "robustness.html").read_text()
     assert measured("accuracy", "--manifest", clips, "--out", tmp_path) == 0
     assert "H.264, crf 40" in (tmp_path / "accuracy.html").read_text()
+
+
+def test_what_no_clip_has_is_left_out_and_said(clips: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    sounds = manifest(clips.parent, [("voice.wav", "0"), ("tone.wav", "1")], "sounds.csv")
+    arguments = ("--manifest", sounds, "--kinds", "audio", "--conditions", "h264-23,opus-24k", "--out", tmp_path)
+    assert measured("robustness", *arguments) == 0
+    assert "h264-23 is left out: none of the clips has what it alters" in capsys.readouterr().err
+    document = json.loads((tmp_path / "robustness.json").read_text())
+    assert [(row["name"], row["altered"]) for row in document["conditions"]] == [("as is", 0), ("opus-24k", 2)]
+    rows = csv.DictReader((tmp_path / "robustness.csv").read_text().splitlines())
+    assert {row["condition"] for row in rows} <= {"as is", "opus-24k"}
+
+
+def test_a_condition_that_no_copy_can_be_made_under_is_a_row_of_errors(
+    clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    odd = robustness.Condition("odd", "a codec that nobody has", sound=("-c:a", "nobody"))
+    monkeypatch.setattr(robustness, "CONDITIONS", (odd,))
+    sounds = manifest(clips.parent, [("voice.wav", "0"), ("tone.wav", "1")], "sounds.csv")
+    assert measured("robustness", "--manifest", sounds, "--conditions", "odd", "--out", tmp_path) == 0
+    row = json.loads((tmp_path / "robustness.json").read_text())["conditions"][1]
+    assert row["errors"] == 2
+    assert row["subjects"]["1_audio"]["without_score"]["share"]["value"] == 1
+    assert "2 without" in (tmp_path / "robustness.html").read_text()
+
+
+def test_a_disk_without_room_for_the_copy_is_no_fault_of_the_clip(media: Path) -> None:
+    full = robustness.Condition("full", "", sound=("-c:a", "pcm_s16le", "-f", "matroska"))
+    with pytest.raises(ManifestError, match="no room for an altered copy in /dev: make some, or name another TMPDIR"):
+        robustness._spoil(find_ffmpeg(None), full, Path("/dev/full"), media / "talking.mp4")
+
+
+def test_where_no_clip_can_be_analysed_the_first_says_why(
+    clips: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (clips.parent / "empty.mp4").write_bytes(b"")
+    bad = manifest(clips.parent, [("broken.mp4", "0"), ("empty.mp4", "1")], "bad.csv")
+    assert measured("robustness", "--manifest", bad, "--out", tmp_path) == 1
+    assert "none of 2 clips could be analysed; the first: BadVideo" in capsys.readouterr().err
 
 
 def test_an_unknown_condition_is_refused(clips: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from training.data import ManifestError
-from training.networks import open_checkpoint
+from training.networks import Opened, open_checkpoint
 
 
 class Said(NamedTuple):
@@ -32,26 +32,41 @@ class Ensemble(nn.Module):
     def __init__(self, members: Sequence[nn.Module], weights: Sequence[float] | None = None) -> None:
         """``weights`` count relative to their sum; without them all count the same. Raises ManifestError."""
         super().__init__()
-        given = torch.tensor(weights if weights is not None else [1.0] * len(members), dtype=torch.float32)
         if not members:
             raise ManifestError("an ensemble wants members")
-        if len(given) != len(members) or not bool((given >= 0).all()) or not bool(given.sum() > 0):
-            raise ManifestError(f"{len(members)} members want as many weights, none negative, not all 0: {weights}")
         self.members = nn.ModuleList(members)
-        self.register_buffer("weights", given / given.sum())
+        self.register_buffer("weights", relative(len(members), weights))
 
     def forward(self, *inputs: Tensor) -> Said:  # noqa: D102  # the class says it
         answers = (member(*inputs) for member in self.members)
         logits = torch.cat([answer[0] if isinstance(answer, tuple) else answer for answer in answers], dim=1).float()
-        chances = logits.sigmoid()
-        agreement = 1 - (chances.amax(1, keepdim=True) - chances.amin(1, keepdim=True))
-        return Said((logits * self.weights).sum(1, keepdim=True), agreement, logits)
+        return together(logits, self.weights)
+
+
+def relative(members: int, weights: Sequence[float] | None = None) -> Tensor:
+    """Weights [members] that add up to 1, all the same where none are given; raises ManifestError."""
+    given = torch.tensor(weights if weights is not None else [1.0] * members, dtype=torch.float32)
+    if len(given) != members or not bool((given >= 0).all()) or not bool(given.sum() > 0):
+        raise ManifestError(f"{members} members want as many weights, none negative, not all 0: {weights}")
+    return given / given.sum()
+
+
+def together(logits: Tensor, weights: Tensor) -> Said:
+    """Log odds of fake of members [batch, members], as one."""
+    chances = logits.sigmoid()
+    agreement = 1 - (chances.amax(1, keepdim=True) - chances.amin(1, keepdim=True))
+    return Said((logits * weights).sum(1, keepdim=True), agreement, logits)
 
 
 def open_ensemble(checkpoints: Sequence[Path], weights: Sequence[float] | None = None) -> Ensemble:
     """The networks of checkpoints of one kind, ready to answer; raises ManifestError."""
+    return Ensemble([one.net for one in open_all(checkpoints)], weights).eval()
+
+
+def open_all(checkpoints: Sequence[Path]) -> list[Opened]:
+    """The networks of checkpoints of one kind; raises ManifestError."""
     opened = [open_checkpoint(path) for path in checkpoints]
     kinds = sorted({one.kind for one in opened})
     if len(kinds) > 1:
         raise ManifestError(f"members look at one thing; these look at {', '.join(kinds)}")
-    return Ensemble([one.net for one in opened], weights).eval()
+    return opened

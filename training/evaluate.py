@@ -44,8 +44,7 @@ def _clips(options: argparse.Namespace) -> list[Clip]:
     clips = accuracy.clips_of(argparse.Namespace(**{**vars(options), "split": "all"}))
     options.split = f"fold {options.fold}"  # as the report calls it
     chosen = [clip for clip in clips if clip.split != "test" and fold(clip) == options.fold]
-    if not chosen:
-        raise ManifestError(f"{options.manifest} holds no clip of the kinds asked for in fold {options.fold}")
+    doors.of_both_labels(chosen, f"{options.manifest}, fold {options.fold}, {options.kinds}")
     return chosen
 
 

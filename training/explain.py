@@ -1,9 +1,13 @@
-"""`python -m training explain CHECKPOINT|MODEL VIDEO --out DIR`: where a network looks, laid over what it looks at."""
+"""`python -m training explain CHECKPOINT|MODEL VIDEO --out DIR`: where a network looks, laid over what it looks at.
+
+Several checkpoints of one kind, `A.ckpt,B.ckpt` or weighed `A.ckpt@2,B.ckpt@1`, answer as one.
+"""
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import functools
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -15,15 +19,19 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from export import ctranslate2
+from training.cache import room_for
 from training.data import Clip, ManifestError
+from training.ensemble import open_all, relative, together
 from training.joint.command import finder, hearer
 from training.joint.cut import Cut, cutter
-from training.keeping import room_for
 from training.nets.joint import JointNet
 from training.nets.lips import LipNet
 from training.nets.melspec import MelSpectrum
-from training.networks import Opened, open_checkpoint
-from training.saliency import Image, Maps, exact_cam, grad_cam, overlay, shares
+from training.nets.whisper import WhisperEncoder, WhisperHead, encoder
+from training.networks import Opened
+from training.saliency import Image, Maps, evidence, exact_cam, grad_cam, overlay, shares
+from veracity.assets import WHISPER_FILE
 from veracity.inputs import Infer
 from veracity.layers import MODELS
 from veracity_client.errors import VeracityError
@@ -39,28 +47,37 @@ class Shown:
     pictures: Image
     maps: Maps
     logits: npt.NDArray[np.float32]
+    agreement: npt.NDArray[np.float32] | None = None  # of several networks, [n]
 
 
 def run(options: argparse.Namespace) -> None:
     """Writes the overlays of ``options.video`` by ``options.model`` into ``options.out``; raises ManifestError.
 
-    ``options.model`` is a checkpoint's file, or the name of an installed model that answers a CAM. The pictures are
-    called NUMBER_LOGIT.png.
+    ``options.model`` names checkpoints, or an installed model that answers a CAM. The pictures are called
+    NUMBER_LOGIT.png.
     """
     infer = finder(options.threads)
-    explain = _installed(options.model, infer) if options.model in MODELS else _network(Path(options.model))
+    explain = _installed(options.model, infer) if options.model in MODELS else _networks(options.model, options.weights)
     clip = Clip(options.video, "video", "real", "asked", "test_only", "not stated")
     try:
         cut = cutter_of(infer, options, clip)
         shown = explain(cut)
     except VeracityError as error:
         raise ManifestError(f"{options.video}: {error}") from error
-    count = 0
-    for path in write(shown, options.out):
-        count += 1
-        sys.stdout.write(f"{path}\n")
-    if not count:
+    if not len(shown.pictures):
         raise ManifestError(f"{options.video} holds nothing that {options.model} looks at")
+    for path in write(shown, options.out):
+        sys.stdout.write(f"{path}\n")
+    sys.stderr.write(f"{words(shown)}\n")
+
+
+def words(shown: Shown) -> str:
+    """What the pictures say, and how far several networks agree on them."""
+    said = "the redder, the more it speaks for fake; a file's name ends in the log odds of fake"
+    if shown.agreement is None:
+        return said
+    low, mean = float(shown.agreement.min()), float(shown.agreement.mean())
+    return f"{said}; the members agree by {mean:.2f} in the mean, by {low:.2f} where least (1: all say the same)"
 
 
 def cutter_of(infer: Infer, options: argparse.Namespace, clip: Clip) -> Cut:
@@ -98,16 +115,42 @@ def _installed(model: str, infer: Infer) -> Callable[[Cut], Shown]:
             return Shown(asked, np.zeros((0, 1, 1), np.float32), np.zeros(0, np.float32))
         said = asyncio.run(infer(model, {MODELS[model].input.name: asked.astype(np.uint8)}))
         cam = 1 / (1 + np.exp(-np.asarray(said["CAM"], np.float32)))
-        return Shown(faces, cam, np.asarray(said["FAKE_LOGIT"], np.float32).reshape(-1))
+        return Shown(faces, evidence(cam), np.asarray(said["FAKE_LOGIT"], np.float32).reshape(-1))
 
     return explain
 
 
-def _network(checkpoint: Path) -> Callable[[Cut], Shown]:
+def _networks(named: str, weights: Path) -> Callable[[Cut], Shown]:
+    """What one checkpoint's network says, or several as one; raises ManifestError."""
+    members = [part.rpartition("@") if "@" in part else (part, "", "1") for part in named.split(",")]
+    try:
+        counts = [float(weight) for _, _, weight in members]
+    except ValueError as error:
+        raise ManifestError(f"{named}: a weight is a number after an @, {error}") from error
+    opened = open_all([Path(path) for path, _, _ in members])
+    explained = [_network(one, Path(path), weights) for one, (path, _, _) in zip(opened, members)]
+    shares_of_all = relative(len(members), counts)
+
+    def explain(cut: Cut) -> Shown:
+        shown = [one(cut) for one in explained]
+        if len(shown) == 1 or not len(shown[0].pictures):
+            return shown[0]
+        if len({one.maps.shape for one in shown}) > 1:
+            raise ManifestError(f"{named}: their maps differ in size, and cannot be laid over each other")
+        said = together(torch.from_numpy(np.stack([one.logits for one in shown], axis=1)), shares_of_all)
+        maps = np.tensordot(shares_of_all.numpy(), np.stack([one.maps for one in shown]), axes=1)
+        return Shown(shown[0].pictures, maps, said.logit.numpy()[:, 0], said.agreement.numpy()[:, 0])
+
+    return explain
+
+
+def _network(opened: Opened, checkpoint: Path, weights: Path) -> Callable[[Cut], Shown]:
     """What a checkpoint's network says, by its kind."""
-    opened = open_checkpoint(checkpoint)
     if opened.kind == "semantic":
         raise ManifestError(f"{checkpoint} judges what an encoder made of a picture: it has no map of its own")
+    if isinstance(opened.net, WhisperHead):
+        listening = encoder(ctranslate2.read(weights / WHISPER_FILE))
+        return functools.partial(_heard, listening, opened.net)
     by_kind = {"joint": _joint, "audio": _audio, "visual": _visual, "lipsync": _lipsync}
     return lambda cut: by_kind[opened.kind](opened, cut)
 
@@ -136,7 +179,7 @@ def _visual(opened: Opened, cut: Cut) -> Shown:
         answer = opened.net(torch.from_numpy(faces))
     if isinstance(answer, tuple):
         logits, maps = exact_cam(answer)
-        return Shown(faces, maps.numpy(), logits.numpy().reshape(-1))
+        return Shown(faces, evidence(maps), logits.numpy().reshape(-1))
     logits, maps = grad_cam(opened.net, (torch.from_numpy(faces),))
     return Shown(faces, shares(maps), logits.numpy().reshape(-1))
 
@@ -147,9 +190,11 @@ def _lipsync(opened: Opened, cut: Cut) -> Shown:
     net, lips = opened.net, cut.mouths[:1]
     assert isinstance(net, LipNet)
     with torch.inference_mode():
-        logit, cells = net(torch.from_numpy(lips)), net.cells(torch.from_numpy(lips)).sigmoid()
+        logit, cells = net(torch.from_numpy(lips)), net.cells(torch.from_numpy(lips))
+    alike = (cells * cells[0].numel()).sigmoid()  # P(fake) if all cells spoke as this one does: they are added up
     frames = lips[0]
-    return Shown(frames, np.repeat(cells.numpy(), len(frames), axis=0), np.repeat(logit.numpy()[:, 0], len(frames)))
+    maps = np.repeat(evidence(alike), len(frames), axis=0)
+    return Shown(frames, maps, np.repeat(logit.numpy()[:, 0], len(frames)))
 
 
 def _audio(opened: Opened, cut: Cut) -> Shown:
@@ -160,11 +205,29 @@ def _audio(opened: Opened, cut: Cut) -> Shown:
     return Shown(spectrogram(opened.net, sound), shares(maps)[:, ::-1], logits.numpy().reshape(-1))
 
 
+def _heard(listening: WhisperEncoder, head: WhisperHead, cut: Cut) -> Shown:
+    """When a voice sounds wrong: the head reads means over time, to which every moment adds its part."""
+    if not len(cut.windows):
+        return _nothing()
+    sound = torch.from_numpy(cut.windows.astype(np.float32) / _PCM_SCALE)
+    with torch.no_grad():
+        moments = listening.moments(sound)
+        seen = listening.log_mel(sound)
+    means = moments.mean(1).requires_grad_()
+    logits = head(means)
+    slopes = torch.autograd.grad(logits.sum(), means)[0]
+    parts = ((moments - head.usual) * slopes[:, None]).sum(2).clamp(min=0)
+    return Shown(_grey(seen), shares(parts[:, None]), logits.detach().numpy().reshape(-1))
+
+
 def spectrogram(net: Any, sound: torch.Tensor) -> Image:
     """The power that a network sees (of a network on samples: mel bands), low bands below: uint8 [n, bands, frames]."""
     with torch.inference_mode():
         power = getattr(net, "spectrum", MelSpectrum())(sound)
-    power = power[:, 0] if power.ndim == 4 else (power + 1e-8).log()
+    return _grey(power[:, 0] if power.ndim == 4 else (power + 1e-8).log())
+
+
+def _grey(power: torch.Tensor) -> Image:
     flat = power.flatten(1)
     low, high = flat.quantile(0.05, dim=1)[:, None, None], flat.quantile(0.99, dim=1)[:, None, None]
     grey = 255 * ((power - low) / (high - low).clamp(min=1e-6)).clamp(0, 1)

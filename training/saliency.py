@@ -52,6 +52,11 @@ def exact_cam(answer: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
     return logits.detach(), cam.detach().sigmoid().float()
 
 
+def evidence(chances: Tensor | Maps) -> Maps:
+    """What of maps of P(fake) speaks for fake: nothing at one half and below, 1 where it is sure."""
+    return np.asarray(2 * np.asarray(chances, np.float32) - 1).clip(0, 1)
+
+
 def shares(maps: Tensor | Maps) -> Maps:
     """Maps brought within 0 and 1 by the largest of all of them, so that they can be compared."""
     values = np.asarray(maps, np.float32)

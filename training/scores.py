@@ -3,7 +3,7 @@
     {"id", "path", "kind", "label", "split", "source", "how", "by", "seconds", "tracks",
      "answers": {model: {"start", "end", "face", "logits", "distances"}},    raw, as the graphs gave them
      "layers": {key: {"status", "reason", "fake_probability", "spans"}},     calibrated, as the verdict has them
-     "models": {model: sha256}, "fake_probability", "label_said", "error"}
+     "models": {model: sha256}, "fake_probability", "label_said", "thresholds": {"fake", "real"}, "error"}
 
 What a clip has not got is left out: ``error`` where it could be analysed, the rest of the last lines where not.
 ``by`` names the models, the calibration and the code that answered. Lines are only ever added: of a clip's lines by
@@ -26,7 +26,7 @@ from training.data import Clip, ManifestError
 from veracity.inputs import Answer, Item
 from veracity_client.codec import from_plain, to_plain
 from veracity_client.errors import VeracityError
-from veracity_client.verdict import Label, Span, Status, Verdict
+from veracity_client.verdict import Label, Span, Status, Thresholds, Verdict
 
 
 class ScoresError(ManifestError):
@@ -92,6 +92,7 @@ class Said:
     models: Mapping[str, str] = field(default_factory=dict)
     fake_probability: float | None = None
     label_said: Label | None = None
+    thresholds: Thresholds | None = None
     error: str | None = None
 
     @classmethod
@@ -105,7 +106,7 @@ class Said:
         models = {model.name: model.sha256 for r in verdict.layer_results.values() for model in r.models}
         return cls(**about(clip, root), by=by, seconds=verdict.input.seconds, tracks=tuple(verdict.input.codecs),
                    answers=kept, layers=layers, models=models, fake_probability=verdict.fake_probability,
-                   label_said=verdict.label)  # fmt: skip
+                   label_said=verdict.label, thresholds=verdict.thresholds)  # fmt: skip
 
     @classmethod
     def unheard(cls, clip: Clip, root: Path, by: str, error: VeracityError) -> Said:

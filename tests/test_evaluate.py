@@ -1,0 +1,62 @@
+"""``python -m training evaluate`` on media made on the spot: the chosen models, and what is refused."""
+
+import argparse
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from measuring import listed, make
+
+from training import evaluate
+from training.data import ManifestError
+
+
+@pytest.fixture(scope="module")
+def media(tmp_path_factory: pytest.TempPathFactory, talking: Path) -> Path:
+    return make(tmp_path_factory.mktemp("measured"), talking)
+
+
+@pytest.fixture
+def clips(media: Path, monkeypatch: pytest.MonkeyPatch, full_repository: Path) -> Path:
+    monkeypatch.setenv("VERACITY_MODEL_REPOSITORY", str(full_repository))
+    return listed(media)
+
+
+def evaluation(clips: Path, out: Path, *more: str) -> argparse.Namespace:
+    parser = argparse.ArgumentParser()
+    evaluate.add_arguments(parser)
+    return parser.parse_args(["--manifest", str(clips), "--out", str(out), *more])
+
+
+def test_evaluate_asks_the_chosen_models_alone(clips: Path, full_repository: Path, tmp_path: Path) -> None:
+    candidates = tmp_path / "candidates"
+    for name in ("semantic_starter", "visual_starter"):  # without a face detector: the installed one finds faces
+        shutil.copytree(full_repository / name, candidates / name)
+    chosen = ("--repository", str(candidates), "--models", "semantic_starter,visual_starter", "--kinds", "video")
+    evaluate.run(evaluation(clips, tmp_path / "out", *chosen))
+    document = json.loads((tmp_path / "out" / "evaluate.json").read_text())
+    assert list(document["subjects"]) == ["verdict", "2_visual", "4_semantic"]
+    assert document["subjects"]["2_visual"]["scored"]["fake"] == 1
+    assert document["subjects"]["4_semantic"]["scored"] == {"real": 1, "fake": 1}
+    assert (tmp_path / "out" / "evaluate.html").is_file()
+
+
+@pytest.mark.parametrize(
+    ("names", "words"),
+    [("nobody", "no model nobody; there are audio_starter"), ("visual_sbi_b4", "holds no graph of visual_sbi_b4")],
+)
+def test_evaluate_refuses_a_model_that_is_not_there(clips: Path, tmp_path: Path, names: str, words: str) -> None:
+    with pytest.raises(ManifestError, match=words):
+        evaluate.run(evaluation(clips, tmp_path / "out", "--repository", str(tmp_path), "--models", names))
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_fold_of_one_label_is_refused(media: Path, full_repository: Path, tmp_path: Path) -> None:
+    head, real, fake = "video_id,label,split,path,source", "a,0,train,tone.wav,TTS", "b,1,train,voice.wav,autovc"
+    (media / "folds.csv").write_text("\n".join((head, real, fake)) + "\n")
+    chosen = ("--repository", str(full_repository), "--models", "audio_starter", "--fold")
+    for fold, words in (("4", "fold 4, video,audio,images: all 1 clips are real"), ("0", "fold 0.*there is no clip")):
+        with pytest.raises(ManifestError, match=words):
+            evaluate.run(evaluation(media / "folds.csv", tmp_path / "out", *chosen, fold))
+    assert not (tmp_path / "out").exists()
