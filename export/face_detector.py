@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from onnx import ModelProto, compose, helper, inliner, version_converter
 
 from export import face_graph, face_numpy
-from export.publish import ExportError, publish
+from export.publish import ExportError, publish, session
 from veracity import assets, weights
 from veracity.faces import letterbox
 
@@ -148,11 +148,6 @@ def read_photograph(path: Path) -> NDArray[np.uint8]:
     if bgr is None:
         raise ExportError(f"{path.name} is no picture")
     return np.asarray(bgr[..., ::-1])
-
-
-def session(model: ModelProto) -> onnxruntime.InferenceSession:
-    """Load a graph on the CPU."""
-    return onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
 
 
 def largest_error(network: Network, published: ModelProto, model: ModelProto, photograph: NDArray[np.uint8]) -> float:

@@ -10,11 +10,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import onnx
-import onnxruntime
 import torch
 from torch import nn
 
-from export.publish import ExportError
+from export.publish import ExportError, session
 
 OPSET = 18  # read by ONNX Runtime from 1.15 on
 MAX_RELATIVE_ERROR = 1e-4
@@ -75,11 +74,6 @@ def serialized(model: onnx.ModelProto) -> bytes:
     del model.graph.initializer[:]
     alone = (onnx.ModelProto(graph=onnx.GraphProto(initializer=[weight])) for weight in weights)
     return b"".join([model.SerializeToString(), *(one.SerializeToString() for one in alone)])
-
-
-def session(graph: bytes) -> onnxruntime.InferenceSession:
-    """The graph, loaded by ONNX Runtime on the CPU."""
-    return onnxruntime.InferenceSession(graph, providers=["CPUExecutionProvider"])
 
 
 def torch_answer(net: nn.Module, case: Inputs) -> list[Array]:

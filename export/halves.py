@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 import onnx
-import onnxruntime
 from numpy.typing import NDArray
 from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
+
+from export.publish import session
 
 Array = NDArray[Any]
 FLOAT, HALF = TensorProto.FLOAT, TensorProto.FLOAT16
@@ -181,9 +182,9 @@ def _peaks(model: ModelProto, cases: Sequence[Mapping[str, Array]]) -> dict[str,
         measured.graph.node.append(helper.make_node("Abs", [name], [f"{name}/abs"]))
         measured.graph.node.append(helper.make_node("ReduceMax", [f"{name}/abs"], [f"{name}/peak"], keepdims=0))
         measured.graph.output.append(helper.make_tensor_value_info(f"{name}/peak", FLOAT, []))
-    session = load(measured)
+    loaded = session(measured)
     wanted = [f"{name}/peak" for name in names]
-    runs = [session.run(wanted, one) for case in cases for one in items(case)]
+    runs = [loaded.run(wanted, one) for case in cases for one in items(case)]
     return {name: float(np.max(values)) for name, values in zip(names, zip(*runs))}
 
 
@@ -191,11 +192,6 @@ def items(case: Mapping[str, Array]) -> Iterator[dict[str, Array]]:
     """Yield the items of a batch, each as a batch of one."""
     for k in range(len(next(iter(case.values())))):
         yield {name: array[k : k + 1] for name, array in case.items()}
-
-
-def load(model: ModelProto) -> onnxruntime.InferenceSession:
-    """The model in ONNX Runtime on the CPU."""
-    return onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
 
 
 def _links(nodes: Iterable[NodeProto]) -> tuple[dict[str, list[NodeProto]], dict[str, NodeProto]]:

@@ -14,6 +14,7 @@ from export.fill import fill
 from export.graph import OPSET, TOOLS, Array, largest_error, to_onnx
 from export.publish import ExportError, publish, refuse_over_trained
 from training.data import ManifestError
+from training.keeping import sources
 from training.lipsync.lesson import load
 from training.nets import parameters
 from training.nets.lips import LipNet, LipStarter
@@ -41,7 +42,7 @@ def _trained(path: Path | None) -> tuple[nn.Module, dict[str, Any]]:
     if path is None:
         raise ExportError(f"{MODEL} is trained here: give its weights with --checkpoint (see training/)")
     try:
-        net, taught = load(path)
+        net, taught = load(path), sources(path)
     except ManifestError as error:
         raise ExportError(str(error)) from error
     source = {"source": "training/nets/lips.py", "trained_on": taught}

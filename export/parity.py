@@ -19,8 +19,8 @@ import torch
 from torch import Tensor, nn
 
 from export import checkpoint, fill
-from export.graph import MAX_RELATIVE_ERROR, Array, error, session, to_onnx, torch_answer
-from export.publish import ExportError
+from export.graph import MAX_RELATIVE_ERROR, Array, error, to_onnx, torch_answer
+from export.publish import ExportError, session
 from export.published import Published
 from veracity import weights
 

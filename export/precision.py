@@ -18,7 +18,7 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from export import halves
-from export.publish import ExportError
+from export.publish import ExportError, session
 from veracity.layers import FAKE_LOGIT, Model
 
 Inputs = Mapping[str, NDArray[Any]]  # by name, each [batch, …]
@@ -111,8 +111,8 @@ def counted(model: Model) -> list[str]:
 
 def answers(graph: bytes, model: Model, cases: Sequence[Inputs]) -> list[NDArray[Any]]:
     """What a graph answers that counts, case by case."""
-    session = _session(graph)
-    return [answer for case in cases for answer in session.run(counted(model), dict(case))]
+    loaded = session(graph)
+    return [answer for case in cases for answer in loaded.run(counted(model), dict(case))]
 
 
 def drift(found: Sequence[NDArray[Any]], wanted: Sequence[NDArray[Any]]) -> float:
@@ -127,17 +127,13 @@ def drift(found: Sequence[NDArray[Any]], wanted: Sequence[NDArray[Any]]) -> floa
 
 def seconds(graphs: Sequence[bytes], case: Inputs) -> list[float]:
     """Seconds an item for each graph: the median of some runs, taken in turn after one that does not count."""
-    sessions = [_session(graph) for graph in graphs]
+    sessions = [session(graph) for graph in graphs]
     count = len(next(iter(case.values())))
     taken: list[list[float]] = [[] for _ in graphs]
     for run in range(RUNS + 1):
-        for k, session in enumerate(sessions):
+        for k, loaded in enumerate(sessions):
             began = time.perf_counter()
-            session.run(None, dict(case))
+            loaded.run(None, dict(case))
             if run:
                 taken[k].append((time.perf_counter() - began) / count)
     return [statistics.median(times) for times in taken]
-
-
-def _session(graph: bytes) -> onnxruntime.InferenceSession:
-    return onnxruntime.InferenceSession(graph, providers=["CPUExecutionProvider"])

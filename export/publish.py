@@ -8,7 +8,8 @@ import platform
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
 
 import onnxruntime
 
@@ -18,13 +19,22 @@ from veracity.layers import MODELS
 from veracity.weights import write
 from veracity_client.errors import VeracityError
 
+if TYPE_CHECKING:
+    from onnx import ModelProto
+
 
 class ExportError(VeracityError):
     """A graph that must not be served; the message says why."""
 
 
-def publish(graph: bytes, folder: Path, provenance: Mapping[str, Any], tools: Sequence[str]) -> None:
-    """Write ``1/model.onnx`` and ``provenance.json`` into a model's folder, both or none.
+def publish(
+    graph: bytes,
+    folder: Path,
+    provenance: Mapping[str, Any],
+    tools: Sequence[str],
+    beside: Mapping[str, bytes] = MappingProxyType({}),
+) -> None:
+    """Write ``1/model.onnx``, ``provenance.json`` and the files ``beside`` them into a model's folder, all or none.
 
     ``provenance`` says where the weights come from and how far the graph is from them; the graph's sha256, its size,
     its answer to a known question and the versions of ``tools`` (distributions) are added. ``veracity doctor`` holds
@@ -33,17 +43,22 @@ def publish(graph: bytes, folder: Path, provenance: Mapping[str, Any], tools: Se
     versions = {"python": platform.python_version(), **{name: version(name) for name in tools}}
     facts = {"graph_sha256": sha256(graph), "bytes": len(graph), "known_answer": known_answer(graph, folder.name)}
     record = {**provenance, **facts, "versions": versions}
-    install(folder, papers.GRAPH, graph, record)
+    files = {**{Path(name): content for name, content in beside.items()}, papers.GRAPH: graph}
+    install(folder, files, record)  # the graph behind those: make takes it for made of them
     (folder / "1" / PLAN).unlink(missing_ok=True)  # an engine of the graph that was there before
 
 
-def install(folder: Path, file: Path, content: bytes, record: Mapping[str, Any]) -> None:
-    """Write a file of a model's folder with the papers that name it; raises :class:`ExportError`, and then neither."""
-    page = json.dumps(record, indent=2, ensure_ascii=False) + "\n"
+def install(folder: Path, files: Mapping[Path, bytes], record: Mapping[str, Any]) -> None:
+    """Write files of a model's folder with the papers that name them; raises :class:`ExportError`, and then none."""
     try:
-        write({folder / file: content, folder / papers.FILE: page.encode()})
+        write({**{folder / file: content for file, content in files.items()}, folder / papers.FILE: as_page(record)})
     except OSError as error:
         raise ExportError(f"{folder.name} was not written: {error.strerror or error}") from error
+
+
+def as_page(record: Mapping[str, Any]) -> bytes:
+    """Papers as they stand in a file."""
+    return (json.dumps(record, indent=2, ensure_ascii=False) + "\n").encode()
 
 
 def refuse_over_trained(folder: Path) -> None:
@@ -54,9 +69,15 @@ def refuse_over_trained(folder: Path) -> None:
 
 def known_answer(graph: bytes, model: str) -> dict[str, list[float]]:
     """Ask a graph the known question."""
-    session = onnxruntime.InferenceSession(graph, providers=["CPUExecutionProvider"])
-    names = [output.name for output in session.get_outputs()]
-    return known.digest(dict(zip(names, session.run(names, known.question(MODELS[model])))))
+    loaded = session(graph)
+    names = [output.name for output in loaded.get_outputs()]
+    return known.digest(dict(zip(names, loaded.run(names, known.question(MODELS[model])))))
+
+
+def session(graph: bytes | ModelProto) -> onnxruntime.InferenceSession:
+    """The graph, loaded by ONNX Runtime on the CPU."""
+    content = graph if isinstance(graph, bytes) else graph.SerializeToString()
+    return onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
 
 
 def sha256(data: bytes) -> str:

@@ -56,7 +56,7 @@ def export(name: str, args: argparse.Namespace) -> None:
         "gpu": engines.gpus()[0],
         "versions": {name: import_module(name).__version__ for name in PACKAGES},  # of whichever package brought it
     }
-    install(folder, Path("1", engines.PLAN), plan, {**facts, "engine": engine})
+    install(folder, {Path("1", engines.PLAN): plan}, {**facts, "engine": engine})
 
 
 def require() -> None:

@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 import argparse
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from torch import nn
 
-from export import inputs
 from export.fill import fill
 from export.graph import OPSET, TOOLS, Array, largest_error, to_onnx
-from export.precision import convert
 from export.publish import ExportError, publish, refuse_over_trained
 from training.data import ManifestError
+from training.keeping import sources
 from training.nets import parameters
 from training.nets.facecam import FaceCam
-from training.visual.lesson import load, papers_of
+from training.visual.lesson import load
 from veracity import papers, weights
 from veracity.layers import MODELS
-from veracity.settings import Settings
 
 MODEL = "visual_starter"
 SOURCE = "training/nets/facecam.py"
@@ -35,17 +32,8 @@ def export(args: argparse.Namespace) -> None:
     cases = [{"FACE": case} for case in _cases()]
     graph = to_onnx(net, cases[0], ["FAKE_LOGIT", "CAM"])
     error = largest_error(graph, net, cases)
-    facts = {"parameters": parameters(net), "opset": OPSET, "largest_relative_error": error}
-    graph, smaller = _converted(graph, args)
-    publish(graph, folder, {**origin, **facts, **smaller}, TOOLS)
-
-
-def _converted(graph: bytes, args: argparse.Namespace) -> tuple[bytes, dict[str, Any]]:
-    """The graph in args.precision, measured on real faces; fp32 needs none."""
-    if (asked := getattr(args, "precision", "fp32")) == "fp32":
-        return graph, {"precision": "fp32"}
-    settings = replace(Settings.from_env(), weights=args.weights)
-    return convert(graph, asked, MODELS[MODEL], inputs.cases(MODELS[MODEL], settings, args.clip))
+    facts = {"parameters": parameters(net), "opset": OPSET, "largest_relative_error": error, "precision": "fp32"}
+    publish(graph, folder, {**origin, **facts}, TOOLS)
 
 
 def _trained(path: Path | None) -> tuple[nn.Module, dict[str, Any]]:
@@ -53,10 +41,10 @@ def _trained(path: Path | None) -> tuple[nn.Module, dict[str, Any]]:
     if path is None:
         raise ExportError(f"{MODEL} is trained here: give its weights with --checkpoint (see training/)")
     try:
-        net, origin = load(path), papers_of(path)
-    except (ManifestError, OSError) as error:
+        net, taught = load(path), sources(path)
+    except ManifestError as error:
         raise ExportError(str(error)) from error
-    return net, {"source": SOURCE, **origin, "checkpoint_sha256": weights.sha256(path)}
+    return net, {"source": SOURCE, "trained_on": taught, "checkpoint_sha256": weights.sha256(path)}
 
 
 def _untrained(folder: Path) -> tuple[nn.Module, dict[str, Any]]:

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import argparse
-import json
 import struct
 from pathlib import Path
 
 import numpy as np
 import onnx
-import onnxruntime
 import pytest
 from onnx import parser
 
-from export import audio_starter, ctranslate2, whisper
-from export.publish import ExportError
+from export import audio_starter, ctranslate2, joined, whisper
+from export.joined import largest_error, read_head
+from export.publish import ExportError, session
+from veracity import weights
 from veracity.layers import WINDOW_SAMPLES
 from veracity.weights import WeightsError
 
@@ -54,9 +54,9 @@ def packed(numbers: ctranslate2.Variables, version: int = 6) -> bytes:
 
 
 HEAD = parser.parse_model(
-    """<ir_version: 8, opset_import: ["" : 18]>
-    head (float[batch, 1152] statistics) => (float[batch, 1] FAKE_LOGIT) <int64[1] one = {1}>
-    { FAKE_LOGIT = ReduceMean<keepdims = 1>(statistics, one) }"""
+    f"""<ir_version: 8, opset_import: ["" : 18]>
+    head (float[batch, {whisper.STATISTICS}] statistics) => (float[batch, 1] FAKE_LOGIT) <int64[1] one = {{1}}>
+    {{ FAKE_LOGIT = ReduceMean<keepdims = 1>(statistics, one) }}"""
 )
 
 
@@ -91,12 +91,12 @@ def test_a_file_of_another_model_is_refused():
 
 def test_head_and_encoder_are_one_graph_of_any_batch():
     encoder = whisper.encoder(variables())
-    graph = audio_starter.join(encoder, HEAD).SerializeToString()
-    assert audio_starter.largest_error(graph, encoder, HEAD) <= 1e-4
-    session = onnxruntime.InferenceSession(graph, providers=["CPUExecutionProvider"])
+    graph = audio_starter.join(encoder, HEAD)
+    assert largest_error(graph, audio_starter.cases(encoder, HEAD)) <= 1e-4
+    loaded = session(graph)
     sound = np.random.default_rng(1).integers(-9000, 9000, (3, WINDOW_SAMPLES)).astype(np.int16)
-    together = session.run(["FAKE_LOGIT"], {"WAVEFORM": sound})[0]
-    alone = [session.run(["FAKE_LOGIT"], {"WAVEFORM": one[None]})[0][0] for one in sound]
+    together = loaded.run(["FAKE_LOGIT"], {"WAVEFORM": sound})[0]
+    alone = [loaded.run(["FAKE_LOGIT"], {"WAVEFORM": one[None]})[0][0] for one in sound]
     assert np.allclose(together, alone, atol=1e-4)
 
 
@@ -111,11 +111,11 @@ def test_without_encoder_or_head_the_export_says_so(tmp_path):
     with pytest.raises(WeightsError, match=r"whisper_tiny_en\.bin"):
         audio_starter.export(args(tmp_path))
     with pytest.raises(ExportError, match=r"head\.onnx is gone"):
-        audio_starter.read_head(tmp_path / "audio_starter")
+        read_head(tmp_path / "audio_starter")
     (tmp_path / "head.onnx").write_bytes(b"no graph")
     (tmp_path / "head.json").write_text("{}")
     with pytest.raises(ExportError, match="is damaged"):
-        audio_starter.read_head(tmp_path)
+        read_head(tmp_path)
 
 
 def args(folder: Path) -> argparse.Namespace:
@@ -130,10 +130,7 @@ def test_the_graph_is_the_network_in_torch():
     numbers = variables()
     sound = np.random.default_rng(1).integers(-9000, 9000, (2, WINDOW_SAMPLES)).astype(np.int16)
     sound[1] = 0
-    session = onnxruntime.InferenceSession(
-        whisper.encoder(numbers).SerializeToString(), providers=["CPUExecutionProvider"]
-    )
-    found = session.run(None, {"WAVEFORM": sound})[0]
+    found = session(whisper.encoder(numbers)).run(None, {"WAVEFORM": sound})[0]
     with torch.inference_mode():
         expected = nets.encoder(numbers)(torch.from_numpy(sound).float() / 32_768).numpy()
     assert found.shape == expected.shape == (2, whisper.STATISTICS)
@@ -148,15 +145,48 @@ def test_a_checkpoint_becomes_a_head_with_papers(tmp_path):
     net = AUDIO_NETS["whisper"]().eval()
     content = {"net": "whisper", "state": net.state_dict(), "trained_on": ["mine"]}
     torch.save(content, tmp_path / "audio.pt")
-    audio_starter.write_head(tmp_path / "audio.pt", tmp_path)
-    head, papers = audio_starter.read_head(tmp_path)
-    assert papers["trained_on"] == ["mine"]
-    assert json.loads((tmp_path / "head.json").read_text()) == papers
+    head = audio_starter.head_of(tmp_path / "audio.pt")
+    assert head.papers["trained_on"] == ["mine"]
     statistics = np.random.default_rng(0).standard_normal((2, whisper.STATISTICS)).astype(np.float32)
-    session = onnxruntime.InferenceSession(head.SerializeToString(), providers=["CPUExecutionProvider"])
     with torch.inference_mode():
         expected = net(torch.from_numpy(statistics)).numpy()
-    assert np.allclose(session.run(None, {"statistics": statistics})[0], expected, atol=1e-5)
+    assert np.allclose(session(head.graph).run(None, {"statistics": statistics})[0], expected, atol=1e-5)
+
+
+@pytest.mark.export
+def test_a_head_that_is_not_proven_leaves_the_one_before(tmp_path, monkeypatch):
+    torch = pytest.importorskip("torch", reason="make test-export installs torch")
+    from training.nets import AUDIO_NETS
+
+    (tmp_path / "encoder.bin").write_bytes(packed(variables()))
+    monkeypatch.setattr(weights, "require", lambda *_: tmp_path / "encoder.bin")  # of the right size, not Whisper's
+    folder, checkpoints = tmp_path / "audio_starter", [tmp_path / "a.pt", tmp_path / "b.pt"]
+    for seed, path in enumerate(checkpoints):
+        torch.manual_seed(seed)
+        net = AUDIO_NETS["whisper"]()
+        torch.nn.init.normal_(next(net.parameters()))
+        torch.save({"net": "whisper", "state": net.state_dict(), "trained_on": [path.stem]}, path)
+    given = args(tmp_path)
+    given.checkpoint = checkpoints[0]
+    audio_starter.export(given)
+    before = files(folder)
+    assert set(before) == {"1/model.onnx", "head.json", "head.onnx", "provenance.json"}
+    assert folder.joinpath("1/model.onnx").stat().st_mtime_ns >= folder.joinpath("head.onnx").stat().st_mtime_ns
+
+    given.checkpoint = checkpoints[1]
+    with monkeypatch.context() as strict:
+        strict.setattr(joined, "TOLERANCE", -1.0)
+        with pytest.raises(ExportError, match="graph and parts differ"):
+            audio_starter.export(given)
+    assert files(folder) == before
+    audio_starter.export(given)
+    after = files(folder)
+    assert all(after[name] != before[name] for name in before)
+    assert read_head(folder).papers["trained_on"] == ["b"]
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 @pytest.mark.export

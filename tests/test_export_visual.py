@@ -19,8 +19,8 @@ from export.__main__ import main  # noqa: E402
 from export.detectors.clip import TEXT, UFD  # noqa: E402
 from export.detectors.dfdc import DFDC  # noqa: E402
 from export.detectors.sbi import SBI  # noqa: E402
-from export.graph import session, torch_answer  # noqa: E402
-from export.publish import ExportError  # noqa: E402
+from export.graph import torch_answer  # noqa: E402
+from export.publish import ExportError, session  # noqa: E402
 from export.published import Published, graph_of, planes  # noqa: E402
 from patches import torchvision  # noqa: E402
 from veracity import known  # noqa: E402

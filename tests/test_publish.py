@@ -69,7 +69,7 @@ def test_files_that_belong_together_are_written_together(tmp_path: Path) -> None
 def test_an_untrained_graph_replaces_untrained_ones_alone(tmp_path: Path) -> None:
     refuse_over_trained(tmp_path)
     for record in ({"untrained": True}, {}):
-        install(tmp_path, papers.GRAPH, b"graph", record)
+        install(tmp_path, {papers.GRAPH: b"graph"}, record)
         assert json.loads((tmp_path / papers.FILE).read_text()) == record
         if record:
             refuse_over_trained(tmp_path)
@@ -88,7 +88,7 @@ def test_an_untrained_graph_replaces_untrained_ones_alone(tmp_path: Path) -> Non
 )
 def test_an_untrained_graph_names_only_commands_that_help(tmp_path: Path, model: str, how: str) -> None:
     folder = tmp_path / model
-    install(folder, papers.GRAPH, b"graph", {"untrained": True})
+    install(folder, {papers.GRAPH: b"graph"}, {"untrained": True})
     assert papers.barred(folder) == f"untrained: made to measure time{how}"
 
 
@@ -96,12 +96,8 @@ def test_an_engine_that_is_not_the_one_of_its_papers_is_objected_to(tmp_path: Pa
     folder = tmp_path / "audio_starter"
     publish(graph(tmp_path / "made").read_bytes(), folder, {"source": "test"}, ["numpy"])
     page = papers.read(folder)
-    install(folder, Path("1", "model.plan"), b"engine", page | {"engine": {"plan_sha256": "0" * 64}})
+    install(folder, {Path("1", "model.plan"): b"engine"}, page | {"engine": {"plan_sha256": "0" * 64}})
     assert papers.objection(folder) == "1/model.plan: its sha256 is not the one in provenance.json: export it anew"
-    install(
-        folder,
-        Path("1", "model.plan"),
-        b"engine",
-        page | {"engine": {"plan_sha256": hashlib.sha256(b"engine").hexdigest()}},
-    )
+    digest = hashlib.sha256(b"engine").hexdigest()
+    install(folder, {Path("1", "model.plan"): b"engine"}, page | {"engine": {"plan_sha256": digest}})
     assert papers.objection(folder) == ""

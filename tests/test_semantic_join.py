@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import numpy as np
 import onnx
-import onnxruntime
 import pytest
 from onnx import ModelProto, TensorProto, helper, numpy_helper, parser
 from onnxruntime.quantization import quantize_dynamic
 
 from export import semantic_starter
 from export.dequantised import dequantised
-from export.publish import ExportError
-from export.semantic_starter import FEATURE, TAP, features, join, largest_error, read_head
+from export.joined import largest_error, read_head
+from export.publish import ExportError, session
+from export.semantic_starter import FEATURE, TAP, cases, features, join
 
 WIDTH = 8
 PIXELS = "pixel_values"
@@ -67,8 +66,8 @@ def head(width: int = WIDTH, seed: int = 1, given: str = FEATURE) -> ModelProto:
 
 
 def answer(model: ModelProto, given: np.ndarray) -> np.ndarray:
-    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
-    return np.asarray(session.run(None, {session.get_inputs()[0].name: given})[0])
+    loaded = session(model)
+    return np.asarray(loaded.run(None, {loaded.get_inputs()[0].name: given})[0])
 
 
 def planes(*scales: float) -> np.ndarray:
@@ -116,9 +115,9 @@ def test_the_joined_graph_does_what_its_parts_do(quantised: ModelProto) -> None:
     graph = join(middle, end)
     assert [value.name for value in graph.graph.input] == ["FRAME"]
     assert [value.name for value in graph.graph.output] == ["FAKE_LOGIT"]
-    assert largest_error(graph.SerializeToString(), middle, end) < 1e-4
-    with pytest.raises(ExportError, match="differ"):
-        largest_error(graph.SerializeToString(), middle, head(seed=2))
+    assert largest_error(graph, cases(middle, end)) < 1e-4
+    with pytest.raises(ExportError, match="semantic_starter: graph and parts differ"):
+        largest_error(graph, cases(middle, head(seed=2)))
 
 
 def test_colours_are_brought_to_clips_mean_and_deviation(quantised: ModelProto) -> None:
@@ -152,9 +151,8 @@ def test_a_head_that_is_gone_or_damaged_is_said_to_be_so(tmp_path: Path) -> None
 
 def test_the_committed_head_fits_the_encoder() -> None:
     folder = Path(__file__).resolve().parent.parent / "model_repository" / semantic_starter.NAME
-    model, papers = read_head(folder)
-    assert [value.name for value in model.graph.input] == [FEATURE]
-    assert model.graph.input[0].type.tensor_type.shape.dim[1].dim_value == 768
-    assert papers["trained_on"] == sorted(papers["trained_on"])
+    committed = read_head(folder)
+    assert [value.name for value in committed.graph.graph.input] == [FEATURE]
+    assert committed.graph.graph.input[0].type.tensor_type.shape.dim[1].dim_value == 768
+    assert committed.papers["trained_on"] == sorted(committed.papers["trained_on"])
     assert (folder / "head.onnx").stat().st_size < 20_000
-    assert json.dumps(papers)

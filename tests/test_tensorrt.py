@@ -142,7 +142,7 @@ def test_an_engine_is_made_of_a_proven_fp32_graph_alone(repository: Path) -> Non
 
 def test_a_new_graph_takes_the_old_ones_engine_away(repository: Path) -> None:
     folder = repository / "audio_starter"
-    install(folder, Path("1", engines.PLAN), b"an engine", {"engine": {}})
+    install(folder, {Path("1", engines.PLAN): b"an engine"}, {"engine": {}})
     assert (folder / "1" / engines.PLAN).read_bytes() == b"an engine"
     publish(GRAPH.read_bytes(), folder, {"source": "test"}, ["numpy"])
     assert [one.name for one in (folder / "1").iterdir()] == ["model.onnx"]

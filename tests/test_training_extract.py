@@ -13,11 +13,11 @@ import media_samples
 import numpy as np
 import pytest
 
-from training.cache import collect
+from training.cache import collect, keep
 from training.data import Clip, ManifestError, read_clips
 from training.joint import command
 from training.joint.cut import FLOW_SIDE, Cut, cutter, flow_between
-from veracity.layers import MODELS, WINDOW_SAMPLES
+from veracity.layers import MODELS, SEMANTIC_FRAMES, WINDOW_SAMPLES
 from veracity.local import LocalInfer
 from veracity.settings import Settings
 from veracity.speech import energy_vad
@@ -46,7 +46,7 @@ def test_a_talking_face_is_cut_as_the_engine_does(talking, cache):
     assert (np.diff(seen.times) > 0).all()
     assert seen.mouths.shape[1:] == MODELS["lipsync_starter"].input.shape
     assert len(seen.mouths) > 0
-    assert seen.pictures.shape == (16, 224, 224, 3)
+    assert seen.pictures.shape == (SEMANTIC_FRAMES, 224, 224, 3)
     assert seen.windows.shape[1] == WINDOW_SAMPLES
     assert len(seen.windows) > 0
     assert seen.flow.shape == (0, FLOW_SIDE, FLOW_SIDE, 2)
@@ -133,6 +133,22 @@ def test_ctrl_c_keeps_what_is_whole_and_goes_on(tmp_path, settings):
     assert [len(one.windows) for one in found] == [1, 1]
     assert bad == []
     assert len(asked) == 3  # the first clip was not heard again
+
+
+def test_two_that_cut_the_same_clip_at_once_both_end_well(tmp_path):
+    path = tmp_path / "cut" / "a.npz"
+
+    class Meanwhile:
+        """While this is written, somebody else writes all of the same file."""
+
+        def __array__(self, *_: object, **__: object) -> np.ndarray:
+            keep(path, {"first": np.zeros(9), "second": np.arange(5)})
+            return np.arange(5)
+
+    keep(path, {"first": np.zeros(9), "second": Meanwhile()})  # type: ignore[dict-item]
+    with np.load(path) as file:
+        assert file["second"].tolist() == [0, 1, 2, 3, 4]
+    assert list(path.parent.iterdir()) == [path]
 
 
 def test_folders_with_facts_are_read_as_the_list_is(talking, tmp_path):

@@ -67,3 +67,12 @@ def test_one_film_is_too_few(folder, tmp_path):
     (folder / "alone.csv").write_text("video_id,label,split,path\none,0,train,one.mp4\n")
     with pytest.raises(ManifestError, match="no two real films"):
         made(folder / "alone.csv", tmp_path)
+
+
+def test_where_no_film_can_be_made_the_list_of_those_that_were_stays(folder, tmp_path):
+    (tmp_path / "manifest.csv").write_text("as it was")
+    rows = "".join(f"{n},0,train,empty.mp4\n" for n in ("empty", "void"))
+    (folder / "void.csv").write_text("video_id,label,split,path\n" + rows)
+    with pytest.raises(ManifestError, match=r"no film could be made; empty: the file is empty.*; void:"):
+        made(folder / "void.csv", tmp_path)
+    assert (tmp_path / "manifest.csv").read_text() == "as it was"

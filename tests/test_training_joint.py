@@ -16,9 +16,6 @@ torch = pytest.importorskip("torch", reason="make test-export installs torch")
 import yaml  # noqa: E402
 from pydantic import BaseModel  # noqa: E402
 
-from export import fusion_starter  # noqa: E402
-from export.graph import session  # noqa: E402
-from export.publish import ExportError  # noqa: E402
 from training import keeping, loop  # noqa: E402
 from training.data import Clip, ManifestError  # noqa: E402
 from training.joint import command  # noqa: E402
@@ -331,35 +328,6 @@ def test_a_share_of_nothing_is_refused():
         plan(kinds={"face": 1})
 
 
-@pytest.mark.slow
-def test_the_graph_answers_as_the_network_does_and_does_not_look_at_what_is_missing(tmp_path):
-    path = tmp_path / "joint.pt"
-    net(temporal="average", fusion="attention").save_checkpoint(path)
-    (tmp_path / "trained_on.json").write_text('["own"]')
-    graph, papers = fusion_starter.proven(path)
-    assert papers["largest_relative_error"] < 1e-5
-    assert papers["trained_on"] == ["own"]
-    faces, sound, _ = (part.numpy() for part in batch(2, fusion_starter.FRAMES))
-    asked = {"FACES": faces, "WAVEFORM": sound, "PRESENT": np.array([[1, 0], [0, 1]], np.uint8)}
-    said = session(graph).run(None, asked)[0]
-    assert said.shape == (2, 1)
-    other = {**asked, "WAVEFORM": np.stack([-sound[0], sound[1]]), "FACES": np.stack([faces[0], 255 - faces[1]])}
-    assert np.array_equal(session(graph).run(None, other)[0], said)
-    assert not np.array_equal(session(graph).run(None, {**other, "PRESENT": np.ones((2, 2), np.uint8)})[0], said)
-
-
-def test_what_is_not_served_is_not_exported(tmp_path):
-    path = tmp_path / "joint.pt"
-    net(flow=True).save_checkpoint(path)
-    with pytest.raises(ExportError, match="optical flow is not served"):
-        fusion_starter.proven(path)
-    path.write_bytes(b"none")
-    with pytest.raises(ExportError, match="is no checkpoint"):
-        fusion_starter.proven(path)
-    with pytest.raises(ExportError, match="give its weights with --checkpoint"):
-        fusion_starter.export(argparse.Namespace(checkpoint=None, repository=tmp_path))
-
-
 def folders(where: Path, voice: Path) -> Path:
     """One clip of each split and label, all of them sound alone."""
     for split in ("train", "val"):
@@ -384,11 +352,12 @@ def test_the_command_trains_on_four_samples_and_tells_of_bad_files(tmp_path, set
     data, out = folders(tmp_path / "data", media_samples.speech(tmp_path)), tmp_path / "out"
     with caplog.at_level("WARNING"):
         command.run(asked(data, out))
-    assert "left out: torn: the file is empty" in caplog.text
+    assert "1 file was left out:" in caplog.text
+    assert "torn: the file is empty" in caplog.text
     best = Path(capsys.readouterr().out.strip())
     assert best.name.startswith("multimodal_best_")
     assert keeping.read(best)["epoch"] == 0
-    assert json.loads((out / "trained_on.json").read_text()) == ["data"]
+    assert keeping.sources(best) == ["data"]
     assert yaml.safe_load((out / loop.PLAN).read_text())["epochs"] == 1
     command.run(asked(data, out))  # nothing is left to be learned
     assert Path(capsys.readouterr().out.strip()) == best

@@ -12,12 +12,14 @@ import pytest
 torch = pytest.importorskip("torch", reason="training needs torch: requirements/torch.txt")
 
 from training.data import Clip, ManifestError  # noqa: E402
+from training.keeping import sources  # noqa: E402
 from training.lipsync import lesson, pairs, tamper, validation  # noqa: E402
 from training.lipsync.channel import carry, filmed  # noqa: E402
 from training.lipsync.cut import Second  # noqa: E402
 from training.nets.bands import SHAPE, Bands  # noqa: E402
 from training.nets.fit import FRAME, SHIFT, MouthFit  # noqa: E402
 from training.nets.lips import PICTURE, LipNet, LipStarter  # noqa: E402
+from training.plan import read_plan  # noqa: E402
 from veracity.crops import MEAN_FACE  # noqa: E402
 from veracity.lips import SIDE, lip_crops  # noqa: E402
 
@@ -167,10 +169,10 @@ def test_plans_say_which_key_is_wrong(tmp_path: Path) -> None:
     path = tmp_path / "plan.yaml"
     path.write_text("methods: {painted: 1}\n")
     with pytest.raises(ManifestError, match="frozen"):
-        lesson.read_plan(path)
+        read_plan(lesson.LipPlan, path)
     with pytest.raises(ManifestError, match="teach"):
-        lesson.read_plan(None, teach="test")
-    shipped = lesson.read_plan(Path(lesson.__file__).parents[1] / "plans" / "lipsync.yaml")
+        read_plan(lesson.LipPlan, None, teach="test")
+    shipped = read_plan(lesson.LipPlan, Path(lesson.__file__).parents[1] / "plans" / "lipsync.yaml")
     assert shipped.teach == "both"
 
 
@@ -178,6 +180,6 @@ def test_a_run_ends_with_weights_that_say_what_they_learned_from(tmp_path: Path)
     plan = lesson.LipPlan(epochs=1, steps=2, batch=2, pool=2, workers=0)
     learning = lesson.lesson(plan, [second("a.mp4"), second("b.mp4", seed=1)], tmp_path)
     lesson.loop.fit(learning, tmp_path / "run", "mean")
-    net, taught = lesson.load(tmp_path / "run" / lesson.loop.LAST)
-    assert taught == ["made here"]
+    net = lesson.load(tmp_path / "run" / lesson.loop.LAST)
+    assert sources(tmp_path / "run" / lesson.loop.LAST) == ["made here"]
     assert not net.training

@@ -11,15 +11,15 @@ torch = pytest.importorskip("torch")
 cv2 = pytest.importorskip("cv2")
 
 import onnx  # noqa: E402
-import onnxruntime  # noqa: E402
 
-from export.semantic_starter import FEATURE, HEAD, read_head, write_head  # noqa: E402
+from export.publish import session  # noqa: E402
+from export.semantic_starter import FEATURE, head_of  # noqa: E402
 from training import cache, loop  # noqa: E402
 from training.data import Clip, ManifestError  # noqa: E402
 from training.nets.semantic import WIDTH, SemanticHead  # noqa: E402
 from training.semantic.cut import FRAMES, Seen, cutter  # noqa: E402
 from training.semantic.fakes import METHODS, headed, redrawn, smoothed  # noqa: E402
-from training.semantic.lesson import Lesson, Pairs, SemanticPlan, chosen, judged, load, papers_of  # noqa: E402
+from training.semantic.lesson import Lesson, Pairs, SemanticPlan, chosen, judged, load  # noqa: E402
 from veracity.crops import whole_picture  # noqa: E402
 
 pytestmark = [pytest.mark.export, pytest.mark.filterwarnings("ignore::UserWarning"),
@@ -154,15 +154,12 @@ def test_it_learns_what_generators_leave_and_becomes_a_graph(tmp_path: Path) -> 
     assert min(report.values()) > 0.9
     assert {"films/g", *(f"own/{name}" for name in METHODS)} == set(report)
 
-    (tmp_path / "trained_on.json").write_text('["g", "x"]')
-    write_head(tmp_path / loop.LAST, tmp_path / "model")
-    model, papers = read_head(tmp_path / "model")
-    assert papers["trained_on"] == papers_of(tmp_path / loop.LAST)["trained_on"] == ["g", "x"]
-    onnx.checker.check_model(model, full_check=True)
+    made = head_of(tmp_path / loop.LAST)
+    assert made.papers["trained_on"] == ["g", "x"]
+    onnx.checker.check_model(made.graph, full_check=True)
     given = np.random.default_rng(3).standard_normal((3, WIDTH)).astype(np.float32)
-    session = onnxruntime.InferenceSession(tmp_path / "model" / HEAD, providers=["CPUExecutionProvider"])
     with torch.inference_mode():
-        assert np.allclose(session.run(None, {FEATURE: given})[0], head(torch.from_numpy(given)), atol=1e-4)
+        assert np.allclose(session(made.graph).run(None, {FEATURE: given})[0], head(torch.from_numpy(given)), atol=1e-4)
 
 
 def test_a_pair_is_one_picture_through_one_channel() -> None:

@@ -13,8 +13,7 @@ from training.nets.facecam import FaceCam  # noqa: E402
 from training.visual.faces import Seen  # noqa: E402
 from training.visual.fakes import METHODS  # noqa: E402
 from training.visual.lesson import Lesson, VisualPlan, load, pair_loss  # noqa: E402
-from training.visual.report import clip_score  # noqa: E402
-from training.visual.validation import Validation  # noqa: E402
+from training.visual.validation import Validation, clip_score  # noqa: E402
 
 pytestmark = [pytest.mark.export, pytest.mark.filterwarnings("ignore::UserWarning"),
               pytest.mark.filterwarnings("ignore::DeprecationWarning"),

@@ -99,9 +99,8 @@ def test_what_no_network_redrew_is_faked_otherwise():
 
 
 def test_without_the_up_scalers_it_is_said_where_they_are(tmp_path):
-    pytest.importorskip("ncnn")
-    with pytest.raises(ManifestError, match="pip download"):
-        redraw.redrawn([drawn_clip(0)], tmp_path, tmp_path)
+    with pytest.raises(ManifestError, match=f"scripts/fetch_upscalers {tmp_path}"):
+        redraw.upscalers(tmp_path)
 
 
 def found(box: tuple[float, float, float, float]) -> faces.faces.Detection:

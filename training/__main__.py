@@ -6,6 +6,7 @@ import argparse
 import importlib
 import logging
 import sys
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -36,10 +37,11 @@ def main(arguments: list[str] | None = None) -> int:
     """Runs one command; answers the exit status: 1 where the media, a plan or a file is not as it must be."""
     options = _parser().parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    warnings.filterwarnings("ignore", module=r"lightning\.")  # its advice; what is wrong it raises
     try:
         _function(options.command)(options)
     except (ManifestError, VeracityError, OSError) as error:
-        sys.stderr.write(f"python -m training: {error}\n")
+        sys.stderr.write(f"python -m training: {' '.join(str(error).split())}\n")  # of plans, several lines
         return 1
     except KeyboardInterrupt:
         sys.stderr.write("python -m training: stopped; the same command goes on from what is complete\n")

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import io
+import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -14,7 +17,10 @@ import numpy.typing as npt
 from tqdm import tqdm
 
 from training.data import Clip, ManifestError
+from veracity.weights import atomic
 from veracity_client.errors import VeracityError
+
+log = logging.getLogger(__name__)
 
 Arrays = Mapping[str, npt.NDArray[Any]]
 Cut = TypeVar("Cut")
@@ -51,7 +57,7 @@ def collect(clips: Sequence[Clip], cache: Path, cutter: Cutter[Cut]) -> tuple[li
     Stopped midway it goes on where it was: a clip's file appears when it is complete. Raises FullDisk.
     """
     found, bad = [], []
-    for clip in tqdm(clips, cutter.name):
+    for clip in tqdm(clips, cutter.name, disable=None):
         try:
             found.append(cutter.read(clip, _arrays(clip, cutter.folder(cache), cutter.cut)))
         except (VeracityError, Unusable, ManifestError) as error:
@@ -70,21 +76,36 @@ def _arrays(clip: Clip, folder: Path, cut: Callable[[Clip], Arrays]) -> Arrays:
 
 
 def keep(path: Path, arrays: Arrays) -> None:
-    """Writes a file of arrays, whole or not at all; raises FullDisk."""
-    part = path.with_suffix(".part.npz")
+    """Writes a file of arrays, whole or not at all, whoever else writes the same; raises FullDisk."""
+    content = io.BytesIO()  # a zip that a full disk breaks off says so twice, the second time in a traceback
+    np.savez(content, **arrays)
+    with room_for(path), atomic(path) as file:
+        file.write(content.getbuffer())
+
+
+@contextmanager
+def room_for(path: Path) -> Iterator[None]:
+    """Around whatever writes ``path``: raises FullDisk where the disk is."""
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        np.savez(part, **arrays)
-        part.replace(path)
+        yield
     except OSError as error:
-        part.unlink(missing_ok=True)
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise FullDisk(f"no room left for {path}; nothing that was there is lost: make room and go on") from error
+            raise FullDisk(f"no room left for {path}; what was there is kept: make room and go on") from error
         raise
+
+
+@contextmanager
+def listing(bad: Sequence[str]) -> Iterator[None]:
+    """Around a lesson: when it ends, well or not, the log says which files were left out of it."""
+    try:
+        yield
+    finally:
+        for line in report(bad):
+            log.warning(line)
 
 
 def report(bad: Sequence[str]) -> Iterator[str]:
     """The lines that close a run: which files were left out, and why."""
     if bad:
-        yield f"{len(bad)} files were left out:"
+        yield "1 file was left out:" if len(bad) == 1 else f"{len(bad)} files were left out:"
         yield from (f"  {line}" for line in bad)

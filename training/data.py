@@ -118,14 +118,6 @@ def read_clips(where: Path, kinds: Collection[str] = ("video",)) -> list[Clip]:
     return [clip for clip in clips if clip.kind in kinds]
 
 
-def read_manifest(folder: Path, kind: str) -> list[Clip]:
-    """All clips of a kind under `folder`, in the order of its manifest.csv; raises ManifestError."""
-    manifest = folder / "manifest.csv"
-    if not manifest.is_file():
-        raise ManifestError(f"no manifest at {manifest}: give the folder of the media with --data")
-    return list(_rows(manifest, kind))
-
-
 def load(path: Path) -> Pcm:
     """The samples of a 16 kHz mono file, int16 [n]; raises ManifestError."""
     try:
@@ -145,8 +137,8 @@ def trim(pcm: Pcm, vad: Vad) -> Pcm:
     return pcm[round(spans[0][0] * SAMPLE_RATE) : round(spans[-1][1] * SAMPLE_RATE)]
 
 
-def _rows(manifest: Path, kind: str | None = None) -> Iterator[Clip]:
-    """The rows of a manifest of either form; those of another ``kind`` are not looked at."""
+def _rows(manifest: Path) -> Iterator[Clip]:
+    """The rows of a manifest of either form."""
     try:
         with manifest.open(newline="", encoding="utf-8-sig") as file:
             reader = csv.DictReader(file)
@@ -160,8 +152,7 @@ def _rows(manifest: Path, kind: str | None = None) -> Iterator[Clip]:
             f"{manifest} has the columns {','.join(sorted(columns)) or 'of no header'}; wanted: {forms}"
         )
     for line, row in rows:
-        if kind is None or (row.get("kind") or kind) == kind:
-            yield form(manifest, line, row)
+        yield form(manifest, line, row)
 
 
 def _clip(manifest: Path, line: int, row: dict[str, str]) -> Clip:

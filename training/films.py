@@ -10,6 +10,9 @@ from __future__ import annotations
 import argparse
 import asyncio
 import csv
+import errno
+import io
+import os
 import subprocess
 import sys
 import tempfile
@@ -22,7 +25,7 @@ import numpy as np
 import soundfile
 from tqdm import tqdm
 
-from training.cache import Unusable, report
+from training.cache import FullDisk, Unusable, report, room_for
 from training.data import Clip, ManifestError, Pcm, Split, read_clips
 from training.visual import fakes
 from training.visual.faces import CONTEXT, MAX_FACES, Face, Image, Points
@@ -33,6 +36,7 @@ from veracity.frames import detect
 from veracity.inputs import Infer
 from veracity.layers import FPS, SAMPLE_RATE
 from veracity.media import Limits, Media, find_ffmpeg
+from veracity.weights import atomic
 from veracity_client.errors import VeracityError
 
 FRAMES = 4 * FPS  # of a film, from its beginning: as much as the mouths' four seconds
@@ -75,18 +79,26 @@ def run(options: argparse.Namespace) -> None:
     bad: list[str] = []
     rows: list[dict[str, str]] = []
     before: dict[Split, Film] = {}  # whose face is swapped in: of the same split, or networks would know one of the two
-    for number, clip in enumerate(tqdm(clips, "films")):
+    for number, clip in enumerate(tqdm(clips, "films", disable=None)):
         try:
             film = asyncio.run(_read(clip, infer))
             rows += list(_made(film, before.get(clip.split, film), options.out, number))
             before[clip.split] = film
         except (VeracityError, Unusable) as error:
             bad.append(f"{clip.id}: {error}")
-    with (options.out / "manifest.csv").open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, _COLUMNS)
-        writer.writeheader()
-        writer.writerows(rows)
+    if not rows:
+        raise ManifestError("; ".join(["no film could be made", *bad]))
+    _list(rows, options.out / "manifest.csv")
     sys.stdout.write("\n".join([f"{len(rows)} films in {options.out}", *report(bad), ""]))
+
+
+def _list(rows: Sequence[dict[str, str]], path: Path) -> None:
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, _COLUMNS)
+    writer.writeheader()
+    writer.writerows(rows)
+    with room_for(path), atomic(path) as file:
+        file.write(text.getvalue().encode())
 
 
 async def _read(clip: Clip, infer: Infer) -> Film:
@@ -193,7 +205,7 @@ def _written(
 
 
 def _encode(frames: Image, sound: Pcm, path: Path, crf: int) -> None:
-    """H.264 and AAC at 25 fps; raises Unusable with ffmpeg's last words."""
+    """H.264 and AAC at 25 fps; raises Unusable with ffmpeg's last words, and FullDisk where they are those."""
     with tempfile.TemporaryDirectory() as folder:
         heard: Sequence[str] = ()
         if len(sound):
@@ -207,5 +219,8 @@ def _encode(frames: Image, sound: Pcm, path: Path, crf: int) -> None:
         done = subprocess.run(command, input=frames.tobytes(), capture_output=True, check=False)
         if done.returncode:
             part.unlink(missing_ok=True)
-            raise Unusable(f"ffmpeg could not write {path.name}: {done.stderr.decode(errors='replace').strip()[-200:]}")
+            words = done.stderr.decode(errors="replace").strip()[-200:]
+            if os.strerror(errno.ENOSPC) in words:
+                raise FullDisk(f"no room left for {path}; what was there is kept: make room and go on")
+            raise Unusable(f"ffmpeg could not write {path.name}: {words}")
         part.replace(path)

@@ -1,11 +1,20 @@
-"""Parts of the clips: fifths, by which a network is calibrated on sources that it never heard; and a few of each."""
+"""Parts of the clips: the splits that teach, fifths of the sources that a network never heard, and a few of each."""
 
 from __future__ import annotations
 
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Literal
 
-from training.data import Clip
+from training.data import Clip, Split
+
+# What teaches; what is left over of the trainable clips judges. The shipped network learns from both.
+Teach = Literal["train", "validation", "both"]
+TEACH: Mapping[Teach, tuple[Split, ...]] = {
+    "train": ("train",),
+    "validation": ("validation",),
+    "both": ("train", "validation"),
+}
 
 # Whole sources, real and fake in each fold, sound files and films alike. Fakes made of a source's clips stand with it,
 # as what was made of LibriSpeech does; the voice of LJSpeech is real in one fold and synthetic in two others.

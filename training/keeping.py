@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import errno
 import io
 import json
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from export import checkpoint
+from export.publish import ExportError
 from patches import torchvision
-from training.cache import FullDisk
+from training.cache import room_for
 from training.data import ManifestError
 from veracity.weights import write
 
@@ -23,18 +23,7 @@ from lightning.pytorch.loggers.logger import Logger  # noqa: E402
 from lightning.pytorch.plugins.io import TorchCheckpointIO  # noqa: E402
 from lightning.pytorch.utilities import rank_zero_only  # noqa: E402
 
-_FULL = (errno.ENOSPC, errno.EDQUOT)
-
-
-@contextmanager
-def room_for(path: Path) -> Iterator[None]:
-    """Around whatever writes ``path``: raises FullDisk where the disk is."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno in _FULL:
-            raise FullDisk(f"no room left for {path}; what was there is kept: make room and go on") from error
-        raise
+TAUGHT = "trained_on"  # the key of a checkpoint under which the sources stand that taught it
 
 
 def save(content: Mapping[str, Any], path: Path) -> None:
@@ -51,13 +40,20 @@ def read(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise ManifestError(f"no checkpoint at {path}")
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch, pickle and zipfile have no error in common
-        reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise ManifestError(f"{path} is no checkpoint, or is not whole: {reason}") from error
+        content = checkpoint.read(path)
+    except ExportError as error:
+        raise ManifestError(f"{path} is no checkpoint, or is not whole: {error.message}") from error
     if not isinstance(content, dict):
         raise ManifestError(f"{path} is no checkpoint: it holds a {type(content).__name__}")
     return content
+
+
+def sources(path: Path) -> list[str]:
+    """The sources that taught the network of a checkpoint; raises ManifestError where it does not say."""
+    taught = read(path).get(TAUGHT)
+    if not taught:
+        raise ManifestError(f"{path} does not say which sources taught it")
+    return list(taught)
 
 
 class WholeFiles(TorchCheckpointIO):  # type: ignore[misc]

@@ -11,7 +11,7 @@ import logging
 import math
 import signal
 from abc import abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal, NoReturn
 
@@ -20,8 +20,9 @@ import yaml
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
+from training.cache import room_for
 from training.data import ManifestError
-from training.keeping import JsonLines, WholeFiles, read, room_for
+from training.keeping import TAUGHT, JsonLines, WholeFiles, read
 from training.nets import parameters
 from training.plan import Plan, read_plan
 
@@ -40,9 +41,10 @@ LOG = "log.jsonl"  # what was measured, an object a line; TensorBoard's own file
 class Lesson(lightning.LightningModule):
     """A network with what it learns from; the three abstract methods are a lesson's own."""
 
-    def __init__(self, plan: Plan, make: Callable[[], nn.Module]) -> None:
-        """``make`` makes the network, from the plan's seed on."""
+    def __init__(self, plan: Plan, make: Callable[[], nn.Module], taught: Iterable[str] = ()) -> None:
+        """``make`` makes the network, from the plan's seed on; ``taught`` are the sources that it learns from."""
         super().__init__()
+        self._taught = sorted(set(taught))
         lightning.seed_everything(plan.seed, workers=True, verbose=False)
         self.plan, self.net = plan, make()
         self.monitor, self.mode = "", "max"  # what `fit` asks of it
@@ -118,7 +120,7 @@ class Lesson(lightning.LightningModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """What Lightning does not keep of its own accord."""
-        checkpoint["metrics"] = self.report
+        checkpoint |= {"metrics": self.report, TAUGHT: self._taught}
         if self._plateau is not None:
             checkpoint["plateau"] = self._plateau.state_dict()
 

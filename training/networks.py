@@ -60,7 +60,7 @@ def _visual(path: Path) -> nn.Module:
 def _lipsync(path: Path) -> nn.Module:
     from training.lipsync.lesson import load
 
-    return load(path)[0]
+    return load(path)
 
 
 def _semantic(path: Path) -> nn.Module:

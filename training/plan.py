@@ -43,5 +43,5 @@ def read_plan(form: type[P], path: Path | None, **changes: Any) -> P:
     try:
         given = yaml.safe_load(path.read_text(encoding="utf-8")) if path else {}
         return form(**{**(given or {}), **changes})
-    except (OSError, yaml.YAMLError, ValidationError, TypeError) as error:
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, ValidationError, TypeError) as error:
         raise ManifestError(f"{path}: {error}") from error

@@ -8,9 +8,9 @@ import logging
 import torch
 
 from training.audio.lesson import AudioPlan, train
+from training.joint.command import hearer
 from training.plan import read_plan
-from veracity.assets import VAD_FILE, WHISPER_FILE
-from veracity.speech import SileroVad, energy_vad
+from veracity.assets import WHISPER_FILE
 
 log = logging.getLogger(__name__)
 
@@ -23,6 +23,5 @@ def run(options: argparse.Namespace) -> None:
     asked = {"teach": options.teach, "without": options.without}
     changes = {key: value for key, value in asked.items() if value is not None}
     plan = read_plan(AudioPlan, options.plan, **changes, **(_DEBUG if options.debug else {}))
-    vad = SileroVad(options.weights / VAD_FILE) if options.vad == "silero" else energy_vad
-    done = train(options.data, options.out, options.cache, vad, options.weights / WHISPER_FILE, plan)
+    done = train(options.data, options.out, options.cache, hearer(options), options.weights / WHISPER_FILE, plan)
     log.info("python -m export audio_starter --checkpoint %s", done)

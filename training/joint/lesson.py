@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,7 +14,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from training import loop, metrics
-from training.cache import Arrays, Cutter, collect
+from training.cache import Arrays, Cutter, collect, listing
 from training.data import Clip, ManifestError, read_clips
 from training.joint.batches import KINDS, Couples, Material, Streams, streams
 from training.joint.cut import Cut, cutter
@@ -28,7 +27,6 @@ from veracity.speech import Vad
 log = logging.getLogger(__name__)
 
 BEST = "multimodal_best_{AUC:.4f}.pt"
-TRAINED_ON = "trained_on.json"  # beside the checkpoints
 WINDOWS = 3  # of a clip's speech that judge it, each beside the same frames
 
 
@@ -64,7 +62,8 @@ class Lesson(loop.Lesson):
 
     def __init__(self, plan: JointPlan, teaching: Sequence[Material], judging: Sequence[Cut]) -> None:
         """Raises ManifestError for clips that cannot teach or judge."""
-        super().__init__(plan, lambda: JointNet(plan.net).with_published())
+        sources = (material.cut.clip.source for material in teaching)
+        super().__init__(plan, lambda: JointNet(plan.net).with_published(), sources)
         if {cut.clip.fake for cut in judging} != {False, True}:
             raise ManifestError("the clips that judge must be of both labels: look at their splits")
         self._teaching, self._judging = teaching, judging
@@ -148,18 +147,12 @@ def train(data: Path, out: Path, cache: Path, infer: Infer, vad: Vad, plan: Join
         if not any(clip.split == split for clip in usable):
             raise ManifestError(f"no clip of {data} is of the split {split}")
     cuts, bad = gather(usable, cache, infer, vad, plan.net.flow)
-    try:
+    with listing(bad):
         teaching = with_faces([cut for cut in cuts if cut.clip.split == "train"], cache, infer)
         judging = [cut for cut in cuts if cut.clip.split == "validation"]
         log.info("%d clips teach, %d judge", len(teaching), len(judging))
         lesson = Lesson(plan, teaching, judging)
-        out.mkdir(parents=True, exist_ok=True)
-        sources = sorted({material.cut.clip.source for material in teaching})
-        (out / TRAINED_ON).write_text(json.dumps(sources), encoding="utf-8")
         return loop.fit(lesson, out, "AUC", best=BEST)
-    finally:
-        for line in bad:
-            log.warning("left out: %s", line)
 
 
 def _first(clips: Sequence[Clip], count: int) -> list[Clip]:

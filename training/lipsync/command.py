@@ -8,12 +8,9 @@ import logging
 import cv2
 import torch
 
-from training.cache import report
-from training.lipsync.lesson import read_plan, train
-from veracity.assets import VAD_FILE
-from veracity.local import LocalInfer
-from veracity.settings import Settings
-from veracity.speech import SileroVad, energy_vad
+from training.joint.command import finder, hearer
+from training.lipsync.lesson import LipPlan, train
+from training.plan import read_plan
 
 log = logging.getLogger(__name__)
 
@@ -25,10 +22,6 @@ def run(options: argparse.Namespace) -> None:
     torch.set_num_threads(options.threads)
     cv2.setNumThreads(options.threads)
     changes = {"teach": options.teach} if options.teach else {}
-    plan = read_plan(options.plan, **changes, **(_DEBUG if options.debug else {}))
-    infer = LocalInfer(Settings.from_env().model_repository, options.threads)
-    vad = SileroVad(options.weights / VAD_FILE) if options.vad == "silero" else energy_vad
-    done, bad = train(options.data, options.out, options.cache, infer, vad, plan)
-    for line in report(bad):
-        log.warning(line)
+    plan = read_plan(LipPlan, options.plan, **changes, **(_DEBUG if options.debug else {}))
+    done = train(options.data, options.out, options.cache, finder(options.threads), hearer(options), plan)
     log.info("python -m export lipsync_starter --checkpoint %s", done)

@@ -6,49 +6,37 @@ each number weighs. The loss asks of every second its label, and of every pair t
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
-from pydantic import Field
+from pydantic import Field, field_validator
 from torch import Tensor
 from torch.nn import functional
 from torch.utils.data import Dataset
 from tqdm import tqdm
 
 from training import loop
-from training import plan as plans
-from training.cache import collect
+from training.cache import collect, listing
 from training.data import ManifestError, Split, read_clips
-from training.folds import few
-from training.keeping import read
+from training.folds import TEACH, Teach, few
 from training.lipsync.cut import Second, cutter
 from training.lipsync.pairs import Pairs
 from training.lipsync.tamper import METHODS
 from training.lipsync.validation import Validation, numbers
 from training.nets.lips import LipNet
-from training.plan import Plan
 from veracity.inputs import Infer
 from veracity.speech import Vad
 
-# What teaches; the other split judges, and where both teach, the last of them. The shipped network learns from both.
-TEACH: Mapping[str, tuple[Split, ...]] = {
-    "train": ("train",),
-    "validation": ("validation",),
-    "both": ("train", "validation"),
-}
 
-
-class LipPlan(Plan):
+class LipPlan(loop.Plan):
     """What a run is made of."""
 
     batch: int = Field(64, gt=1, description="pairs of real and fake in a batch")
-    teach: Literal["train", "validation", "both"] = Field(
-        "train", description="the split that teaches; the other judges"
-    )
+    teach: Teach = Field("train", description="the split that teaches; the other judges")
     clips_per_source: int = Field(0, ge=0, description="that are cut, of each source and label; 0 for all")
     pool: int = Field(600, gt=0, description="pairs that are made of each split, once; drawn mirrored or not")
     dropout: float = Field(0.3, ge=0, lt=1, description="share of the numbers that a batch does not see")
@@ -58,13 +46,12 @@ class LipPlan(Plan):
         dict.fromkeys(METHODS, 1.0), description="share of each method of training.lipsync.tamper"
     )
 
-
-def read_plan(path: Path | None, **changes: Any) -> LipPlan:
-    """The plan of a YAML file with ``changes``; raises ManifestError that names the key which is wrong."""
-    plan = plans.read_plan(LipPlan, path, **changes)
-    if unknown := set(METHODS) ^ set(plan.methods):
-        raise ManifestError(f"{path}: methods must name {', '.join(METHODS)}; look at {', '.join(sorted(unknown))}")
-    return plan
+    @field_validator("methods")
+    @classmethod
+    def _known(cls, methods: dict[str, float]) -> dict[str, float]:
+        if wrong := set(METHODS) ^ set(methods):
+            raise ValueError(f"must name {', '.join(METHODS)}; look at {', '.join(sorted(wrong))}")
+        return methods
 
 
 class Draws(Dataset[Tensor]):
@@ -88,16 +75,11 @@ class LipLesson(loop.Lesson):
 
     plan: LipPlan
 
-    def __init__(self, plan: LipPlan, known: Tensor, judge: Validation, taught: Sequence[str]) -> None:
+    def __init__(self, plan: LipPlan, known: Tensor, judge: Validation, taught: Iterable[str]) -> None:
         """``known`` [n, 2, 4, 5, 6, 6] is what is read of each pair, ``taught`` the sources that they are of."""
-        super().__init__(plan, partial(LipNet, plan.dropout))
+        super().__init__(plan, partial(LipNet, plan.dropout), taught)
         self.net.lines.standardise(known.flatten(0, 1))
-        self._known, self._judge, self._taught = known, judge, list(taught)
-
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Notes what it learned from."""
-        super().on_save_checkpoint(checkpoint)
-        checkpoint["trained_on"] = self._taught
+        self._known, self._judge = known, judge
 
     def items(self, first: int, count: int) -> Dataset[Any]:
         """Pairs, mirrored or not."""
@@ -119,17 +101,18 @@ def pair_loss(logits: Tensor, plan: LipPlan) -> Tensor:
     return loss + plan.ranking * functional.softplus(logits[:, 0] - logits[:, 1]).mean()
 
 
-def train(data: Path, out: Path, cache: Path, infer: Infer, vad: Vad, plan: LipPlan) -> tuple[Path, list[str]]:
-    """Trains under ``out``, or goes on there; the last checkpoint, and a line on each file that was left out.
+def train(data: Path, out: Path, cache: Path, infer: Infer, vad: Vad, plan: LipPlan) -> Path:
+    """Trains under ``out``, or goes on there, and answers the last checkpoint; raises ManifestError.
 
-    The last and not the best: what judges may then calibrate as well. Raises ManifestError.
+    The last and not the best: what judges may then calibrate as well.
     """
     clips = [clip for clip in read_clips(data, ("video", "images")) if clip.split != "test"]
     clips = few(clips, plan.clips_per_source)
     clips = [clip for clip in clips if clip.kind == "video" or not clip.fake]
     found, bad = collect(clips, cache, cutter(infer, vad))
-    loop.fit(lesson(plan, [second for film in found for second in film], cache), out, "mean")
-    return out / loop.LAST, bad
+    with listing(bad):
+        loop.fit(lesson(plan, [second for film in found for second in film], cache), out, "mean")
+    return out / loop.LAST
 
 
 def lesson(plan: LipPlan, seconds: Sequence[Second], cache: Path) -> LipLesson:
@@ -146,13 +129,14 @@ def lesson(plan: LipPlan, seconds: Sequence[Second], cache: Path) -> LipLesson:
         raise ManifestError(f"nothing to learn from: no clip of the split {', '.join(missing)} has a face")
     pools = {split: Pairs(part, cache, plan.seed, plan.pool, plan.methods) for split, part in parts.items() if part}
     judge = next((split for split in pools if split not in teach), teach[-1])
-    made = (pools[split].kept(k).mouths for split in teach for k in tqdm(range(plan.pool), f"pairs of {split}"))
-    taught = sorted({source for split in teach for source in pools[split].sources})
+    numbered = ((split, k) for split in teach for k in tqdm(range(plan.pool), f"pairs of {split}", disable=None))
+    made = (pools[split].kept(k).mouths for split, k in numbered)
+    taught = {source for split in teach for source in pools[split].sources}
     return LipLesson(plan, numbers(made), Validation(parts[judge], pools[judge]), taught)
 
 
-def load(checkpoint: Path) -> tuple[LipNet, list[str]]:
-    """The network of a checkpoint with its averaged weights, ready to answer, and the sources that it learned from."""
+def load(checkpoint: Path) -> LipNet:
+    """The network of a checkpoint, with its averaged weights, ready to answer; raises ManifestError."""
     net = LipNet()
     loop.load(checkpoint, net)
-    return net, list(read(checkpoint).get("trained_on", ["unknown"]))
+    return net

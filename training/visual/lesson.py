@@ -6,44 +6,34 @@ map whether it was altered.
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
 
 import torch
 from pydantic import Field, field_validator
 from torch import Tensor, nn
 from torch.nn import functional
 
+from training import cache as media
 from training import loop
-from training.data import Clip, ManifestError, Split, read_clips
-from training.folds import few
+from training.data import Clip, ManifestError, read_clips
+from training.folds import TEACH, Teach, few
 from training.nets.facecam import WIDTHS, FaceCam
 from training.visual.faces import TAKES, Seen, collect
 from training.visual.fakes import METHODS
 from training.visual.pairs import Pair, Pairs
-from training.visual.redraw import redrawn
+from training.visual.redraw import Network, redrawn
 from training.visual.validation import Validation
 from veracity.inputs import Infer
 
 log = logging.getLogger(__name__)
 
-_TRAINED_ON = "trained_on.json"  # beside the checkpoint
-
-# What teaches; what is left over of the trainable clips judges. The shipped network learns from both.
-TEACH: Mapping[str, frozenset[Split]] = {
-    "train": frozenset({"train"}),
-    "validation": frozenset({"validation"}),
-    "both": frozenset({"train", "validation"}),
-}
-
 
 class VisualPlan(loop.Plan):
     """What a run is made of."""
 
-    teach: Literal["train", "validation", "both"] = Field("train", description="the split that teaches")
+    teach: Teach = Field("train", description="the split that teaches")
     smoothing: float = Field(0.02, ge=0, lt=0.5, description="what is left of doubt in a label")
     ranking: float = Field(0.5, ge=0, description="weight of: the fake above its own original")
     cells: float = Field(0.5, ge=0, description="weight of: the map above what was altered, and nowhere else")
@@ -76,8 +66,10 @@ class Lesson(loop.Lesson):
     plan: VisualPlan
 
     def __init__(self, plan: VisualPlan, teaching: Sequence[Seen], judging: Sequence[Seen]) -> None:
-        super().__init__(plan, lambda: FaceCam(plan.widths))
+        """Raises ManifestError for clips that cannot teach."""
+        super().__init__(plan, lambda: FaceCam(plan.widths), (one.clip.source for one in teaching))
         self._teaching, self._validation = teaching, Validation(judging)
+        self.items(0, 1)
 
     def items(self, first: int, count: int) -> Pairs:
         """Pairs by their numbers."""
@@ -105,27 +97,22 @@ def pair_loss(logits: Tensor, cams: Tensor, masks: Tensor, plan: VisualPlan) -> 
     return loss + plan.cells * (cells * sure).sum() / sure.sum()
 
 
-def train(data: Path, out: Path, cache: Path, infer: Infer, wheel: Path, plan: VisualPlan) -> Path:
+def train(data: Path, out: Path, cache: Path, infer: Infer, networks: Sequence[Network], plan: VisualPlan) -> Path:
     """Trains under ``out``, or goes on there, and answers the last checkpoint; raises ManifestError.
 
-    ``wheel`` is what `training.visual.redraw` draws with. No checkpoint is chosen: the steps are the plan's.
+    ``networks`` are what `training.visual.redraw` draws with. No checkpoint is chosen: the steps are the plan's.
     """
     clips = [clip for clip in read_clips(data, ("video", "images")) if clip.split != "test" and not _shifted(clip)]
     clips = few(clips, plan.clips_per_source)
     seen, bad = collect(clips, cache, infer)
     seen = [one for one in seen if len(one.crops)]
-    reals = redrawn([one for one in seen if one.faces], cache, wheel)
+    reals = redrawn([one for one in seen if one.faces], cache, networks)
     teaching = [one for one in reals if one.clip.split in TEACH[plan.teach]]
     judging = _judges(teaching, [*reals, *(one for one in seen if one.clip.fake)])
     more, worse = collect([one.clip for one in teaching if one.clip.kind == "video"], cache, infer, plan.takes)
     log.info("%d clips teach, %d judge", len(teaching), len(judging))
-    out.mkdir(parents=True, exist_ok=True)
-    (out / _TRAINED_ON).write_text(json.dumps(sorted({one.clip.source for one in teaching})), encoding="utf-8")
-    try:
+    with media.listing([*bad, *worse]):
         loop.fit(Lesson(plan, [*teaching, *more], judging), out, "own")
-    finally:
-        for line in (*bad, *worse):
-            log.warning("left out: %s", line)
     return out / loop.LAST
 
 
@@ -138,11 +125,6 @@ def _judges(teaching: Sequence[Seen], everything: Sequence[Seen]) -> list[Seen]:
 def _shifted(clip: Clip) -> bool:
     """Whether only its sound was shifted: its picture is as it was."""
     return clip.fake and "offset" in clip.path.name
-
-
-def papers_of(checkpoint: Path) -> dict[str, Any]:
-    """What a graph's papers say of a checkpoint of ``train``: the sources that taught; raises OSError."""
-    return {"trained_on": json.loads(checkpoint.with_name(_TRAINED_ON).read_text(encoding="utf-8"))}
 
 
 def load(checkpoint: Path) -> nn.Module:

