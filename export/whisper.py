@@ -1,7 +1,8 @@
 """Whisper's encoder as a graph, of the numbers in a CTranslate2 file; needs no torch.
 
     WAVEFORM    int16   [batch, 64600]  16 kHz mono
-    statistics  float32 [batch, 1152]   mean over time of what each of three blocks says, one block after the other
+    statistics  float32 [batch, 2304]   of what each of three blocks says, one block after the other: its mean over
+                                        time, then how far it moves from one token to the next, on average
 
 Rebuilt from the published description (Radford et al. 2022): sound brought to one level, 80 log-mel bands every 10 ms,
 two convolutions, transformer blocks of width 384. `training.nets.whisper` is the same network in torch, which a test
@@ -23,7 +24,7 @@ from veracity.layers import WINDOW_SAMPLES
 OPSET, IR_VERSION = 18, 8
 WIDTH, HEADS, BANDS = 384, 6, 80
 STAGES = 3  # blocks; Whisper's fourth knows words, and heard fakes worse
-STATISTICS = STAGES * WIDTH
+STATISTICS = STAGES * 2 * WIDTH  # means and moves
 SIZE, HOP = 400, 160  # 25 and 10 ms
 LEVEL = 0.05  # of full scale, as loud as Whisper heard speech
 TOKENS = WINDOW_SAMPLES // HOP // 2 + WINDOW_SAMPLES // HOP % 2  # every 20 ms
@@ -37,6 +38,7 @@ whisper (int16[batch, {WINDOW_SAMPLES}] WAVEFORM) => (float[batch, {STATISTICS}]
  float eight = {{8.0}}, float four = {{4.0}}, float calm = {{{(WIDTH // HEADS) ** -0.5!r}}},
  int64[1] time = {{1}}, int64[2] both = {{1, 2}},
  int64[1] first = {{0}}, int64[1] last = {{-1}}, int64[1] frames = {{2}},
+ int64[1] second = {{1}}, int64[1] end = {{{TOKENS}}},
  int64[6] edges = {{0, 0, {SIZE // 2}, 0, 0, {SIZE // 2}}},
  int64[5] apart = {{0, 0, 3, {HEADS}, {WIDTH // HEADS}}}, int64[3] joined = {{0, 0, {WIDTH}}}>
 {{
@@ -72,7 +74,7 @@ whisper (int16[batch, {WINDOW_SAMPLES}] WAVEFORM) => (float[batch, {STATISTICS}]
   tokens = Transpose<perm = [0, 2, 1]>(conv2)
   stage0 = Add(tokens, positions)
 {{blocks}}
-  statistics = Concat<axis = 1>({", ".join(f"mean{n}" for n in range(1, STAGES + 1))})
+  statistics = Concat<axis = 1>({", ".join(f"mean{n}, move{n}" for n in range(1, STAGES + 1))})
 }}"""
 
 _GELU = """  @_scaled = Div(@_in, root_two)
@@ -109,7 +111,12 @@ _BLOCK = """
   narrow@ = MatMul(gelu@, feed_out_weight@)
   fed@ = Add(narrow@, feed_out_bias@)
   stage@ = Add(attended@, fed@)
-  mean@ = ReduceMean<keepdims = 0>(stage@, time)"""
+  mean@ = ReduceMean<keepdims = 0>(stage@, time)
+  before@ = Slice(stage@, first, last, time)
+  after@ = Slice(stage@, second, end, time)
+  step@ = Sub(after@, before@)
+  length@ = Abs(step@)
+  move@ = ReduceMean<keepdims = 0>(length@, time)"""
 
 # what a block's weights are called here, and by CTranslate2
 PARTS = {

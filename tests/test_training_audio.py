@@ -12,11 +12,11 @@ torch = pytest.importorskip("torch", reason="make test-export installs torch")
 
 from training.audio.augment import degrade  # noqa: E402
 from training.audio.coding import CODECS, through_codec  # noqa: E402
-from training.audio.course import Course, crop  # noqa: E402
+from training.audio.course import LENGTH, Course, crop, played  # noqa: E402
 from training.audio.fakes import METHODS  # noqa: E402
 from training.audio.lesson import AudioPlan, Judge, Lesson, train  # noqa: E402
 from training.audio.pool import Spoken, heard, remade, spoken  # noqa: E402
-from training.data import Clip, ManifestError, load, read_clips, read_manifest, trim  # noqa: E402
+from training.data import Clip, ManifestError, load, read_clips, trim  # noqa: E402
 from training.folds import FOLDS, fold  # noqa: E402
 from training.nets import AUDIO_NETS  # noqa: E402
 from training.nets.whisper import STATISTICS, WhisperHead, averaged  # noqa: E402
@@ -77,10 +77,10 @@ def media(tmp_path: Path) -> Path:
 
 
 def test_manifest_gives_clips_with_split(media):
-    splits = {clip.path.name: clip.split for clip in read_manifest(media, "audio")}
+    splits = {clip.path.name: clip.split for clip in read_clips(media, ("audio",))}
     assert splits["mine__a.flac"] == "train"
     assert splits["x__librispeech_test-other__1__1.flac"] == "validation"
-    assert read_manifest(media, "video") == []
+    assert read_clips(media, ("video",)) == []
 
 
 @pytest.mark.parametrize(
@@ -94,12 +94,12 @@ def test_manifest_gives_clips_with_split(media):
 def test_bad_rows_are_named(tmp_path, row, words):
     write(tmp_path, "a.flac", voice())
     with pytest.raises(ManifestError, match=words):
-        read_manifest(manifest(tmp_path, row), "audio")
+        read_clips(manifest(tmp_path, row), ("audio",))
 
 
-def test_no_manifest_names_the_option(tmp_path):
-    with pytest.raises(ManifestError, match="--data"):
-        read_manifest(tmp_path, "audio")
+def test_a_folder_without_a_manifest_is_said_to_have_none(tmp_path):
+    with pytest.raises(ManifestError, match=r"neither a manifest\.csv nor"):
+        read_clips(tmp_path, ("audio",))
 
 
 def test_bad_sound_is_refused(tmp_path):
@@ -117,7 +117,7 @@ def test_what_may_not_teach_never_does():
 
 @pytest.mark.skipif(not SHARED.is_dir(), reason=f"no media at {SHARED}")
 def test_no_source_and_no_voice_is_in_two_splits():
-    clips = read_manifest(SHARED, "audio")
+    clips = read_clips(SHARED, ("audio",))
     voices: dict[str, set[str]] = {}
     for clip in clips:
         for speaker in ("S0913", "_Allison__", "_June__", "librispeech_test-other__"):
@@ -130,7 +130,7 @@ def test_no_source_and_no_voice_is_in_two_splits():
 
 @pytest.mark.skipif(not SHARED.is_dir(), reason=f"no media at {SHARED}")
 def test_every_fold_holds_both_labels_and_whole_pairs():
-    clips = [clip for clip in read_manifest(SHARED, "audio") if clip.split != "test"]
+    clips = [clip for clip in read_clips(SHARED, ("audio",)) if clip.split != "test"]
     for number in range(len(FOLDS)):
         assert {clip.label for clip in clips if fold(clip) == number} == {"real", "fake"}
     folds = {clip.source: fold(clip) for clip in clips}
@@ -166,13 +166,13 @@ def test_pool_holds_every_clip_and_its_fakes_and_is_cut_once(media, tmp_path):
     write(media, "audio_real/silent__a.flac", np.zeros(16_000, np.float32))
     names = ("audio_real/mine__a.flac", "audio_fake/theirs__a.flac", "audio_real/silent__a.flac")
     manifest(media, *({"path": name, "label": "fake" if "fake" in name else "real"} for name in names))
-    pool, bad = spoken(read_manifest(media, "audio"), energy_vad, tmp_path / "cache")
+    pool, bad = spoken(read_clips(media, ("audio",)), energy_vad, tmp_path / "cache")
     assert [len(one.made) for one in pool] == [len(METHODS), 0]
     assert np.array_equal(pool[0].speech, trim(load(pool[0].clip.path), energy_vad))
     assert len(bad) == 1
     assert "nobody speaks" in bad[0]
     made = {path: path.stat().st_mtime_ns for path in (tmp_path / "cache").rglob("*.npz")}
-    spoken(read_manifest(media, "audio"), energy_vad, tmp_path / "cache")
+    spoken(read_clips(media, ("audio",)), energy_vad, tmp_path / "cache")
     assert {path: path.stat().st_mtime_ns for path in (tmp_path / "cache").rglob("*.npz")} == made
 
 
@@ -286,15 +286,23 @@ def test_a_short_sound_is_repeated():
     assert crop(np.arange(10, dtype=np.int16), 4, 1.0).tolist() == [6, 7, 8, 9]
 
 
+@pytest.mark.parametrize("speed", [1.0, 0.9, 1.15])
+def test_what_is_played_faster_is_higher(speed):
+    tone = (np.sin(2 * np.pi * 1000 * np.arange(5 * SAMPLE_RATE) / SAMPLE_RATE) * 20_000).astype(np.int16)
+    sound = played(tone, speed, 0.0)
+    assert (sound.dtype, len(sound)) == (np.int16, LENGTH)
+    assert np.argmax(np.abs(np.fft.rfft(sound))) * SAMPLE_RATE / LENGTH == pytest.approx(1000 * speed, abs=1)
+
+
 def test_the_head_learns_what_tells_the_couples_apart(tmp_path):
     from training import loop
 
     generator = torch.Generator().manual_seed(0)
     couples = torch.randn(64, 2, STATISTICS, generator=generator) * 3 + 1
-    couples[:, 1, :40] += 8
+    couples[:, 1, :80] += 8
     clips = [Clip(Path("a"), "audio", label, label, "permissive", "") for label in ("real", "fake") for _ in range(20)]
     given = torch.randn(40, STATISTICS, generator=generator) * 3 + 1
-    given[20:, :40] += 8
+    given[20:, :80] += 8
     plan = AudioPlan(epochs=2, steps=20, batch=16, workers=0, rate=3e-3)
     lesson = Lesson(plan, couples, Judge(clips, given))
     assert lesson.judge()["auc"] < 0.9

@@ -84,6 +84,14 @@ def test_a_voice_is_the_mean_logit_of_its_windows() -> None:
     assert judged("audio_starter", answer([2.0, 0.0])).fake_probability == pytest.approx(sigmoid(1.0), abs=1e-4)
 
 
+def test_a_window_weighs_as_many_seconds_as_it_holds() -> None:
+    none = np.zeros(0, np.uint8)
+    windows = (Item(0.0, 3.0, none), Item(4.0, 5.0, none))
+    said = Answer("audio_starter", windows, np.array([2.0, -2.0], np.float32))
+    assert judged("audio_starter", said).fake_probability == pytest.approx(sigmoid(1.0), abs=1e-4)
+    assert judged("audio_aasist", said).fake_probability == 0.5  # as its authors pool
+
+
 def test_faces_are_the_mean_over_frames_of_the_worst_face() -> None:
     two_faces = answer([2.0, -2.0, 0.0], faces=[1, 2, 1], starts=[0.0, 0.0, 1.0])
     assert judged("visual_starter", two_faces).fake_probability == pytest.approx((sigmoid(2) + 0.5) / 2, abs=1e-4)

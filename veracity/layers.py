@@ -77,9 +77,10 @@ class Crop:
 SBI_CROP = Crop(0.125, stretch=True)  # SelfBlendedImages' test crop
 DFDC_CROP = Crop(1 / 3, stretch=False)  # the DFDC winner's
 
-# How the scores of a clip's items become the clip's: the mean logit; the worst face of each frame, then the mean of
-# frames; the face with the highest mean logit; the DFDC winner's "confident strategy"; SyncNet's offset and confidence.
-Pool = Literal["mean", "frames", "faces", "confident", "sync"]
+# How the scores of a clip's items become the clip's: the mean logit; the same, each item by its seconds; the worst face
+# of each frame, then the mean of frames; the face with the highest mean logit; the DFDC winner's "confident strategy";
+# SyncNet's offset and confidence.
+Pool = Literal["mean", "seconds", "frames", "faces", "confident", "sync"]
 
 # What layer 4 sees of a picture: its middle pixel by pixel, or the whole of it made small.
 View = Literal["middle", "whole"]
@@ -190,7 +191,14 @@ MODELS = {
     model.name: model
     for model in (
         FACE_DETECTOR,
-        _audio("audio_starter", OURS, "docs/models/audio_starter.md", files=("whisper_tiny_en.bin",), joined=True),
+        _audio(
+            "audio_starter",
+            OURS,
+            "docs/models/audio_starter.md",
+            files=("whisper_tiny_en.bin",),
+            joined=True,
+            pool="seconds",
+        ),
         _audio(
             "audio_wav2vec2",
             "Apache-2.0",

@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import torch
+from scipy import signal
 from tqdm import tqdm
 
 from training import cache
@@ -28,6 +29,8 @@ LENGTH = 3 * SAMPLE_RATE
 _PIECE = 64  # couples that are drawn, coded and kept together
 _UNTOUCHED = 0.3  # of the couples go through no channel at all
 _CLEAN = 0.4  # of the others through no codec
+_OWN_SPEED = 0.3  # of the sounds keep theirs; the others are played slower or faster, which makes voices of a few many
+_SLOWEST, _FASTEST = 0.84, 1.19  # three semitones either way
 # Beside a fake of a collection stands a real clip of the same voices where there is one, else one of many speakers:
 # a voice that is only ever real, or a telephone that is, would be learned in place of the manipulation.
 _COMPANIONS = {"DiffGAN-TTS": ("TTS", "autovc"), "PortaSpeech": ("TTS",), "FastSpeech2": ("TTS", "autovc")}
@@ -101,7 +104,8 @@ class Course:
         real = _pick(self._reals, rng)
         made = real.made[sorted(real.made)[rng.integers(len(real.made))]]
         at, codec, untouched = float(rng.random()), _codec(rng), bool(rng.random() < _UNTOUCHED)
-        sounds = (crop(real.speech, LENGTH, at), crop(made, LENGTH, at))
+        speed = _speed(rng)
+        sounds = (played(real.speech, speed, at), played(made, speed, at))
         return _Draw(sounds, ("", "") if untouched else (codec, codec), (real.clip, real.clip), True, untouched)
 
     def _strangers(self, rng: np.random.Generator) -> _Draw:
@@ -110,15 +114,29 @@ class Course:
         reals = [group for group in self._reals if group[0].clip.split == fake.clip.split] or self._reals
         companions = [group for group in reals if wanted and group[0].clip.source in wanted]
         real = _pick(companions or reals, rng)
-        sounds = (crop(real.speech, LENGTH, float(rng.random())), crop(fake.speech, LENGTH, float(rng.random())))
+        real_sound, fake_sound = (played(one.speech, _speed(rng), float(rng.random())) for one in (real, fake))
         codecs, untouched = (_codec(rng), _codec(rng)), bool(rng.random() < _UNTOUCHED)
-        return _Draw(sounds, ("", "") if untouched else codecs, (real.clip, fake.clip), False, untouched)
+        codecs = ("", "") if untouched else codecs
+        return _Draw((real_sound, fake_sound), codecs, (real.clip, fake.clip), False, untouched)
 
 
 def crop(speech: Pcm, length: int, at: float) -> Pcm:
     """`length` samples, from `at` (0 to 1) of what is left over; a shorter sound is repeated."""
     begin = int(at * max(len(speech) - length, 0))
     return np.resize(speech[begin : begin + length], length)
+
+
+def played(speech: Pcm, speed: float, at: float) -> Pcm:
+    """`LENGTH` samples of `speech` played at `speed`, pitch and formants with it; `at` as for `crop`."""
+    part = crop(speech, round(LENGTH * speed), at)
+    if speed == 1.0:
+        return part
+    resampled = signal.resample(part.astype(np.float64), LENGTH)
+    return np.clip(np.round(resampled), -32_768, 32_767).astype(np.int16)
+
+
+def _speed(rng: np.random.Generator) -> float:
+    return 1.0 if rng.random() < _OWN_SPEED else float(rng.uniform(_SLOWEST, _FASTEST))
 
 
 def _coded(draws: Sequence[_Draw]) -> Couples:

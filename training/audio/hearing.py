@@ -29,19 +29,19 @@ def plainly(sounds: Pcms, _folder: Path) -> Tensor:
 
 
 def by_whisper(weights: Path) -> Hearing:
-    """What the encoder in the file `weights` says of sounds [m, n], kept in the folder: float32 [m, 1152]."""
+    """What the encoder in the file `weights` says of sounds [m, n], kept in the folder: float32 [m, 2304]."""
     encoder = whisper.encoder(ctranslate2.read(weights))
 
     def hear(sounds: Pcms, folder: Path) -> Tensor:
         pieces = [sounds[at : at + _PIECE] for at in range(0, len(sounds), _PIECE)]
-        return torch.cat([_heard(encoder, piece, folder) for piece in tqdm(pieces, "hearing")]).float()
+        return torch.cat([_heard(encoder, piece, folder) for piece in tqdm(pieces, "hearing", disable=None)]).float()
 
     return hear
 
 
 @torch.inference_mode()
 def _heard(encoder: whisper.WhisperEncoder, sounds: Pcms, folder: Path) -> Tensor:
-    path = folder / f"whisper-{whisper.STATISTICS}" / f"{hashlib.sha256(sounds.tobytes()).hexdigest()[:16]}.npz"
+    path = folder / f"heard-{whisper.STATISTICS}" / f"{hashlib.sha256(sounds.tobytes()).hexdigest()[:16]}.npz"
     if not path.is_file():
         parts = torch.split(torch.from_numpy(sounds).float() / 32_768, _AT_ONCE)
         cache.keep(path, {"statistics": torch.cat([encoder(part) for part in parts]).half().numpy()})

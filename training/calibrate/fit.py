@@ -21,7 +21,7 @@ from veracity_client.verdict import Thresholds
 
 Array = npt.NDArray[np.float64]
 SILENCE = Scale(math.inf, 0.0)
-_SCALED_LAST = ("mean", "faces")  # pools of logits, which no temperature reorders: once a clip is enough
+_SCALED_LAST = ("mean", "seconds", "faces")  # pools of logits, which no temperature reorders: once a clip is enough
 _HELD = 1e-6  # no clip is surer than that to the fit
 
 
