@@ -34,9 +34,9 @@ $(JOINED): model_repository/%_starter/1/model.onnx: model_repository/%_starter/h
 	@$(BIN)/veracity weights fetch $*_starter && $(BIN)/python -m export $*_starter \
 		|| echo "$*_starter is not installed: its layer abstains until \`make models\` succeeds" >&2
 
-demo: models ## a verdict on VIDEO, or on a sample made on the spot
+demo: models ## what all four layers say of VIDEO, or of a sample made on the spot
 	@test -n "$(VIDEO)" || $(BIN)/veracity sample $(SAMPLE)
-	@$(BIN)/veracity analyze "$(or $(VIDEO),$(SAMPLE))"; code=$$?; test $$code -le 2  # 0 real, 1 fake, 2 inconclusive
+	@$(BIN)/veracity analyze --policy exhaustive "$(or $(VIDEO),$(SAMPLE))"; code=$$?; test $$code -le 2  # 0 real, 1 fake, 2 inconclusive
 
 serve: models ## the server, until Ctrl-C
 	@$(BIN)/veracity serve

@@ -86,8 +86,8 @@ def finish(
     Raises ManifestError where they cannot be written; the files of an earlier measurement then lie there as before.
     """
     figures = {"title": title, "manifest": manifest(args, said), "through": through, **tally(said, calibration)}
-    document, beside = record.document(name, figures), args.out / "robustness.json"
-    shown = document | {"robustness": json.loads(beside.read_text("utf-8")) if beside.is_file() else None}
+    document = record.document(name, figures)
+    shown = document | {"robustness": _robustness(args.out / "robustness.json", document)}
     record.write_all({
         args.out / f"{name}.json": record.text(document),
         args.out / f"{name}.csv": rows(said),
@@ -98,6 +98,22 @@ def finish(
     sys.stderr.write(f"{summary(document)}\n{(args.out / name).resolve()}.html; beside it {name}.json, {name}.csv, "
                      f"{name}-figures.csv, and every answer in {SCORES}\n")  # fmt: skip
     return document
+
+
+def _robustness(path: Path, document: Mapping[str, Any]) -> dict[str, Any] | None:
+    """What `robustness` wrote beside, if it is of the same media and models; else it is said why it is not shown."""
+    if not path.is_file():
+        return None
+    try:
+        found: dict[str, Any] = json.loads(path.read_text("utf-8"))
+        of = (found["manifest"]["name"], {*found["models"].items()})
+    except (ValueError, KeyError, TypeError):
+        sys.stderr.write(f"{path} is damaged, and not shown\n")
+        return None
+    if of[0] == document["manifest"]["name"] and of[1] <= {*document["models"].items()}:
+        return found
+    sys.stderr.write(f"{path} is of other media or models, and not shown\n")
+    return None
 
 
 def summary(document: Mapping[str, Any]) -> str:

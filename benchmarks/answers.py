@@ -11,7 +11,7 @@ import numpy.typing as npt
 from training.scores import Said
 from veracity.calibration import Calibration, Scale
 from veracity.layers import LAYERS, MODELS
-from veracity.verdict import POOL
+from veracity.pooling import POOL
 
 VERDICT = "verdict"
 LABELS = ("real", "fake")

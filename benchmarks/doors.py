@@ -142,7 +142,8 @@ def _fingerprint(door: str, settings: Settings) -> str:
     for path in (*CODE, *(_graph(settings.model_repository, model) for model in models)):
         digest.update(f"{path.name} {path.parent.parent.name}".encode())
         digest.update(path.read_bytes() if path.is_file() else b"")
-    words = (settings.profile, settings.models, settings.vad, settings.max_faces, settings.semantic_crops)
+    measured = [papers.checkpoint(settings.model_repository / model) for model in models]  # else it is uncalibrated
+    words = (measured, settings.profile, settings.models, settings.vad, settings.max_faces, settings.semantic_crops)
     digest.update(repr(words).encode())
     return f"{door} {digest.hexdigest()[:12]}"
 

@@ -101,12 +101,16 @@ def _circumstances(document: Mapping[str, Any]) -> str:
 
 
 def _verdicts(document: Mapping[str, Any]) -> str:
-    decided, bounds = document["decided"], document["thresholds"]
+    decided = document["decided"]
+    bounds = "; ".join(
+        f"of {escape(kind)} fake from P(fake) {of['fake']:.2f} on, and real down to {of['real']:.2f}"
+        for kind, of in sorted(document["thresholds"].items())
+    )
     wrong = decided["wrong"]
     words = f"{wrong['value']:.1%} [{wrong['low']:.1%}, {wrong['high']:.1%}] of those wrongly" if wrong else "none"
     return (
-        f"The verdict says fake from P(fake) {bounds['fake']:.2f} on and real down to {bounds['real']:.2f}: it decides "
-        f"on {decided['real']} real and {decided['fake']} fake clips, {words}; {decided['inconclusive']['value']:.1%} "
+        f"The verdict calls {bounds}. It decides on {decided['real']} real and {decided['fake']} fake clips, {words}; "
+        f"{decided['inconclusive']['value']:.1%} "
         "stay inconclusive or could not be analysed."
     )
 

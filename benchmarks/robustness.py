@@ -19,11 +19,10 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks import accuracy, doors, page, record, sheet
-from benchmarks.answers import subjects
-from benchmarks.tally import brief, counts, decided, heard
+from benchmarks.answers import Subject, subjects
+from benchmarks.tally import brief, counts, decided, refuse_unheard
 from training.data import ManifestError
 from training.scores import Said
-from veracity.calibration import Calibration
 from veracity.media import find_ffmpeg
 from veracity_client.errors import BadVideo
 
@@ -73,8 +72,9 @@ def run(args: argparse.Namespace) -> int:
     ffmpeg, folder = find_ffmpeg(settings.ffmpeg), doors.root(args.manifest)
     with doors.through(args.through, args.url, settings, args.threads) as door:
         whole = doors.ask_all(clips, folder, door, args.out / accuracy.SCORES, title=accuracy.AS_IT_IS)
-        heard(whole)
-        found = [_row(accuracy.AS_IT_IS, "no change", 0, whole, door.calibration)]
+        refuse_unheard(whole)
+        of = subjects(whole, door.calibration)
+        found = [_row(accuracy.AS_IT_IS, "no change", 0, whole, of)]
         for condition in conditions:
             touched = {one.id for one in whole if condition.touches(one)}
             if not touched:
@@ -87,7 +87,7 @@ def run(args: argparse.Namespace) -> int:
                 ledger = args.out / f"scores-{condition.name}.jsonl"
                 said = {one.id: one for one in doors.ask_all(some, folder, own, ledger, spoil, condition.name)}
             altered = [said.get(one.id, one) for one in whole]
-            found.append(_row(condition.name, condition.what, len(said), altered, door.calibration))
+            found.append(_row(condition.name, condition.what, len(said), altered, of))
     _write(found, whole, args)
     return 0
 
@@ -117,8 +117,8 @@ def _spoil(ffmpeg: Path, condition: Condition, target: Path, source: Path) -> Pa
     return target
 
 
-def _row(name: str, what: str, altered: int, said: Sequence[Said], calibration: Calibration) -> dict[str, Any]:
-    measured = {subject.name: brief(subject, said) for subject in subjects(said, calibration)}
+def _row(name: str, what: str, altered: int, said: Sequence[Said], of: Sequence[Subject]) -> dict[str, Any]:
+    measured = {subject.name: brief(subject, said) for subject in of}
     errors = sum(one.error is not None for one in said)
     return {"name": name, "what": what, "altered": altered, "errors": errors, "decided": decided(said),
             "subjects": measured}  # fmt: skip

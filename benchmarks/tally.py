@@ -25,19 +25,19 @@ BOTH = "both"
 
 def tally(said: Sequence[Said], calibration: Calibration) -> dict[str, Any]:
     """All figures, as JSON types; raises :class:`Unmeasurable` where not one clip could be analysed."""
-    heard(said)
+    refuse_unheard(said)
     return {
         "clips": counts(said),
         "seconds": round(sum(one.seconds or 0 for one in said), 1),
         "models": {name: sha for one in said for name, sha in one.models.items()},
-        "thresholds": asdict(next((one.thresholds for one in said if one.thresholds), calibration.thresholds)),
+        "thresholds": {one.kind: asdict(one.thresholds) for one in said if one.thresholds},
         "decided": decided(said),
         "subjects": {subject.name: measure(subject, said) for subject in subjects(said, calibration)},
         "errors": [{"id": one.id, "label": LABELS[one.label], "error": one.error} for one in said if one.error],
     }
 
 
-def heard(said: Sequence[Said]) -> None:
+def refuse_unheard(said: Sequence[Said]) -> None:
     """Raises :class:`Unmeasurable` where not one clip could be analysed."""
     if all(one.error for one in said):
         raise Unmeasurable(f"none of {len(said)} clips could be analysed; the first: {said[0].error}")
@@ -125,7 +125,7 @@ def _groups(subject: Subject, said: Sequence[Said], of: str, measures: dict[str,
             if part := [one for one in group if one.label == label]:
                 others = _others(part, said)
                 row = {of: name, "label": word, **_counted(subject, part)}
-                alike = len(part) < len(group) == len(part) + len(others)  # the row of both says the same
+                alike = bool(others) and all(one in group for one in others)  # the row of both says the same
                 yield row | ({} if alike else _against(subject, part, others, measures))
         if len({one.label for one in group}) > 1:
             yield {of: name, "label": BOTH, **_counted(subject, group), **_against(subject, group, (), measures)}

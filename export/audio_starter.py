@@ -72,9 +72,10 @@ def head_of(checkpoint: Path) -> Head:
 
 def join(encoder: ModelProto, head: ModelProto) -> ModelProto:
     """Encoder and head as one checked graph for a batch of any size; raises ExportError where they do not fit."""
-    wanted = [value.name for value in head.graph.input]
-    if wanted != [value.name for value in encoder.graph.output]:
-        raise ExportError(f"the head asks for {wanted}, and the encoder answers statistics")
+    wanted, answered = ([(v.name, v.type.tensor_type.shape.dim[-1].dim_value) for v in values]
+                        for values in (head.graph.input, encoder.graph.output))  # fmt: skip
+    if wanted != answered:
+        raise ExportError(f"the head asks for {wanted}, and the encoder answers {answered}: teach it anew")
     end = compose.add_prefix(head, "head/")
     end.ir_version = encoder.ir_version
     return named(compose.merge_models(encoder, end, io_map=[("statistics", "head/statistics")]), NAME)

@@ -57,6 +57,8 @@ def read_head(folder: Path) -> Head:
     try:
         graph, papers = onnx.load(folder / HEAD), json.loads((folder / PAPERS).read_text(encoding="utf-8"))
         onnx.checker.check_model(graph)
+        if not isinstance(papers, dict):
+            raise ValueError(f"a {type(papers).__name__} is no paper")
     except FileNotFoundError as error:
         raise ExportError(
             f"{folder.name}/{Path(error.filename).name} is gone: it comes with this version, bring it back; or teach "

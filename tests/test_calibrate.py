@@ -17,8 +17,8 @@ from veracity.calibration import Calibration, Scale
 from veracity.fusion import RULES
 from veracity.inputs import Answer, Item
 from veracity.layers import MODELS
+from veracity.pooling import POOL
 from veracity.profiles import PROFILES
-from veracity.verdict import POOL
 from veracity_client.verdict import Thresholds
 
 RATES = (0.05, 0.05)

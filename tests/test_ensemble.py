@@ -39,6 +39,11 @@ def test_several_checkpoints_answer_as_one_with_their_agreement(tmp_path):
             explained(*wrong)
 
 
+def test_a_path_with_an_at_in_it_is_a_path(tmp_path):
+    one = joint(tmp_path / "me@home,a.pt", 0)
+    assert explained(str(one))(cut()).agreement is None
+
+
 class Says(nn.Module):
     def __init__(self, logit: float) -> None:
         super().__init__()
@@ -57,7 +62,7 @@ def test_members_are_weighed_and_their_agreement_is_said():
     assert Ensemble([Says(2.0)])(torch.zeros(1, 1)).agreement.item() == 1
 
 
-@pytest.mark.parametrize("weights", [[1.0], [1.0, -1.0], [0.0, 0.0], [1.0, float("nan")]])
+@pytest.mark.parametrize("weights", [[1.0], [1.0, -1.0], [0.0, 0.0], [1.0, float("nan")], [1.0, float("inf")]])
 def test_weights_that_are_none_are_refused(weights):
     with pytest.raises(ManifestError, match="2 members want as many weights"):
         Ensemble([Says(0.0), Says(1.0)], weights)

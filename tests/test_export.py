@@ -14,7 +14,7 @@ torch = pytest.importorskip("torch", reason="make test-export installs torch")
 
 import onnxruntime  # noqa: E402
 
-from export import audio_scratch, audio_starter, joined  # noqa: E402
+from export import audio_scratch, audio_starter, joined, whisper  # noqa: E402
 from export.graph import largest_error, to_onnx  # noqa: E402
 from export.publish import ExportError, publish, sha256  # noqa: E402
 from training.nets import AUDIO_NETS  # noqa: E402
@@ -78,6 +78,7 @@ def test_the_committed_head_is_small_and_of_a_whole():
     head = joined.read_head(GRAPH.parent.parent)
     assert head.papers["trained_on"]
     assert head.graph.ByteSize() < 3_000_000
+    assert head.graph.graph.input[0].type.tensor_type.shape.dim[1].dim_value == whisper.STATISTICS
 
 
 def test_any_batch_size_goes_through_the_graph():

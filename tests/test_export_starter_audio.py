@@ -105,6 +105,10 @@ def test_a_head_for_another_encoder_is_refused():
     head.graph.input[0].name = "image_embeds"
     with pytest.raises(ExportError, match="image_embeds"):
         audio_starter.join(whisper.encoder(variables()), head)
+    head.graph.input[0].name = "statistics"
+    head.graph.input[0].type.tensor_type.shape.dim[1].dim_value = 1152
+    with pytest.raises(ExportError, match=r"\('statistics', 1152\).*teach it anew"):
+        audio_starter.join(whisper.encoder(variables()), head)
 
 
 def test_without_encoder_or_head_the_export_says_so(tmp_path):

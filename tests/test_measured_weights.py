@@ -24,8 +24,11 @@ def other(tmp_path: Path) -> Settings:
     return Settings(vad="energy", model_repository=tmp_path)
 
 
-def test_of_other_weights_under_a_measured_name_nothing_is_known(other: Settings) -> None:
+def test_of_other_weights_under_a_measured_name_nothing_is_known(
+    other: Settings, capsys: pytest.CaptureFixture[str]
+) -> None:
     measured, engine = Calibration.read(), Engine.from_settings(other)
+    assert "these weights were not measured" in "".join(capsys.readouterr())
     calibration = engine.calibration
     assert "visual_starter" in measured.checkpoints
     assert calibration.scale("visual_starter") == Scale()

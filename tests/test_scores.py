@@ -14,7 +14,7 @@ from training.data import Clip, ManifestError
 from training.scores import Items, LayerSaid, Ledger, Said
 from veracity.calibration import Scale
 from veracity.inputs import Answer, Item
-from veracity.verdict import POOL
+from veracity.pooling import POOL
 from veracity_client.errors import BadVideo
 from veracity_client.verdict import Span
 

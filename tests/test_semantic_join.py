@@ -147,6 +147,10 @@ def test_a_head_that_is_gone_or_damaged_is_said_to_be_so(tmp_path: Path) -> None
     (tmp_path / "head.json").write_text("{}")
     with pytest.raises(ExportError, match="damaged"):
         read_head(tmp_path)
+    (tmp_path / "head.onnx").write_bytes(head().SerializeToString())
+    (tmp_path / "head.json").write_text("[]")
+    with pytest.raises(ExportError, match=r"damaged: a list is no paper"):
+        read_head(tmp_path)
 
 
 def test_the_committed_head_fits_the_encoder() -> None:

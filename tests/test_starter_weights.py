@@ -71,6 +71,13 @@ def test_what_is_complete_is_not_done_again(checkout: Path) -> None:
     assert steps(checkout) == (0, ALWAYS | {"training evaluate": asked["training evaluate"]})
 
 
+def test_a_step_whose_input_is_gone_is_done_again(checkout: Path) -> None:
+    steps(checkout)
+    shutil.rmtree(checkout / "runs" / "starter" / "train" / "model_repository")
+    status, asked = steps(checkout)
+    assert (status, asked["training evaluate"]) == (0, 1 + 2)
+
+
 def test_a_step_that_fails_ends_it_and_it_goes_on_there(checkout: Path) -> None:
     status, asked = steps(checkout, FAIL="training films")
     assert status != 0

@@ -27,7 +27,7 @@ def said(number: int, label: int, source: str, chance: float | None, kind: str =
     called = "inconclusive" if chance is None else "fake" if chance > 0.7 else "real"
     return Said(str(number), str(number), kind, label, "test", source, "", "by", 1.0, ("audio",),
                 layers=layers, fake_probability=chance, label_said=called,
-                thresholds=Thresholds(0.7, 0.2))  # fmt: skip
+                thresholds=Thresholds(0.7, 0.2) if kind == "video" else Thresholds(0.8, 0.1))  # fmt: skip
 
 
 def subject() -> Subject:
@@ -95,9 +95,16 @@ def test_the_sheet_holds_every_figure_once() -> None:
     assert (row["clips"], row["without_score"]) == ("2", "1")
 
 
+def test_a_group_is_not_taken_for_another_of_the_same_size() -> None:
+    """A's fake is of sound and its real one of film: each is held against those of its kind, which are others'."""
+    mixed = [said(0, 0, "A", 0.1), said(1, 1, "A", 0.9, "audio"), said(2, 1, "B", 0.8), said(3, 0, "C", 0.2, "audio")]
+    found = [row for row in measure(subject(), mixed)["by"]["source"] if row["source"] == "A"]
+    assert [row["label"] for row in found if row.get("figures")] == ["real", "fake", "both"]
+
+
 def test_thresholds_are_those_of_the_verdicts() -> None:
     found = tally(CLIPS, CALIBRATION)
-    assert found["thresholds"] == {"fake": 0.7, "real": 0.2}
+    assert found["thresholds"] == {"video": {"fake": 0.7, "real": 0.2}, "audio": {"fake": 0.8, "real": 0.1}}
     assert decided(CLIPS)["inconclusive"]["value"] == pytest.approx(1 / 7, abs=1e-4)
     bad = [dataclasses.replace(CLIPS[0], error="BadVideo: cut short", fake_probability=None)] * 2
     with pytest.raises(Unmeasurable, match="none of 2 clips could be analysed; the first: BadVideo: cut short"):

@@ -106,7 +106,7 @@ def test_bad_files_are_listed_at_the_end_and_nothing_is_cut_twice(tmp_path, caps
     assert said[1] == "3 files were left out:"
     assert "empty.mp4: the file is empty" in said[2]
     assert "text.mp4: this is no video" in said[3]
-    assert "short.wav: neither a face nor half a second of speech" in said[4]
+    assert "short.wav: neither a face that is large enough nor half a second of speech" in said[4]
     files = {path: path.stat().st_mtime_ns for path in kept.rglob("*.npz")}
     assert len(files) == 1
     command.extract(options(manifest, kept))

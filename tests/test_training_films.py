@@ -63,6 +63,19 @@ def test_what_was_done_is_all_that_differs(folder, tmp_path, capsys):
     assert {path: path.stat().st_mtime_ns for path in tmp_path.glob("*.mp4")} == before
 
 
+def test_films_of_one_name_are_kept_apart_and_nobody_is_swapped_with_himself(folder, tmp_path):
+    for name in ("train/a", "val/b", "train/c"):
+        (folder / "named" / name).mkdir(parents=True)
+        shutil.copy(folder / "one.mp4", folder / "named" / name / "video.mp4")
+        (folder / "named" / name / "meta.json").write_text('{"label": 0}')
+    made(folder / "named", tmp_path)
+    rows = {clip.path.name.removesuffix(".mp4") for clip in read_clips(tmp_path)}
+    of_the_first_of_val = {row for row in rows if row.startswith("b")}
+    assert {row.rpartition(".")[2] for row in of_the_first_of_val} >= {"as-it-is", "mouth", "face"}
+    assert not any(row.endswith("swap") for row in of_the_first_of_val)
+    assert len(rows) == 3 * len(of_the_first_of_val)
+
+
 def test_one_film_is_too_few(folder, tmp_path):
     (folder / "alone.csv").write_text("video_id,label,split,path\none,0,train,one.mp4\n")
     with pytest.raises(ManifestError, match="no two real films"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -46,8 +47,8 @@ class Ensemble(nn.Module):
 def relative(members: int, weights: Sequence[float] | None = None) -> Tensor:
     """Weights [members] that add up to 1, all the same where none are given; raises ManifestError."""
     given = torch.tensor(weights if weights is not None else [1.0] * members, dtype=torch.float32)
-    if len(given) != members or not bool((given >= 0).all()) or not bool(given.sum() > 0):
-        raise ManifestError(f"{members} members want as many weights, none negative, not all 0: {weights}")
+    if len(given) != members or not bool((given >= 0).all()) or not 0 < given.sum() < math.inf:
+        raise ManifestError(f"{members} members want as many weights, finite, none negative, not all 0: {weights}")
     return given / given.sum()
 
 

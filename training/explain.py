@@ -122,14 +122,11 @@ def _installed(model: str, infer: Infer) -> Callable[[Cut], Shown]:
 
 def _networks(named: str, weights: Path) -> Callable[[Cut], Shown]:
     """What one checkpoint's network says, or several as one; raises ManifestError."""
-    members = [part.rpartition("@") if "@" in part else (part, "", "1") for part in named.split(",")]
-    try:
-        counts = [float(weight) for _, _, weight in members]
-    except ValueError as error:
-        raise ManifestError(f"{named}: a weight is a number after an @, {error}") from error
-    opened = open_all([Path(path) for path, _, _ in members])
-    explained = [_network(one, Path(path), weights) for one, (path, _, _) in zip(opened, members)]
-    shares_of_all = relative(len(members), counts)
+    parts = [named] if Path(named).is_file() else named.split(",")
+    members = [_weighed(part) for part in parts]
+    opened = open_all([path for path, _ in members])
+    explained = [_network(one, path, weights) for one, (path, _) in zip(opened, members)]
+    shares_of_all = relative(len(members), [weight for _, weight in members])
 
     def explain(cut: Cut) -> Shown:
         shown = [one(cut) for one in explained]
@@ -142,6 +139,17 @@ def _networks(named: str, weights: Path) -> Callable[[Cut], Shown]:
         return Shown(shown[0].pictures, maps, said.logit.numpy()[:, 0], said.agreement.numpy()[:, 0])
 
     return explain
+
+
+def _weighed(part: str) -> tuple[Path, float]:
+    """A checkpoint and its weight: PATH, or PATH@WEIGHT where there is no file of that name."""
+    path, at, weight = part.rpartition("@")
+    if not at or Path(part).is_file():
+        return Path(part), 1.0
+    try:
+        return Path(path), float(weight)
+    except ValueError as error:
+        raise ManifestError(f"{part}: a weight is a number after an @, {error}") from error
 
 
 def _network(opened: Opened, checkpoint: Path, weights: Path) -> Callable[[Cut], Shown]:

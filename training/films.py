@@ -16,6 +16,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -79,10 +80,11 @@ def run(options: argparse.Namespace) -> None:
     bad: list[str] = []
     rows: list[dict[str, str]] = []
     before: dict[Split, Film] = {}  # whose face is swapped in: of the same split, or networks would know one of the two
+    names = _names(clips)
     for number, clip in enumerate(tqdm(clips, "films", disable=None)):
         try:
             film = asyncio.run(_read(clip, infer))
-            rows += list(_made(film, before.get(clip.split, film), options.out, number))
+            rows += list(_made(film, before.get(clip.split), options.out / names[number], number))
             before[clip.split] = film
         except (VeracityError, Unusable) as error:
             bad.append(f"{clip.id}: {error}")
@@ -135,15 +137,26 @@ def _small(image: Image) -> Image:
     return image if size == (width, height) else np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA))
 
 
-def _made(film: Film, other: Film, out: Path, number: int) -> Iterator[dict[str, str]]:
-    """Writes the original and its fakes, and answers their rows; a file that is there already is kept."""
+def _names(clips: Sequence[Clip]) -> list[str]:
+    """How each one's films begin: as its file is called, or as the manifest calls it where several files are alike."""
+    files = Counter(clip.path.name for clip in clips)
+    return [clip.path.name if files[clip.path.name] == 1 else clip.id.replace("/", "__") for clip in clips]
+
+
+def _made(film: Film, other: Film | None, out: Path, number: int) -> Iterator[dict[str, str]]:
+    """Writes the original and its fakes, and answers their rows; a file that is there already is kept.
+
+    ``out`` is how their paths begin, ``other`` whose face is swapped in, if there is one.
+    """
     rng = np.random.default_rng([1, number])
     crf, seed = int(rng.integers(*CRF, endpoint=True)), int(rng.integers(1 << 31))
-    mouth_or_face = ("mouth", "swap" if number % 2 else "face")
+    mouth_or_face = ("mouth", "swap" if other and number % 2 else "face")
     yield _written(film, "", "as it is, cut and coded", out, crf, lambda: (film.frames, film.sound))
     for name in mouth_or_face:
         how, paint = PAINTED[name]
-        yield _written(film, name, how, out, crf, lambda paint=paint: (_painted(film, other, paint, seed), film.sound))
+        yield _written(
+            film, name, how, out, crf, lambda paint=paint: (_painted(film, other or film, paint, seed), film.sound)
+        )
     if _speaks(film.sound):
         late = _late(rng)  # drawn here, so that the voice's draws do not depend on whether this film is there already
         yield _written(film, "moved", HEARD["moved"], out, crf, lambda: (film.frames, np.roll(film.sound, late)))
@@ -190,7 +203,7 @@ def _written(
     film: Film, name: str, how: str, out: Path, crf: int, make: Callable[[], tuple[Image, Pcm]]
 ) -> dict[str, str]:
     """Makes one film where it is not there yet; its row."""
-    path = out / f"{film.clip.path.name}.{name or 'as-it-is'}.mp4"
+    path = out.with_name(f"{out.name}.{name or 'as-it-is'}.mp4")
     if not path.is_file():
         _encode(*make(), path, crf)
     return {

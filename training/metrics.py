@@ -10,14 +10,13 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize import minimize
 from scipy.special import expit
 from scipy.stats import binomtest
 
 from training.draws import Draws, Labels, Scores, Unmeasurable, Values, checked, resamples, whole
 
 __all__ = ["MEASURES", "Estimate", "Labels", "Measure", "Scores", "Unmeasurable", "auc", "checked", "ece", "eer",
-           "figures", "fit_calibration", "interval", "share", "thresholds"]  # fmt: skip
+           "figures", "interval", "share"]  # fmt: skip
 
 _BINS = 10  # of P(fake), for the calibration error
 _NEARLY = 1e-9  # shares are sums of floats
@@ -170,25 +169,3 @@ MEASURES: dict[str, Measure] = {
     "ece": ece,
     "ece_even": Measure(_even_ece, "the same, reals and fakes weighing alike as they do in the calibration", False),
 }
-
-
-def fit_calibration(labels: Labels, scores: Scores) -> tuple[float, float]:
-    """(temperature, bias) such that sigmoid(score / temperature + bias) is the likeliest P(fake).
-
-    Reals and fakes weigh the same, whatever their numbers: the answer supposes even odds.
-    """
-    weights = np.where(labels, 0.5 / max(labels.sum(), 1), 0.5 / max((~labels).sum(), 1))
-    signs = np.where(labels, 1.0, -1.0)
-
-    def loss(parameters: npt.NDArray[np.float64]) -> float:
-        logits = scores * np.exp(-parameters[0]) + parameters[1]
-        return float(np.sum(weights * np.logaddexp(0, -signs * logits)))
-
-    best = minimize(loss, np.zeros(2), method="Nelder-Mead").x
-    return float(np.exp(best[0])), float(best[1])
-
-
-def thresholds(labels: Labels, scores: Scores, rate: float) -> tuple[float, float]:
-    """P(fake) from which on something is called fake, and down to which real, each wrong about ``rate`` of the time."""
-    probability = expit(scores)
-    return float(np.quantile(probability[~labels], 1 - rate)), float(np.quantile(probability[labels], rate))

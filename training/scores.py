@@ -56,7 +56,7 @@ class Items:
         )
 
     def answer(self, model: str) -> Answer:
-        """The answer again, its items empty: for ``veracity.verdict.POOL`` under another calibration."""
+        """The answer again, its items empty: for ``veracity.pooling.POOL`` under another calibration."""
         times = zip(self.start, self.end, self.face)
         items = tuple(Item(start, end, np.empty(0), face) for start, end, face in times)
         rows = None if self.distances is None else np.array(self.distances, np.float64)

@@ -6,7 +6,7 @@ import functools
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from veracity import papers
+from veracity import log, papers
 from veracity.assets import VAD_FILE
 from veracity.calibration import Calibration
 from veracity.layers import MODELS
@@ -16,6 +16,8 @@ from veracity.settings import Settings
 from veracity.speech import SileroVad, Vad, energy_vad
 from veracity_client.errors import ModelUnavailable
 from veracity_client.verdict import LayerName, ModelInfo, Profile
+
+logger = log.get(__name__)
 
 
 @dataclass(frozen=True)
@@ -102,6 +104,8 @@ def _calibration(settings: Settings) -> Calibration:
     known = {model: calibration.checkpoints[model] for model in children(choice) if model in calibration.checkpoints}
     found = {model: papers.checkpoint(settings.model_repository / model) for model in known}
     strangers = [model for model, digest in found.items() if digest not in (None, known[model])]
+    if strangers:
+        logger.warning("uncalibrated, these weights were not measured", models=strangers)
     own = choice == PROFILES[settings.profile] and not strangers
     return calibration.without(strangers).of(settings.profile if own else "")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import inspect
 from collections.abc import Callable
 from pathlib import Path
 
@@ -31,17 +32,19 @@ def plainly(sounds: Pcms, _folder: Path) -> Tensor:
 def by_whisper(weights: Path) -> Hearing:
     """What the encoder in the file `weights` says of sounds [m, n], kept in the folder: float32 [m, 2304]."""
     encoder = whisper.encoder(ctranslate2.read(weights))
+    name = f"heard-{hashlib.sha256(weights.read_bytes() + inspect.getsource(whisper).encode()).hexdigest()[:12]}"
 
     def hear(sounds: Pcms, folder: Path) -> Tensor:
         pieces = [sounds[at : at + _PIECE] for at in range(0, len(sounds), _PIECE)]
-        return torch.cat([_heard(encoder, piece, folder) for piece in tqdm(pieces, "hearing", disable=None)]).float()
+        said = [_heard(encoder, piece, folder / name) for piece in tqdm(pieces, "hearing", disable=None)]
+        return torch.cat(said).float()
 
     return hear
 
 
 @torch.inference_mode()
 def _heard(encoder: whisper.WhisperEncoder, sounds: Pcms, folder: Path) -> Tensor:
-    path = folder / f"heard-{whisper.STATISTICS}" / f"{hashlib.sha256(sounds.tobytes()).hexdigest()[:16]}.npz"
+    path = folder / f"{hashlib.sha256(sounds.tobytes()).hexdigest()[:16]}.npz"
     if not path.is_file():
         parts = torch.split(torch.from_numpy(sounds).float() / 32_768, _AT_ONCE)
         cache.keep(path, {"statistics": torch.cat([encoder(part) for part in parts]).half().numpy()})

@@ -10,7 +10,7 @@ import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -22,10 +22,10 @@ from torch.utils.data import Dataset
 from training import loop, metrics
 from training.audio.course import Course
 from training.audio.hearing import Hearing, by_whisper, plainly
-from training.audio.pool import heard, spoken
-from training.cache import report
-from training.data import Clip, ManifestError, Split, read_clips
-from training.folds import FOLDS, fold
+from training.audio.pool import Spoken, heard, spoken
+from training.cache import listing
+from training.data import Clip, ManifestError, read_clips
+from training.folds import FOLDS, TEACH, Teach, fold
 from training.keeping import save
 from training.nets import AUDIO_NETS
 from training.nets.whisper import MEMBERS, WhisperHead, averaged
@@ -33,23 +33,14 @@ from veracity.speech import Vad, speech_windows
 
 log = logging.getLogger(__name__)
 
-WINDOWS_PER_CLIP = 3  # what a clip is scored on, evenly spread
 CHECKPOINT = "audio.pt"  # what `python -m export audio_starter --checkpoint` takes
-
-# What teaches; what is left over of the trainable clips judges. The shipped network learns from both, and those that
-# calibrate it from both without one fold.
-TEACH: Mapping[str, frozenset[Split]] = {
-    "train": frozenset({"train"}),
-    "validation": frozenset({"validation"}),
-    "both": frozenset({"train", "validation"}),
-}
 
 
 class AudioPlan(loop.Plan):
     """What a run is made of; an item is a couple."""
 
     net: str = Field("whisper", description="of training.nets: a head on Whisper's encoder, or one from scratch")
-    teach: Literal["train", "validation", "both"] = Field("train", description="the split that teaches")
+    teach: Teach = Field("train", description="the split that teaches")
     without: int | None = Field(None, ge=0, lt=len(FOLDS), description="the fold (training.folds) that does not teach")
     draw: int = Field(0, ge=0, description="seed of the course, which runs of several seeds share")
     couples: int = Field(4000, gt=0, description="that are drawn and sent through a channel; epochs go over them again")
@@ -143,14 +134,17 @@ def train(data: Path, out: Path, cache: Path, vad: Vad, weights: Path, plan: Aud
     hear = by_whisper(weights) if plan.net == "whisper" else plainly
     clips = _clips(data, plan.clips_per_source)
     pool, bad = spoken(clips, vad, cache)
+    with listing(bad):
+        return _taught(pool, out, cache, vad, hear, plan)
+
+
+def _taught(pool: Sequence[Spoken], out: Path, cache: Path, vad: Vad, hear: Hearing, plan: AudioPlan) -> Path:
     judge = _judge([one.clip for one in pool if _judges(one.clip, plan)], vad, hear, cache)
     sounds, made_of = Course(pool, plan.couples, plan.pairs, plan.draw).couples(cache)
     couples = hear(sounds.reshape(-1, sounds.shape[2]), cache).unflatten(0, (-1, 2))
     own = couples[np.array([teaches(real, plan) and teaches(fake, plan) for real, fake in made_of])]
     net = _heads(out, plan, own, judge) if plan.net == "whisper" else _learned(out, plan, own, judge)
     log.info("all together: %s", json.dumps({name: round(value, 4) for name, value in judge.report(net).items()}))
-    for line in report(bad):
-        log.warning(line)
     return _checkpoint(out, plan, net, sorted({one.clip.source for one in pool if teaches(one.clip, plan)}))
 
 

@@ -16,7 +16,7 @@ from training.calibrate.rows import CalibrationInputError, Row
 from veracity.calibration import Scale
 from veracity.fusion import log_odds
 from veracity.layers import MODELS
-from veracity.verdict import POOL
+from veracity.pooling import POOL
 from veracity_client.verdict import Thresholds
 
 Array = npt.NDArray[np.float64]

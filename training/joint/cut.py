@@ -19,7 +19,7 @@ import numpy.typing as npt
 from training.cache import Arrays, Cutter, Unusable
 from training.data import Clip, Pcm
 from training.visual.faces import TILES, Image
-from veracity import crops, faces, frames, lips, speech
+from veracity import crops, faces, frames, layers, lips, speech
 from veracity.inputs import Infer, Item, grey
 from veracity.layers import AUDIO_WINDOWS, MODELS, WINDOW_SAMPLES
 from veracity.media import Frame, Limits, Media
@@ -58,7 +58,7 @@ class Cut:
 
 def cutter(infer: Infer, vad: Vad, flow: bool = False) -> Cutter[Cut]:
     """Cuts with the engine's own code, whose change makes other files; ``infer`` finds faces, ``vad`` speech."""
-    code = "".join(inspect.getsource(module) for module in (crops, faces, frames, lips, speech))
+    code = "".join(inspect.getsource(module) for module in (crops, faces, frames, layers, lips, speech))
     models = [MODELS[name] for names in _MODELS.values() for name in names]
     version = f"{code}{TILES}{flow and FLOW_SIDE}{[(model.input, model.crop) for model in models]}"
 
@@ -84,7 +84,7 @@ async def _look(clip: Clip, infer: Infer, vad: Vad, flow: bool) -> dict[str, npt
     heard = np.array([window.samples for window in windows], np.int16).reshape(-1, WINDOW_SAMPLES)
     arrays = _nothing() | seen | {"windows": heard}
     if not len(arrays["faces"]) and not len(heard):
-        raise Unusable("neither a face nor half a second of speech is in it")
+        raise Unusable("neither a face that is large enough nor half a second of speech is in it")
     return arrays
 
 

@@ -37,7 +37,7 @@ from veracity.media import Frame, Limits, Media
 Embeddings = npt.NDArray[np.float32]  # [pictures, 768]
 
 SIZE = MODELS["semantic_starter"].size
-FRAMES = 4  # of a film, of the 16 that the engine would show: they are much alike
+FRAMES = 4  # of a film, of those that the engine would show: they are much alike
 TAKEN = 448  # pixels of the shorter side that fakes are made and carried at; the layer sees 224
 DRAWS = 1  # channels that each picture is carried through; a film has FRAMES of them
 _NOBODY = 0.25  # of the shorter side: a face's width for the channel where there is none

@@ -38,7 +38,7 @@ def redrawn(seen: Sequence[Seen], cache: Path, networks: Sequence[Network]) -> l
         pictures = (from_png(arrays[f"png{number}"]) for number in range(len(one.faces)))
         return replace(one, faces=tuple(replace(face, redrawn=new) for face, new in zip(one.faces, pictures)))
 
-    cutter = media.Cutter("redrawn", f"1{_SIDES}{_MOST}{version()}", cut, read)
+    cutter = media.Cutter("redrawn", f"1{NETWORKS}{_SIDES}{_MOST}{version()}", cut, read)
     return media.collect([one.clip for one in seen], cache, cutter)[0]
 
 
