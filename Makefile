@@ -51,7 +51,7 @@ test-export: models ## tests that need torch, in an environment of their own
 	@scripts/bootstrap $(EXPORT_VENV) requirements/runtime.lock requirements/dev.lock requirements/torch.txt
 	@$(EXPORT_VENV)/bin/python -m pytest -m export $(ARGS)
 
-starter-weights: models ## our networks taught, exported and calibrated anew, out of DATA: hours on two cores
+starter-weights: models ## our networks taught, exported and calibrated anew, out of DATA: 40 minutes on two cores
 	@scripts/bootstrap $(EXPORT_VENV) requirements/runtime.lock requirements/dev.lock requirements/torch.txt
 	@scripts/starter_weights $(DATA)
 
