@@ -103,7 +103,7 @@ def _circumstances(document: Mapping[str, Any]) -> str:
 def _verdicts(document: Mapping[str, Any]) -> str:
     decided = document["decided"]
     bounds = "; ".join(
-        f"of {escape(kind)} fake from P(fake) {of['fake']:.2f} on, and real down to {of['real']:.2f}"
+        f"{escape(kind)} fake from P(fake) {of['fake']:.2f} on and real down to {of['real']:.2f}"
         for kind, of in sorted(document["thresholds"].items())
     )
     wrong = decided["wrong"]
