@@ -4,6 +4,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+import measuring
 import pytest
 import tiny_models
 
@@ -71,3 +72,16 @@ def talking(media_folder: Path, settings: Settings) -> Path:
         pytest.skip("espeak-ng is not installed")
     portrait = settings.weights / "astronaut.png"
     return make_sample(media_folder / "talking.mp4", portrait, find_ffmpeg(None), Clip(640, 360, 6.0, 1_500_000))
+
+
+@pytest.fixture(scope="module")
+def media(tmp_path_factory: pytest.TempPathFactory, talking: Path) -> Path:
+    """A folder of clips to measure on: :func:`measuring.make`."""
+    return measuring.make(tmp_path_factory.mktemp("measured"), talking)
+
+
+@pytest.fixture
+def clips(media: Path, monkeypatch: pytest.MonkeyPatch, full_repository: Path) -> Path:
+    """The list of them, to be asked of the tiny models."""
+    monkeypatch.setenv("VERACITY_MODEL_REPOSITORY", str(full_repository))
+    return measuring.listed(media)

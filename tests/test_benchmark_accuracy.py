@@ -9,24 +9,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from measuring import LAYERS, listed, make, manifest, measured
+from measuring import LAYERS, manifest, measured
 
 from benchmarks import accuracy, doors
 from training import scores
 from training.metrics import MEASURES
 from veracity.server import Server
 from veracity.settings import Settings
-
-
-@pytest.fixture(scope="module")
-def media(tmp_path_factory: pytest.TempPathFactory, talking: Path) -> Path:
-    return make(tmp_path_factory.mktemp("measured"), talking)
-
-
-@pytest.fixture
-def clips(media: Path, monkeypatch: pytest.MonkeyPatch, full_repository: Path) -> Path:
-    monkeypatch.setenv("VERACITY_MODEL_REPOSITORY", str(full_repository))
-    return listed(media)
 
 
 def test_every_clip_is_counted_and_no_clip_is_analysed_twice(clips: Path, tmp_path: Path) -> None:

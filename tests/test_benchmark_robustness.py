@@ -7,24 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from measuring import listed, make, manifest, measured
+from measuring import manifest, measured
 
 from benchmarks import robustness
 from training import scores
 from training.data import ManifestError
 from veracity.ffmpeg import Limits, find_ffmpeg
 from veracity.media import Media
-
-
-@pytest.fixture(scope="module")
-def media(tmp_path_factory: pytest.TempPathFactory, talking: Path) -> Path:
-    return make(tmp_path_factory.mktemp("measured"), talking)
-
-
-@pytest.fixture
-def clips(media: Path, monkeypatch: pytest.MonkeyPatch, full_repository: Path) -> Path:
-    monkeypatch.setenv("VERACITY_MODEL_REPOSITORY", str(full_repository))
-    return listed(media)
 
 
 async def look(path: Path) -> tuple[np.ndarray, list[np.ndarray], tuple[int, int]]:

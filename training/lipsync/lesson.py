@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import torch
-from pydantic import Field, field_validator
+from pydantic import Field
 from torch import Tensor
 from torch.nn import functional
 from torch.utils.data import Dataset
@@ -28,6 +28,7 @@ from training.lipsync.pairs import Pairs
 from training.lipsync.tamper import METHODS
 from training.lipsync.validation import Validation, numbers
 from training.nets.lips import LipNet
+from training.plan import shares_of
 from veracity.inputs import Infer
 from veracity.speech import Vad
 
@@ -42,16 +43,9 @@ class LipPlan(loop.Plan):
     dropout: float = Field(0.3, ge=0, lt=1, description="share of the numbers that a batch does not see")
     smoothing: float = Field(0.02, ge=0, lt=0.5, description="what is left of doubt in a label")
     ranking: float = Field(0.5, ge=0, description="weight of: the fake above its own original")
-    methods: dict[str, float] = Field(
+    methods: Annotated[dict[str, float], shares_of(METHODS)] = Field(
         dict.fromkeys(METHODS, 1.0), description="share of each method of training.lipsync.tamper"
     )
-
-    @field_validator("methods")
-    @classmethod
-    def _known(cls, methods: dict[str, float]) -> dict[str, float]:
-        if wrong := set(METHODS) ^ set(methods):
-            raise ValueError(f"must name {', '.join(METHODS)}; look at {', '.join(sorted(wrong))}")
-        return methods
 
 
 class Draws(Dataset[Tensor]):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Annotated
 
 import torch
 from pydantic import Field, field_validator
@@ -20,6 +21,7 @@ from training import loop
 from training.data import Clip, ManifestError, read_clips
 from training.folds import TEACH, Teach, few
 from training.nets.facecam import WIDTHS, FaceCam
+from training.plan import shares_of
 from training.visual.faces import TAKES, Seen, collect
 from training.visual.fakes import METHODS
 from training.visual.pairs import Pair, Pairs
@@ -41,16 +43,9 @@ class VisualPlan(loop.Plan):
     clips_per_source: int = Field(0, ge=0, description="that are cut, of each source and label; 0 for all")
     takes: tuple[str, ...] = Field((), description="of training.visual.faces, beside the films as they are")
     stills: float = Field(0.4, ge=0, description="how often a photograph is drawn for every time that a film is")
-    methods: dict[str, float] = Field(
+    methods: Annotated[dict[str, float], shares_of(METHODS)] = Field(
         dict.fromkeys(METHODS, 1.0), description="share of each method of training.visual.fakes"
     )
-
-    @field_validator("methods")
-    @classmethod
-    def _known(cls, methods: dict[str, float]) -> dict[str, float]:
-        if wrong := set(METHODS) ^ set(methods):
-            raise ValueError(f"must name {', '.join(METHODS)}; look at {', '.join(sorted(wrong))}")
-        return methods
 
     @field_validator("takes")
     @classmethod
