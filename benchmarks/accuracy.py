@@ -24,8 +24,8 @@ from benchmarks.answers import VERDICT, subjects
 from benchmarks.tally import tally
 from training.data import Clip, ManifestError
 from training.scores import Said
-from veracity.calibration import Calibration
-from veracity.layers import LAYERS
+from veracity.catalog.layers import LAYERS
+from veracity.decision.calibration import Calibration
 from veracity.settings import CHECKOUT, Settings
 
 SCORES = "scores.jsonl"

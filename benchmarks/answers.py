@@ -9,9 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from training.scores import Said
-from veracity.calibration import Calibration, Scale
-from veracity.layers import LAYERS, MODELS
-from veracity.pooling import POOL
+from veracity.catalog.layers import LAYERS, MODELS
+from veracity.decision.calibration import Calibration, Calibrator
+from veracity.evidence.pooling import POOL
 
 VERDICT = "verdict"
 LABELS = ("real", "fake")
@@ -85,7 +85,7 @@ def _layer(key: str, item: str) -> Subject:
 def _model(name: str, key: str, calibration: Calibration) -> Subject:
     """One model: its clip score is pooled and calibrated as the verdict does it, and raw where that is silence."""
     pool, scale = POOL[MODELS[name].pool], calibration.scale(name)
-    scale = Scale() if scale.silent else scale
+    scale = Calibrator() if scale.silent else scale
 
     def probability(one: Said) -> float | None:
         return pool(one.answers[name].answer(name), scale) if name in one.answers else None

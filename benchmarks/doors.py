@@ -15,29 +15,29 @@ from tqdm import tqdm
 from training import scores
 from training.data import Clip, ManifestError, read_clips
 from training.scores import Ledger, Said
-from veracity import papers
-from veracity.calibration import Calibration
-from veracity.engine import Engine
-from veracity.inputs import Answer
-from veracity.layers import FACE_DETECTOR, MODELS
-from veracity.local import LocalInfer
-from veracity.pipeline import observe
-from veracity.profiles import children, choose
+from veracity.analysis.context import AnalysisContext
+from veracity.analysis.local_infer import LocalInfer
+from veracity.analysis.pipeline import observe
+from veracity.catalog import provenance
+from veracity.catalog.layers import FACE_DETECTOR, MODELS
+from veracity.catalog.profiles import children, choose
+from veracity.decision.calibration import Calibration
+from veracity.evidence.requests import ModelOutput
 from veracity.settings import CHECKOUT, Settings
 from veracity_client import Detector, Options, Verdict
 from veracity_client.errors import AnalysisTimeout, BadVideo, InternalError, LimitExceeded
 
-KINDS = ("video", "audio", "images")  # the engine takes sound alone and a still picture as they are
+KINDS = ("video", "audio", "images")  # the context takes sound alone and a still picture as they are
 PATIENCE = 1800.0  # seconds for one clip: a machine that is busy with other work is slow, and no clip is lost by that
 OF_THE_CLIP = (BadVideo, LimitExceeded, AnalysisTimeout, InternalError)  # the next clip may do better
 CODE = (*sorted((CHECKOUT / "veracity").glob("*.py")), CHECKOUT / "veracity" / "calibration.toml")
 
-Heard = tuple[Verdict, Mapping[str, Answer]]
+Heard = tuple[Verdict, Mapping[str, ModelOutput]]
 
 
 @dataclass(frozen=True)
 class Door:
-    """``ask`` analyses one file; ``by`` names what answers: weights, calibration and the engine's code."""
+    """``ask`` analyses one file; ``by`` names what answers: weights, calibration and the context's code."""
 
     ask: Callable[[Path], Heard]
     by: str
@@ -53,17 +53,17 @@ class _Local(LocalInfer):
 
 def local(settings: Settings, threads: int = 0) -> Door:
     """The pipeline in this process; of VERACITY_MODELS, if set, the layers alone."""
-    engine = Engine.from_settings(settings)
+    context = AnalysisContext.from_settings(settings)
     infer = _Local(settings.model_repository, threads)
     named = {MODELS[name.strip()].layer for name in settings.models.split(",") if name.strip()}
     layers = tuple(name for name in Options().layers if not named or name in named)
     options = Options(policy="exhaustive", layers=layers, deadline_seconds=PATIENCE)
 
     def ask(path: Path) -> Heard:
-        seen = asyncio.run(observe(path, infer, options, engine))
+        seen = asyncio.run(observe(path, infer, options, context))
         return seen.verdict, seen.answers
 
-    return Door(ask, _fingerprint("local", settings), engine.calibration)
+    return Door(ask, _fingerprint("local", settings), context.calibration)
 
 
 @contextmanager
@@ -77,7 +77,9 @@ def through(door: str, url: str | None, settings: Settings, threads: int = 0) ->
     options = Options(policy="exhaustive", deadline_seconds=PATIENCE)
     with server_at(url) as address, Detector(address, timeout=PATIENCE) as detector:
         by = f"triton {url}" if url else _fingerprint("triton", settings)
-        yield Door(lambda path: (detector.analyze(path, options), {}), by, Engine.from_settings(settings).calibration)
+        yield Door(
+            lambda path: (detector.analyze(path, options), {}), by, AnalysisContext.from_settings(settings).calibration
+        )
 
 
 def choose_clips(manifest: Path, split: str, kinds: Sequence[str], limit: int = 0) -> list[Clip]:
@@ -142,12 +144,14 @@ def _fingerprint(door: str, settings: Settings) -> str:
     for path in (*CODE, *(_graph(settings.model_repository, model) for model in models)):
         digest.update(f"{path.name} {path.parent.parent.name}".encode())
         digest.update(path.read_bytes() if path.is_file() else b"")
-    measured = [papers.checkpoint(settings.model_repository / model) for model in models]  # else it is uncalibrated
+    measured = [provenance.checkpoint(settings.model_repository / model) for model in models]  # else it is uncalibrated
     words = (measured, settings.profile, settings.models, settings.vad, settings.max_faces, settings.semantic_crops)
     digest.update(repr(words).encode())
     return f"{door} {digest.hexdigest()[:12]}"
 
 
 def _graph(repository: Path, model: str) -> Path:
-    own = repository / model / papers.GRAPH
-    return own if own.is_file() or model != FACE_DETECTOR.name else Settings().model_repository / model / papers.GRAPH
+    own = repository / model / provenance.GRAPH
+    return (
+        own if own.is_file() or model != FACE_DETECTOR.name else Settings().model_repository / model / provenance.GRAPH
+    )

@@ -17,10 +17,10 @@ from tritonclient import grpc
 from tritonclient.utils import np_to_triton_dtype
 
 from benchmarks import record
-from veracity import known, papers
-from veracity.engine import model_info
-from veracity.layers import MODELS, Model
-from veracity.profiles import BENCH
+from veracity.analysis.context import model_info
+from veracity.catalog import provenance, smoke_test
+from veracity.catalog.layers import MODELS, Model
+from veracity.catalog.profiles import BENCH
 from veracity.server import Server
 from veracity.settings import Settings
 from veracity_client.errors import VeracityError
@@ -37,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Load, ask and unload each graph, print a table, write ``results/models.json``."""
-    installed = [name for name in MODELS if (args.repository / name / papers.GRAPH).is_file()]
+    installed = [name for name in MODELS if (args.repository / name / provenance.GRAPH).is_file()]
     names = args.models or installed
     absent = [name for name in names if name not in installed]
     if absent or not names:
@@ -57,14 +57,14 @@ def run(args: argparse.Namespace) -> int:
 
 def measure(client: Any, repository: Path, model: Model, rounds: int) -> dict[str, Any]:
     """Return the figures of one model, warm-up included in its load."""
-    size = (repository / model.name / papers.GRAPH).stat().st_size
-    paper = papers.read(repository / model.name)
+    size = (repository / model.name / provenance.GRAPH).stat().st_size
+    paper = provenance.read(repository / model.name)
     began = time.monotonic()
     client.load_model(model.name, client_timeout=600)
     loaded = time.monotonic() - began
     try:
-        one = known.question(model)
-        fault = known.fault(model, _ask(client, model, one), paper)
+        one = smoke_test.question(model)
+        fault = smoke_test.fault(model, _ask(client, model, one), paper)
         batch = {name: np.repeat(value, model.request_items, axis=0) for name, value in one.items()}
         alone, together = (_median(client, model, given, rounds) for given in (one, batch))
     finally:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from veracity.assets import PORTRAIT_FILE
+from veracity.catalog.assets import PORTRAIT_FILE
 from veracity.media import find_ffmpeg
 from veracity.sample import Clip, make_sample
 from veracity.server import Server

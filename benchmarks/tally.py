@@ -16,7 +16,7 @@ from benchmarks.answers import LABELS, VERDICT, Subject, labels, log_odds, subje
 from training import metrics
 from training.metrics import MEASURES, Measure, Scores, Unmeasurable
 from training.scores import Said
-from veracity.calibration import Calibration
+from veracity.decision.calibration import Calibration
 
 # All figures of a kind and of a source; of a way of faking, of which there are many, one.
 _BY: dict[str, dict[str, Measure]] = {"kind": MEASURES, "source": MEASURES, "how": {"auc": metrics.auc}}

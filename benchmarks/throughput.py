@@ -19,8 +19,8 @@ from rich.table import Table
 
 from benchmarks import record
 from benchmarks.subject import clip_of
-from veracity.engine import model_info
-from veracity.profiles import children, choose
+from veracity.analysis.context import model_info
+from veracity.catalog.profiles import children, choose
 from veracity.server import Server
 from veracity.settings import Settings
 from veracity_client import Options

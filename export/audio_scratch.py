@@ -17,10 +17,11 @@ from export.graph import OPSET, TOOLS, Array, largest_error, to_onnx
 from export.precision import convert
 from export.publish import ExportError, publish, refuse_over_trained
 from training.nets import AUDIO_NETS, OLD_AUDIO_NETS, parameters
-from veracity import papers, weights
-from veracity.layers import MODELS
+from veracity import install as weights
+from veracity.catalog import provenance
+from veracity.catalog.layers import MODELS
+from veracity.evidence.speech import SAMPLE_RATE, WINDOW_SAMPLES
 from veracity.settings import Settings
-from veracity.speech import SAMPLE_RATE, WINDOW_SAMPLES
 
 NETS = {"audio_melspec": ("melspec",)}  # which networks a model's name promises, where it does
 
@@ -67,7 +68,7 @@ def _untrained(model: str, folder: Path) -> tuple[nn.Module, dict[str, Any]]:
     name = NETS.get(model, ("spectrum",))[0]
     net = AUDIO_NETS[name]()
     fill(net)
-    return net, {"source": f"training/nets, network {name}", "trained_on": [papers.NOTHING], "untrained": True}
+    return net, {"source": f"training/nets, network {name}", "trained_on": [provenance.NOTHING], "untrained": True}
 
 
 def read(path: Path) -> dict[str, Any]:

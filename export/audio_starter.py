@@ -16,9 +16,10 @@ from onnx import ModelProto, compose
 from export import ctranslate2, whisper
 from export.joined import Case, Head, encoder_papers, install, named, read_head
 from export.publish import ExportError, session
-from veracity import known, weights
-from veracity.assets import WHISPER_FILE
-from veracity.layers import MODELS, WINDOW_SAMPLES
+from veracity import install as weights
+from veracity.catalog import smoke_test
+from veracity.catalog.assets import WHISPER_FILE
+from veracity.catalog.layers import MODELS, WINDOW_SAMPLES
 
 NAME = "audio_starter"
 
@@ -93,4 +94,4 @@ def _sounds() -> list[npt.NDArray[np.int16]]:
     rng = np.random.default_rng(0)
     noise = rng.standard_normal(WINDOW_SAMPLES) * 1_000
     loud = np.where(rng.random(WINDOW_SAMPLES) < 0.5, -32_768, 32_767)
-    return [known.question(MODELS[NAME])["WAVEFORM"], np.stack([noise, 0 * noise, loud]).astype(np.int16)]
+    return [smoke_test.question(MODELS[NAME])["WAVEFORM"], np.stack([noise, 0 * noise, loud]).astype(np.int16)]

@@ -27,8 +27,9 @@ from onnx import ModelProto, compose, helper, inliner, version_converter
 
 from export import face_graph, face_numpy
 from export.publish import ExportError, publish, session
-from veracity import assets, weights
-from veracity.faces import letterbox
+from veracity import install as weights
+from veracity.catalog import assets
+from veracity.evidence.faces import letterbox
 
 TOOLS = ("onnx", "onnxscript", "onnxruntime", "numpy")
 OPSET, IR_VERSION = 17, 8  # what ONNX Runtime reads since 1.13

@@ -14,15 +14,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from export.publish import ExportError
-from veracity import known
-from veracity.assets import PORTRAIT_FILE
-from veracity.engine import Engine
-from veracity.inputs import State
-from veracity.layers import FACE_DETECTOR, LAYERS, MODELS, Model, Tensor
-from veracity.local import LocalInfer
+from veracity.analysis.context import AnalysisContext
+from veracity.analysis.local_infer import LocalInfer
+from veracity.analysis.pipeline import analyze
+from veracity.catalog import smoke_test
+from veracity.catalog.assets import PORTRAIT_FILE
+from veracity.catalog.layers import FACE_DETECTOR, LAYERS, MODELS, Model, Tensor
+from veracity.catalog.profiles import BENCH
+from veracity.evidence.requests import State
 from veracity.media import find_ffmpeg
-from veracity.pipeline import analyze
-from veracity.profiles import BENCH
 from veracity.sample import make_sample
 from veracity.settings import Settings
 from veracity_client.verdict import Options
@@ -46,7 +46,7 @@ def cases(model: Model, settings: Settings, clip: Path | None = None) -> list[In
 def real(model: Model, settings: Settings, clip: Path | None = None) -> Inputs:
     """Return what ``model`` would be asked about a clip, at most ITEMS of it."""
     recorder = Recorder(settings.model_repository)
-    engine = Engine.from_settings(replace(settings, profile=BENCH, models=model.name))
+    engine = AnalysisContext.from_settings(replace(settings, profile=BENCH, models=model.name))
     options = Options(policy="exhaustive")
     with tempfile.TemporaryDirectory(prefix="veracity-export-") as folder:
         clip = clip or make_sample(
@@ -85,9 +85,11 @@ def _noise(tensor: Tensor, rng: np.random.Generator) -> NDArray[Any]:
     if tensor.dtype == "UINT8":
         return rng.integers(0, 256, (3, *tensor.shape), np.uint8)
     levels = np.array([30.0, 1_000.0, 8_000.0]).reshape(3, *[1] * len(tensor.shape))
-    return (rng.standard_normal((3, *tensor.shape)) * levels).clip(-32_768, 32_767).astype(known.DTYPES[tensor.dtype])
+    return (
+        (rng.standard_normal((3, *tensor.shape)) * levels).clip(-32_768, 32_767).astype(smoke_test.DTYPES[tensor.dtype])
+    )
 
 
 def _extremes(tensor: Tensor) -> NDArray[Any]:
-    ends = np.iinfo(known.DTYPES[tensor.dtype])
-    return np.stack([np.zeros(tensor.shape), np.full(tensor.shape, ends.max)]).astype(known.DTYPES[tensor.dtype])
+    ends = np.iinfo(smoke_test.DTYPES[tensor.dtype])
+    return np.stack([np.zeros(tensor.shape), np.full(tensor.shape, ends.max)]).astype(smoke_test.DTYPES[tensor.dtype])

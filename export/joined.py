@@ -19,7 +19,7 @@ from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from onnx import ModelProto
 
 from export.publish import ExportError, as_page, publish, session
-from veracity import weights
+from veracity import install as weights
 
 HEAD, PAPERS = "head.onnx", "head.json"  # beside config.pbtxt
 TOOLS = ("onnx", "onnxruntime", "numpy")

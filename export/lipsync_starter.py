@@ -18,9 +18,10 @@ from training.keeping import sources
 from training.lipsync.lesson import load
 from training.nets import parameters
 from training.nets.lips import LipNet, LipStarter
-from veracity import papers, weights
-from veracity.layers import MODELS
-from veracity.speech import SAMPLE_RATE
+from veracity import install as weights
+from veracity.catalog import provenance
+from veracity.catalog.layers import MODELS
+from veracity.evidence.speech import SAMPLE_RATE
 
 MODEL = "lipsync_starter"
 
@@ -54,7 +55,7 @@ def _untrained(folder: Path) -> tuple[nn.Module, dict[str, Any]]:
     refuse_over_trained(folder)
     net = LipNet()
     fill(net)
-    return net, {"source": "training/nets/lips.py", "trained_on": [papers.NOTHING], "untrained": True}
+    return net, {"source": "training/nets/lips.py", "trained_on": [provenance.NOTHING], "untrained": True}
 
 
 def _cases() -> Iterator[dict[str, Array]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from veracity.layers import SAMPLE_RATE
+from veracity.catalog.layers import SAMPLE_RATE
 
 Matrix = npt.NDArray[np.float64]
 

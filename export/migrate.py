@@ -18,7 +18,7 @@ from torch import Tensor
 from export import checkpoint
 from export.publish import ExportError
 from training.nets.rawnet2 import RawNet2
-from veracity.weights import atomic
+from veracity.install import atomic
 
 WRAPPERS = ("state_dict", "model_state_dict")  # under which state dicts are often kept
 UNSAID = (

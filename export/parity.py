@@ -22,7 +22,7 @@ from export import checkpoint, fill
 from export.graph import MAX_RELATIVE_ERROR, Array, error, to_onnx, torch_answer
 from export.publish import ExportError, session
 from export.published import Published
-from veracity import weights
+from veracity import install as weights
 
 Arrays = Mapping[str, Array]
 

@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 import onnxruntime
 
-from veracity import known, papers
-from veracity.engines import PLAN
-from veracity.layers import MODELS
-from veracity.weights import write
+from veracity.catalog import provenance as papers
+from veracity.catalog import smoke_test
+from veracity.catalog.layers import MODELS
+from veracity.catalog.tensorrt import PLAN
+from veracity.install import write
 from veracity_client.errors import VeracityError
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ def known_answer(graph: bytes, model: str) -> dict[str, list[float]]:
     """Ask a graph the known question."""
     loaded = session(graph)
     names = [output.name for output in loaded.get_outputs()]
-    return known.digest(dict(zip(names, loaded.run(names, known.question(MODELS[model])))))
+    return smoke_test.digest(dict(zip(names, loaded.run(names, smoke_test.question(MODELS[model])))))
 
 
 def session(graph: bytes | ModelProto) -> onnxruntime.InferenceSession:

@@ -15,8 +15,9 @@ from export import checkpoint, fill, inputs
 from export.graph import OPSET, TOOLS, Inputs, largest_error, to_onnx
 from export.precision import convert
 from export.publish import ExportError, publish, refuse_over_trained
-from veracity import papers, weights
-from veracity.layers import MODELS, Model
+from veracity import install as weights
+from veracity.catalog import provenance as papers
+from veracity.catalog.layers import MODELS, Model
 from veracity.settings import Settings
 
 

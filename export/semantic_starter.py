@@ -1,6 +1,6 @@
 """The semantic starter: a published frozen encoder between our first step and our small head; joined without torch.
 
-    FRAME       uint8   [batch, 224, 224, 3]  RGB, as `veracity.crops.whole_picture` brings it
+    FRAME       uint8   [batch, 224, 224, 3]  RGB, as `veracity.evidence.crops.whole_picture` brings it
     FAKE_LOGIT  float32 [batch, 1]            natural-log odds of fake
 
 The head, `model_repository/semantic_starter/head.onnx`, goes from the encoder's class token behind its tenth block to
@@ -21,9 +21,9 @@ from onnx import ModelProto, TensorProto, compose, helper, numpy_helper, parser
 from export.dequantised import dequantised
 from export.joined import Case, Head, encoder_papers, install, named, read_head
 from export.publish import ExportError, session
-from veracity import weights
-from veracity.assets import CLIP_FILE
-from veracity.layers import MODELS
+from veracity import install as weights
+from veracity.catalog.assets import CLIP_FILE
+from veracity.catalog.layers import MODELS
 
 NAME = "semantic_starter"
 OPSET, IR_VERSION = 14, 7  # the encoder's own

@@ -23,8 +23,8 @@ from onnx import TensorProto, helper
 
 from export import inputs, precision
 from export.publish import ExportError, install, sha256
-from veracity import engines, papers
-from veracity.layers import FACE_DETECTOR, MODELS, Model
+from veracity.catalog import provenance, tensorrt
+from veracity.catalog.layers import FACE_DETECTOR, MODELS, Model
 from veracity.settings import Settings
 
 Shape = tuple[int, ...]
@@ -53,15 +53,15 @@ def export(name: str, args: argparse.Namespace) -> None:
         "build_seconds": round(time.monotonic() - began, 1),
         "largest_error": compare(plan, graph, model, cases, args.precision),
         "profile": {name: [list(shape) for shape in shapes] for name, shapes in profile(model).items()},
-        "gpu": engines.gpus()[0],
+        "gpu": tensorrt.gpus()[0],
         "versions": {name: import_module(name).__version__ for name in PACKAGES},  # of whichever package brought it
     }
-    install(folder, {Path("1", engines.PLAN): plan}, {**facts, "engine": engine})
+    install(folder, {Path("1", tensorrt.PLAN): plan}, {**facts, "engine": engine})
 
 
 def require() -> None:
     """Raise ExportError that names all that this machine lacks; costs nothing, and comes before any work."""
-    missing = [] if engines.gpus() else ["an NVIDIA GPU with its driver"]
+    missing = [] if tensorrt.gpus() else ["an NVIDIA GPU with its driver"]
     packages = [package for module, package in PACKAGES.items() if find_spec(module) is None]
     missing += [f"pip install {' '.join(packages)}"] if packages else []
     if missing:
@@ -74,8 +74,8 @@ def installed(model: Model, folder: Path) -> tuple[bytes, dict[str, Any]]:
     """Return a model's proven graph and its papers; raises ExportError where there is none to make an engine of."""
     if model is FACE_DETECTOR:
         raise ExportError(f"{model.name} stays with ONNX Runtime: see docs/tensorrt.md")
-    path = folder / papers.GRAPH
-    facts = papers.read(folder)
+    path = folder / provenance.GRAPH
+    facts = provenance.read(folder)
     if not path.is_file() or not facts:
         raise ExportError(
             f"no graph of {model.name} is installed; an engine is made of it: python -m export {model.name}"
@@ -160,6 +160,6 @@ def engine_answers(plan: bytes, model: Model, cases: Sequence[inputs.Inputs]) ->
     found: list[NDArray[Any]] = []
     with TrtRunner(EngineFromBytes(plan)) as runner:
         for case in cases:
-            answer = runner.infer(dict(engines.taken(case, engines.TENSORRT)))
+            answer = runner.infer(dict(tensorrt.taken(case, tensorrt.TENSORRT)))
             found += [np.array(answer[name]) for name in precision.counted(model)]  # the next run writes over them
     return found

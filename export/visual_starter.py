@@ -17,8 +17,9 @@ from training.keeping import sources
 from training.nets import parameters
 from training.nets.facecam import FaceCam
 from training.visual.lesson import load
-from veracity import papers, weights
-from veracity.layers import MODELS
+from veracity import install as weights
+from veracity.catalog import provenance
+from veracity.catalog.layers import MODELS
 
 MODEL = "visual_starter"
 SOURCE = "training/nets/facecam.py"
@@ -52,7 +53,7 @@ def _untrained(folder: Path) -> tuple[nn.Module, dict[str, Any]]:
     refuse_over_trained(folder)
     net = FaceCam()
     fill(net)
-    return net.eval(), {"source": SOURCE, "trained_on": [papers.NOTHING], "untrained": True}
+    return net.eval(), {"source": SOURCE, "trained_on": [provenance.NOTHING], "untrained": True}
 
 
 def _cases() -> list[Array]:

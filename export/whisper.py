@@ -19,7 +19,7 @@ from onnx import ModelProto, numpy_helper, parser
 from export.ctranslate2 import Variables
 from export.mel import fourier, mel_filters
 from export.publish import ExportError
-from veracity.layers import WINDOW_SAMPLES
+from veracity.catalog.layers import WINDOW_SAMPLES
 
 OPSET, IR_VERSION = 18, 8
 WIDTH, HEADS, BANDS = 384, 6, 80

@@ -16,9 +16,9 @@ import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from veracity.assets import CENTERFACE_FILE, PORTRAIT_FILE, VAD_FILE
-from veracity.layers import FACE_DETECTOR, MODELS
-from veracity.profiles import BENCH, PROFILES, children, choose, required
+from veracity.catalog.assets import CENTERFACE_FILE, PORTRAIT_FILE, VAD_FILE
+from veracity.catalog.layers import FACE_DETECTOR, MODELS
+from veracity.catalog.profiles import BENCH, PROFILES, children, choose, required
 from veracity.server.repository import DETECTORS, read
 from veracity.settings import CHECKOUT
 

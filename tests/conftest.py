@@ -8,7 +8,7 @@ import measuring
 import pytest
 import tiny_models
 
-from veracity.engine import Engine
+from veracity.analysis.context import AnalysisContext
 from veracity.server import Server
 from veracity.settings import CHECKOUT, Settings
 
@@ -31,8 +31,8 @@ def settings() -> Settings:
 
 
 @pytest.fixture(scope="session")
-def engine(settings: Settings) -> Engine:
-    return Engine.from_settings(settings)
+def context(settings: Settings) -> AnalysisContext:
+    return AnalysisContext.from_settings(settings)
 
 
 @pytest.fixture(scope="session")
@@ -46,8 +46,8 @@ def full_repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def full_engine(full_repository: Path, settings: Settings) -> Engine:
-    return Engine.from_settings(Settings(model_repository=full_repository))
+def full_context(full_repository: Path, settings: Settings) -> AnalysisContext:
+    return AnalysisContext.from_settings(Settings(model_repository=full_repository))
 
 
 @pytest.fixture(scope="session")

@@ -17,8 +17,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from veracity.ffmpeg import Limits, find_ffmpeg
 from veracity.media import Frame, Media, Probe
+from veracity.media.ffmpeg import Limits, find_ffmpeg
 from veracity_client.errors import VeracityError
 
 T = TypeVar("T")

@@ -10,7 +10,7 @@ import onnx
 import tritonclient.grpc as grpc
 from onnx import TensorProto, helper
 
-from veracity.server import guard
+from veracity.server import reaper
 
 PATIENCE = 30.0  # seconds until a test gives up waiting; none waits so long when all is well
 
@@ -161,7 +161,7 @@ def ask_slow(url: str, model: str, seconds: float) -> bytes:
 
 
 def descendants(pid: int) -> set[int]:
-    below = guard.children(pid)
+    below = reaper.children(pid)
     return below.union(*(descendants(child) for child in below))
 
 
@@ -172,4 +172,4 @@ def alive(pids: set[int]) -> set[int]:
 
 
 def shared_memory(run_dir: Path) -> list[Path]:
-    return list(guard.SHARED_MEMORY.glob(guard.shared_memory_prefix(run_dir) + "*"))
+    return list(reaper.SHARED_MEMORY.glob(reaper.shared_memory_prefix(run_dir) + "*"))

@@ -10,8 +10,8 @@ import media_samples as samples
 import pytest
 from media_samples import audio, frames, probe, run
 
-from veracity.ffmpeg import Limits, find_ffmpeg
 from veracity.media import Media
+from veracity.media.ffmpeg import Limits, find_ffmpeg
 from veracity_client.errors import (
     BadVideo,
     LimitExceeded,

@@ -15,13 +15,14 @@ import pytest
 import tiny_models
 from server_models import PATIENCE, eventually
 
-from veracity import cli, doctor, ready
-from veracity.engine import Engine
-from veracity.local import LocalInfer
-from veracity.papers import FILE, GRAPH
-from veracity.pipeline import analyze
-from veracity.profiles import PROFILES, required
-from veracity.server import Server
+from veracity import cli
+from veracity.analysis.context import AnalysisContext
+from veracity.analysis.local_infer import LocalInfer
+from veracity.analysis.pipeline import analyze
+from veracity.catalog.profiles import PROFILES, required
+from veracity.catalog.provenance import FILE, GRAPH
+from veracity.install import doctor
+from veracity.server import Server, readiness
 from veracity.server.repository import read
 from veracity.settings import Settings
 from veracity_client import Detector
@@ -45,7 +46,7 @@ def repository(full_repository: Path, tmp_path_factory: pytest.TempPathFactory) 
 
 def verdict_of(settings: Settings, video: Path, options: Options) -> Verdict:
     infer = LocalInfer(settings.model_repository)
-    return asyncio.run(analyze(video, infer, options, Engine.from_settings(settings)))
+    return asyncio.run(analyze(video, infer, options, AnalysisContext.from_settings(settings)))
 
 
 def timed_and_not_judged(verdict: Verdict) -> None:
@@ -120,7 +121,7 @@ def health(server: Server) -> int:
 
 
 def faults(settings: Settings, server: Server) -> list[str]:
-    return list(ready.faults(settings, server.grpc_url, PATIENCE))
+    return list(readiness.faults(settings, server.grpc_url, PATIENCE))
 
 
 @pytest.mark.triton
@@ -193,12 +194,12 @@ def test_a_child_that_cannot_be_healed_is_not_ready(server: Server, bench: Setti
 
 def stubs(server: Server, model: str) -> list[int]:
     """Return the processes of a model: their command line names its folder."""
-    from veracity.server import guard
+    from veracity.server import reaper
 
     def line(pid: int) -> str:
         return Path(f"/proc/{pid}/cmdline").read_text()
 
-    found = [pid for pid in guard.children(server.pid) if f"/{model}/" in line(pid)]
+    found = [pid for pid in reaper.children(server.pid) if f"/{model}/" in line(pid)]
     assert found
     return found
 

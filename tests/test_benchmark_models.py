@@ -10,8 +10,8 @@ import tritonclient.grpc as grpc
 from conftest import REPOSITORY
 
 from benchmarks import models
-from veracity.layers import MODELS
-from veracity.papers import FILE
+from veracity.catalog.layers import MODELS
+from veracity.catalog.provenance import FILE
 from veracity.server import Server
 from veracity_client.errors import VeracityError
 

@@ -12,8 +12,8 @@ from measuring import manifest, measured
 from benchmarks import robustness
 from training import scores
 from training.data import ManifestError
-from veracity.ffmpeg import Limits, find_ffmpeg
 from veracity.media import Media
+from veracity.media.ffmpeg import Limits, find_ffmpeg
 
 
 async def look(path: Path) -> tuple[np.ndarray, list[np.ndarray], tuple[int, int]]:

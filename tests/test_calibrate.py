@@ -13,22 +13,22 @@ from training.calibrate import fusing
 from training.calibrate.command import labels_of
 from training.calibrate.fit import fit, limit, platt, pooled, thresholds
 from training.calibrate.rows import Row
-from veracity.calibration import Calibration, Scale
-from veracity.fusion import RULES
-from veracity.inputs import Answer, Item
-from veracity.layers import MODELS
-from veracity.pooling import POOL
-from veracity.profiles import PROFILES
+from veracity.catalog.layers import MODELS
+from veracity.catalog.profiles import PROFILES
+from veracity.decision.calibration import Calibration, Calibrator
+from veracity.decision.fusion import RULES
+from veracity.evidence.pooling import POOL
+from veracity.evidence.requests import ModelOutput, Sample
 from veracity_client.verdict import Thresholds
 
 RATES = (0.05, 0.05)
 PRIOR = np.array([0.3, 0.25, 0.25, 0.2])
 
 
-def answer(model: str, logits: Sequence[float], faces: Sequence[int | None] | None = None) -> Answer:
+def answer(model: str, logits: Sequence[float], faces: Sequence[int | None] | None = None) -> ModelOutput:
     whose = faces or [None] * len(logits)
-    items = tuple(Item(float(k), k + 1.0, np.empty(0), face) for k, face in enumerate(whose))
-    return Answer(model, items, np.array(logits, np.float32))
+    items = tuple(Sample(float(k), k + 1.0, np.empty(0), face) for k, face in enumerate(whose))
+    return ModelOutput(model, items, np.array(logits, np.float32))
 
 
 def rows(model: str, truth: Sequence[bool], logits: Sequence[Sequence[float]], sources: int = 10) -> list[Row]:
@@ -74,7 +74,7 @@ def test_a_fit_pools_as_the_verdict_does(model: str) -> None:
     rng = np.random.default_rng(0)
     answers = [answer(model, rng.normal(0, 15, 8), [1, 2] * 4) for _ in range(5)]
     given_rows = [Row(str(k), "video", True, "", "", (), {model: one}) for k, one in enumerate(answers)]
-    for scale in (Scale(), Scale(4.0, -1.0), Scale(0.3, 2.0)):
+    for scale in (Calibrator(), Calibrator(4.0, -1.0), Calibrator(0.3, 2.0)):
         wanted = [POOL[MODELS[model].pool](one, scale) for one in answers]
         assert pooled(given_rows, model, scale) == pytest.approx(wanted, abs=1e-9)
 

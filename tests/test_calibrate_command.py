@@ -14,8 +14,8 @@ from training.__main__ import main
 from training.calibrate import write
 from training.calibrate.rows import CalibrationInputError, Learned, read
 from training.scores import Items, Ledger, Said
-from veracity.calibration import FILE, Calibration
-from veracity.fusion import RULES
+from veracity.decision.calibration import FILE, Calibration
+from veracity.decision.fusion import RULES
 
 Run = Callable[..., int]
 

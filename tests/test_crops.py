@@ -6,7 +6,8 @@ import cv2
 import numpy as np
 import pytest
 
-from veracity.crops import (
+from veracity.catalog.layers import DFDC_CROP
+from veracity.evidence.crops import (
     MEAN_FACE,
     face_box,
     face_crop,
@@ -17,7 +18,6 @@ from veracity.crops import (
     similarity,
     smooth,
 )
-from veracity.layers import DFDC_CROP
 
 DATA = Path(__file__).parent / "data"
 SBI = json.loads((DATA / "sbi_face_crop.json").read_text())["cases"]

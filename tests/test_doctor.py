@@ -16,11 +16,13 @@ import tiny_models
 from conftest import REPOSITORY
 
 from export.publish import publish
-from veracity import cli, doctor, known
-from veracity.doctor import Finding
-from veracity.layers import FACE_DETECTOR, MODELS
-from veracity.papers import FILE, GRAPH
-from veracity.profiles import PROFILES, choose, required
+from veracity import cli
+from veracity.catalog import smoke_test
+from veracity.catalog.layers import FACE_DETECTOR, MODELS
+from veracity.catalog.profiles import PROFILES, choose, required
+from veracity.catalog.provenance import FILE, GRAPH
+from veracity.install import doctor
+from veracity.install.doctor import Finding
 from veracity.server import Server
 from veracity.settings import Settings
 from veracity_client.errors import ModelUnavailable
@@ -176,15 +178,15 @@ def test_the_files_that_graphs_are_made_of_are_verified(whole: Settings, tmp_pat
 def test_fewer_bits_may_answer_further_off() -> None:
     model, paper = MODELS["audio_aasist"], {"known_answer": {"FAKE_LOGIT": [10.0]}}
     near, far = ({"FAKE_LOGIT": np.array([[value]], np.float32)} for value in (10.3, 10.6))
-    assert "0.03 off, over 0.01" in known.fault(model, near, paper)
-    assert known.fault(model, near, {**paper, "precision": "fp16"}) == ""
-    assert known.fault(model, near, paper, coarse=True) == ""
-    assert "over 0.05" in known.fault(model, far, {**paper, "precision": "int8"})
+    assert "0.03 off, over 0.01" in smoke_test.fault(model, near, paper)
+    assert smoke_test.fault(model, near, {**paper, "precision": "fp16"}) == ""
+    assert smoke_test.fault(model, near, paper, coarse=True) == ""
+    assert "over 0.05" in smoke_test.fault(model, far, {**paper, "precision": "int8"})
 
 
 @pytest.mark.parametrize("answer", [{}, {"FAKE_LOGIT": np.zeros((1, 2))}, {"FAKE_LOGIT": np.full((1, 1), np.nan)}])
 def test_an_answer_without_numbers_of_its_shape_is_a_fault(answer: dict[str, np.ndarray]) -> None:
-    assert "FAKE_LOGIT" in known.fault(MODELS["audio_aasist"], answer, {})
+    assert "FAKE_LOGIT" in smoke_test.fault(MODELS["audio_aasist"], answer, {})
 
 
 def test_the_command_says_it_twice_and_ends_with_its_finding(

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from veracity import doctor
-from veracity.doctor import Finding, machine
+from veracity.install import doctor
+from veracity.install.doctor import Finding, machine
 from veracity.settings import Settings
 
 

@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 import tritonclient.grpc
 
-from veracity.engine import Engine
-from veracity.layers import MODELS
-from veracity.local import LocalInfer
-from veracity.pipeline import analyze
+from veracity.analysis.context import AnalysisContext
+from veracity.analysis.local_infer import LocalInfer
+from veracity.analysis.pipeline import analyze
+from veracity.catalog.layers import MODELS
 from veracity.server import Server
-from veracity.server.guard import children
+from veracity.server.reaper import children
 from veracity_client import AsyncDetector, Detector, Options, StageEvent, Verdict, errors
 
 pytestmark = pytest.mark.triton
@@ -51,9 +51,9 @@ def comparable(verdict: Verdict) -> Any:
 
 
 def test_every_door_gives_the_same_verdict(
-    server: Server, detector: Detector, full_engine: Engine, talking: Path
+    server: Server, detector: Detector, full_context: AnalysisContext, talking: Path
 ) -> None:
-    local = asyncio.run(analyze(talking, LocalInfer(full_engine.settings.model_repository), EXHAUSTIVE, full_engine))
+    local = asyncio.run(analyze(talking, LocalInfer(full_context.settings.model_repository), EXHAUSTIVE, full_context))
     over_grpc = detector.analyze(talking, EXHAUSTIVE)
     with Detector(f"http://{server.http_url}") as http:
         over_http = http.analyze(talking.read_bytes(), EXHAUSTIVE)

@@ -13,7 +13,7 @@ from torch import nn  # noqa: E402
 from training import explain  # noqa: E402
 from training.data import ManifestError  # noqa: E402
 from training.ensemble import Ensemble, open_ensemble  # noqa: E402
-from veracity.layers import WINDOW_SAMPLES  # noqa: E402
+from veracity.catalog.layers import WINDOW_SAMPLES  # noqa: E402
 
 pytestmark = [
     pytest.mark.export,

@@ -22,7 +22,7 @@ from training.nets import AUDIO_NETS  # noqa: E402
 from training.nets.facecam import FaceCam  # noqa: E402
 from training.nets.whisper import WhisperEncoder  # noqa: E402
 from training.saliency import evidence, exact_cam, grad_cam, overlay, shares  # noqa: E402
-from veracity.layers import WINDOW_SAMPLES  # noqa: E402
+from veracity.catalog.layers import WINDOW_SAMPLES  # noqa: E402
 from veracity.settings import Settings  # noqa: E402
 
 pytestmark = [

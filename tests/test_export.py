@@ -18,7 +18,7 @@ from export import audio_scratch, audio_starter, joined, whisper  # noqa: E402
 from export.graph import largest_error, to_onnx  # noqa: E402
 from export.publish import ExportError, publish, sha256  # noqa: E402
 from training.nets import AUDIO_NETS  # noqa: E402
-from veracity.speech import WINDOW_SAMPLES  # noqa: E402
+from veracity.evidence.speech import WINDOW_SAMPLES  # noqa: E402
 
 pytestmark = [
     pytest.mark.export,

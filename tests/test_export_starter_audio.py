@@ -14,9 +14,9 @@ from onnx import parser
 from export import audio_starter, ctranslate2, joined, whisper
 from export.joined import largest_error, read_head
 from export.publish import ExportError, session
-from veracity import weights
-from veracity.layers import WINDOW_SAMPLES
-from veracity.weights import WeightsError
+from veracity import install as weights
+from veracity.catalog.layers import WINDOW_SAMPLES
+from veracity.install import WeightsError
 
 
 def variables(blocks: int = whisper.STAGES) -> ctranslate2.Variables:

@@ -23,9 +23,9 @@ from export.graph import torch_answer  # noqa: E402
 from export.publish import ExportError, session  # noqa: E402
 from export.published import Published, graph_of, planes  # noqa: E402
 from patches import torchvision  # noqa: E402
-from veracity import known  # noqa: E402
-from veracity.crops import picture_crops  # noqa: E402
-from veracity.layers import MODELS  # noqa: E402
+from veracity.catalog import smoke_test  # noqa: E402
+from veracity.catalog.layers import MODELS  # noqa: E402
+from veracity.evidence.crops import picture_crops  # noqa: E402
 
 pytestmark = [
     pytest.mark.export,
@@ -163,8 +163,8 @@ def test_b4_goes_the_whole_way_untrained(tmp_path, talking):
     assert papers["largest_relative_error"] <= 1e-4
     graph = onnxruntime.InferenceSession(tmp_path / "visual_sbi_b4" / "1" / "model.onnx")
     names = [output.name for output in graph.get_outputs()]
-    answer = dict(zip(names, graph.run(names, known.question(MODELS["visual_sbi_b4"]))))
-    assert known.difference(answer, papers["known_answer"]) <= 1e-4
+    answer = dict(zip(names, graph.run(names, smoke_test.question(MODELS["visual_sbi_b4"]))))
+    assert smoke_test.difference(answer, papers["known_answer"]) <= 1e-4
 
 
 @pytest.mark.parametrize("shape", [(250, 240), (227, 229), (225, 300), (100, 151), (100, 300), (500, 99), (224, 224)])

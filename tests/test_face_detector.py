@@ -11,9 +11,10 @@ import onnxruntime
 import pytest
 
 from export.publish import ExportError
-from veracity import assets, known, weights
-from veracity.faces import Detection, detections, iou, letterbox
-from veracity.layers import FACE_DETECTOR, MAX_FACES
+from veracity import install as weights
+from veracity.catalog import assets, smoke_test
+from veracity.catalog.layers import FACE_DETECTOR, MAX_FACES
+from veracity.evidence.faces import Detection, detections, iou, letterbox
 from veracity.settings import CHECKOUT, Settings
 
 face_detector = pytest.importorskip("export.face_detector", reason="needs onnx and onnxscript")
@@ -76,7 +77,7 @@ def test_provenance_names_what_it_was_made_of(graph: Path) -> None:
 
 
 def test_the_known_question_has_one_face(session: onnxruntime.InferenceSession) -> None:
-    (scores,) = session.run(["SCORES"], known.question(FACE_DETECTOR))
+    (scores,) = session.run(["SCORES"], smoke_test.question(FACE_DETECTOR))
     assert scores[0, 0] > 0.8
     assert not scores[0, 1:].any()
 

@@ -3,7 +3,7 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from veracity.faces import Detection, Tracker, detections, iou, letterbox
+from veracity.evidence.faces import Detection, Tracker, detections, iou, letterbox
 
 
 def face(x: float, y: float = 100.0, side: float = 60.0) -> Detection:

@@ -13,8 +13,8 @@ import media_samples as samples
 import pytest
 from media_samples import frames, probe, run
 
-from veracity.ffmpeg import MIB, Limits, find_ffmpeg, running
 from veracity.media import Media
+from veracity.media.ffmpeg import MIB, Limits, find_ffmpeg, running
 from veracity_client.errors import AnalysisTimeout, BadOption, BadVideo, LimitExceeded, VeracityError
 
 BOMB = samples.gif(4000, 2000, 4000)  # 92 kB; 4,000 × 32 MB of pixels

@@ -5,10 +5,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from veracity.crops import face_crop
-from veracity.faces import Detection
-from veracity.frames import Collector, plan
-from veracity.layers import DFDC_CROP, FACE_FRAMES, MODELS, MOUTH_CLIPS, MOUTH_FRAMES, SBI_CROP, SEMANTIC_FRAMES
+from veracity.catalog.layers import DFDC_CROP, FACE_FRAMES, MODELS, MOUTH_CLIPS, MOUTH_FRAMES, SBI_CROP, SEMANTIC_FRAMES
+from veracity.evidence.crops import face_crop
+from veracity.evidence.faces import Detection
+from veracity.evidence.sampling import SampleCollector, plan
 from veracity.media import Frame
 
 ALL = ("visual", "lipsync", "semantic")
@@ -55,7 +55,7 @@ FACE = Detection((200.0, 100.0, 300.0, 240.0), 0.9, np.full((5, 2), 150, np.floa
 
 def test_each_face_model_gets_its_own_crop() -> None:
     models = ("visual_sbi_b4", "visual_effnet_b7")
-    collector = Collector(plan(10.0, ("visual",)), {"visual": models}, 10.0, 8)
+    collector = SampleCollector(plan(10.0, ("visual",)), {"visual": models}, 10.0, 8)
     collector.add(FRAME, [FACE])
     for model, crop in zip(models, (SBI_CROP, DFDC_CROP)):
         (item,) = collector.take(model)
@@ -67,7 +67,7 @@ def test_a_face_that_the_starter_did_not_learn_of_is_asked_about_of_others_alone
     """Published networks keep what their authors showed them: every face."""
     models, least = ("visual_starter", "visual_sbi_b4"), MODELS["visual_starter"].least_face
     assert least > 0
-    collector = Collector(plan(10.0, ("visual",)), {"visual": models}, 10.0, 8)
+    collector = SampleCollector(plan(10.0, ("visual",)), {"visual": models}, 10.0, 8)
     narrow, wide = (dataclasses.replace(FACE, box=(200.0, 100.0, 200.0 + w, 240.0)) for w in (least - 1, least))
     collector.add(FRAME, [narrow])
     assert collector.spared == {"visual_starter"}
@@ -78,7 +78,7 @@ def test_a_face_that_the_starter_did_not_learn_of_is_asked_about_of_others_alone
 
 @pytest.mark.parametrize("crops", [1, 5])
 def test_a_picture_is_cut_as_often_as_is_asked(crops: int) -> None:
-    collector = Collector(plan(10.0, ("semantic",)), {"semantic": ("semantic_clip_vitl14",)}, 10.0, 8, crops)
+    collector = SampleCollector(plan(10.0, ("semantic",)), {"semantic": ("semantic_clip_vitl14",)}, 10.0, 8, crops)
     collector.add(FRAME, None)
     items = collector.take("semantic_clip_vitl14")
     assert [item.start for item in items] == [0.0] * crops

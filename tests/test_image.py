@@ -19,7 +19,7 @@ import pytest
 from image_build import Build, Root, Stage
 
 from veracity import cli
-from veracity.profiles import PROFILES, choose, required
+from veracity.catalog.profiles import PROFILES, choose, required
 from veracity.settings import CHECKOUT, Settings
 
 DOCKERFILE = CHECKOUT / "Dockerfile.triton"

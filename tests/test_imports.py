@@ -9,10 +9,10 @@ PROTOBUF = "ignore:Type google._upb:DeprecationWarning"  # protobuf 4 on Python 
 BOUNDARIES = {
     "veracity_client": ("numpy", "tritonclient", "grpc", "rich", "veracity"),
     "veracity_client.cli": ("numpy", "tritonclient", "grpc", "veracity"),
-    "veracity.pipeline": ("torch", "tritonclient", "onnx"),
+    "veracity.analysis.pipeline": ("torch", "tritonclient", "onnx"),
     "veracity.cli": ("torch", "onnxruntime", "cv2"),
     "veracity.server": ("torch", "cv2"),
-    "veracity.ready": ("torch", "onnxruntime", "cv2"),
+    "veracity.server.readiness": ("torch", "onnxruntime", "cv2"),
 }
 
 

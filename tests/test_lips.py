@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from veracity.crops import MEAN_FACE, mouth_crops
-from veracity.inputs import Item, State, beside, score
-from veracity.layers import MODELS, MOUTH_SIZE, Tensor
-from veracity.lips import SIDE, lip_crops
+from veracity.catalog.layers import MODELS, MOUTH_SIZE, Tensor
+from veracity.evidence.crops import MEAN_FACE, mouth_crops
+from veracity.evidence.lips import SIDE, lip_crops
+from veracity.evidence.requests import Sample, State, beside, score
 
 SOUND = Tensor("SOUND", "INT16", (28_800,))  # 25 frames, and 10 more on either side
 
@@ -37,7 +37,7 @@ def test_lips_are_the_mouths_crop_and_what_is_round_it() -> None:
 
 def test_the_sound_beside_a_second_begins_ten_frames_before_it() -> None:
     sound = np.arange(3 * 16_000, dtype=np.int16)
-    item = Item(1.0, 2.0, np.zeros(0, np.uint8))
+    item = Sample(1.0, 2.0, np.zeros(0, np.uint8))
     heard = beside(item, sound, SOUND)
     assert heard.shape == SOUND.shape
     assert heard[10 * 640] == sound[16_000]
@@ -67,7 +67,7 @@ def test_a_model_that_hears_is_asked_with_the_sound_of_each_item() -> None:
     lips = Tensor("LIPS", "UINT8", (25, SIDE, SIDE))
     model = replace(MODELS["lipsync_starter"], input=lips, more_inputs=(SOUND,), request_items=2)
     sound = np.repeat(np.arange(8, dtype=np.int16), 16_000)
-    items = [Item(float(k), k + 1.0, np.zeros(lips.shape, np.uint8)) for k in (1, 4, 6)]
+    items = [Sample(float(k), k + 1.0, np.zeros(lips.shape, np.uint8)) for k in (1, 4, 6)]
     ear = Ear()
     answer = asyncio.run(score(ear, model, items, sound))
     assert answer.logits.tolist() == [2.0, 5.0, 7.0]  # 0.4 s into the next second

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 from conftest import REPOSITORY
 
-from veracity import papers
-from veracity.calibration import Calibration, Scale
-from veracity.engine import Engine
-from veracity.layers import MODELS
-from veracity.profiles import PROFILES
+from veracity.analysis.context import AnalysisContext
+from veracity.catalog import provenance
+from veracity.catalog.layers import MODELS
+from veracity.catalog.profiles import PROFILES
+from veracity.decision.calibration import Calibration, Calibrator
 from veracity.settings import Settings
 
 
@@ -27,17 +27,17 @@ def other(tmp_path: Path) -> Settings:
 def test_of_other_weights_under_a_measured_name_nothing_is_known(
     other: Settings, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    measured, engine = Calibration.read(), Engine.from_settings(other)
+    measured, context = Calibration.read(), AnalysisContext.from_settings(other)
     assert "these weights were not measured" in "".join(capsys.readouterr())
-    calibration = engine.calibration
+    calibration = context.calibration
     assert "visual_starter" in measured.checkpoints
-    assert calibration.scale("visual_starter") == Scale()
+    assert calibration.scale("visual_starter") == Calibrator()
     assert not calibration.covers(["visual_starter"])
     assert calibration.covers(["audio_starter"])
     assert calibration.alone(["visual_starter"]) == calibration.thresholds == measured.thresholds
     assert calibration.rule == "mean"  # the profile's own was fitted with the weights that were measured
-    assert engine.info("visual_starter").measured == "these weights were not measured, only others of its name"
-    assert engine.profile.statement == (
+    assert context.info("visual_starter").measured == "these weights were not measured, only others of its name"
+    assert context.profile.statement == (
         "with other weights than were measured. "
         "visual_starter: these weights were not measured, only others of its name"
     )
@@ -47,37 +47,39 @@ def test_the_weights_that_were_measured_and_none_at_all_leave_it_as_it_is(other:
     page = other.model_repository / "visual_starter" / "provenance.json"
     known = Calibration.read().checkpoints["visual_starter"]
     page.write_text(json.dumps({"checkpoint_sha256": known}))
-    assert Engine.from_settings(other).calibration == Calibration.read().of("starter")
+    assert AnalysisContext.from_settings(other).calibration == Calibration.read().of("starter")
     page.unlink()
-    assert Engine.from_settings(other).calibration == Calibration.read().of("starter")
+    assert AnalysisContext.from_settings(other).calibration == Calibration.read().of("starter")
     (page.parent / "1").mkdir()
     (page.parent / "1" / "model.onnx").write_bytes(b"of nobody knows what")
-    assert Engine.from_settings(other).calibration.strangers == {"visual_starter"}
+    assert AnalysisContext.from_settings(other).calibration.strangers == {"visual_starter"}
     page.write_text("no papers")
-    assert Engine.from_settings(other).calibration.strangers == {"visual_starter"}
+    assert AnalysisContext.from_settings(other).calibration.strangers == {"visual_starter"}
 
 
 def test_a_name_without_a_checkpoint_is_calibrated_whatever_its_weights(other: Settings) -> None:
     folder = other.model_repository / "audio_aasist"
     folder.mkdir()
     (folder / "provenance.json").write_text(json.dumps({"checkpoints": {"aasist.pt": "1" * 64}}))
-    engine = Engine.from_settings(replace(other, models="audio_aasist"))
-    assert "audio_aasist" not in engine.calibration.checkpoints
-    assert engine.calibration.covers(["audio_aasist"])
+    context = AnalysisContext.from_settings(replace(other, models="audio_aasist"))
+    assert "audio_aasist" not in context.calibration.checkpoints
+    assert context.calibration.covers(["audio_aasist"])
 
 
 def test_several_files_are_one_checkpoint(tmp_path: Path) -> None:
     (tmp_path / "provenance.json").write_text(json.dumps({"checkpoints": {"b.pt": "2", "a.pt": "1"}}))
-    assert papers.checkpoint(tmp_path) == "1 2"
+    assert provenance.checkpoint(tmp_path) == "1 2"
 
 
 def test_a_joined_models_licence_names_its_encoders_too(other: Settings) -> None:
-    said = {name: Engine.from_settings(other).info(name).licence for name in ("audio_starter", "visual_starter")}
+    said = {
+        name: AnalysisContext.from_settings(other).info(name).licence for name in ("audio_starter", "visual_starter")
+    }
     assert said == {"audio_starter": "Apache-2.0, its encoder MIT", "visual_starter": "Apache-2.0"}
 
 
 @pytest.mark.parametrize("model", [several[0][0] for several in PROFILES["starter"].values()])
 def test_the_weights_that_ship_are_those_that_were_measured(model: str) -> None:
-    page = REPOSITORY / model / ("head.json" if MODELS[model].joined else papers.FILE)
+    page = REPOSITORY / model / ("head.json" if MODELS[model].joined else provenance.FILE)
     shipped = json.loads(page.read_text(encoding="utf-8"))["checkpoint_sha256"]
     assert Calibration.read().checkpoints[model] == shipped, "new weights: python -m training calibrate"

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from media_samples import audio, frames, pitch, probe, run
 
-from veracity.ffmpeg import Limits, find_ffmpeg
 from veracity.media import Media
+from veracity.media.ffmpeg import Limits, find_ffmpeg
 from veracity.settings import Settings
 from veracity_client.errors import BadOption, BadVideo
 

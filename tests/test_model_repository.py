@@ -7,10 +7,10 @@ import pytest
 from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2
 
-from veracity import engines
-from veracity.calibration import Calibration
-from veracity.layers import LAYERS, MODELS, Model, Tensor
-from veracity.profiles import FALLBACKS, PROFILES
+from veracity.catalog import tensorrt
+from veracity.catalog.layers import LAYERS, MODELS, Model, Tensor
+from veracity.catalog.profiles import FALLBACKS, PROFILES
+from veracity.decision.calibration import Calibration
 from veracity.settings import CHECKOUT
 
 REPOSITORY = CHECKOUT / "model_repository"
@@ -19,7 +19,7 @@ ONNX_TYPES = {"UINT8": onnx.TensorProto.UINT8, "INT16": onnx.TensorProto.INT16, 
 
 
 SCORING = [model for model in MODELS.values() if model.layer]
-VARIANTS = (engines.TENSORRT, engines.TRT_EP)
+VARIANTS = (tensorrt.TENSORRT, tensorrt.TRT_EP)
 ACCELERATOR_KEYS = {  # of the table in the README of NVIDIA's onnxruntime_backend, those that we set
     "precision_mode", "max_workspace_size_bytes", "trt_layer_norm_fp32_fallback", "trt_engine_cache_enable",
     "trt_engine_cache_path", "trt_engine_cache_prefix", "trt_timing_cache_enable", "trt_timing_cache_path",
@@ -83,24 +83,24 @@ def test_a_variant_is_the_config_but_for_how_it_computes(model: Model, variant: 
     assert c.dynamic_batching == usual.dynamic_batching
     assert c.version_policy == usual.version_policy
     assert tensors(c.output) == wanted(*model.outputs)
-    assert tensors(c.input) == [(t.name, f"TYPE_{engines.dtype(t, variant)}", t.shape) for t in model.inputs]
+    assert tensors(c.input) == [(t.name, f"TYPE_{tensorrt.dtype(t, variant)}", t.shape) for t in model.inputs]
     (group,) = c.instance_group
     assert (group.kind, group.count) == (model_config_pb2.ModelInstanceGroup.KIND_GPU, 1)
     for warmup in c.model_warmup:
         given = {n: (model_config_pb2.DataType.Name(i.data_type), tuple(i.dims)) for n, i in warmup.inputs.items()}
-        assert given == {t.name: (f"TYPE_{engines.dtype(t, variant)}", t.shape) for t in model.inputs}
+        assert given == {t.name: (f"TYPE_{tensorrt.dtype(t, variant)}", t.shape) for t in model.inputs}
 
 
 @pytest.mark.parametrize("model", SCORING, ids=lambda m: m.name)
 def test_an_engine_is_served_as_one(model: Model) -> None:
-    c = config(model.name, engines.TENSORRT)
-    assert (c.platform, c.backend, c.default_model_filename) == ("tensorrt_plan", "tensorrt", engines.PLAN)
+    c = config(model.name, tensorrt.TENSORRT)
+    assert (c.platform, c.backend, c.default_model_filename) == ("tensorrt_plan", "tensorrt", tensorrt.PLAN)
     assert [w.batch_size for w in c.model_warmup] == [1]
 
 
 @pytest.mark.parametrize("model", SCORING, ids=lambda m: m.name)
 def test_the_provider_builds_for_every_batch_before_the_first_video(model: Model) -> None:
-    c = config(model.name, engines.TRT_EP)
+    c = config(model.name, tensorrt.TRT_EP)
     assert c.backend == "onnxruntime"
     assert [w.batch_size for w in c.model_warmup] == [1, model.max_batch]
     (accelerator,) = c.optimization.execution_accelerators.gpu_execution_accelerator

@@ -10,10 +10,10 @@ import media_samples
 import numpy as np
 import pytest
 
-from veracity.engine import Engine
-from veracity.inputs import State
-from veracity.local import LocalInfer
-from veracity.pipeline import analyze
+from veracity.analysis.context import AnalysisContext
+from veracity.analysis.local_infer import LocalInfer
+from veracity.analysis.pipeline import analyze
+from veracity.evidence.requests import State
 from veracity.settings import Settings
 from veracity_client.errors import AnalysisTimeout, BadOption, InternalError
 from veracity_client.verdict import Options, StageEvent, Verdict
@@ -21,20 +21,20 @@ from veracity_client.verdict import Options, StageEvent, Verdict
 EXHAUSTIVE = Options(policy="exhaustive")
 
 
-def run(engine: Engine, video: bytes | Path, options: Options = EXHAUSTIVE, infer: LocalInfer | None = None,
+def run(context: AnalysisContext, video: bytes | Path, options: Options = EXHAUSTIVE, infer: LocalInfer | None = None,
         heard: list[StageEvent] | None = None) -> Verdict:  # fmt: skip
-    infer = infer or LocalInfer(engine.settings.model_repository)
+    infer = infer or LocalInfer(context.settings.model_repository)
     tell = heard.append if heard is not None else lambda event: None
-    return asyncio.run(analyze(video, infer, options, engine, tell))
+    return asyncio.run(analyze(video, infer, options, context, tell))
 
 
 def statuses(verdict: Verdict) -> dict[str, str]:
     return {key: result.status for key, result in verdict.layer_results.items()}
 
 
-def test_all_four_layers_score_a_talking_head(full_engine: Engine, talking: Path) -> None:
+def test_all_four_layers_score_a_talking_head(full_context: AnalysisContext, talking: Path) -> None:
     heard: list[StageEvent] = []
-    verdict = run(full_engine, talking, heard=heard)
+    verdict = run(full_context, talking, heard=heard)
     assert statuses(verdict) == dict.fromkeys(("1_audio", "2_visual", "3_lipsync", "4_semantic"), "scored")
     assert verdict.layers_executed == (1, 2, 3, 4)
     assert verdict.input.resolution == "640x360"
@@ -51,18 +51,18 @@ def test_all_four_layers_score_a_talking_head(full_engine: Engine, talking: Path
     assert Verdict.from_json(verdict.to_json()) == verdict
 
 
-def test_lips_without_a_sound_say_so(full_engine: Engine, talking: Path, tmp_path: Path) -> None:
+def test_lips_without_a_sound_say_so(full_context: AnalysisContext, talking: Path, tmp_path: Path) -> None:
     silent = media_samples.write(tmp_path / "silent.mp4", "-i", talking, "-an", "-c:v", "copy")
     words = "lipsync_starter had no voice to hold it against"
-    assert f"{words}: the file has no audio track" in run(full_engine, silent).layer_results["3_lipsync"].reasoning
-    assert words not in run(full_engine, talking).layer_results["3_lipsync"].reasoning
+    assert f"{words}: the file has no audio track" in run(full_context, silent).layer_results["3_lipsync"].reasoning
+    assert words not in run(full_context, talking).layer_results["3_lipsync"].reasoning
 
 
-def test_bytes_and_path_are_one(full_engine: Engine, talking: Path) -> None:
+def test_bytes_and_path_are_one(full_context: AnalysisContext, talking: Path) -> None:
     def stable(verdict: Verdict) -> Verdict:
         return dataclasses.replace(verdict, video_id="", timings={}, processing_time=0)
 
-    assert stable(run(full_engine, talking)) == stable(run(full_engine, talking.read_bytes()))
+    assert stable(run(full_context, talking)) == stable(run(full_context, talking.read_bytes()))
 
 
 class Counting(LocalInfer):
@@ -82,15 +82,15 @@ class Counting(LocalInfer):
 
 
 @pytest.fixture
-def counting(full_engine: Engine) -> Counting:
-    return Counting(full_engine.settings.model_repository)
+def counting(full_context: AnalysisContext) -> Counting:
+    return Counting(full_context.settings.model_repository)
 
 
 def test_a_failing_layer_degrades_the_verdict_and_the_rest_scores(
-    full_engine: Engine, talking: Path, counting: Counting
+    full_context: AnalysisContext, talking: Path, counting: Counting
 ) -> None:
     counting.broken = "visual_starter"
-    verdict = run(full_engine, talking, infer=counting)
+    verdict = run(full_context, talking, infer=counting)
     assert statuses(verdict)["2_visual"] == "failed"
     assert "visual_starter failed" in verdict.layer_results["2_visual"].reason
     assert verdict.degraded
@@ -98,19 +98,19 @@ def test_a_failing_layer_degrades_the_verdict_and_the_rest_scores(
 
 
 def test_a_model_that_is_down_is_told_from_one_without_weights(
-    full_engine: Engine, talking: Path, counting: Counting
+    full_context: AnalysisContext, talking: Path, counting: Counting
 ) -> None:
     counting.down = "semantic_starter"
-    verdict = run(full_engine, talking, infer=counting)
+    verdict = run(full_context, talking, infer=counting)
     assert verdict.layer_results["4_semantic"].status == "failed"
     assert "does not answer" in verdict.layer_results["4_semantic"].reason
 
 
 def test_without_a_face_detector_the_picture_is_still_looked_at(
-    full_engine: Engine, talking: Path, counting: Counting
+    full_context: AnalysisContext, talking: Path, counting: Counting
 ) -> None:
     counting.down = "face_detector"
-    verdict = run(full_engine, talking, infer=counting)
+    verdict = run(full_context, talking, infer=counting)
     assert verdict.layer_results["4_semantic"].status == "scored"
     for key in ("2_visual", "3_lipsync"):
         assert verdict.layer_results[key].status == "failed"
@@ -118,10 +118,10 @@ def test_without_a_face_detector_the_picture_is_still_looked_at(
 
 
 def test_a_face_detector_that_fails_on_the_way_takes_only_the_layers_that_need_it(
-    full_engine: Engine, talking: Path, counting: Counting
+    full_context: AnalysisContext, talking: Path, counting: Counting
 ) -> None:
     counting.broken = "face_detector"
-    verdict = run(full_engine, talking, infer=counting)
+    verdict = run(full_context, talking, infer=counting)
     assert statuses(verdict) == {
         "1_audio": "scored", "2_visual": "failed", "3_lipsync": "failed", "4_semantic": "scored",
     }  # fmt: skip
@@ -141,19 +141,21 @@ class Dazed(LocalInfer):
         return answer
 
 
-def test_boxes_that_are_none_are_no_faces(full_engine: Engine, talking: Path) -> None:
-    verdict = run(full_engine, talking, infer=Dazed(full_engine.settings.model_repository))
+def test_boxes_that_are_none_are_no_faces(full_context: AnalysisContext, talking: Path) -> None:
+    verdict = run(full_context, talking, infer=Dazed(full_context.settings.model_repository))
     assert verdict.faces == ()
     assert verdict.layer_results["2_visual"].reason == "no face was found"
     assert verdict.layer_results["4_semantic"].status == "scored"
 
 
-def test_layers_without_weights_abstain_with_what_to_do(engine: Engine, talking: Path, tmp_path: Path) -> None:
+def test_layers_without_weights_abstain_with_what_to_do(
+    context: AnalysisContext, talking: Path, tmp_path: Path
+) -> None:
     bare = tmp_path / "repository"
-    shutil.copytree(engine.settings.model_repository, bare)
+    shutil.copytree(context.settings.model_repository, bare)
     for graph in bare.glob("*_starter/1/model.onnx"):
         graph.unlink()
-    verdict = run(Engine.from_settings(Settings(model_repository=bare)), talking)
+    verdict = run(AnalysisContext.from_settings(Settings(model_repository=bare)), talking)
     assert set(statuses(verdict).values()) == {"abstained"}
     for key in ("1_audio", "3_lipsync"):
         assert "weights not installed: " in verdict.layer_results[key].reason
@@ -172,54 +174,56 @@ def telling_ffmpeg(folder: Path) -> Path:
     return script
 
 
-def certain(engine: Engine, ffmpeg: Path, stop: float) -> Engine:
-    calibration = dataclasses.replace(engine.calibration, stop=stop)
-    return dataclasses.replace(engine, ffmpeg=ffmpeg, calibration=calibration)
+def certain(context: AnalysisContext, ffmpeg: Path, stop: float) -> AnalysisContext:
+    calibration = dataclasses.replace(context.calibration, stop=stop)
+    return dataclasses.replace(context, ffmpeg=ffmpeg, calibration=calibration)
 
 
 @pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="needs a system ffmpeg to log")
-def test_fail_fast_never_asks_ffmpeg_for_frames(full_engine: Engine, talking: Path, tmp_path: Path) -> None:
+def test_fail_fast_never_asks_ffmpeg_for_frames(full_context: AnalysisContext, talking: Path, tmp_path: Path) -> None:
     script = telling_ffmpeg(tmp_path)
-    verdict = run(certain(full_engine, script, stop=0.0), talking, Options(policy="fail_fast"))
+    verdict = run(certain(full_context, script, stop=0.0), talking, Options(policy="fail_fast"))
     assert statuses(verdict) == {
         "1_audio": "scored", "2_visual": "skipped", "3_lipsync": "skipped", "4_semantic": "skipped",
     }  # fmt: skip
     assert (tmp_path / "sound").exists()
     assert not (tmp_path / "frames").exists()
-    run(certain(full_engine, script, stop=1.1), talking, Options(policy="fail_fast"))
+    run(certain(full_context, script, stop=1.1), talking, Options(policy="fail_fast"))
     assert (tmp_path / "frames").exists()
 
 
-def test_decided_stops_when_nothing_can_change_the_label(engine: Engine, talking: Path) -> None:
-    verdict = run(engine, talking, Options(policy="decided", layers=("audio",)))
+def test_decided_stops_when_nothing_can_change_the_label(context: AnalysisContext, talking: Path) -> None:
+    verdict = run(context, talking, Options(policy="decided", layers=("audio",)))
     assert verdict.layer_results["2_visual"].status == "skipped"
     assert verdict.layer_results["1_audio"].status == "scored"
 
 
-def test_only_the_layers_asked_for_run(full_engine: Engine, talking: Path) -> None:
-    verdict = run(full_engine, talking, Options(policy="exhaustive", layers=("semantic",)))
+def test_only_the_layers_asked_for_run(full_context: AnalysisContext, talking: Path) -> None:
+    verdict = run(full_context, talking, Options(policy="exhaustive", layers=("semantic",)))
     assert statuses(verdict) == {
         "1_audio": "skipped", "2_visual": "skipped", "3_lipsync": "skipped", "4_semantic": "scored",
     }  # fmt: skip
     assert "sound" not in verdict.timings
 
 
-def test_a_deadline_ends_the_analysis_and_its_children(full_engine: Engine, talking: Path, counting: Counting) -> None:
+def test_a_deadline_ends_the_analysis_and_its_children(
+    full_context: AnalysisContext, talking: Path, counting: Counting
+) -> None:
     counting.slow = "audio_starter"
     with pytest.raises(AnalysisTimeout, match=r"within 0\.5 s"):
-        run(full_engine, talking, Options(deadline_seconds=0.5), counting)
+        run(full_context, talking, Options(deadline_seconds=0.5), counting)
     assert not media_samples.decoders()
 
 
-def test_an_audio_track_that_is_not_there_is_a_bad_option(full_engine: Engine, talking: Path) -> None:
+def test_an_audio_track_that_is_not_there_is_a_bad_option(full_context: AnalysisContext, talking: Path) -> None:
     with pytest.raises(BadOption, match="audio_track 3"):
-        run(full_engine, talking, Options(audio_track=3))
+        run(full_context, talking, Options(audio_track=3))
 
 
-def test_sound_without_pictures_and_pictures_without_sound(full_engine: Engine, tmp_path: Path) -> None:
-    sound = run(full_engine, media_samples.audio_only(tmp_path))
+def test_sound_without_pictures_and_pictures_without_sound(full_context: AnalysisContext, tmp_path: Path) -> None:
+    sound = run(full_context, media_samples.audio_only(tmp_path))
     assert sound.layer_results["2_visual"].reason == "the file has no video track"
-    pictures = run(full_engine, media_samples.silent_video(tmp_path))
+    pictures = run(full_context, media_samples.silent_video(tmp_path))
     assert pictures.layer_results["1_audio"].reason == "the file has no audio track"
     assert pictures.layer_results["4_semantic"].status == "scored"
     assert pictures.layer_results["2_visual"].reason == "no face was found"

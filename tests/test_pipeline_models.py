@@ -10,23 +10,23 @@ import pytest
 import tiny_models
 from test_pipeline import EXHAUSTIVE, Counting, run
 
-from veracity.engine import Engine
-from veracity.layers import MODELS
-from veracity.pipeline import analyze
+from veracity.analysis.context import AnalysisContext
+from veracity.analysis.pipeline import analyze
+from veracity.catalog.layers import MODELS
 from veracity.settings import Settings
 from veracity_client.verdict import Options, StageEvent, Verdict
 
 
 @pytest.fixture(scope="module")
-def paired(full_repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Engine:
+def paired(full_repository: Path, tmp_path_factory: pytest.TempPathFactory) -> AnalysisContext:
     """Two models for the voice, the second of them tiny, uncalibrated and sure of a fake."""
     repository = tmp_path_factory.mktemp("paired") / "model_repository"
     shutil.copytree(full_repository, repository)
     tiny_models.install(repository, "audio_rawnet2", gain=1.0, middle=-100.0)
-    return Engine.from_settings(Settings(model_repository=repository, models="audio_starter,audio_rawnet2"))
+    return AnalysisContext.from_settings(Settings(model_repository=repository, models="audio_starter,audio_rawnet2"))
 
 
-def test_a_model_that_fails_beside_another_is_named_and_degrades(paired: Engine, talking: Path) -> None:
+def test_a_model_that_fails_beside_another_is_named_and_degrades(paired: AnalysisContext, talking: Path) -> None:
     infer = Counting(paired.settings.model_repository)
     infer.broken = "audio_rawnet2"
     verdict = run(paired, talking, infer=infer)
@@ -36,31 +36,35 @@ def test_a_model_that_fails_beside_another_is_named_and_degrades(paired: Engine,
     assert verdict.degraded
 
 
-def test_a_model_without_weights_beside_another_is_named(paired: Engine, talking: Path, full_repository: Path) -> None:
+def test_a_model_without_weights_beside_another_is_named(
+    paired: AnalysisContext, talking: Path, full_repository: Path
+) -> None:
     settings = dataclasses.replace(paired.settings, model_repository=full_repository)
-    verdict = run(Engine.from_settings(settings), talking)
+    verdict = run(AnalysisContext.from_settings(settings), talking)
     words = "audio_rawnet2 is left out: weights not installed: veracity weights fetch audio_rawnet2"
     assert words in verdict.layer_results["1_audio"].reasoning
     assert not verdict.degraded
 
 
-def test_a_voice_model_that_dies_while_the_sound_is_decoded_is_said_to(full_engine: Engine, talking: Path) -> None:
-    infer = Counting(full_engine.settings.model_repository)
+def test_a_voice_model_that_dies_while_the_sound_is_decoded_is_said_to(
+    full_context: AnalysisContext, talking: Path
+) -> None:
+    infer = Counting(full_context.settings.model_repository)
 
     def tell(event: StageEvent) -> None:
         if (event.stage, event.status) == ("sound", "done"):
             infer.down = "audio_starter"
 
-    verdict = asyncio.run(analyze(talking, infer, EXHAUSTIVE, full_engine, tell))
+    verdict = asyncio.run(analyze(talking, infer, EXHAUSTIVE, full_context, tell))
     voice = verdict.layer_results["1_audio"]
     assert (voice.status, voice.reason) == ("failed", "audio_starter does not answer")
     assert verdict.degraded
 
 
 @pytest.mark.parametrize("policy", ["fail_fast", "exhaustive"])
-def test_an_uncalibrated_voice_says_so_wherever_it_decides(paired: Engine, talking: Path, policy: str) -> None:
-    engine = Engine.from_settings(dataclasses.replace(paired.settings, models="audio_rawnet2"))
-    verdict = run(engine, talking, Options(policy=policy))
+def test_an_uncalibrated_voice_says_so_wherever_it_decides(paired: AnalysisContext, talking: Path, policy: str) -> None:
+    context = AnalysisContext.from_settings(dataclasses.replace(paired.settings, models="audio_rawnet2"))
+    verdict = run(context, talking, Options(policy=policy))
     assert not verdict.calibrated
     assert "(uncalibrated)" in verdict.layer_results["1_audio"].reasoning
     assert "(uncalibrated)" in verdict.reasoning
@@ -70,24 +74,24 @@ def test_an_uncalibrated_voice_says_so_wherever_it_decides(paired: Engine, talki
         assert verdict.layer_results["4_semantic"].reason.endswith(", uncalibrated (policy fail_fast)")
 
 
-def test_a_calibrated_voice_speaks_for_itself(full_engine: Engine, talking: Path) -> None:
-    verdict = run(full_engine, talking, Options(layers=("audio",)))
+def test_a_calibrated_voice_speaks_for_itself(full_context: AnalysisContext, talking: Path) -> None:
+    verdict = run(full_context, talking, Options(layers=("audio",)))
     assert verdict.calibrated
     assert "uncalibrated" not in verdict.reasoning
-    named = Engine.from_settings(dataclasses.replace(full_engine.settings, models="audio_starter"))
-    assert named.profile == full_engine.profile  # named by hand, and the profile's own
-    other = Engine.from_settings(dataclasses.replace(full_engine.settings, models="audio_aasist"))
+    named = AnalysisContext.from_settings(dataclasses.replace(full_context.settings, models="audio_starter"))
+    assert named.profile == full_context.profile  # named by hand, and the profile's own
+    other = AnalysisContext.from_settings(dataclasses.replace(full_context.settings, models="audio_aasist"))
     assert "audio_aasist: on the starter's 223 test clips AUC" in other.profile.statement
 
 
-def test_a_sound_files_verdict_is_its_voices_own(engine: Engine, talking: Path, tmp_path: Path) -> None:
+def test_a_sound_files_verdict_is_its_voices_own(context: AnalysisContext, talking: Path, tmp_path: Path) -> None:
     sound = media_samples.write(tmp_path / "voice.wav", "-i", talking, "-vn")
-    verdict, film = run(engine, sound), run(engine, talking, Options(layers=("audio",)))
+    verdict, film = run(context, sound), run(context, talking, Options(layers=("audio",)))
     voice = verdict.layer_results["1_audio"]
     assert verdict.fake_probability == voice.fake_probability
     assert verdict.final_verdict is voice.is_fake
-    assert verdict.thresholds == engine.calibration.bounds["audio_starter"]
-    assert film.thresholds == engine.calibration.thresholds != verdict.thresholds
+    assert verdict.thresholds == context.calibration.bounds["audio_starter"]
+    assert film.thresholds == context.calibration.thresholds != verdict.thresholds
 
 
 def test_faces_that_are_too_small_are_left_to_the_models_that_take_them(
@@ -100,7 +104,7 @@ def test_faces_that_are_too_small_are_left_to_the_models_that_take_them(
 
     def looked(width: int, models: str = "") -> Verdict:
         film = media_samples.write(tmp_path / f"{width}.mp4", "-i", talking, "-vf", f"scale={width}:-2", "-c:a", "copy")
-        return run(Engine.from_settings(Settings(model_repository=repository, models=models)), film)
+        return run(AnalysisContext.from_settings(Settings(model_repository=repository, models=models)), film)
 
     small = looked(5 * least)
     visual = small.layer_results["2_visual"]

@@ -8,7 +8,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from export import halves, precision
 from export.publish import ExportError
-from veracity.layers import MODELS, WINDOW_SAMPLES
+from veracity.catalog.layers import MODELS, WINDOW_SAMPLES
 
 AUDIO = MODELS["audio_aasist"]
 FACES = MODELS["visual_sbi_b4"]

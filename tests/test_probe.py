@@ -10,7 +10,7 @@ import pytest
 from media_samples import audio, frames, pitch, probe, run
 
 from veracity.media import Media
-from veracity.probe import parse_banner
+from veracity.media.probe import parse_banner
 from veracity_client.errors import NoFrames
 
 

@@ -14,8 +14,8 @@ import pytest
 import tiny_models
 
 from export.publish import ExportError, install, publish, refuse_over_trained
-from veracity import papers
-from veracity.weights import write
+from veracity.catalog import provenance
+from veracity.install import write
 
 LIMITED = """
 import resource, signal, sys
@@ -33,7 +33,7 @@ except Exception as error:
 
 def graph(folder: Path, gain: float = 1.0) -> Path:
     tiny_models.install(folder, "audio_starter", gain)
-    return folder / "audio_starter" / papers.GRAPH
+    return folder / "audio_starter" / provenance.GRAPH
 
 
 def files(folder: Path) -> dict[str, bytes]:
@@ -54,7 +54,7 @@ def test_a_disk_that_fills_up_before_the_papers_leaves_the_old_graph_with_its_ow
     )
     assert run.stderr.strip() == f"ExportError: audio_starter was not written: {os.strerror(errno.EFBIG)}"
     assert files(folder) == before
-    assert not papers.objection(folder)
+    assert not provenance.integrity_error(folder)
 
 
 def test_files_that_belong_together_are_written_together(tmp_path: Path) -> None:
@@ -69,8 +69,8 @@ def test_files_that_belong_together_are_written_together(tmp_path: Path) -> None
 def test_an_untrained_graph_replaces_untrained_ones_alone(tmp_path: Path) -> None:
     refuse_over_trained(tmp_path)
     for record in ({"untrained": True}, {}):
-        install(tmp_path, {papers.GRAPH: b"graph"}, record)
-        assert json.loads((tmp_path / papers.FILE).read_text()) == record
+        install(tmp_path, {provenance.GRAPH: b"graph"}, record)
+        assert json.loads((tmp_path / provenance.FILE).read_text()) == record
         if record:
             refuse_over_trained(tmp_path)
     with pytest.raises(ExportError, match="has trained weights installed; name another --repository"):
@@ -88,16 +88,19 @@ def test_an_untrained_graph_replaces_untrained_ones_alone(tmp_path: Path) -> Non
 )
 def test_an_untrained_graph_names_only_commands_that_help(tmp_path: Path, model: str, how: str) -> None:
     folder = tmp_path / model
-    install(folder, {papers.GRAPH: b"graph"}, {"untrained": True})
-    assert papers.barred(folder) == f"untrained: made to measure time{how}"
+    install(folder, {provenance.GRAPH: b"graph"}, {"untrained": True})
+    assert provenance.rejection_reason(folder) == f"untrained: made to measure time{how}"
 
 
 def test_an_engine_that_is_not_the_one_of_its_papers_is_objected_to(tmp_path: Path) -> None:
     folder = tmp_path / "audio_starter"
     publish(graph(tmp_path / "made").read_bytes(), folder, {"source": "test"}, ["numpy"])
-    page = papers.read(folder)
+    page = provenance.read(folder)
     install(folder, {Path("1", "model.plan"): b"engine"}, page | {"engine": {"plan_sha256": "0" * 64}})
-    assert papers.objection(folder) == "1/model.plan: its sha256 is not the one in provenance.json: export it anew"
+    assert (
+        provenance.integrity_error(folder)
+        == "1/model.plan: its sha256 is not the one in provenance.json: export it anew"
+    )
     digest = hashlib.sha256(b"engine").hexdigest()
     install(folder, {Path("1", "model.plan"): b"engine"}, page | {"engine": {"plan_sha256": digest}})
-    assert papers.objection(folder) == ""
+    assert provenance.integrity_error(folder) == ""

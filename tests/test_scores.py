@@ -12,9 +12,9 @@ import pytest
 from training import scores
 from training.data import Clip, ManifestError
 from training.scores import Items, LayerSaid, Ledger, Said
-from veracity.calibration import Scale
-from veracity.inputs import Answer, Item
-from veracity.pooling import POOL
+from veracity.decision.calibration import Calibrator
+from veracity.evidence.pooling import POOL
+from veracity.evidence.requests import ModelOutput, Sample
 from veracity_client.errors import BadVideo
 from veracity_client.verdict import Span
 
@@ -114,12 +114,14 @@ def test_a_folder_that_cannot_be_written_says_so(tmp_path: Path) -> None:
 
 
 def test_items_pool_as_the_answer_did() -> None:
-    items = tuple(Item(s, e, np.ones((2, 2), np.uint8), f) for s, e, f in ((0.0, 1.0, 0), (0.0, 1.0, 1), (2.0, 3.0, 1)))
-    answer = Answer("visual_starter", items, np.array([0.25, -2.0, 4.0], np.float32))
+    items = tuple(
+        Sample(s, e, np.ones((2, 2), np.uint8), f) for s, e, f in ((0.0, 1.0, 0), (0.0, 1.0, 1), (2.0, 3.0, 1))
+    )
+    answer = ModelOutput("visual_starter", items, np.array([0.25, -2.0, 4.0], np.float32))
     kept = Items.of(answer)
     for name in ("mean", "frames", "faces", "confident"):
-        assert POOL[name](kept.answer("visual_starter"), Scale(2.0, 0.5)) == pytest.approx(
-            POOL[name](answer, Scale(2.0, 0.5))
+        assert POOL[name](kept.answer("visual_starter"), Calibrator(2.0, 0.5)) == pytest.approx(
+            POOL[name](answer, Calibrator(2.0, 0.5))
         )
     rows = np.linspace(1, 2, 3 * 31).reshape(3, 31)
     synced = Items.of(dataclasses.replace(answer, distances=rows))

@@ -14,7 +14,7 @@ import tritonclient.http as http
 from server_models import ask, make_repository, write_onnx
 from tritonclient.utils import InferenceServerException
 
-from veracity import papers
+from veracity.catalog import provenance
 from veracity.server import Server, address, binaries, process, repository, rundir
 from veracity.server.tritonlog import LONGEST_BYTES, TritonLog
 from veracity_client.errors import ServerUnavailable
@@ -167,8 +167,8 @@ def test_log_is_bounded_and_passed_on_whole(tmp_path: Path) -> None:
 
 def test_papers_that_cannot_be_read_are_no_papers(tmp_path: Path) -> None:
     write_onnx(tmp_path / "double")
-    assert papers.objection(tmp_path / "double") == ""
+    assert provenance.integrity_error(tmp_path / "double") == ""
     (tmp_path / "double/provenance.json").write_text("{}")
-    assert papers.objection(tmp_path / "double") == ""
+    assert provenance.integrity_error(tmp_path / "double") == ""
     (tmp_path / "double/provenance.json").write_text("no JSON")
-    assert "provenance.json cannot be read" in papers.objection(tmp_path / "double")
+    assert "provenance.json cannot be read" in provenance.integrity_error(tmp_path / "double")

@@ -24,8 +24,8 @@ from server_models import (
 )
 from tritonclient.utils import InferenceServerException
 
-from veracity.server import Server, guard
-from veracity.server.models import Patience
+from veracity.server import Server, reaper
+from veracity.server.models import Timeouts
 from veracity_client.errors import ModelUnavailable
 
 
@@ -48,11 +48,11 @@ def client(server: Server) -> Iterator["grpc.InferenceServerClient"]:
 
 @pytest.mark.triton
 def test_dead_model_process_is_healed(server: Server, client: "grpc.InferenceServerClient") -> None:
-    before = guard.children(server.pid)
+    before = reaper.children(server.pid)
     assert len(before) == 4  # two instances of the child, Triton's default on a CPU, and the detectors
     for stub in before:
         os.kill(stub, signal.SIGKILL)
-    eventually(lambda: len(guard.children(server.pid) - before) == 4 and ready_states(server) == {"ready"})
+    eventually(lambda: len(reaper.children(server.pid) - before) == 4 and ready_states(server) == {"ready"})
     assert ask(client, [[1, 2]]).tolist() == [[11, 22]]
 
 
@@ -90,7 +90,7 @@ def test_healing_leaves_no_process_of_before(sleepers: Path) -> None:
     busy = sleepers.parent / "busy"
     options = {"canary_seconds": 1.0, "child_hang_seconds": 4.0, "env": {"BUSY_FOLDER": str(busy)}}
     with Server(sleepers, **options) as server, ThreadPoolExecutor(1) as pool:
-        before = guard.children(server.pid)
+        before = reaper.children(server.pid)
         assert len(before) == 2
         slow = pool.submit(ask_slow, server.grpc_url, "sleeper", 2.0)
         eventually(lambda: any(busy.iterdir()))
@@ -98,7 +98,7 @@ def test_healing_leaves_no_process_of_before(sleepers: Path) -> None:
         (other,) = before - {at_work}
         os.kill(other, signal.SIGKILL)
         assert int(slow.result()) == at_work
-        eventually(lambda: len(guard.children(server.pid) - before) == 2 and not guard.children(server.pid) & before)
+        eventually(lambda: len(reaper.children(server.pid) - before) == 2 and not reaper.children(server.pid) & before)
         assert server.models["sleeper"].state == "ready"
         assert int(ask_slow(server.grpc_url, "sleeper", 0.0)) not in before
 
@@ -109,13 +109,13 @@ def test_healing_kills_what_outlasts_its_bound(sleepers: Path) -> None:
     busy = sleepers.parent / "busy"
     options = {"canary_seconds": 1.0, "child_hang_seconds": 2.0, "env": {"BUSY_FOLDER": str(busy)}}
     with Server(sleepers, **options) as server, ThreadPoolExecutor(1) as pool:
-        before = guard.children(server.pid)
+        before = reaper.children(server.pid)
         slow = pool.submit(ask_slow, server.grpc_url, "sleeper", 60.0)
         eventually(lambda: any(busy.iterdir()))
         (at_work,) = {int(path.name) for path in busy.iterdir()}
         (other,) = before - {at_work}
         os.kill(other, signal.SIGKILL)
-        eventually(lambda: len(guard.children(server.pid) - before) == 2 and not guard.children(server.pid) & before)
+        eventually(lambda: len(reaper.children(server.pid) - before) == 2 and not reaper.children(server.pid) & before)
         with pytest.raises(InferenceServerException):
             slow.result(timeout=20)
 
@@ -144,17 +144,17 @@ def test_graph_without_its_papers_is_not_loaded(tmp_path: Path) -> None:
     with Server(tmp_path, canary_seconds=0.5) as server:
         assert server.models["double"].state == "failed"
         assert "its sha256 is not the one in provenance.json: export it anew" in server.models["double"].reason
-        assert not guard.children(server.pid)
+        assert not reaper.children(server.pid)
         provenance.write_text(json.dumps({"graph_sha256": hashlib.sha256(graph.read_bytes()).hexdigest()}))
         eventually(lambda: server.models["double"].state == "ready")
         provenance.write_text(json.dumps({"graph_sha256": "0" * 64}))
-        for stub in guard.children(server.pid):
+        for stub in reaper.children(server.pid):
             os.kill(stub, signal.SIGKILL)
         eventually(lambda: "sha256" in server.models["double"].reason)
-        assert not guard.children(server.pid)
+        assert not reaper.children(server.pid)
 
 
 def test_children_have_less_patience_than_detectors() -> None:
-    patience = Patience(canary=5, hang=900, child_hang=120, load=300)
+    patience = Timeouts(canary=5, hang=900, child_hang=120, load=300)
     assert patience.with_hang("deepfake_detector_stream") == 900
     assert patience.with_hang("face_detector") == 120

@@ -29,7 +29,7 @@ from server_models import (
 )
 from tritonclient.utils import InferenceServerException
 
-from veracity.server import Server, guard, rundir
+from veracity.server import Server, reaper, rundir
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +44,7 @@ def test_stop_leaves_nothing_even_with_a_dead_model_process(models: Path) -> Non
         assert len(below) == 3  # the server and its two model processes
         assert shared_memory(run_dir)
         server.request_stop()  # so that nobody heals
-        for stub in guard.children(server.pid):
+        for stub in reaper.children(server.pid):
             os.kill(stub, signal.SIGKILL)
     assert not alive(below)
     assert not shared_memory(run_dir)
@@ -91,7 +91,7 @@ def test_next_start_removes_what_a_killed_guard_could_not(
     supervisor: "tuple[subprocess.Popen[str], set[int], Path]",
 ) -> None:
     process, below, run_dir = supervisor
-    (keeper,) = guard.children(process.pid)
+    (keeper,) = reaper.children(process.pid)
     os.kill(process.pid, signal.SIGSTOP)  # it shall not restart anything
     os.kill(keeper, signal.SIGKILL)
     process.kill()

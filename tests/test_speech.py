@@ -5,9 +5,16 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from veracity.assets import VAD_FILE
+from veracity.catalog.assets import VAD_FILE
+from veracity.evidence.speech import (
+    MIN_SPEECH_SECONDS,
+    SAMPLE_RATE,
+    WINDOW_SAMPLES,
+    SileroVad,
+    energy_vad,
+    speech_windows,
+)
 from veracity.settings import Settings
-from veracity.speech import MIN_SPEECH_SECONDS, SAMPLE_RATE, WINDOW_SAMPLES, SileroVad, energy_vad, speech_windows
 
 WINDOW_SECONDS = WINDOW_SAMPLES / SAMPLE_RATE
 

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from conftest import SHARED
 
-from veracity import sync
-from veracity.calibration import Calibration, Scale
-from veracity.inputs import Answer, Item
-from veracity.layers import LAYERS, SYNC_SAMPLES, SYNCNET
-from veracity.verdict import judge
+from veracity.catalog.layers import LAYERS, SYNC_SAMPLES, SYNCNET
+from veracity.decision.calibration import Calibration, Calibrator
+from veracity.decision.scoring import score_layer
+from veracity.evidence import sync
+from veracity.evidence.requests import ModelOutput, Sample
 
 
 def points(seed: int, count: int = 60, size: float = 1.0) -> np.ndarray:
@@ -59,9 +59,9 @@ def rows(*confidences: float, offset: int = 0) -> np.ndarray:
     return mean
 
 
-def answer(faces: list[int], *confidences: float, offset: int = 0) -> Answer:
-    items = tuple(Item(float(k), k + 1.0, np.zeros(0), face) for k, face in enumerate(faces))
-    return Answer(SYNCNET.name, items, np.zeros(len(faces), np.float32), rows(*confidences, offset=offset))
+def answer(faces: list[int], *confidences: float, offset: int = 0) -> ModelOutput:
+    items = tuple(Sample(float(k), k + 1.0, np.zeros(0), face) for k, face in enumerate(faces))
+    return ModelOutput(SYNCNET.name, items, np.zeros(len(faces), np.float32), rows(*confidences, offset=offset))
 
 
 def test_the_face_that_fits_best_counts_over_all_its_seconds() -> None:
@@ -73,7 +73,7 @@ def test_the_face_that_fits_best_counts_over_all_its_seconds() -> None:
     [(3, "3 frames (120 ms) before"), (-5, "5 frames (200 ms) after"), (0, "the sound with the mouth, conf")],
 )
 def test_words_say_offset_confidence_and_that_it_is_capped(offset: int, words: str) -> None:
-    judged = judge(LAYERS[2], [(answer([1], 4.5, offset=offset), 1.0)], Calibration.read(), ())
+    judged = score_layer(LAYERS[2], [(answer([1], 4.5, offset=offset), 1.0)], Calibration.read(), ())
     for part in (words, "confidence 4.5", "sync and not forgery", "within 0.35 and 0.65"):
         assert part in judged.result.reasoning
     assert judged.result.mismatch_score == judged.result.fake_probability == 0.5
@@ -82,14 +82,14 @@ def test_words_say_offset_confidence_and_that_it_is_capped(offset: int, words: s
 
 @pytest.mark.parametrize(("confidence", "wanted"), [(0.0, sync.CAP), (50.0, sync.FLOOR)])
 def test_no_calibration_leads_out_of_the_cap(confidence: float, wanted: float) -> None:
-    sharp = dataclasses.replace(Calibration.read(), scales={SYNCNET.name: Scale(temperature=0.01)})
-    assert judge(LAYERS[2], [(answer([1], confidence), 1.0)], sharp, ()).result.fake_probability == wanted
+    sharp = dataclasses.replace(Calibration.read(), scales={SYNCNET.name: Calibrator(temperature=0.01)})
+    assert score_layer(LAYERS[2], [(answer([1], confidence), 1.0)], sharp, ()).result.fake_probability == wanted
 
 
 def test_answers_are_joined_in_the_order_of_time() -> None:
     late, early = answer([1], 9.0), answer([1], 2.0)
     late = dataclasses.replace(late, items=(dataclasses.replace(late.items[0], start=8.0),))
-    joined = Answer.joined([late, early])
+    joined = ModelOutput.joined([late, early])
     assert joined.distances is not None
     assert [sync.fit(row).confidence for row in joined.distances] == [2.0, 9.0]
 
@@ -98,7 +98,7 @@ def test_answers_are_joined_in_the_order_of_time() -> None:
 def test_five_faces_go_with_their_sound(start: float) -> None:
     frames = np.arange(25, dtype=np.uint8)[:, None, None, None].repeat(3, axis=3)
     sound = (np.arange(48_000) % 32_000).astype(np.int16)
-    faces, cut = sync.windows(Item(start, start + 1, frames), sound)
+    faces, cut = sync.windows(Sample(start, start + 1, frames), sound)
     assert (len(faces), cut.shape) == (21, (21, SYNC_SAMPLES))
     for k in (0, 7, 20):
         first = round(start * 16_000) + 640 * k
@@ -108,7 +108,7 @@ def test_five_faces_go_with_their_sound(start: float) -> None:
 
 
 def test_past_the_end_of_the_sound_there_is_silence() -> None:
-    _, cut = sync.windows(Item(1.0, 2.0, np.zeros((25, 1, 1, 3), np.uint8)), np.ones(17_000, np.int16))
+    _, cut = sync.windows(Sample(1.0, 2.0, np.zeros((25, 1, 1, 3), np.uint8)), np.ones(17_000, np.int16))
     assert cut[0].sum() == 1001
     assert not cut[-1].any()
 

@@ -14,13 +14,13 @@ import tiny_models
 from conftest import REPOSITORY
 from onnx import TensorProto, helper, numpy_helper
 
-from veracity import sync
-from veracity.engine import Engine
-from veracity.inputs import State
-from veracity.layers import SYNCNET
-from veracity.local import LocalInfer
+from veracity.analysis.context import AnalysisContext
+from veracity.analysis.local_infer import LocalInfer
+from veracity.analysis.pipeline import analyze
+from veracity.catalog.layers import SYNCNET
+from veracity.evidence import sync
+from veracity.evidence.requests import State
 from veracity.media import find_ffmpeg
-from veracity.pipeline import analyze
 from veracity.settings import Settings
 from veracity_client.errors import BadOption
 from veracity_client.verdict import Options, Verdict
@@ -57,16 +57,18 @@ def install(repository: Path, gain: float) -> None:
 
 
 @pytest.fixture(scope="module")
-def synced(tmp_path_factory: pytest.TempPathFactory, settings: Settings) -> Engine:
+def synced(tmp_path_factory: pytest.TempPathFactory, settings: Settings) -> AnalysisContext:
     """The published profile with SyncNet alone installed, which finds every sound very fitting."""
     repository = tmp_path_factory.mktemp("synced") / "model_repository"
     shutil.copytree(REPOSITORY, repository)
     install(repository, gain=1.0)
-    return Engine.from_settings(dataclasses.replace(settings, model_repository=repository, profile="published"))
+    return AnalysisContext.from_settings(
+        dataclasses.replace(settings, model_repository=repository, profile="published")
+    )
 
 
-def run(engine: Engine, video: Path, infer: LocalInfer | None = None, options: Options = MOUTHS) -> Verdict:
-    return asyncio.run(analyze(video, infer or LocalInfer(engine.settings.model_repository), options, engine))
+def run(context: AnalysisContext, video: Path, infer: LocalInfer | None = None, options: Options = MOUTHS) -> Verdict:
+    return asyncio.run(analyze(video, infer or LocalInfer(context.settings.model_repository), options, context))
 
 
 def made(talking: Path, folder: Path, *arguments: str) -> Path:
@@ -76,7 +78,7 @@ def made(talking: Path, folder: Path, *arguments: str) -> Path:
     return target
 
 
-def test_syncnet_stands_in_for_lipforensics_and_says_so(synced: Engine, talking: Path) -> None:
+def test_syncnet_stands_in_for_lipforensics_and_says_so(synced: AnalysisContext, talking: Path) -> None:
     verdict = run(synced, talking)
     result = verdict.layer_results["3_lipsync"]
     assert result.status == "scored", result.reason
@@ -92,19 +94,19 @@ def test_syncnet_stands_in_for_lipforensics_and_says_so(synced: Engine, talking:
     assert len(verdict.timeline["3_lipsync"]) == 4
 
 
-def test_a_mouth_that_never_fits_is_capped(synced: Engine, talking: Path, tmp_path: Path) -> None:
+def test_a_mouth_that_never_fits_is_capped(synced: AnalysisContext, talking: Path, tmp_path: Path) -> None:
     repository = tmp_path / "model_repository"
     shutil.copytree(synced.settings.model_repository, repository)
     install(repository, gain=0.0)
     settings = dataclasses.replace(synced.settings, model_repository=repository)
-    verdict = run(Engine.from_settings(settings), talking)
+    verdict = run(AnalysisContext.from_settings(settings), talking)
     assert verdict.layer_results["3_lipsync"].fake_probability == pytest.approx(sync.CAP)
     assert verdict.label == "inconclusive"
 
 
-def test_asked_for_by_name_it_stands_in_for_nobody(synced: Engine, talking: Path) -> None:
+def test_asked_for_by_name_it_stands_in_for_nobody(synced: AnalysisContext, talking: Path) -> None:
     settings = dataclasses.replace(synced.settings, models="lipsync_syncnet")
-    result = run(Engine.from_settings(settings), talking).layer_results["3_lipsync"]
+    result = run(AnalysisContext.from_settings(settings), talking).layer_results["3_lipsync"]
     assert result.status == "scored"
     assert "stands in" not in result.reasoning
 
@@ -128,13 +130,13 @@ class Listening(LocalInfer):
         return dict(await super().__call__(model, inputs))
 
 
-def test_where_lipforensics_answers_nobody_stands_in(synced: Engine, talking: Path, tmp_path: Path) -> None:
+def test_where_lipforensics_answers_nobody_stands_in(synced: AnalysisContext, talking: Path, tmp_path: Path) -> None:
     repository = tmp_path / "model_repository"
     shutil.copytree(synced.settings.model_repository, repository)
     tiny_models.install(repository, "lipsync_lipforensics")
     infer = Listening(repository)
     result = run(
-        Engine.from_settings(dataclasses.replace(synced.settings, model_repository=repository)), talking, infer
+        AnalysisContext.from_settings(dataclasses.replace(synced.settings, model_repository=repository)), talking, infer
     )
     assert [model.name for model in result.layer_results["3_lipsync"].models] == ["lipsync_lipforensics"]
     assert "sync" not in result.layer_results["3_lipsync"].reasoning
@@ -142,7 +144,7 @@ def test_where_lipforensics_answers_nobody_stands_in(synced: Engine, talking: Pa
     assert "sound" not in result.timings
 
 
-def test_where_lipforensics_is_down_syncnet_stands_in(synced: Engine, talking: Path) -> None:
+def test_where_lipforensics_is_down_syncnet_stands_in(synced: AnalysisContext, talking: Path) -> None:
     infer = Listening(synced.settings.model_repository)
     infer.lipforensics = "down"
     verdict = run(synced, talking, infer)
@@ -152,7 +154,7 @@ def test_where_lipforensics_is_down_syncnet_stands_in(synced: Engine, talking: P
     assert verdict.degraded
 
 
-def test_a_fallback_that_is_down_fails_the_layer(synced: Engine, talking: Path) -> None:
+def test_a_fallback_that_is_down_fails_the_layer(synced: AnalysisContext, talking: Path) -> None:
     infer = Listening(synced.settings.model_repository)
     infer.syncnet = "down"
     verdict = run(synced, talking, infer)
@@ -162,7 +164,7 @@ def test_a_fallback_that_is_down_fails_the_layer(synced: Engine, talking: Path) 
 
 
 def test_both_by_name_are_averaged_and_without_sound_one_is_missed(
-    synced: Engine, talking: Path, tmp_path: Path
+    synced: AnalysisContext, talking: Path, tmp_path: Path
 ) -> None:
     repository = tmp_path / "model_repository"
     shutil.copytree(synced.settings.model_repository, repository)
@@ -170,32 +172,32 @@ def test_both_by_name_are_averaged_and_without_sound_one_is_missed(
     settings = dataclasses.replace(
         synced.settings, model_repository=repository, models="lipsync_lipforensics,lipsync_syncnet"
     )
-    engine = Engine.from_settings(settings)
-    both = run(engine, talking).layer_results["3_lipsync"]
+    context = AnalysisContext.from_settings(settings)
+    both = run(context, talking).layer_results["3_lipsync"]
     assert both.fake_probability == pytest.approx((0.5 + sync.FLOOR) / 2)
     assert both.agreement == pytest.approx(0.5 + sync.FLOOR)
-    mute = run(engine, made(talking, tmp_path, "-an")).layer_results["3_lipsync"]
+    mute = run(context, made(talking, tmp_path, "-an")).layer_results["3_lipsync"]
     assert mute.fake_probability == 0.5
     assert "lipsync_syncnet is left out: the file has no audio track" in mute.reasoning
 
 
-def test_without_sound_it_abstains(synced: Engine, talking: Path, tmp_path: Path) -> None:
+def test_without_sound_it_abstains(synced: AnalysisContext, talking: Path, tmp_path: Path) -> None:
     result = run(synced, made(talking, tmp_path, "-an")).layer_results["3_lipsync"]
     assert result.status == "abstained"
     assert "lipsync_syncnet: no sound to hold the mouths against: the file has no audio track" in result.reason
     assert "weights not installed" in result.reason
 
 
-def test_where_nobody_speaks_it_abstains(synced: Engine, talking: Path, tmp_path: Path) -> None:
+def test_where_nobody_speaks_it_abstains(synced: AnalysisContext, talking: Path, tmp_path: Path) -> None:
     quiet = made(talking, tmp_path, "-af", "volume=0")
     settings = dataclasses.replace(synced.settings, models="lipsync_syncnet")
-    result = run(Engine.from_settings(settings), quiet).layer_results["3_lipsync"]
+    result = run(AnalysisContext.from_settings(settings), quiet).layer_results["3_lipsync"]
     assert result.status == "abstained"
     assert result.reason == "no sound to hold the mouths against: nobody speaks in it"
 
 
 def test_sound_that_cannot_be_decoded_degrades_even_where_mouths_alone_wanted_it(
-    synced: Engine, talking: Path, tmp_path: Path
+    synced: AnalysisContext, talking: Path, tmp_path: Path
 ) -> None:
     verdict = run(synced, with_unknown_sound(talking, tmp_path))
     result = verdict.layer_results["3_lipsync"]
@@ -204,13 +206,13 @@ def test_sound_that_cannot_be_decoded_degrades_even_where_mouths_alone_wanted_it
     assert verdict.degraded
 
 
-def test_where_nobody_is_seen_the_sound_is_not_to_blame(synced: Engine, tmp_path: Path) -> None:
+def test_where_nobody_is_seen_the_sound_is_not_to_blame(synced: AnalysisContext, tmp_path: Path) -> None:
     repository = tmp_path / "model_repository"
     shutil.copytree(synced.settings.model_repository, repository)
     tiny_models.install(repository, "visual_sbi_b4")
-    engine = Engine.from_settings(dataclasses.replace(synced.settings, model_repository=repository))
+    context = AnalysisContext.from_settings(dataclasses.replace(synced.settings, model_repository=repository))
     options = dataclasses.replace(MOUTHS, layers=("visual", "lipsync"))
-    verdict = run(engine, with_unknown_sound(media_samples.clip(tmp_path), tmp_path), options=options)
+    verdict = run(context, with_unknown_sound(media_samples.clip(tmp_path), tmp_path), options=options)
     result = verdict.layer_results["2_visual"]
     assert (result.status, result.reason) == ("abstained", "no face was found")
     assert verdict.degraded
@@ -223,6 +225,6 @@ def with_unknown_sound(film: Path, folder: Path) -> Path:
     return target
 
 
-def test_an_audio_track_that_is_not_there_is_a_bad_option(synced: Engine, talking: Path) -> None:
+def test_an_audio_track_that_is_not_there_is_a_bad_option(synced: AnalysisContext, talking: Path) -> None:
     with pytest.raises(BadOption, match="audio_track 3"):
         run(synced, talking, options=dataclasses.replace(MOUTHS, audio_track=3))

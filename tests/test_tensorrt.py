@@ -22,8 +22,8 @@ from server_models import make_repository
 from export import tensorrt
 from export.__main__ import main
 from export.publish import ExportError, install, publish, sha256
-from veracity import engines
-from veracity.layers import MODELS
+from veracity.catalog import tensorrt as engines
+from veracity.catalog.layers import MODELS
 from veracity.server import Server, accelerators
 from veracity.server.repository import read
 from veracity.settings import Settings

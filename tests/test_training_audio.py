@@ -20,7 +20,7 @@ from training.data import Clip, ManifestError, load, read_clips, trim  # noqa: E
 from training.folds import FOLDS, fold  # noqa: E402
 from training.nets import AUDIO_NETS  # noqa: E402
 from training.nets.whisper import STATISTICS, WhisperHead, averaged  # noqa: E402
-from veracity.speech import SAMPLE_RATE, energy_vad  # noqa: E402
+from veracity.evidence.speech import SAMPLE_RATE, energy_vad  # noqa: E402
 
 pytestmark = [
     pytest.mark.export,

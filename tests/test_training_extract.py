@@ -17,10 +17,10 @@ from training.cache import collect, keep
 from training.data import Clip, ManifestError, read_clips
 from training.joint import command
 from training.joint.cut import FLOW_SIDE, Cut, cutter, flow_between
-from veracity.layers import MODELS, SEMANTIC_FRAMES, WINDOW_SAMPLES
-from veracity.local import LocalInfer
+from veracity.analysis.local_infer import LocalInfer
+from veracity.catalog.layers import MODELS, SEMANTIC_FRAMES, WINDOW_SAMPLES
+from veracity.evidence.speech import energy_vad
 from veracity.settings import Settings
-from veracity.speech import energy_vad
 
 
 def clip(path: Path, label: str = "real") -> Clip:

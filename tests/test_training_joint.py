@@ -26,8 +26,8 @@ from training.joint.sampling import sample  # noqa: E402
 from training.nets.encoders import FrameEncoder, Wav2Vec2Encoder  # noqa: E402
 from training.nets.joint import JointNet, NetPlan, compute_temporal_consistency_loss, load_for_inference  # noqa: E402
 from training.visual.faces import Face  # noqa: E402
-from veracity.crops import MEAN_FACE  # noqa: E402
-from veracity.layers import WINDOW_SAMPLES  # noqa: E402
+from veracity.catalog.layers import WINDOW_SAMPLES  # noqa: E402
+from veracity.evidence.crops import MEAN_FACE  # noqa: E402
 from veracity.settings import Settings  # noqa: E402
 
 pytestmark = [

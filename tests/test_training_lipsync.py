@@ -20,8 +20,8 @@ from training.nets.bands import SHAPE, Bands  # noqa: E402
 from training.nets.fit import FRAME, SHIFT, MouthFit  # noqa: E402
 from training.nets.lips import PICTURE, LipNet, LipStarter  # noqa: E402
 from training.plan import read_plan  # noqa: E402
-from veracity.crops import MEAN_FACE  # noqa: E402
-from veracity.lips import SIDE, lip_crops  # noqa: E402
+from veracity.evidence.crops import MEAN_FACE  # noqa: E402
+from veracity.evidence.lips import SIDE, lip_crops  # noqa: E402
 
 pytestmark = [pytest.mark.export, pytest.mark.filterwarnings("ignore")]
 SHARES = dict.fromkeys(tamper.METHODS, 1.0)

@@ -20,7 +20,7 @@ from training.nets.semantic import WIDTH, SemanticHead  # noqa: E402
 from training.semantic.cut import FRAMES, Seen, cutter  # noqa: E402
 from training.semantic.fakes import METHODS, headed, redrawn, smoothed  # noqa: E402
 from training.semantic.lesson import Lesson, Pairs, SemanticPlan, chosen, judged, load  # noqa: E402
-from veracity.crops import whole_picture  # noqa: E402
+from veracity.evidence.crops import whole_picture  # noqa: E402
 
 pytestmark = [pytest.mark.export, pytest.mark.filterwarnings("ignore::UserWarning"),
               pytest.mark.filterwarnings("ignore::DeprecationWarning"),

@@ -20,8 +20,8 @@ from training.nets.semantic import WIDTH  # noqa: E402
 from training.semantic import lesson as semantic  # noqa: E402
 from training.semantic.cut import cutter  # noqa: E402
 from training.visual import lesson as visual  # noqa: E402
-from veracity.crops import MEAN_FACE  # noqa: E402
-from veracity.speech import energy_vad  # noqa: E402
+from veracity.evidence.crops import MEAN_FACE  # noqa: E402
+from veracity.evidence.speech import energy_vad  # noqa: E402
 
 pytestmark = [pytest.mark.export, pytest.mark.filterwarnings("ignore")]
 

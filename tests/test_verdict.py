@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from veracity.calibration import Calibration, Scale
-from veracity.inputs import Answer, Item
-from veracity.layers import LAYERS, MODELS
-from veracity.report import sentence
-from veracity.verdict import evidence, fuse, judge, label, unscored
+from veracity.catalog.layers import LAYERS, MODELS
+from veracity.decision.calibration import Calibration, Calibrator
+from veracity.decision.report import sentence
+from veracity.decision.scoring import evidence, fuse, label, score_layer, unscored
+from veracity.evidence.requests import ModelOutput, Sample
 from veracity_client.verdict import LayerResult
 
 CALIBRATION = Calibration.read()
@@ -63,17 +63,19 @@ def test_the_fused_probability_lies_between_the_layers(scores: dict[str, float |
     assert min(values) - 1e-4 <= fused <= max(values) + 1e-4  # no layer is surer than its four decimals
 
 
-def answer(logits: list[float], faces: list[int | None] | None = None, starts: list[float] | None = None) -> Answer:
+def answer(
+    logits: list[float], faces: list[int | None] | None = None, starts: list[float] | None = None
+) -> ModelOutput:
     n = len(logits)
     starts = starts or [float(i) for i in range(n)]
-    items = tuple(Item(s, s + 1, np.zeros(1), f) for s, f in zip(starts, faces or [None] * n))
-    return Answer("audio_starter", items, np.array(logits, np.float32))
+    items = tuple(Sample(s, s + 1, np.zeros(1), f) for s, f in zip(starts, faces or [None] * n))
+    return ModelOutput("audio_starter", items, np.array(logits, np.float32))
 
 
-def judged(model: str, given_answer: Answer, scale: Scale = Scale()) -> LayerResult:  # noqa: B008
+def judged(model: str, given_answer: ModelOutput, scale: Calibrator = Calibrator()) -> LayerResult:  # noqa: B008
     layer = next(layer for layer in LAYERS if layer.name == MODELS[model].layer)
     calibration = replace(CALIBRATION, scales={model: scale})
-    return judge(layer, [(replace(given_answer, model=model), 1.0)], calibration, []).result
+    return score_layer(layer, [(replace(given_answer, model=model), 1.0)], calibration, []).result
 
 
 def sigmoid(x: float) -> float:
@@ -86,8 +88,8 @@ def test_a_voice_is_the_mean_logit_of_its_windows() -> None:
 
 def test_a_window_weighs_as_many_seconds_as_it_holds() -> None:
     none = np.zeros(0, np.uint8)
-    windows = (Item(0.0, 3.0, none), Item(4.0, 5.0, none))
-    said = Answer("audio_starter", windows, np.array([2.0, -2.0], np.float32))
+    windows = (Sample(0.0, 3.0, none), Sample(4.0, 5.0, none))
+    said = ModelOutput("audio_starter", windows, np.array([2.0, -2.0], np.float32))
     assert judged("audio_starter", said).fake_probability == pytest.approx(sigmoid(1.0), abs=1e-4)
     assert judged("audio_aasist", said).fake_probability == 0.5  # as its authors pool
 
@@ -139,18 +141,18 @@ def test_two_faces_of_a_frame_count_as_two() -> None:
 
 def test_views_of_one_picture_are_averaged_as_logits() -> None:
     five = answer([4.0, 0.0, 0.0, 0.0, 1.0, -3.0], starts=[0.0] * 5 + [1.0])
-    joined = Answer.joined([five])
+    joined = ModelOutput.joined([five])
     assert joined.logits.tolist() == [1.0, -3.0]
     assert [item.start for item in joined.items] == [0.0, 1.0]
     assert judged("semantic_starter", joined).fake_probability == pytest.approx(sigmoid(-1), abs=1e-4)
 
 
 def test_faces_of_one_time_are_no_views_of_each_other() -> None:
-    assert Answer.joined([answer([4.0, 0.0], faces=[0, 1], starts=[0.0, 0.0])]).logits.tolist() == [4.0, 0.0]
+    assert ModelOutput.joined([answer([4.0, 0.0], faces=[0, 1], starts=[0.0, 0.0])]).logits.tolist() == [4.0, 0.0]
 
 
 def test_calibration_is_applied_to_logits() -> None:
-    assert judged("audio_starter", answer([4.0]), Scale(2.0, -1.0)).fake_probability == pytest.approx(
+    assert judged("audio_starter", answer([4.0]), Calibrator(2.0, -1.0)).fake_probability == pytest.approx(
         sigmoid(1), abs=1e-4
     )
 
@@ -158,7 +160,7 @@ def test_calibration_is_applied_to_logits() -> None:
 def test_two_models_are_averaged_by_weight_and_their_agreement_is_told() -> None:
     layer = LAYERS[0]
     pair = [(answer([10.0]), 1.0), (answer([-10.0]), 3.0)]
-    result = judge(layer, pair, CALIBRATION, []).result
+    result = score_layer(layer, pair, CALIBRATION, []).result
     raw = [CALIBRATION.scale("audio_starter")(np.array([x]))[0] for x in (10.0, -10.0)]
     assert result.fake_probability == pytest.approx((raw[0] + 3 * raw[1]) / 4, abs=1e-4)
     assert result.agreement == pytest.approx(1 - (raw[0] - raw[1]), abs=1e-4)

@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from test_verdict_fusion import BOTH, FUSED, NAMES, answer, probabilities, results, together
 
-from veracity.calibration import Scale
-from veracity.fusion import RULES, Rule, fused
-from veracity.layers import LAYERS
-from veracity.verdict import IS_FAKE, evidence, fuse, judge, judging, label
+from veracity.catalog.layers import LAYERS
+from veracity.decision.calibration import Calibrator
+from veracity.decision.fusion import RULES, Rule, fused
+from veracity.decision.scoring import IS_FAKE, evidence, fuse, judging, label, score_layer
 from veracity_client.verdict import ModelInfo, Thresholds
 
 
@@ -41,7 +41,7 @@ APART = replace(FUSED, rule="odds", strength=1.4, bounds={"audio_starter": Thres
 def test_a_sound_files_verdict_is_its_voices_own_word(logit: float) -> None:
     """Its thresholds are not those of films, and its P(fake) is not driven out by what was fitted on films."""
     infos = [ModelInfo("audio_starter", "1", "", "", "")]
-    voice = judge(LAYERS[0], [(answer("audio_starter", logit), 1.0)], APART, infos).result
+    voice = score_layer(LAYERS[0], [(answer("audio_starter", logit), 1.0)], APART, infos).result
     found = {**results({}), "1_audio": voice}
     judged = judging(found, ("audio",), APART)
     probability = fuse(found, ("audio",), judged)
@@ -71,11 +71,11 @@ def test_the_thresholds_of_films_are_for_what_several_layers_could_look_at(
 
 
 def test_a_silent_model_weighs_nothing_among_others() -> None:
-    scales = {"audio_aasist": Scale(float("inf"), 0.0), "audio_starter": Scale()}
+    scales = {"audio_aasist": Calibrator(float("inf"), 0.0), "audio_starter": Calibrator()}
     calibration = replace(FUSED, scales=scales, bounds={"audio_starter": Thresholds(0.95, 0.1)})
     pair = [(answer("audio_aasist", 9.0), 3.0), (answer("audio_starter", 2.0, 3.0), 1.0)]
-    judged = judge(LAYERS[0], pair, calibration, [])
-    alone = judge(LAYERS[0], pair[1:], calibration, [])
+    judged = score_layer(LAYERS[0], pair, calibration, [])
+    alone = score_layer(LAYERS[0], pair[1:], calibration, [])
     assert judged.result.fake_probability == alone.result.fake_probability == pytest.approx(0.924, abs=1e-3)
     assert judged.spans == alone.spans
     assert judged.result.is_fake is None  # held against the thresholds of the one that speaks

@@ -9,15 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from veracity.calibration import FILE, Calibration, CalibrationError, Scale
-from veracity.engine import Engine
-from veracity.fusion import RULES, Rule, fused
-from veracity.inputs import Answer, Item
-from veracity.layers import LAYERS, MODELS
-from veracity.profiles import PROFILES
-from veracity.report import sentence
+from veracity.analysis.context import AnalysisContext
+from veracity.catalog.layers import LAYERS, MODELS
+from veracity.catalog.profiles import PROFILES
+from veracity.decision.calibration import FILE, Calibration, CalibrationError, Calibrator
+from veracity.decision.fusion import RULES, Rule, fused
+from veracity.decision.report import sentence
+from veracity.decision.scoring import evidence, fuse, label, label_is_decided, score_layer
+from veracity.evidence.requests import ModelOutput, Sample
 from veracity.settings import Settings
-from veracity.verdict import evidence, fuse, judge, label, settled
 from veracity_client.verdict import LayerResult, Thresholds
 
 BOTH = ("audio", "video")
@@ -68,7 +68,7 @@ def test_what_is_settled_stays_so_whatever_the_rest_says(
 ) -> None:
     waiting = {layer.key: WEIGHTS[layer.name] for layer in LAYERS if layer.name not in scores}
     known = {key: r for key, r in results(scores).items() if key not in waiting}
-    if not settled(known, waiting, BOTH, calibration):
+    if not label_is_decided(known, waiting, BOTH, calibration):
         return
     rest = {layer.name: data.draw(st.none() | probabilities) for layer in LAYERS if layer.key in waiting}
     assert verdict({**scores, **rest}, calibration) == verdict(scores, calibration)
@@ -108,14 +108,14 @@ def test_a_track_that_the_file_has_not_holds_nothing_back() -> None:
     assert verdict({"audio": 0.02}, calibration, ("audio",)) == "real"
 
 
-def answer(model: str, *logits: float) -> Answer:
-    items = tuple(Item(float(k), k + 1.0, np.zeros(1)) for k in range(len(logits)))
-    return Answer(model, items, np.array(logits, np.float32))
+def answer(model: str, *logits: float) -> ModelOutput:
+    items = tuple(Sample(float(k), k + 1.0, np.zeros(1)) for k in range(len(logits)))
+    return ModelOutput(model, items, np.array(logits, np.float32))
 
 
 def silenced(calibration: Calibration = FUSED) -> LayerResult:
-    calibration = replace(calibration, scales={"audio_starter": Scale(float("inf"), 0.0)})
-    return judge(LAYERS[0], [(answer("audio_starter", 9.0, 40.0), 1.0)], calibration, []).result
+    calibration = replace(calibration, scales={"audio_starter": Calibrator(float("inf"), 0.0)})
+    return score_layer(LAYERS[0], [(answer("audio_starter", 9.0, 40.0), 1.0)], calibration, []).result
 
 
 def test_a_layer_that_does_not_separate_says_so_and_weighs_nothing() -> None:
@@ -132,14 +132,14 @@ def test_a_layer_that_does_not_separate_says_so_and_weighs_nothing() -> None:
 @pytest.mark.parametrize("model", [name for name, model in MODELS.items() if model.layer and model.pool != "sync"])
 def test_silence_is_one_half_whatever_pools_it(model: str) -> None:
     layer = next(layer for layer in LAYERS if layer.name == MODELS[model].layer)
-    calibration = replace(FUSED, scales={model: Scale(float("inf"), 0.0)})
-    assert judge(layer, [(answer(model, -30.0, 50.0), 1.0)], calibration, []).result.fake_probability == 0.5
+    calibration = replace(FUSED, scales={model: Calibrator(float("inf"), 0.0)})
+    assert score_layer(layer, [(answer(model, -30.0, 50.0), 1.0)], calibration, []).result.fake_probability == 0.5
 
 
 @pytest.mark.parametrize(("bounds", "is_fake"), [({}, None), ({"audio_starter": Thresholds(0.7, 0.1)}, True)])
 def test_a_layers_own_word_is_held_against_its_models_thresholds(bounds: dict, is_fake: bool | None) -> None:
     calibration = replace(FUSED, scales={}, bounds=bounds)
-    assert judge(LAYERS[0], [(answer("audio_starter", 1.0), 1.0)], calibration, []).result.is_fake is is_fake
+    assert score_layer(LAYERS[0], [(answer("audio_starter", 1.0), 1.0)], calibration, []).result.is_fake is is_fake
 
 
 FUSION = """
@@ -170,9 +170,9 @@ def test_a_profiles_own_fusion_holds_for_it_alone() -> None:
 def test_another_model_in_a_layer_leaves_the_profiles_fusion(monkeypatch: pytest.MonkeyPatch) -> None:
     text = own_text()
     monkeypatch.setattr(Calibration, "read", classmethod(lambda cls: cls.parsed(text)))
-    assert Engine.from_settings(Settings(vad="energy")).calibration.rule == "odds"
-    assert Engine.from_settings(Settings(vad="energy", models="audio_aasist")).calibration.rule == "mean"
-    assert Engine.from_settings(Settings(vad="energy", profile="published")).calibration.rule == "mean"
+    assert AnalysisContext.from_settings(Settings(vad="energy")).calibration.rule == "odds"
+    assert AnalysisContext.from_settings(Settings(vad="energy", models="audio_aasist")).calibration.rule == "mean"
+    assert AnalysisContext.from_settings(Settings(vad="energy", profile="published")).calibration.rule == "mean"
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from training.visual.channel import carry  # noqa: E402
 from training.visual.faces import Face, Seen  # noqa: E402
 from training.visual.fakes import METHODS  # noqa: E402
 from training.visual.pairs import Pairs  # noqa: E402
-from veracity.crops import MEAN_FACE  # noqa: E402
+from veracity.evidence.crops import MEAN_FACE  # noqa: E402
 
 pytestmark = pytest.mark.export
 

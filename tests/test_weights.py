@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from veracity import assets
-from veracity.assets import Source
-from veracity.layers import MODELS
-from veracity.weights import WeightsError, can_download, fetch, find, verify
+from veracity.catalog import assets
+from veracity.catalog.assets import Source
+from veracity.catalog.layers import MODELS
+from veracity.install import WeightsError, can_download, fetch, find, verify
 from veracity_client.errors import BadOption
 
 CONTENT = b"not much of a network" * 1000
@@ -113,8 +113,8 @@ def test_an_address_of_a_kind_not_known_says_what_to_do(tmp_path: Path) -> None:
 LIMITED = """
 import resource, signal, sys
 from pathlib import Path
-from veracity.assets import Source
-from veracity.weights import fetch
+from veracity.catalog.assets import Source
+from veracity.install import fetch
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # a write beyond the limit then fails with EFBIG, as on a full disk
 resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
 try:

@@ -9,10 +9,10 @@ import pytest
 from conftest import SHARED
 
 from veracity import cli
-from veracity.assets import ASSETS, Source
-from veracity.layers import MODELS
-from veracity.profiles import PROFILES
-from veracity.weights import WeightsError, fetch, find, lock, of_profile, verify, wanted
+from veracity.catalog.assets import ASSETS, Source
+from veracity.catalog.layers import MODELS
+from veracity.catalog.profiles import PROFILES
+from veracity.install import WeightsError, fetch, find, lock, of_profile, verify, wanted
 from veracity_client.errors import BadOption
 
 FIRST = Source("net.pt", "drive:abc", None, None, "MIT", "https://example.org", ("Net.pth",))
@@ -77,7 +77,7 @@ def test_a_damaged_lock_file_is_told_and_not_written_over(given: Path, tmp_path:
 RECORD = """
 import sys
 from pathlib import Path
-from veracity.weights import lock
+from veracity.install import lock
 for n in range(20):
     lock.record(Path(sys.argv[1]), f"{sys.argv[2]}{n}", lock.Entry("", "", "", 0, "", "", False))
 """

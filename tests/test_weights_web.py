@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from weights_server import COMMIT, CONTENT, SHA256, Server, serving
 
-from veracity.assets import Source
-from veracity.weights import WeightsError, fetch, lock, sources, verify
+from veracity.catalog.assets import Source
+from veracity.install import WeightsError, fetch, lock, sources, verify
 
 BREAK = len(CONTENT) // 8  # bytes of an answer
 
@@ -122,8 +122,8 @@ def test_the_member_of_a_zip_is_taken_by_its_pattern(server: Server, tmp_path: P
 LIMITED = """
 import resource, signal, sys
 from pathlib import Path
-from veracity.assets import Source
-from veracity.weights import fetch
+from veracity.catalog.assets import Source
+from veracity.install import fetch
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # a write beyond the limit then fails with EFBIG, as on a full disk
 resource.setrlimit(resource.RLIMIT_FSIZE, (65536, 65536))
 try:
@@ -143,8 +143,8 @@ def test_a_disk_that_takes_no_more_is_told_and_is_not_left_full(server: Server, 
 HUB = """
 import sys
 from pathlib import Path
-from veracity.assets import Source
-from veracity.weights import WeightsError, fetch
+from veracity.catalog.assets import Source
+from veracity.install import WeightsError, fetch
 try:
     fetch([Source("net.pt", "hf:some/one@main!net.pt", None, None, "MIT", "https://example.org")], Path(sys.argv[1]))
 except WeightsError as error:

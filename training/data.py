@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import soundfile
 
-from veracity.speech import SAMPLE_RATE, Vad
+from veracity.evidence.speech import SAMPLE_RATE, Vad
 
 Split = Literal["train", "validation", "test"]
 Pcm = npt.NDArray[np.int16]

@@ -9,8 +9,8 @@ from pathlib import Path
 from benchmarks import accuracy, doors
 from training.data import Clip, ManifestError
 from training.folds import FOLDS, fold
-from veracity import papers
-from veracity.layers import MODELS
+from veracity.catalog import provenance
+from veracity.catalog.layers import MODELS
 from veracity.settings import CHECKOUT, Settings
 
 
@@ -56,9 +56,9 @@ def _settings(options: argparse.Namespace) -> Settings:
         scoring = ", ".join(model.name for model in MODELS.values() if model.layer)
         raise ManifestError(f"no model {', '.join(unknown) or 'was named'}; there are {scoring}")
     repository = options.repository.resolve()
-    absent = [name for name in names if not (repository / name / papers.GRAPH).is_file()]
+    absent = [name for name in names if not (repository / name / provenance.GRAPH).is_file()]
     if absent:
         raise ManifestError(
-            f"{options.repository} holds no graph of {', '.join(absent)} ({papers.GRAPH} in its folder)"
+            f"{options.repository} holds no graph of {', '.join(absent)} ({provenance.GRAPH} in its folder)"
         )
     return replace(Settings.from_env(), model_repository=repository, models=",".join(names))

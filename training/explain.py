@@ -31,9 +31,9 @@ from training.nets.melspec import MelSpectrum
 from training.nets.whisper import WhisperEncoder, WhisperHead, encoder
 from training.networks import Opened
 from training.saliency import Image, Maps, evidence, exact_cam, grad_cam, overlay, shares
-from veracity.assets import WHISPER_FILE
-from veracity.inputs import Infer
-from veracity.layers import MODELS
+from veracity.catalog.assets import WHISPER_FILE
+from veracity.catalog.layers import MODELS
+from veracity.evidence.requests import Infer
 from veracity_client.errors import VeracityError
 
 _PCM_SCALE = 32_768.0

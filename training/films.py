@@ -31,13 +31,13 @@ from training.data import Clip, ManifestError, Pcm, Split, read_clips
 from training.visual import fakes
 from training.visual.faces import CONTEXT, MAX_FACES, Face, Image, Points
 from training.visual.masks import Mask, Rng
-from veracity import faces
-from veracity.crops import face_box, interpolate
-from veracity.frames import detect
-from veracity.inputs import Infer
-from veracity.layers import FPS, SAMPLE_RATE
+from veracity.catalog.layers import FPS, SAMPLE_RATE
+from veracity.evidence import faces
+from veracity.evidence.crops import face_box, interpolate
+from veracity.evidence.requests import Infer
+from veracity.evidence.sampling import detect
+from veracity.install import atomic
 from veracity.media import Limits, Media, find_ffmpeg
-from veracity.weights import atomic
 from veracity_client.errors import VeracityError
 
 FRAMES = 4 * FPS  # of a film, from its beginning: as much as the mouths' four seconds

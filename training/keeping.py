@@ -16,7 +16,7 @@ from export.publish import ExportError
 from patches import torchvision
 from training.cache import room_for
 from training.data import ManifestError
-from veracity.weights import write
+from veracity.install import write
 
 torchvision.ensure()  # torchmetrics, which Lightning wants, imports it
 from lightning.pytorch.loggers.logger import Logger  # noqa: E402

@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 
 from training.data import Clip, ManifestError
-from veracity.inputs import Answer, Item
+from veracity.evidence.requests import ModelOutput, Sample
 from veracity_client.codec import from_plain, to_plain
 from veracity_client.errors import VeracityError
 from veracity_client.verdict import Label, Span, Status, Thresholds, Verdict
@@ -44,7 +44,7 @@ class Items:
     distances: tuple[tuple[float, ...], ...] | None = None
 
     @classmethod
-    def of(cls, answer: Answer) -> Items:
+    def of(cls, answer: ModelOutput) -> Items:
         """Keep all of an answer but what was looked at."""
         items, rows = answer.items, answer.distances
         return cls(
@@ -55,12 +55,12 @@ class Items:
             distances=None if rows is None else tuple(tuple(round(float(d), 6) for d in row) for row in rows),
         )
 
-    def answer(self, model: str) -> Answer:
-        """The answer again, its items empty: for ``veracity.pooling.POOL`` under another calibration."""
+    def answer(self, model: str) -> ModelOutput:
+        """The answer again, its items empty: for ``veracity.evidence.pooling.POOL`` under another calibration."""
         times = zip(self.start, self.end, self.face)
-        items = tuple(Item(start, end, np.empty(0), face) for start, end, face in times)
+        items = tuple(Sample(start, end, np.empty(0), face) for start, end, face in times)
         rows = None if self.distances is None else np.array(self.distances, np.float64)
-        return Answer(model, items, np.array(self.logits, np.float32), rows)
+        return ModelOutput(model, items, np.array(self.logits, np.float32), rows)
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,7 @@ class Said:
     error: str | None = None
 
     @classmethod
-    def heard(cls, clip: Clip, root: Path, by: str, verdict: Verdict, answers: Mapping[str, Answer]) -> Said:
+    def heard(cls, clip: Clip, root: Path, by: str, verdict: Verdict, answers: Mapping[str, ModelOutput]) -> Said:
         """A clip with its verdict and, where they could be had, the models' own answers."""
         layers = {
             key: LayerSaid(r.status, r.reason, r.fake_probability, tuple(verdict.timeline.get(key, ())))

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from veracity import log
+from veracity.install import command as weights_command
 from veracity.settings import Settings
-from veracity.weights import command as weights_command
 from veracity_client import cli as client_cli
 from veracity_client.errors import VeracityError
 
@@ -60,12 +60,14 @@ def _add_serve(commands: argparse._SubParsersAction[Any]) -> argparse.ArgumentPa
 
 def _add_ready(commands: argparse._SubParsersAction[Any]) -> argparse.ArgumentParser:
     text = "ask every model of a running server; exit 1, with a line a fault, if one does not answer"
-    ready: argparse.ArgumentParser = commands.add_parser("ready", help=text)
-    ready.add_argument("url", nargs="?", default=client_cli.DEFAULT_URL, help="its gRPC address (default: %(default)s)")
-    ready.add_argument(
+    readiness: argparse.ArgumentParser = commands.add_parser("ready", help=text)
+    readiness.add_argument(
+        "url", nargs="?", default=client_cli.DEFAULT_URL, help="its gRPC address (default: %(default)s)"
+    )
+    readiness.add_argument(
         "--timeout", type=float, default=10.0, metavar="S", help="seconds a model (default: %(default)s)"
     )
-    return ready
+    return readiness
 
 
 def _analyze(args: argparse.Namespace) -> int:
@@ -103,7 +105,7 @@ def _serve(args: argparse.Namespace) -> int:
 
 
 def _doctor(args: argparse.Namespace) -> int:
-    from veracity import doctor
+    from veracity.install import doctor
 
     findings = doctor.examine(Settings.from_env())
     sys.stdout.write(doctor.as_json(findings) if args.json else doctor.as_table(findings))
@@ -111,15 +113,15 @@ def _doctor(args: argparse.Namespace) -> int:
 
 
 def _ready(args: argparse.Namespace) -> int:
-    from veracity import ready
+    from veracity.server import readiness
 
-    found = list(ready.faults(Settings.from_env(), args.url, args.timeout))
+    found = list(readiness.faults(Settings.from_env(), args.url, args.timeout))
     sys.stdout.write("".join(f"{fault}\n" for fault in found or ["ready: every model answered"]))
     return 1 if found else 0
 
 
 def _sample(args: argparse.Namespace) -> int:
-    from veracity.assets import PORTRAIT_FILE
+    from veracity.catalog.assets import PORTRAIT_FILE
     from veracity.media import find_ffmpeg
     from veracity.sample import make_sample
 

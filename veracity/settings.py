@@ -9,8 +9,8 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, get_type_hints
 
-from veracity.layers import MODELS
-from veracity.profiles import PROFILES, choose
+from veracity.catalog.layers import MODELS
+from veracity.catalog.profiles import PROFILES, choose
 from veracity_client.errors import BadOption
 
 CHECKOUT = Path(__file__).resolve().parent.parent

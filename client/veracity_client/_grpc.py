@@ -29,7 +29,7 @@ TRITON_KEY_PREFIX = "triton-grpc-protocol-"  # of the header that Triton itself 
 SEPARATOR_BYTES = 4  # of the length before each element of a BYTES tensor, little endian
 
 
-class _Door:
+class _Transport:
     def __init__(self, address: Address) -> None:
         self._address = address
         self._credentials = _credentials(address.tls) if address.tls else None
@@ -49,7 +49,7 @@ class _Door:
         return unreachable(self._address, text) if code == "UNAVAILABLE" and found.http == 502 else found
 
 
-class GrpcDoor(_Door):
+class GrpcTransport(_Transport):
     """The sync door; safe to use from many threads."""
 
     def __init__(self, address: Address) -> None:
@@ -89,7 +89,7 @@ class GrpcDoor(_Door):
         self._channel.close()
 
 
-class AsyncGrpcDoor(_Door):
+class AsyncGrpcTransport(_Transport):
     """The async door; its channel belongs to the event loop of the first call."""
 
     @cached_property

@@ -21,7 +21,7 @@ NO_STAGES = "stages come over gRPC alone: give the server's gRPC address, or use
 LENGTH_HEADER = "Inference-Header-Content-Length"
 
 
-class _Door:
+class _Transport:
     def __init__(self, address: Address) -> None:
         self._address = address
         self._settings: dict[str, Any] = {
@@ -38,7 +38,7 @@ class _Door:
         return InternalError(f"the request failed: {error!r}")
 
 
-class HttpDoor(_Door):
+class HttpTransport(_Transport):
     """The sync door; safe to use from many threads."""
 
     def __init__(self, address: Address) -> None:
@@ -68,7 +68,7 @@ class HttpDoor(_Door):
         self._client.close()
 
 
-class AsyncHttpDoor(_Door):
+class AsyncHttpTransport(_Transport):
     """The async door; its connections belong to the event loop of the first call."""
 
     @cached_property

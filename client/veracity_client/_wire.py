@@ -159,7 +159,7 @@ def build(source: bytes | str, options: Options | None, left: float | None, *, s
     return Request(model, output, {**given, "OPTIONS": options.to_json().encode()})
 
 
-class Patience:
+class RetryBudget:
     """How much time is left, and how often an overloaded server is asked again."""
 
     def __init__(self, timeout: float | None, retries: int) -> None:

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 from veracity_client._wire import (
     Address,
-    Patience,
     Protocol,
+    RetryBudget,
     TlsConfig,
     Video,
     build,
@@ -24,8 +24,8 @@ from veracity_client.errors import BadOption, InternalError, Overloaded
 from veracity_client.verdict import Options, StageEvent, Verdict
 
 if TYPE_CHECKING:
-    from veracity_client._grpc import AsyncGrpcDoor, GrpcDoor
-    from veracity_client._http import AsyncHttpDoor, HttpDoor
+    from veracity_client._grpc import AsyncGrpcTransport, GrpcTransport
+    from veracity_client._http import AsyncHttpTransport, HttpTransport
 
 READY_SECONDS = 5.0  # a server that takes longer to say so is not ready
 
@@ -65,8 +65,8 @@ class _Base:
         """``grpc`` or ``http``."""
         return self._address.protocol
 
-    def _patience(self, timeout: float | None) -> Patience:
-        return Patience(self._timeout if timeout is None else timeout, self._retries)
+    def _patience(self, timeout: float | None) -> RetryBudget:
+        return RetryBudget(self._timeout if timeout is None else timeout, self._retries)
 
 
 class Detector(_Base):
@@ -110,7 +110,7 @@ class Detector(_Base):
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
         self.close()
 
-    def _ask(self, source: bytes | str, options: Options | None, patience: Patience) -> Verdict:
+    def _ask(self, source: bytes | str, options: Options | None, patience: RetryBudget) -> Verdict:
         while True:
             left = patience.left()
             try:
@@ -119,7 +119,7 @@ class Detector(_Base):
                 time.sleep(patience.pause(error))
 
     def _stages(
-        self, source: bytes, options: Options | None, patience: Patience
+        self, source: bytes, options: Options | None, patience: RetryBudget
     ) -> Generator[StageEvent | Verdict, None, None]:
         begun = False
         while True:
@@ -179,7 +179,7 @@ class AsyncDetector(_Base):
     ) -> None:
         await self.close()
 
-    async def _ask(self, source: bytes | str, options: Options | None, patience: Patience) -> Verdict:
+    async def _ask(self, source: bytes | str, options: Options | None, patience: RetryBudget) -> Verdict:
         while True:
             left = patience.left()
             try:
@@ -188,7 +188,7 @@ class AsyncDetector(_Base):
                 await asyncio.sleep(patience.pause(error))
 
     async def _stages(
-        self, source: bytes, options: Options | None, patience: Patience
+        self, source: bytes, options: Options | None, patience: RetryBudget
     ) -> AsyncGenerator[StageEvent | Verdict, None]:
         begun = False
         while True:
@@ -207,21 +207,21 @@ class AsyncDetector(_Base):
                 await asyncio.sleep(patience.pause(error))
 
 
-def _door(address: Address) -> GrpcDoor | HttpDoor:
+def _door(address: Address) -> GrpcTransport | HttpTransport:
     if address.protocol == "http":
-        from veracity_client._http import HttpDoor
+        from veracity_client._http import HttpTransport
 
-        return HttpDoor(address)
-    from veracity_client._grpc import GrpcDoor
+        return HttpTransport(address)
+    from veracity_client._grpc import GrpcTransport
 
-    return GrpcDoor(address)
+    return GrpcTransport(address)
 
 
-def _async_door(address: Address) -> AsyncGrpcDoor | AsyncHttpDoor:
+def _async_door(address: Address) -> AsyncGrpcTransport | AsyncHttpTransport:
     if address.protocol == "http":
-        from veracity_client._http import AsyncHttpDoor
+        from veracity_client._http import AsyncHttpTransport
 
-        return AsyncHttpDoor(address)
-    from veracity_client._grpc import AsyncGrpcDoor
+        return AsyncHttpTransport(address)
+    from veracity_client._grpc import AsyncGrpcTransport
 
-    return AsyncGrpcDoor(address)
+    return AsyncGrpcTransport(address)

@@ -8,7 +8,7 @@ import numpy as np
 
 from export.graph import error
 from export.parity import Arrays, Golden
-from veracity.crops import face_box, mouth_crop, similarity
+from veracity.evidence.crops import face_box, mouth_crop, similarity
 
 STABLE = [33, 36, 39, 42, 45]  # of 68 landmarks: the points that LipForensics aligns by
 MOUTH = slice(48, 68)

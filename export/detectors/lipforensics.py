@@ -18,7 +18,7 @@ from torch.nn.functional import conv2d, pad
 from export.parity import Golden
 from export.published import Published, under
 from export.upstream import Upstream, package
-from veracity.layers import MOUTH_FRAMES, MOUTH_SIZE
+from veracity.catalog.layers import MOUTH_FRAMES, MOUTH_SIZE
 
 SEEN = 88  # pixels of the mouth's 96, the middle ones
 MEAN, DEVIATION = 0.421, 0.165  # of grey mouths, 0 to 1

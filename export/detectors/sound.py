@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from export.published import float_samples
-from veracity.layers import SAMPLE_RATE
+from veracity.catalog.layers import SAMPLE_RATE
 
 
 class Samples(nn.Module):

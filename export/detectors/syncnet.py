@@ -1,7 +1,7 @@
 """SyncNet: five faces and the sound of the same 0.2 s, brought to two points that lie together where they fit.
 
 Both towers are one graph. What its authors leave to the library python_speech_features, cepstra of the sound, is part
-of it. Distances, offset and confidence are :mod:`veracity.sync`'s.
+of it. Distances, offset and confidence are :mod:`veracity.evidence.sync`'s.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from export.detectors.lipforensics import FramesAsChannels
 from export.graph import error
 from export.parity import Arrays, Golden
 from export.published import Published, state_dict
-from veracity import sync
-from veracity.layers import SAMPLE_RATE, SYNC_FRAMES
+from veracity.catalog.layers import SAMPLE_RATE, SYNC_FRAMES
+from veracity.evidence import sync
 
 WINDOW, STEP = 400, 160  # samples: 25 ms every 10 ms
 FOURIER = 512  # points; the window is filled up with zeros

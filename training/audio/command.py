@@ -10,7 +10,7 @@ import torch
 from training.audio.lesson import AudioPlan, train
 from training.joint.command import hearer
 from training.plan import read_plan
-from veracity.assets import WHISPER_FILE
+from veracity.catalog.assets import WHISPER_FILE
 
 log = logging.getLogger(__name__)
 

@@ -23,7 +23,7 @@ from training import cache
 from training.audio import augment, coding
 from training.audio.pool import Spoken
 from training.data import Clip, ManifestError, Pcm
-from veracity.speech import SAMPLE_RATE
+from veracity.evidence.speech import SAMPLE_RATE
 
 LENGTH = 3 * SAMPLE_RATE
 _PIECE = 64  # couples that are drawn, coded and kept together

@@ -29,7 +29,7 @@ from training.folds import FOLDS, TEACH, Teach, fold
 from training.keeping import save
 from training.nets import AUDIO_NETS
 from training.nets.whisper import MEMBERS, WhisperHead, averaged
-from veracity.speech import Vad, speech_windows
+from veracity.evidence.speech import Vad, speech_windows
 
 log = logging.getLogger(__name__)
 

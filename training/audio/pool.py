@@ -13,7 +13,7 @@ import numpy as np
 from training import cache
 from training.audio import fakes
 from training.data import Clip, ManifestError, Pcm, load, trim
-from veracity.speech import MIN_SPEECH_SECONDS, SAMPLE_RATE, Vad
+from veracity.evidence.speech import MIN_SPEECH_SECONDS, SAMPLE_RATE, Vad
 
 _SHORTEST = round(MIN_SPEECH_SECONDS * SAMPLE_RATE)
 _LONGEST = 10 * SAMPLE_RATE

@@ -16,12 +16,12 @@ from training.calibrate import words, write
 from training.calibrate.fit import Array, Fitted, fit, thresholds
 from training.calibrate.fusing import Fusion, Table, attempts, table, voice_alone
 from training.calibrate.rows import CalibrationInputError, Learned, Row, read
-from veracity import papers
-from veracity.calibration import FILE, Calibration
-from veracity.layers import LAYERS, MODELS
-from veracity.profiles import PROFILES
+from veracity.catalog import provenance
+from veracity.catalog.layers import LAYERS, MODELS
+from veracity.catalog.profiles import PROFILES
+from veracity.decision.calibration import FILE, Calibration
+from veracity.decision.scoring import label
 from veracity.settings import Settings
-from veracity.verdict import label
 from veracity_client.verdict import Label, Thresholds
 
 LEAST_STOP = 0.90  # P(fake) of the voice under which no film goes undecoded, however well the voice measured
@@ -109,9 +109,9 @@ def calibrate(job: Job) -> dict[str, dict[str, write.Value] | None]:
 
 def _checkpoint(repository: Path, model: str) -> str:
     """What the installed model was made of. Raises CalibrationInputError where that is not known."""
-    digest = papers.checkpoint(repository / model)
+    digest = provenance.checkpoint(repository / model)
     if not digest:
-        what = "is not installed" if digest is None else f"has no checkpoint_sha256 in its {papers.FILE}"
+        what = "is not installed" if digest is None else f"has no checkpoint_sha256 in its {provenance.FILE}"
         raise CalibrationInputError(
             f"{model} {what} in {repository}: a calibration holds for the weights that ship; export them first"
         )

@@ -13,14 +13,14 @@ from scipy.optimize import minimize
 
 from training import metrics
 from training.calibrate.rows import CalibrationInputError, Row
-from veracity.calibration import Scale
-from veracity.fusion import log_odds
-from veracity.layers import MODELS
-from veracity.pooling import POOL
+from veracity.catalog.layers import MODELS
+from veracity.decision.calibration import Calibrator
+from veracity.decision.fusion import log_odds
+from veracity.evidence.pooling import POOL
 from veracity_client.verdict import Thresholds
 
 Array = npt.NDArray[np.float64]
-SILENCE = Scale(math.inf, 0.0)
+SILENCE = Calibrator(math.inf, 0.0)
 _SCALED_LAST = ("mean", "seconds", "faces")  # pools of logits, which no temperature reorders: once a clip is enough
 _HELD = 1e-6  # no clip is surer than that to the fit
 
@@ -33,7 +33,7 @@ class Fitted:
     """
 
     model: str
-    scale: Scale
+    scale: Calibrator
     rows: tuple[Row, ...]
     held_out: Array
     auc: metrics.Estimate
@@ -52,14 +52,14 @@ def labels(rows: Sequence[Row]) -> npt.NDArray[np.bool_]:
     return np.array([row.fake for row in rows], bool)
 
 
-class _Raw(Scale):
+class _Raw(Calibrator):
     """Leaves logits as they are."""
 
     def __call__(self, logits: npt.NDArray[np.floating[Any]]) -> Array:
         return np.asarray(logits, np.float64)
 
 
-def pooler(rows: Sequence[Row], model: str) -> Callable[[Scale], Array]:
+def pooler(rows: Sequence[Row], model: str) -> Callable[[Calibrator], Array]:
     """P(fake) of each clip under any calibration, as the verdict has it."""
     pool, answers = POOL[MODELS[model].pool], [row.answers[model] for row in rows]
     if MODELS[model].pool in _SCALED_LAST:
@@ -68,7 +68,7 @@ def pooler(rows: Sequence[Row], model: str) -> Callable[[Scale], Array]:
     return lambda scale: np.array([pool(answer, scale) for answer in answers], np.float64)
 
 
-def pooled(rows: Sequence[Row], model: str, scale: Scale) -> Array:
+def pooled(rows: Sequence[Row], model: str, scale: Calibrator) -> Array:
     """P(fake) of each clip, as the verdict has it."""
     return pooler(rows, model)(scale)
 
@@ -84,7 +84,7 @@ def log_loss(fakes: npt.NDArray[np.bool_], probability: Array) -> float:
     return float(-balanced(fakes) @ np.log(np.where(fakes, held, 1 - held)))
 
 
-def platt(rows: Sequence[Row], model: str) -> Scale:
+def platt(rows: Sequence[Row], model: str) -> Calibrator:
     """The likeliest temperature and bias at even odds.
 
     Few clips are held back by targets that never reach 0 and 1: n of them are as sure as n + 1 of n + 2. Source:
@@ -95,14 +95,14 @@ def platt(rows: Sequence[Row], model: str) -> Scale:
     weights, probability = balanced(fakes), pooler(rows, model)
 
     def loss(theta: Array) -> float:
-        said = np.clip(probability(Scale(math.exp(theta[0]), theta[1])), _HELD, 1 - _HELD)
+        said = np.clip(probability(Calibrator(math.exp(theta[0]), theta[1])), _HELD, 1 - _HELD)
         cross = -(targets * np.log(said) + (1 - targets) * np.log(1 - said))
         return float(weights @ cross)
 
     start = np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]])
     options = {"initial_simplex": start, "xatol": 1e-3, "fatol": 1e-6}
     found = minimize(loss, start[0], method="Nelder-Mead", bounds=[(-6, 6), (-12, 12)], options=options)
-    return Scale(float(math.exp(found.x[0])), float(found.x[1]))
+    return Calibrator(float(math.exp(found.x[0])), float(found.x[1]))
 
 
 def held_out(rows: Sequence[Row], model: str) -> Array:

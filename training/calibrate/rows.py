@@ -10,8 +10,8 @@ from typing import get_args
 
 from training import scores
 from training.data import ManifestError, Split
-from veracity.inputs import Answer
-from veracity.layers import LAYERS, MODELS
+from veracity.catalog.layers import LAYERS, MODELS
+from veracity.evidence.requests import ModelOutput
 from veracity_client.verdict import LayerName
 
 # What a layer looks for, in the words of a manifest's `how`. It is fitted on real clips and on the fakes that show it:
@@ -38,7 +38,7 @@ class Row:
     source: str
     how: str
     tracks: tuple[str, ...]
-    answers: Mapping[str, Answer]
+    answers: Mapping[str, ModelOutput]
 
     def tells_of(self, layer: LayerName) -> bool:
         """Whether its label is one that the layer could know: sound files the voice's, films the pictures'.
@@ -107,7 +107,7 @@ def _check(one: scores.Said, path: Path, refused: Collection[str]) -> None:
 
 def _row(several: Sequence[scores.Said], learned: Collection[Learned]) -> Row:
     first = several[0]
-    answers: dict[str, Answer] = {}
+    answers: dict[str, ModelOutput] = {}
     for one in several:
         if one.label != first.label:
             raise CalibrationInputError(f"clip {first.id} is real in one file and fake in another")

@@ -11,8 +11,8 @@ from training.calibrate.fit import Fitted, labels, pooled, reached
 from training.calibrate.fusing import Fusion, Table, Tried
 from training.calibrate.rows import CalibrationInputError, Row
 from training.calibrate.write import Value
-from veracity.fusion import log_odds
-from veracity.layers import LAYERS, MODELS
+from veracity.catalog.layers import LAYERS, MODELS
+from veracity.decision.fusion import log_odds
 from veracity_client.verdict import Label, Thresholds
 
 OWN = "own "  # how a manifest of `python -m training films` begins to say how a fake was made

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from training.calibrate.rows import CalibrationInputError
-from veracity.calibration import Calibration, CalibrationError
+from veracity.decision.calibration import Calibration, CalibrationError
 
 Value = str | float | int | datetime.date | tuple[float, ...] | Mapping[str, float]
 _HEADER = re.compile(r"^\[([^\[\]]+)\]", re.MULTILINE)

@@ -8,11 +8,11 @@ from typing import Any
 
 from training.cache import collect, report
 from training.data import ManifestError, read_clips
-from veracity.assets import VAD_FILE
-from veracity.layers import FACE_DETECTOR
-from veracity.local import LocalInfer
+from veracity.analysis.local_infer import LocalInfer
+from veracity.catalog.assets import VAD_FILE
+from veracity.catalog.layers import FACE_DETECTOR
+from veracity.evidence.speech import SileroVad, Vad, energy_vad
 from veracity.settings import Settings
-from veracity.speech import SileroVad, Vad, energy_vad
 
 # What --debug changes: 4 samples (one of each split and label), one epoch of two batches.
 DEBUG: dict[str, Any] = {"epochs": 1, "steps": 2, "batch": 2, "frames": 4, "workers": 0}

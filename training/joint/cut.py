@@ -19,11 +19,13 @@ import numpy.typing as npt
 from training.cache import Arrays, Cutter, Unusable
 from training.data import Clip, Pcm
 from training.visual.faces import TILES, Image
-from veracity import crops, faces, frames, layers, lips, speech
-from veracity.inputs import Infer, Item, grey
-from veracity.layers import AUDIO_WINDOWS, MODELS, WINDOW_SAMPLES
+from veracity.catalog import layers
+from veracity.catalog.layers import AUDIO_WINDOWS, MODELS, WINDOW_SAMPLES
+from veracity.evidence import crops, faces, lips, speech
+from veracity.evidence import sampling as frames
+from veracity.evidence.requests import Infer, Sample, grey
+from veracity.evidence.speech import Vad, speech_windows
 from veracity.media import Frame, Limits, Media
-from veracity.speech import Vad, speech_windows
 from veracity_client.errors import VeracityError
 from veracity_client.verdict import LayerName
 
@@ -100,7 +102,7 @@ async def _watch(
 ) -> dict[str, npt.NDArray[Any]]:
     seconds = await media.video_seconds()
     plan = frames.plan(seconds, _MODELS, spans)
-    collector, motion = frames.Collector(plan, _MODELS, seconds, _MAX_FACES), Motion()
+    collector, motion = frames.SampleCollector(plan, _MODELS, seconds, _MAX_FACES), Motion()
     tile = next((tile for pattern, tile in TILES if clip.fake and re.search(pattern, clip.path.name)), None)
     following = {number + 1 for number in plan.faces} if flow else set()
     async for frame in media.frames(sorted({*plan.wanted, *following})):
@@ -150,7 +152,7 @@ def _small(image: Image, box: faces.Box) -> Image:
     return grey(crops.face_crop(image, box, _SMALL))
 
 
-def _arrays(collector: frames.Collector, motion: Motion | None) -> dict[str, npt.NDArray[Any]]:
+def _arrays(collector: frames.SampleCollector, motion: Motion | None) -> dict[str, npt.NDArray[Any]]:
     tracks = collector.tracker.tracks
     main = tracks[0].id if tracks else -1
     visible = [item for item in collector.take("visual_starter") if item.face == main]
@@ -162,7 +164,7 @@ def _arrays(collector: frames.Collector, motion: Motion | None) -> dict[str, npt
     return arrays
 
 
-def _stacked(collector: frames.Collector, visible: Sequence[Item]) -> Iterator[tuple[str, npt.NDArray[Any]]]:
+def _stacked(collector: frames.SampleCollector, visible: Sequence[Sample]) -> Iterator[tuple[str, npt.NDArray[Any]]]:
     """Those that hold something."""
     found = {"mouths": collector.take("lipsync_starter"), "pictures": collector.take("semantic_starter")}
     for name, items in ({"faces": visible} | found).items():

@@ -22,8 +22,8 @@ from training.joint.sampling import Sampling
 from training.nets.joint import JointNet, NetPlan, compute_temporal_consistency_loss, described
 from training.plan import shares_of
 from training.visual import faces
-from veracity.inputs import Infer
-from veracity.speech import Vad
+from veracity.evidence.requests import Infer
+from veracity.evidence.speech import Vad
 
 log = logging.getLogger(__name__)
 

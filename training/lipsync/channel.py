@@ -10,8 +10,8 @@ import numpy as np
 
 from training.lipsync.cut import Image
 from training.visual.masks import Rng
-from veracity.ffmpeg import find_ffmpeg
-from veracity.layers import FPS
+from veracity.catalog.layers import FPS
+from veracity.media.ffmpeg import find_ffmpeg
 
 SMALLEST = 45  # pixels of a delivered face's width
 _BLOCK = 16  # pixels of a side of H.264's

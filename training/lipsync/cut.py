@@ -14,14 +14,14 @@ import numpy.typing as npt
 
 from training.cache import Arrays, Cutter, Unusable
 from training.data import Clip, Pcm
-from veracity import crops, faces, lips
-from veracity.crops import interpolate
-from veracity.frames import MOUTH_DETECT_EVERY, detect, plan
-from veracity.inputs import Infer, grey
-from veracity.layers import FPS, MOUTH_FRAMES
-from veracity.lips import SIDE, lip_crops
+from veracity.catalog.layers import FPS, MOUTH_FRAMES
+from veracity.evidence import crops, faces, lips
+from veracity.evidence.crops import interpolate
+from veracity.evidence.lips import SIDE, lip_crops
+from veracity.evidence.requests import Infer, grey
+from veracity.evidence.sampling import MOUTH_DETECT_EVERY, detect, plan
+from veracity.evidence.speech import Vad
 from veracity.media import Frame, Limits, Media
-from veracity.speech import Vad
 
 Image = npt.NDArray[np.uint8]
 Points = npt.NDArray[np.floating[Any]]
@@ -108,7 +108,7 @@ def _more(chosen: Sequence[range], total: int) -> list[range]:
 
 
 async def _followed(media: Media, runs: Sequence[range], chosen: set[int], infer: Infer) -> AsyncIterator[_Cut]:
-    """Every face of every run that is followed from its first frame to its last, as ``veracity.frames`` does it."""
+    """Every face of every run that is followed from first to last frame, as ``veracity.evidence.sampling`` does."""
     tracker = faces.Tracker()
     looked = {number for run in runs for number in (*run[::MOUTH_DETECT_EVERY], run[-1])}
     left, held = list(runs), list[Image]()

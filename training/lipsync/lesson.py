@@ -29,8 +29,8 @@ from training.lipsync.tamper import METHODS
 from training.lipsync.validation import Validation, numbers
 from training.nets.lips import LipNet
 from training.plan import shares_of
-from veracity.inputs import Infer
-from veracity.speech import Vad
+from veracity.evidence.requests import Infer
+from veracity.evidence.speech import Vad
 
 
 class LipPlan(loop.Plan):

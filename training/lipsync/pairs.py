@@ -18,8 +18,8 @@ from training.lipsync import channel, tamper
 from training.lipsync.channel import carry
 from training.lipsync.cut import Image, Points, Second
 from training.visual.masks import Rng
-from veracity.layers import MOUTH_FRAMES
-from veracity.lips import lip_crops
+from veracity.catalog.layers import MOUTH_FRAMES
+from veracity.evidence.lips import lip_crops
 
 _LEAST = 0.7  # of 255: a fake that differs by less from its original teaches nothing
 _TRIES = 4

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from training.lipsync.cut import Image, Points
 from training.visual.faces import Face
 from training.visual.masks import Mask, Rng, box, outline, soften, unit
-from veracity.crops import similarity
+from veracity.evidence.crops import similarity
 
 Picture = npt.NDArray[np.float32]  # grey [h, w] within 0 to 255
 _UP = (cv2.INTER_LINEAR, cv2.INTER_LINEAR, cv2.INTER_CUBIC, cv2.INTER_LANCZOS4)

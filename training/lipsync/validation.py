@@ -64,7 +64,7 @@ def answer(net: LipNet, known: Tensor) -> npt.NDArray[np.float32]:
 
 
 def clip_scores(seconds: Sequence[Second], logits: Scores) -> dict[str, float]:
-    """Each clip's logit by its id, as `veracity.verdict` pools: the face with the highest mean."""
+    """Each clip's logit by its id, as `veracity.decision.scoring` pools: the face with the highest mean."""
     faces: dict[str, dict[int, list[float]]] = {}
     for one, logit in zip(seconds, logits):
         faces.setdefault(one.clip.id, {}).setdefault(one.track, []).append(float(logit))

@@ -26,12 +26,13 @@ from training.semantic import fakes
 from training.visual import channel
 from training.visual.faces import TILES, Image
 from training.visual.redraw import NETWORKS
-from veracity import crops, weights
-from veracity.assets import CLIP_FILE
-from veracity.faces import Box, is_visible
-from veracity.frames import detect, plan
-from veracity.inputs import Infer
-from veracity.layers import FPS, MODELS
+from veracity import install as weights
+from veracity.catalog.assets import CLIP_FILE
+from veracity.catalog.layers import FPS, MODELS
+from veracity.evidence import crops
+from veracity.evidence.faces import Box, is_visible
+from veracity.evidence.requests import Infer
+from veracity.evidence.sampling import detect, plan
 from veracity.media import Frame, Limits, Media
 
 Embeddings = npt.NDArray[np.float32]  # [pictures, 768]

@@ -19,10 +19,10 @@ import numpy.typing as npt
 
 from training import cache as media
 from training.data import Clip
-from veracity import crops, faces
-from veracity.frames import detect, plan
-from veracity.inputs import Infer
-from veracity.layers import MODELS, Crop
+from veracity.catalog.layers import MODELS, Crop
+from veracity.evidence import crops, faces
+from veracity.evidence.requests import Infer
+from veracity.evidence.sampling import detect, plan
 from veracity.media import Frame, Limits, Media, find_ffmpeg
 from veracity_client.errors import BadVideo
 

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from training.visual.faces import Face, Image, Points
 from training.visual.masks import Mask, Rng, box, outline, soften, unit
-from veracity.crops import MEAN_FACE, similarity
+from veracity.evidence.crops import MEAN_FACE, similarity
 
 Picture = npt.NDArray[np.float32]  # RGB [h, w, 3] within 0 to 255
 _UP = (cv2.INTER_LINEAR, cv2.INTER_LINEAR, cv2.INTER_CUBIC, cv2.INTER_LANCZOS4)

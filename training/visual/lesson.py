@@ -27,7 +27,7 @@ from training.visual.fakes import METHODS
 from training.visual.pairs import Pair, Pairs
 from training.visual.redraw import Network, redrawn
 from training.visual.validation import Validation
-from veracity.inputs import Infer
+from veracity.evidence.requests import Infer
 
 log = logging.getLogger(__name__)
 

@@ -1,4 +1,4 @@
-"""Where a face is changed: outlines drawn in the mean face of `veracity.crops` and brought to a face's landmarks."""
+"""Where a face is changed: outlines drawn in the mean face of `veracity.evidence.crops`, brought to landmarks."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from training.visual.faces import Face, Points
-from veracity.crops import MEAN_FACE, similarity
+from veracity.evidence.crops import MEAN_FACE, similarity
 
 Mask = npt.NDArray[np.float32]  # [h, w], 0 to 1
 Rng = np.random.Generator

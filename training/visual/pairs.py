@@ -15,7 +15,7 @@ from training.visual.channel import carry, filmed
 from training.visual.faces import STARTER, Face, Image, Seen
 from training.visual.fakes import METHODS
 from training.visual.masks import Mask, Rng
-from veracity.crops import face_crop
+from veracity.evidence.crops import face_crop
 
 CELLS = 7  # a side of the network's map
 _LEAST = 2.0  # of 255: a fake that differs by less under its mask teaches nothing

@@ -1,6 +1,6 @@
 """What a visual network is judged by on its way: films of held-out people, fakes of our own made of them, and others'.
 
-Scores are a film's, pooled as `veracity.verdict` pools, and never a pair's: in use nobody brings the original along.
+Scores are a film's, pooled as `veracity.decision.scoring` pools, and never a pair's: in use there is no original.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from training import metrics
 from training.visual.channel import carry
 from training.visual.faces import STARTER, Face, Image, Seen
 from training.visual.fakes import METHODS
-from veracity.crops import face_crop
+from veracity.evidence.crops import face_crop
 
 FRAMES = 8  # of a film
 _OWN = 4  # frames of a film that fakes of ours are made of
@@ -72,7 +72,7 @@ def answers(net: nn.Module, faces: Image) -> npt.NDArray[np.float32]:
 
 
 def clip_score(times: npt.NDArray[np.float64], logits: npt.NDArray[np.floating[Any]]) -> float:
-    """As `veracity.verdict` pools: the mean over frames of the worst face's P(fake)."""
+    """As `veracity.decision.scoring` pools: the mean over frames of the worst face's P(fake)."""
     probability = 1 / (1 + np.exp(-logits.astype(np.float64)))
     return float(np.mean([probability[times == time].max() for time in np.unique(times)]))
 

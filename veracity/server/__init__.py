@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from veracity.server.command import serve
-from veracity.server.supervisor import Server
+from veracity.server.server import Server
 from veracity.server.watch import ModelState
 
 __all__ = ["ModelState", "Server", "serve"]

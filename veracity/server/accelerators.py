@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from veracity.engines import TENSORRT, TRT_EP, gpus
+from veracity.catalog.tensorrt import TENSORRT, TRT_EP, gpus
 from veracity_client.errors import ServerUnavailable
 
 LIBRARIES = {TENSORRT: "tensorrt/libtriton_tensorrt.so", TRT_EP: "onnxruntime/libtriton_onnxruntime.so"}  # of backends

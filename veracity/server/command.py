@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from veracity import log
-from veracity.server.supervisor import Server
+from veracity.server.server import Server
 from veracity.server.watch import ModelState
 from veracity.settings import Settings
 from veracity_client.errors import VeracityError

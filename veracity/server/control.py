@@ -13,8 +13,8 @@ import tritonclient.grpc as grpc
 from numpy.typing import NDArray
 from tritonclient.utils import InferenceServerException, triton_to_np_dtype
 
-from veracity import known
-from veracity.layers import Model
+from veracity.catalog import smoke_test
+from veracity.catalog.layers import Model
 
 DYNAMIC = 32  # what a probe has for a dimension of -1 unless model_warmup says: the deepest stride of our networks
 DEAD = ("Stub process '{model}_", "Request for unknown model: '{model}'")  # Triton's words for a model that is gone
@@ -24,7 +24,7 @@ UNLOAD_SECONDS = 10.0
 INDEX_SECONDS = 5.0
 
 
-class Pulse(Enum):
+class ProbeResult(Enum):
     """What a probe found."""
 
     ALIVE = "answered"
@@ -80,7 +80,7 @@ class Control:
         stats = self._client.get_inference_statistics(client_timeout=INDEX_SECONDS)
         return {model.name: model.inference_stats.success.count for model in stats.model_stats}
 
-    def probe(self, model: str, timeout: float) -> tuple[Pulse, str]:
+    def probe(self, model: str, timeout: float) -> tuple[ProbeResult, str]:
         """Send zeros of the model's shape, an empty string for BYTES; returns what came of it and Triton's words."""
         try:
             config = self._client.get_model_config(model, client_timeout=timeout).config
@@ -91,7 +91,7 @@ class Control:
                 self._client.infer(model, inputs, client_timeout=timeout)
         except InferenceServerException as error:
             return _judge(model, error), reason(error)
-        return Pulse.ALIVE, ""
+        return ProbeResult.ALIVE, ""
 
     def ask(self, model: Model, timeout: float) -> tuple[dict[str, NDArray[Any]], bool]:
         """Return a model's answer to its known question, and whether TensorRT gave it; raises InferenceServerException.
@@ -99,7 +99,7 @@ class Control:
         TensorRT computes in fewer bits than the graph has, and may take an input in another type: see its config.
         """
         config = self._client.get_model_config(model.name, client_timeout=timeout).config
-        question = known.question(model)
+        question = smoke_test.question(model)
         if strange := [tensor.name for tensor in config.input if tensor.name not in question]:
             raise InferenceServerException(f"takes {', '.join(strange)}, which no model of that name here does")
         inputs = [_given(tensor, question[tensor.name]) for tensor in config.input]
@@ -143,10 +143,10 @@ def reason(error: InferenceServerException) -> str:
     return " ".join(text.split())
 
 
-def _judge(model: str, error: InferenceServerException) -> Pulse:
+def _judge(model: str, error: InferenceServerException) -> ProbeResult:
     if any(words.format(model=model) in error.message() for words in DEAD):
-        return Pulse.DEAD
-    return Pulse.SILENT if error.status() in NO_ANSWER else Pulse.REFUSED
+        return ProbeResult.DEAD
+    return ProbeResult.SILENT if error.status() in NO_ANSWER else ProbeResult.REFUSED
 
 
 def _zeros(config: Any) -> list[Any]:

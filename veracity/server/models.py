@@ -8,10 +8,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from veracity import log, papers
-from veracity.server import asking, guard
-from veracity.server.control import Control, LoadFailed, Pulse
-from veracity.server.leftovers import Leftovers
+from veracity import log
+from veracity.catalog import provenance
+from veracity.server import reaper, smoke_test
+from veracity.server.control import Control, LoadFailed, ProbeResult
+from veracity.server.orphans import Orphans
 from veracity.server.repository import Contents, is_detector
 from veracity.server.watch import QUICK_ATTEMPTS, ModelState, Watch, back_off
 
@@ -21,7 +22,7 @@ _log = log.get(__name__)
 
 
 @dataclass(frozen=True)
-class Patience:
+class Timeouts:
     """Seconds, each as the argument of :class:`veracity.server.Server` of the same name."""
 
     canary: float
@@ -37,11 +38,11 @@ class Patience:
 class Models:
     """The state of every model of ``repository``; one thread loads and looks, any may ask for :meth:`states`."""
 
-    def __init__(self, repository: Path, patience: Patience, stopping: Callable[[], bool]) -> None:
+    def __init__(self, repository: Path, patience: Timeouts, stopping: Callable[[], bool]) -> None:
         self._repository, self._patience, self._stopping = repository, patience, stopping
         self._states: dict[str, ModelState] = {}
         self._watches: dict[str, Watch] = {}
-        self._leftovers = Leftovers()
+        self._leftovers = Orphans()
         self._lock = threading.Lock()
 
     def states(self) -> dict[str, ModelState]:
@@ -56,7 +57,7 @@ class Models:
             self._states = {name: ModelState("failed", "not loaded yet") for name in installed}
             self._states |= {name: ModelState("missing", reason) for name, reason in contents.missing.items()}
             self._states |= {name: ModelState("failed", NO_FOLDER) for name in contents.unknown}
-        self._watches, self._leftovers = {}, Leftovers()
+        self._watches, self._leftovers = {}, Orphans()
         for name in installed:
             if self._stopping():
                 return
@@ -69,7 +70,7 @@ class Models:
 
     def look(self, control: Control, server: int) -> None:
         """Look at each model once; heal what died. Costs a read of /proc unless a canary is due."""
-        now, living = time.monotonic(), guard.children(server)
+        now, living = time.monotonic(), reaper.children(server)
         self._leftovers.sweep(living)
         due = [watch for watch in self._watches.values() if watch.lost(living) or now >= watch.next_look]
         if not due:
@@ -92,7 +93,7 @@ class Models:
         if watch.attempts:  # it is down: its plan says when to try again
             if time.monotonic() >= watch.next_look:
                 self._heal(control, watch, server)
-        elif watch.lost(guard.children(server)):
+        elif watch.lost(reaper.children(server)):
             self._lost(control, watch, "its process died", server)
         elif not watch.progressed(successes, self._patience.canary):
             self._canary_through(control, watch, server)
@@ -101,11 +102,11 @@ class Models:
         began, least, hang = time.monotonic(), self._patience.canary, self._patience.with_hang(watch.name)
         pulse, words = control.probe(watch.name, 2 * least)
         took = time.monotonic() - began
-        if pulse is Pulse.DEAD:
+        if pulse is ProbeResult.DEAD:
             self._lost(control, watch, words, server)
-        elif pulse is not Pulse.SILENT:
+        elif pulse is not ProbeResult.SILENT:
             watch.answered(took, least)
-            watch.successes += pulse is Pulse.ALIVE
+            watch.successes += pulse is ProbeResult.ALIVE
         elif time.monotonic() - watch.alive > hang:
             self._lost(control, watch, f"no answer for {hang:.0f} s", server)
         else:
@@ -156,12 +157,12 @@ class Models:
 
     def _load_and_warm(self, control: Control, name: str, server: int) -> frozenset[int]:
         """Return the model's processes: those that came with its load. Raises :class:`LoadFailed`."""
-        if objection := papers.objection(self._repository / name):
+        if objection := provenance.integrity_error(self._repository / name):
             raise LoadFailed(objection)
-        before = guard.children(server)
+        before = reaper.children(server)
         control.load(name, self._patience.load)
-        processes = frozenset(guard.children(server) - before)
-        if fault := asking.fault(control, name, self._repository, self._patience.load):
+        processes = frozenset(reaper.children(server) - before)
+        if fault := smoke_test.fault(control, name, self._repository, self._patience.load):
             control.unload(name)
             raise LoadFailed(f"loaded, but its first inference failed: {fault}")
         return processes

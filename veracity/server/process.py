@@ -14,12 +14,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-from veracity.server import address, guard
+from veracity.server import address, reaper
 from veracity.server.binaries import Binaries
 from veracity.server.tritonlog import Sink, TritonLog
 from veracity_client.errors import ServerUnavailable
 
-GUARD = Path(guard.__file__)
+GUARD = Path(reaper.__file__)
 PORT_ATTEMPTS = 5  # a free port can be taken by another before Triton binds it
 START_SECONDS = 60.0
 POLL_SECONDS = 0.05
@@ -64,7 +64,7 @@ class Process:
     @property
     def pid(self) -> int:
         """The process id of tritonserver itself."""
-        return int((self._run_dir / guard.PID_FILE).read_text())
+        return int((self._run_dir / reaper.PID_FILE).read_text())
 
     @property
     def grpc_url(self) -> str:
@@ -141,7 +141,7 @@ class Process:
             )
 
     def _command(self, ports: Ports) -> list[str]:
-        launch, prefix = self._launch, guard.shared_memory_prefix(self._run_dir)
+        launch, prefix = self._launch, reaper.shared_memory_prefix(self._run_dir)
         options: dict[str, object] = {
             "model-repository": launch.repository,
             "backend-directory": self._binaries.backends,

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from veracity import papers
-from veracity.layers import MODELS, install_hint
+from veracity.catalog import provenance
+from veracity.catalog.layers import MODELS, install_hint
 from veracity_client._wire import DETECTOR, STREAM  # the names that clients call
 from veracity_client.errors import ServerUnavailable
 
@@ -62,6 +62,6 @@ def _why_missing(folder: Path, untrained: bool) -> str:
             else f"weights not installed: veracity weights fetch {name}"
         )
     try:
-        return "" if untrained else papers.barred(folder)
-    except papers.PapersError:
+        return "" if untrained else provenance.rejection_reason(folder)
+    except provenance.ProvenanceError:
         return ""  # the load fails of it and says so

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from veracity import log
-from veracity.server.guard import remove_run
+from veracity.server.reaper import remove_run
 
 PREFIX = "veracity-server-"
 LOCK = "lock"

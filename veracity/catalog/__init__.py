@@ -1,0 +1,1 @@
+"""What exists: layers, detectors, profiles, weights and the provenance of installed models."""

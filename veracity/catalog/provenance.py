@@ -1,0 +1,94 @@
+"""A model's papers: ``provenance.json`` beside its graph, written by the export that proved it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from veracity.catalog.assets import ASSETS
+from veracity.catalog.layers import MODELS, Model
+from veracity.catalog.tensorrt import PLAN
+from veracity.install import sha256
+from veracity_client.errors import VeracityError
+
+FILE = "provenance.json"
+GRAPH = Path("1", "model.onnx")
+NOTHING = "nothing: untrained"  # what weights made of their names were trained on
+
+
+class ProvenanceError(VeracityError):
+    """The papers of a model cannot be read."""
+
+
+def read(folder: Path) -> dict[str, Any]:
+    """Return the papers of a model's folder, empty where it has none. Raises :class:`ProvenanceError`."""
+    try:
+        data = json.loads((folder / FILE).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        raise ProvenanceError(f"{folder.name}: {FILE} cannot be read: {error}") from None
+    if not isinstance(data, dict):
+        raise ProvenanceError(f"{folder.name}: {FILE} cannot be read: it is no JSON object")
+    return data
+
+
+def untrained(folder: Path) -> bool:
+    """Return whether the graph's weights were made of their names alone. Raises :class:`ProvenanceError`."""
+    return bool(read(folder).get("untrained"))
+
+
+def rejection_reason(folder: Path) -> str:
+    """Return why no verdict may rest on the graph, for every profile but ``bench``; empty where one may."""
+    if not untrained(folder):
+        return ""
+    name, why = folder.name, "untrained: made to measure time"
+    if name in MODELS and not MODELS[name].files:
+        return why  # nothing can be fetched that makes it another
+    return f"{why}; veracity weights fetch {name} && python -m export {name}"
+
+
+def checkpoint(folder: Path) -> str | None:
+    """Return the sha256 of the weights that an installed graph was made of, of several files with spaces between.
+
+    Whatever the graph's precision, and wherever its parts were joined, it is the same. Empty where no papers say it,
+    None where nothing is installed.
+    """
+    try:
+        page = read(folder)
+    except ProvenanceError:
+        return ""
+    if not page and not (folder / GRAPH).is_file():
+        return None
+    several = page.get("checkpoints") or {}
+    return str(page.get("checkpoint_sha256") or " ".join(several[name] for name in sorted(several)))
+
+
+def licence(model: Model) -> str:
+    """Return the terms of a model's weights: where we taught a head alone, ours and its encoder's authors'."""
+    if not model.joined:
+        return model.licence
+    encoders = dict.fromkeys(source.licence for source in ASSETS if source.name in model.files)
+    return f"{model.licence}, its encoder {', '.join(encoders)}"
+
+
+def integrity_error(folder: Path) -> str:
+    """Return why the graph of a model's folder shall not be loaded; empty where it may, or has no papers."""
+    try:
+        page = read(folder)
+    except ProvenanceError as error:
+        return error.message
+    wanted = {GRAPH: page.get("graph_sha256"), GRAPH.with_name(PLAN): page.get("engine", {}).get("plan_sha256")}
+    return "; ".join(filter(None, (_differs(folder, file, digest) for file, digest in wanted.items() if digest)))
+
+
+def _differs(folder: Path, file: Path, digest: str) -> str:
+    try:
+        if sha256(folder / file) == digest:
+            return ""
+    except FileNotFoundError:
+        return ""
+    except OSError as error:
+        return f"{file} cannot be read: {error.strerror}"
+    return f"{file}: its sha256 is not the one in {FILE}: export it anew"

