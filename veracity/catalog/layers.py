@@ -1,6 +1,6 @@
 """THE table: layers, their models, tensors, preprocessing numbers, origins and licences.
 
-Whatever stands here and in a config.pbtxt as well is held equal by ``tests/test_model_repository.py``.
+Whatever stands here and in a config.pbtxt as well is held equal by ``tests/server/test_model_repository.py``.
 Polarity is inside every graph: ``FAKE_LOGIT`` is the natural-log odds of *fake*.
 """
 

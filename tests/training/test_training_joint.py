@@ -38,7 +38,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::DeprecationWarning:(lightning|torch|tensorboard).*"),
     pytest.mark.filterwarnings("ignore::FutureWarning:(lightning|torch).*"),
 ]
-PLAN = Path(__file__).resolve().parent.parent / "training" / "plans" / "joint.yaml"
+PLAN = Path(__file__).resolve().parent.parent.parent / "training" / "plans" / "joint.yaml"
 WAV2VEC2 = {
     "hidden_size": 32, "num_hidden_layers": 3, "num_attention_heads": 2, "intermediate_size": 48,
     "conv_dim": (16,) * 7, "num_conv_pos_embeddings": 16, "num_conv_pos_embedding_groups": 2,

@@ -10,7 +10,7 @@ import pytest
 
 from export.__main__ import ENVIRONMENT, main
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parent.parent.parent
 
 
 @pytest.mark.parametrize(

@@ -47,7 +47,7 @@ def test_a_disk_that_fills_up_before_the_papers_leaves_the_old_graph_with_its_ow
     new = str(graph(tmp_path / "new", 2.0))
     run = subprocess.run(
         [sys.executable, "-c", LIMITED, new, str(folder), "100000"],
-        cwd=Path(__file__).parent.parent,
+        cwd=Path(__file__).parent.parent.parent,
         capture_output=True,
         text=True,
         check=False,

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parent.parent.parent
 PYTHON = """#!/usr/bin/env bash
 echo "$*" >>calls
 case "$*" in *"${FAIL:-nothing}"*) exit 1 ;; esac

@@ -25,7 +25,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning"),  # the exporter's own
 ]
 
-GRAPH = Path(__file__).resolve().parent.parent / "model_repository" / "audio_starter" / "1" / "model.onnx"
+GRAPH = Path(__file__).resolve().parent.parent.parent / "model_repository" / "audio_starter" / "1" / "model.onnx"
 
 
 NUMBERS = {"NUMBERS": np.ones((2, 3), np.float32)}

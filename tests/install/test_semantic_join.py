@@ -154,7 +154,7 @@ def test_a_head_that_is_gone_or_damaged_is_said_to_be_so(tmp_path: Path) -> None
 
 
 def test_the_committed_head_fits_the_encoder() -> None:
-    folder = Path(__file__).resolve().parent.parent / "model_repository" / semantic_starter.NAME
+    folder = Path(__file__).resolve().parent.parent.parent / "model_repository" / semantic_starter.NAME
     committed = read_head(folder)
     assert [value.name for value in committed.graph.graph.input] == [FEATURE]
     assert committed.graph.graph.input[0].type.tensor_type.shape.dim[1].dim_value == 768

@@ -15,7 +15,7 @@ from export.parity import Row
 
 pytestmark = pytest.mark.export
 
-CROPS = Path(__file__).parent / "data" / "sbi_face_crop.json"
+CROPS = Path(__file__).parent.parent / "data" / "sbi_face_crop.json"
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from veracity.evidence.crops import (
     smooth,
 )
 
-DATA = Path(__file__).parent / "data"
+DATA = Path(__file__).parent.parent / "data"
 SBI = json.loads((DATA / "sbi_face_crop.json").read_text())["cases"]
 STABLE = [33, 36, 39, 42, 45]  # of 68 landmarks: the points that LipForensics aligns by
 MOUTH = slice(48, 68)

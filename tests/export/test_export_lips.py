@@ -112,7 +112,7 @@ def test_the_golden_sequence_sees_what_differs(change: dict[str, float]) -> None
 
 
 def test_golden_crops_see_a_pixel() -> None:
-    data = Path(__file__).parent / "data"
+    data = Path(__file__).parent.parent / "data"
     facts = json.loads((data / "sbi_face_crop.json").read_text())
     assert crops.faces(facts, {}) == 0
     facts["cases"][7]["crop"][2] += 1

@@ -15,7 +15,7 @@ from veracity_client.errors import BY_NAME, BadOption, VeracityError, from_wire
 from veracity_client.schema import verdict_schema
 from veracity_client.verdict import Options, StageEvent, Verdict, event_from_json, event_to_json
 
-SCHEMA_FILE = Path(__file__).parent.parent / "docs" / "api" / "verdict.schema.json"
+SCHEMA_FILE = Path(__file__).parent.parent.parent / "docs" / "api" / "verdict.schema.json"
 TRITON_CODES = {"INTERNAL", "INVALID_ARG", "NOT_FOUND", "UNAVAILABLE", "UNSUPPORTED", "ALREADY_EXISTS", "CANCELLED"}
 EVENT = StageEvent("1_audio", "done", 1.5, 1.0, VERDICT.layer_results["1_audio"])
 

@@ -32,7 +32,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::FutureWarning:(lightning|torch).*"),
 ]
 
-SHARED = Path(__file__).resolve().parent.parent.parent / "shared" / "data"
+SHARED = Path(__file__).resolve().parent.parent.parent.parent / "shared" / "data"
 COLUMNS = ("path", "kind", "label", "how", "source", "licence", "use", "notes", "sha256")
 
 
@@ -373,7 +373,7 @@ def test_a_network_that_is_none_is_refused(media, tmp_path):
 def test_the_command_says_what_is_wrong(tmp_path, capsys):
     from training.__main__ import main
 
-    plan = Path(__file__).resolve().parent.parent / "training" / "plans" / "audio.yaml"
+    plan = Path(__file__).resolve().parent.parent.parent / "training" / "plans" / "audio.yaml"
     options = ["--data", str(tmp_path), "--vad", "energy", "--weights", str(tmp_path), "--plan", str(plan)]
     assert main(["audio", *options]) == 1
     assert "no encoder" in capsys.readouterr().err

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parent.parent.parent
 SCRIPT = ROOT / "scripts" / "fetch_upscalers"
 
 pytestmark = pytest.mark.export  # its pip is that of .venv-export, which make test-export makes
