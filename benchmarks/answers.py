@@ -57,7 +57,7 @@ def subjects(said: Sequence[Said], calibration: Calibration) -> list[Subject]:
         if heard and all(one.layers[layer.key].status == "skipped" for one in heard):
             continue
         found.append(_layer(layer.key, _ITEMS[layer.name]))
-        if len(asked[layer.key]) > 1 or calibration.silent(asked[layer.key]):
+        if len(asked[layer.key]) > 1 or calibration.uninformative(asked[layer.key]):
             found += [_model(name, layer.key, calibration) for name in sorted(asked[layer.key])]
     return found
 
@@ -84,8 +84,8 @@ def _layer(key: str, item: str) -> Subject:
 
 def _model(name: str, key: str, calibration: Calibration) -> Subject:
     """One model: its clip score is pooled and calibrated as the verdict does it, and raw where that is silence."""
-    pool, scale = POOL[MODELS[name].pool], calibration.scale(name)
-    scale = Calibrator() if scale.silent else scale
+    pool, scale = POOL[MODELS[name].pool], calibration.calibrator(name)
+    scale = Calibrator() if scale.uninformative else scale
 
     def probability(one: Said) -> float | None:
         return pool(one.answers[name].answer(name), scale) if name in one.answers else None

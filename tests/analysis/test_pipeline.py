@@ -175,7 +175,7 @@ def telling_ffmpeg(folder: Path) -> Path:
 
 
 def certain(context: AnalysisContext, ffmpeg: Path, stop: float) -> AnalysisContext:
-    calibration = dataclasses.replace(context.calibration, stop=stop)
+    calibration = dataclasses.replace(context.calibration, fail_fast_threshold=stop)
     return dataclasses.replace(context, ffmpeg=ffmpeg, calibration=calibration)
 
 

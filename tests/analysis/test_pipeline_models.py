@@ -90,7 +90,7 @@ def test_a_sound_files_verdict_is_its_voices_own(context: AnalysisContext, talki
     voice = verdict.layer_results["1_audio"]
     assert verdict.fake_probability == voice.fake_probability
     assert verdict.final_verdict is voice.is_fake
-    assert verdict.thresholds == context.calibration.bounds["audio_starter"]
+    assert verdict.thresholds == context.calibration.model_thresholds["audio_starter"]
     assert film.thresholds == context.calibration.thresholds != verdict.thresholds
 
 

@@ -31,10 +31,10 @@ def test_of_other_weights_under_a_measured_name_nothing_is_known(
     assert "these weights were not measured" in "".join(capsys.readouterr())
     calibration = context.calibration
     assert "visual_starter" in measured.checkpoints
-    assert calibration.scale("visual_starter") == Calibrator()
-    assert not calibration.covers(["visual_starter"])
-    assert calibration.covers(["audio_starter"])
-    assert calibration.alone(["visual_starter"]) == calibration.thresholds == measured.thresholds
+    assert calibration.calibrator("visual_starter") == Calibrator()
+    assert not calibration.is_calibrated(["visual_starter"])
+    assert calibration.is_calibrated(["audio_starter"])
+    assert calibration.standalone_thresholds(["visual_starter"]) == calibration.thresholds == measured.thresholds
     assert calibration.rule == "mean"  # the profile's own was fitted with the weights that were measured
     assert context.info("visual_starter").measured == "these weights were not measured, only others of its name"
     assert context.profile.statement == (
@@ -52,9 +52,9 @@ def test_the_weights_that_were_measured_and_none_at_all_leave_it_as_it_is(other:
     assert AnalysisContext.from_settings(other).calibration == Calibration.read().of("starter")
     (page.parent / "1").mkdir()
     (page.parent / "1" / "model.onnx").write_bytes(b"of nobody knows what")
-    assert AnalysisContext.from_settings(other).calibration.strangers == {"visual_starter"}
+    assert AnalysisContext.from_settings(other).calibration.unmeasured == {"visual_starter"}
     page.write_text("no papers")
-    assert AnalysisContext.from_settings(other).calibration.strangers == {"visual_starter"}
+    assert AnalysisContext.from_settings(other).calibration.unmeasured == {"visual_starter"}
 
 
 def test_a_name_without_a_checkpoint_is_calibrated_whatever_its_weights(other: Settings) -> None:
@@ -63,7 +63,7 @@ def test_a_name_without_a_checkpoint_is_calibrated_whatever_its_weights(other: S
     (folder / "provenance.json").write_text(json.dumps({"checkpoints": {"aasist.pt": "1" * 64}}))
     context = AnalysisContext.from_settings(replace(other, models="audio_aasist"))
     assert "audio_aasist" not in context.calibration.checkpoints
-    assert context.calibration.covers(["audio_aasist"])
+    assert context.calibration.is_calibrated(["audio_aasist"])
 
 
 def test_several_files_are_one_checkpoint(tmp_path: Path) -> None:

@@ -74,7 +74,7 @@ def answer(
 
 def judged(model: str, given_answer: ModelOutput, scale: Calibrator = Calibrator()) -> LayerResult:  # noqa: B008
     layer = next(layer for layer in LAYERS if layer.name == MODELS[model].layer)
-    calibration = replace(CALIBRATION, scales={model: scale})
+    calibration = replace(CALIBRATION, calibrators={model: scale})
     return score_layer(layer, [(replace(given_answer, model=model), 1.0)], calibration, []).result
 
 
@@ -161,7 +161,7 @@ def test_two_models_are_averaged_by_weight_and_their_agreement_is_told() -> None
     layer = LAYERS[0]
     pair = [(answer([10.0]), 1.0), (answer([-10.0]), 3.0)]
     result = score_layer(layer, pair, CALIBRATION, []).result
-    raw = [CALIBRATION.scale("audio_starter")(np.array([x]))[0] for x in (10.0, -10.0)]
+    raw = [CALIBRATION.calibrator("audio_starter")(np.array([x]))[0] for x in (10.0, -10.0)]
     assert result.fake_probability == pytest.approx((raw[0] + 3 * raw[1]) / 4, abs=1e-4)
     assert result.agreement == pytest.approx(1 - (raw[0] - raw[1]), abs=1e-4)
 

@@ -34,7 +34,9 @@ def test_clips_of_both_kinds_are_fused_each_its_own_way() -> None:
     assert fused("odds", scores, weights, 2.0) == pytest.approx([0.9, 81 / 82, 0.2, np.nan], nan_ok=True)
 
 
-APART = replace(FUSED, rule="odds", strength=1.4, bounds={"audio_starter": Thresholds(0.6, 0.45)}, scales={})
+APART = replace(
+    FUSED, rule="odds", strength=1.4, model_thresholds={"audio_starter": Thresholds(0.6, 0.45)}, calibrators={}
+)
 
 
 @given(st.floats(-6, 6))
@@ -63,7 +65,7 @@ def test_a_sound_files_verdict_is_its_voices_own_word(logit: float) -> None:
 def test_the_thresholds_of_films_are_for_what_several_layers_could_look_at(
     weights: dict[str, float], tracks: tuple[str, ...], own: bool
 ) -> None:
-    calibration = replace(FUSED, bounds={"visual_starter": Thresholds(0.9, 0.1)}, scales={})
+    calibration = replace(FUSED, model_thresholds={"visual_starter": Thresholds(0.9, 0.1)}, calibrators={})
     found = results({"visual": 0.85}, dict.fromkeys(NAMES, 0.0) | weights)
     infos = (ModelInfo("visual_starter", "1", "", "", ""),)
     found["2_visual"] = replace(found["2_visual"], models=infos)
@@ -72,7 +74,7 @@ def test_the_thresholds_of_films_are_for_what_several_layers_could_look_at(
 
 def test_a_silent_model_weighs_nothing_among_others() -> None:
     scales = {"audio_aasist": Calibrator(float("inf"), 0.0), "audio_starter": Calibrator()}
-    calibration = replace(FUSED, scales=scales, bounds={"audio_starter": Thresholds(0.95, 0.1)})
+    calibration = replace(FUSED, calibrators=scales, model_thresholds={"audio_starter": Thresholds(0.95, 0.1)})
     pair = [(answer("audio_aasist", 9.0), 3.0), (answer("audio_starter", 2.0, 3.0), 1.0)]
     judged = score_layer(LAYERS[0], pair, calibration, [])
     alone = score_layer(LAYERS[0], pair[1:], calibration, [])

@@ -114,7 +114,7 @@ def answer(model: str, *logits: float) -> ModelOutput:
 
 
 def silenced(calibration: Calibration = FUSED) -> LayerResult:
-    calibration = replace(calibration, scales={"audio_starter": Calibrator(float("inf"), 0.0)})
+    calibration = replace(calibration, calibrators={"audio_starter": Calibrator(float("inf"), 0.0)})
     return score_layer(LAYERS[0], [(answer("audio_starter", 9.0, 40.0), 1.0)], calibration, []).result
 
 
@@ -132,13 +132,13 @@ def test_a_layer_that_does_not_separate_says_so_and_weighs_nothing() -> None:
 @pytest.mark.parametrize("model", [name for name, model in MODELS.items() if model.layer and model.pool != "sync"])
 def test_silence_is_one_half_whatever_pools_it(model: str) -> None:
     layer = next(layer for layer in LAYERS if layer.name == MODELS[model].layer)
-    calibration = replace(FUSED, scales={model: Calibrator(float("inf"), 0.0)})
+    calibration = replace(FUSED, calibrators={model: Calibrator(float("inf"), 0.0)})
     assert score_layer(layer, [(answer(model, -30.0, 50.0), 1.0)], calibration, []).result.fake_probability == 0.5
 
 
 @pytest.mark.parametrize(("bounds", "is_fake"), [({}, None), ({"audio_starter": Thresholds(0.7, 0.1)}, True)])
 def test_a_layers_own_word_is_held_against_its_models_thresholds(bounds: dict, is_fake: bool | None) -> None:
-    calibration = replace(FUSED, scales={}, bounds=bounds)
+    calibration = replace(FUSED, calibrators={}, model_thresholds=bounds)
     assert score_layer(LAYERS[0], [(answer("audio_starter", 1.0), 1.0)], calibration, []).result.is_fake is is_fake
 
 
@@ -149,7 +149,7 @@ strength = 0.8
 weights = { audio = 0.5, visual = 0.5, lipsync = 0.0, semantic = 0.0 }
 fake = 0.7
 real = 0.2
-stop = inf
+fail_fast_threshold = inf
 """
 
 
@@ -161,9 +161,9 @@ def own_text(addition: str = FUSION) -> str:
 def test_a_profiles_own_fusion_holds_for_it_alone() -> None:
     read = Calibration.parsed(own_text())
     general, own = read.of("published"), read.of("starter")
-    assert (general.rule, general.strength, general.weights) == ("mean", 1.0, general.shares)
-    assert (own.rule, own.strength, own.stop) == ("odds", 0.8, float("inf"))
-    assert (own.thresholds, own.shares) == (Thresholds(0.7, 0.2), general.shares)
+    assert (general.rule, general.strength, general.weights) == ("mean", 1.0, general.evidence_weights)
+    assert (own.rule, own.strength, own.fail_fast_threshold) == ("odds", 0.8, float("inf"))
+    assert (own.thresholds, own.evidence_weights) == (Thresholds(0.7, 0.2), general.evidence_weights)
     assert own.weights == {"audio": 0.5, "visual": 0.5, "lipsync": 0.0, "semantic": 0.0}
 
 
@@ -183,7 +183,11 @@ def test_another_model_in_a_layer_leaves_the_profiles_fusion(monkeypatch: pytest
         ("strength = 0.8", "strength = nan", "strength of [profiles.starter.fusion] must be a number"),
         (", semantic = 0.0", "", "must be audio, visual, lipsync, semantic, not audio, visual, lipsync"),
         ("real = 0.2\nstop", "real = 0.75\nstop", "real of [profiles.starter.fusion] is over fake: 0.75 > 0.7"),
-        ("stop = inf", "stop = true", "stop of [profiles.starter.fusion] must be a number"),
+        (
+            "fail_fast_threshold = inf",
+            "fail_fast_threshold = true",
+            "fail_fast_threshold of [profiles.starter.fusion] must be a number",
+        ),
         ("\n[evidence]", "\n[other]", "[evidence] is missing"),
         ("temperature = 1.5254", "temperature = 0", "temperature of [models.audio_aasist] must be a number"),
         ("temperature = 1.5254", "temperature = inf", "bias of [models.audio_aasist] must be a finite number, and 0"),
@@ -207,8 +211,8 @@ def test_a_file_that_is_no_text_is_said_to_be_none(tmp_path: Path) -> None:
 def test_every_profiles_models_have_words_on_how_they_measured() -> None:
     calibration = Calibration.read()
     said = {
-        m: calibration.said_of(m) for layers in PROFILES.values() for several in layers.values() for m, _ in several
+        m: calibration.measurement(m) for layers in PROFILES.values() for several in layers.values() for m, _ in several
     }
     assert said["audio_starter"].startswith(("AUC", "measured and silent: AUC"))
     assert all(said.values())
-    assert all(calibration.measured.get(model) for model in itertools.chain(calibration.scales))
+    assert all(calibration.measurements.get(model) for model in itertools.chain(calibration.calibrators))

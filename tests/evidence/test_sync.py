@@ -82,7 +82,7 @@ def test_words_say_offset_confidence_and_that_it_is_capped(offset: int, words: s
 
 @pytest.mark.parametrize(("confidence", "wanted"), [(0.0, sync.CAP), (50.0, sync.FLOOR)])
 def test_no_calibration_leads_out_of_the_cap(confidence: float, wanted: float) -> None:
-    sharp = dataclasses.replace(Calibration.read(), scales={SYNCNET.name: Calibrator(temperature=0.01)})
+    sharp = dataclasses.replace(Calibration.read(), calibrators={SYNCNET.name: Calibrator(temperature=0.01)})
     assert score_layer(LAYERS[2], [(answer([1], confidence), 1.0)], sharp, ()).result.fake_probability == wanted
 
 

@@ -166,5 +166,5 @@ def test_the_calibration_knows_every_layer_and_profile_and_no_other_model() -> N
     assert set(calibration.weights) == {layer.name for layer in LAYERS}
     assert sum(calibration.weights.values()) == pytest.approx(1.0)
     assert set(calibration.statements) == set(PROFILES)
-    assert set(calibration.scales) <= set(MODELS)
+    assert set(calibration.calibrators) <= set(MODELS)
     assert 0 < calibration.thresholds.real <= calibration.thresholds.fake < 1

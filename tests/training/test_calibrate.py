@@ -90,7 +90,7 @@ def test_a_model_that_guesses_falls_silent(seed: int) -> None:
     rng = np.random.default_rng(seed)
     truth = np.arange(80) % 2 == 1
     fitted = fit(rows("semantic_starter", truth, [[x] for x in rng.normal(0, 3, 80)]), "semantic_starter", *RATES)
-    assert fitted.scale.silent
+    assert fitted.calibrator.uninformative
     assert set(fitted.held_out) == {0.5}
 
 
@@ -101,7 +101,7 @@ def test_a_model_that_separates_within_its_sources_alone_falls_silent() -> None:
     source_of = [f"s{k % 3}" for k in range(60)]
     shift = {"s0": 30.0, "s1": -30.0, "s2": 0.0}
     logits = [shift[source] + 2 * fake + rng.normal(0, 0.1) for source, fake in zip(source_of, truth)]
-    assert fit(of_sources(truth, source_of, logits), "semantic_starter", *RATES).scale.silent
+    assert fit(of_sources(truth, source_of, logits), "semantic_starter", *RATES).calibrator.uninformative
 
 
 def of_sources(truth: Sequence[bool], sources: Sequence[str], logits: Sequence[float]) -> list[Row]:
@@ -118,7 +118,7 @@ def test_what_one_source_teaches_is_tried_on_others_alone() -> None:
                  "semantic_starter", *RATES)  # fmt: skip
     assert fitted.auc.low == 1.0
     assert fitted.gain == pytest.approx(0, abs=1e-12)
-    assert fitted.scale.silent
+    assert fitted.calibrator.uninformative
 
 
 def test_too_few_clips_to_be_sure_fall_silent_however_well_they_fit() -> None:
@@ -127,13 +127,13 @@ def test_too_few_clips_to_be_sure_fall_silent_however_well_they_fit() -> None:
     fitted = fit(of_sources(truth, [str(k // 2) for k in range(20)], logits), "semantic_starter", *RATES)
     assert fitted.gain > 0
     assert fitted.auc.low <= 0.5
-    assert fitted.scale.silent
+    assert fitted.calibrator.uninformative
 
 
 def test_a_model_that_separates_speaks() -> None:
     truth, logits = drawn(200, 1.0, 0.0)
     fitted = fit(rows("audio_starter", truth, [[x] for x in logits]), "audio_starter", *RATES)
-    assert not fitted.scale.silent
+    assert not fitted.calibrator.uninformative
     assert fitted.auc.low > 0.5
     assert fitted.gain > 0
 
@@ -212,7 +212,9 @@ def test_a_sound_file_is_labelled_by_its_models_thresholds_and_a_film_by_its_own
     probability = fusion(data)
     assert probability == pytest.approx([0.7, 0.7**3 / (0.7**3 + 0.3**3)])
     own = {"audio_starter": Thresholds(0.6, 0.1)}
-    judging = dataclasses.replace(Calibration.read(), thresholds=Thresholds(0.99, 0.01), scales={}, bounds=own)
+    judging = dataclasses.replace(
+        Calibration.read(), thresholds=Thresholds(0.99, 0.01), calibrators={}, model_thresholds=own
+    )
     models = {layer: several[0][0] for layer, several in PROFILES["starter"].items()}
     assert labels_of(probability, data, fusion, models, judging) == ["fake", "inconclusive"]
 

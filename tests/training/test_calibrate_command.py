@@ -83,15 +83,21 @@ def test_the_command_writes_what_the_reader_reads(
     assert run(put(tmp_path / "a.jsonl", list(clips())), "--out", file, "--tested", tested) == 0
     after = Calibration.read(file)
     own = after.of("starter")
-    assert (after.thresholds, after.weights, after.stop) == (before.thresholds, before.weights, before.stop)
+    assert (after.thresholds, after.weights, after.fail_fast_threshold) == (
+        before.thresholds,
+        before.weights,
+        before.fail_fast_threshold,
+    )
     assert own.weights["visual"] > own.weights["audio"] > 0 == own.weights["semantic"] == own.weights["lipsync"]
     assert own.rule in RULES
     assert own.thresholds.real < 0.5 < own.thresholds.fake
-    assert not after.scale("visual_starter").silent
-    assert after.scale("semantic_starter").silent
-    assert "measured and silent: AUC" in after.said_of("semantic_starter")
-    assert "on 30 real and 30 fake videos of 5 sources that it did not learn from" in after.said_of("visual_starter")
-    assert "for the test alone" in after.said_of("visual_starter")
+    assert not after.calibrator("visual_starter").uninformative
+    assert after.calibrator("semantic_starter").uninformative
+    assert "measured and silent: AUC" in after.measurement("semantic_starter")
+    assert "on 30 real and 30 fake videos of 5 sources that it did not learn from" in after.measurement(
+        "visual_starter"
+    )
+    assert "for the test alone" in after.measurement("visual_starter")
     assert "on 30 real and 30 fake videos of 5 sources that its networks did not learn" in after.statements["starter"]
     assert "for the test alone; of the real ones" in after.statements["starter"]
     assert "on 30 real and 30 fake sound files of 5 sources that it did not learn" in after.statements["starter"]
@@ -126,7 +132,7 @@ def test_sound_files_alone_calibrate_the_voice_and_leave_the_profile(run: Run, t
     assert run(put(tmp_path / "a.jsonl", voices), "--out", file) == 0
     after = Calibration.read(file)
     assert (after.profiles, after.statements) == (before.profiles, before.statements)
-    assert after.scale("audio_starter") != before.scale("audio_starter")
+    assert after.calibrator("audio_starter") != before.calibrator("audio_starter")
 
 
 def test_where_no_layer_separates_the_profile_says_so(run: Run, tmp_path: Path, file: Path) -> None:
@@ -225,8 +231,8 @@ def test_every_kind_of_value_is_written_as_toml(file: Path) -> None:
     table = {"temperature": math.inf, "bias": 0, "statement": words, "date": datetime.date(2026, 11, 21)}
     read_back = write.replace(file, {"models.audio_starter": table})
     assert read_back == Calibration.read(file)
-    assert read_back.said_of("audio_starter") == words
-    assert read_back.scale("audio_starter").silent
+    assert read_back.measurement("audio_starter") == words
+    assert read_back.calibrator("audio_starter").uninformative
     assert "[models.audio_starter]  # docs/models/audio_starter.md" in file.read_text(encoding="utf-8")
 
 

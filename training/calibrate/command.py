@@ -131,8 +131,8 @@ def _telling(job: Job) -> dict[str, list[Row]]:
 
 def _profile(job: Job, fits: Mapping[str, Fitted]) -> dict[str, dict[str, write.Value] | None]:
     """The profile's statement and fusion; without a layer that separates it has none."""
-    known = {model for model, fitted in fits.items() if not fitted.scale.silent}
-    prior = np.array([job.before.shares[layer.name] * (job.models[layer.name] in known) for layer in LAYERS])
+    known = {model for model, fitted in fits.items() if not fitted.calibrator.uninformative}
+    prior = np.array([job.before.evidence_weights[layer.name] * (job.models[layer.name] in known) for layer in LAYERS])
     name = f"profiles.{job.profile}"
     if not prior.any():
         statement = f"no layer separates real from fake: on {words.clips(job.films)} every one measured as silent"
@@ -141,8 +141,11 @@ def _profile(job: Job, fits: Mapping[str, Fitted]) -> dict[str, dict[str, write.
     tried = attempts(data, prior)
     best = tried[0]
     bounds = thresholds(data.fakes, best.held_out, job.rate, job.missed)
-    scales, own = {m: fitted.scale for m, fitted in fits.items()}, {m: fitted.bounds for m, fitted in fits.items()}
-    judging = replace(job.before, thresholds=bounds, scales=scales, bounds=own)
+    scales, own = (
+        {m: fitted.calibrator for m, fitted in fits.items()},
+        {m: fitted.thresholds for m, fitted in fits.items()},
+    )
+    judging = replace(job.before, thresholds=bounds, calibrators=scales, model_thresholds=own)
     said = labels_of(best.held_out, data, best.fusion, job.models, judging)
     stop = voice_alone(best.fusion, thresholds_of(best.fusion.weights > 0, job.models, judging).fake, LEAST_STOP)
     fusion = words.fusion_table(
@@ -162,7 +165,7 @@ def labels_of(
 ) -> list[Label]:
     """What the verdict would call each clip: its fused probability, and how much of the evidence was weighed."""
     heavy = data.able & (fusion.weights > 0)
-    shares = np.array([judging.shares[layer.name] for layer in LAYERS]) * data.able
+    shares = np.array([judging.evidence_weights[layer.name] for layer in LAYERS]) * data.able
     weighed = (shares * ~np.isnan(data.scores) * heavy).sum(axis=1) / np.maximum(shares.sum(axis=1), 1e-9)
     bounds = [replace(judging, thresholds=thresholds_of(looking, models, judging)) for looking in heavy]
     return [label(float(p), float(share), own) for p, share, own in zip(probability, weighed, bounds)]
@@ -171,7 +174,7 @@ def labels_of(
 def thresholds_of(looking: npt.NDArray[np.bool_], models: Mapping[str, str], judging: Calibration) -> Thresholds:
     """The thresholds of a clip that some layers, [layers], could look at; as the verdict has them."""
     able = [models[layer.name] for layer, looked in zip(LAYERS, looking) if looked]
-    return judging.alone(able) if len(able) == 1 else judging.thresholds
+    return judging.standalone_thresholds(able) if len(able) == 1 else judging.thresholds
 
 
 def _on(

@@ -33,13 +33,13 @@ class Fitted:
     """
 
     model: str
-    scale: Calibrator
+    calibrator: Calibrator
     rows: tuple[Row, ...]
     held_out: Array
     auc: metrics.Estimate
     ece: float
     gain: float
-    bounds: Thresholds
+    thresholds: Thresholds
 
     @property
     def fakes(self) -> npt.NDArray[np.bool_]:

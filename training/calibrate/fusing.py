@@ -71,7 +71,7 @@ def table(rows: Sequence[Row], models: Mapping[str, str], fits: Mapping[str, Fit
         for k, row in enumerate(rows):
             if fitted.model in row.answers:
                 own = known.get(row.id)
-                scores[k, column] = pooled([row], fitted.model, fitted.scale)[0] if own is None else own
+                scores[k, column] = pooled([row], fitted.model, fitted.calibrator)[0] if own is None else own
     sources = np.array([row.source for row in rows])
     return Table(scores, np.array([able(row) for row in rows]).reshape(-1, len(LAYERS)), labels(rows), sources)
 

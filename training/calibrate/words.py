@@ -37,7 +37,7 @@ def clips(rows: Sequence[Row]) -> str:
 def model_statement(fitted: Fitted, tested: Sequence[Row]) -> str:
     """One sentence on how well a model measured, and on what."""
     measured = f"AUC {brief(fitted.auc)} on {clips(fitted.rows)} that it did not learn from"
-    if fitted.scale.silent:
+    if fitted.calibrator.uninformative:
         return f"measured and silent: {measured}, which does not separate, so it weighs nothing"
     return f"{measured}, its P(fake) off by {fitted.ece:.2f} there{_model_tested(fitted, tested)}"
 
@@ -48,7 +48,7 @@ def _model_tested(fitted: Fitted, tested: Sequence[Row]) -> str:
     fakes = labels(rows)
     if len(set(fakes.tolist())) < 2:
         return ""
-    auc = metrics.interval(metrics.auc, fakes, log_odds(pooled(rows, fitted.model, fitted.scale)))
+    auc = metrics.interval(metrics.auc, fakes, log_odds(pooled(rows, fitted.model, fitted.calibrator)))
     return f"; AUC {brief(auc)} on {clips(rows)} for the test alone"
 
 
@@ -57,10 +57,10 @@ def model_table(fitted: Fitted, tested: Sequence[Row], date: datetime.date, chec
     sources = ", ".join(sorted({row.source for row in fitted.rows}))
     return {
         "checkpoint": checkpoint,
-        "temperature": fitted.scale.temperature,
-        "bias": fitted.scale.bias,
-        "fake": fitted.bounds.fake,
-        "real": fitted.bounds.real,
+        "temperature": fitted.calibrator.temperature,
+        "bias": fitted.calibrator.bias,
+        "fake": fitted.thresholds.fake,
+        "real": fitted.thresholds.real,
         "data": f"clips that it did not learn from, of {sources}",
         "date": date,
         "real_clips": int((~fitted.fakes).sum()),
@@ -112,7 +112,7 @@ def fusion_table(
         "weights": _weights(best.fusion),
         "fake": bounds.fake,
         "real": bounds.real,
-        "stop": stop,
+        "fail_fast_threshold": stop,
         "rate_fake": reached(reals, rates[0]),
         "rate_real": reached(fakes, rates[1]),
         "date": date,

@@ -52,14 +52,14 @@ class AnalysisContext:
     @property
     def profile(self) -> Profile:
         """The profile's name and how well it measured, which says nothing of other models in its layers."""
-        name, strangers = self.settings.profile, self.calibration.strangers
+        name, unmeasured = self.settings.profile, self.calibration.unmeasured
         choice = choose(name, self.settings.models)
-        if self.measures_time or (choice == PROFILES[name] and not strangers):
+        if self.measures_time or (choice == PROFILES[name] and not unmeasured):
             return Profile(name, self.calibration.statements[name])
-        own = {model for layer in PROFILES[name].values() for model, _ in layer} - strangers
-        asked = dict.fromkeys((*(model for layer in choice.values() for model, _ in layer), *sorted(strangers)))
+        own = {model for layer in PROFILES[name].values() for model, _ in layer} - unmeasured
+        asked = dict.fromkeys((*(model for layer in choice.values() for model, _ in layer), *sorted(unmeasured)))
         others = [model for model in asked if model not in own]
-        said = (f"{model}: {self.calibration.said_of(model)}" for model in others)
+        said = (f"{model}: {self.calibration.measurement(model)}" for model in others)
         renamed = choice != PROFILES[name]
         instead = "VERACITY_MODELS instead of its own" if renamed else "other weights than were measured"
         return Profile(name, f"with {instead}. " + ". ".join(said))
@@ -83,7 +83,7 @@ class AnalysisContext:
 
     def info(self, model: str) -> ModelInfo:
         """Return the papers of an installed model, and how well it measured."""
-        return replace(model_info(self.settings.model_repository, model), measured=self.calibration.said_of(model))
+        return replace(model_info(self.settings.model_repository, model), measured=self.calibration.measurement(model))
 
 
 @functools.cache
@@ -104,11 +104,11 @@ def _calibration(settings: Settings) -> Calibration:
     calibration, choice = Calibration.read(), choose(settings.profile, settings.models)
     known = {model: calibration.checkpoints[model] for model in children(choice) if model in calibration.checkpoints}
     found = {model: provenance.checkpoint(settings.model_repository / model) for model in known}
-    strangers = [model for model, digest in found.items() if digest not in (None, known[model])]
-    if strangers:
-        logger.warning("uncalibrated, these weights were not measured", models=strangers)
-    own = choice == PROFILES[settings.profile] and not strangers
-    return calibration.without(strangers).of(settings.profile if own else "")
+    unmeasured = [model for model, digest in found.items() if digest not in (None, known[model])]
+    if unmeasured:
+        logger.warning("uncalibrated, these weights were not measured", models=unmeasured)
+    own = choice == PROFILES[settings.profile] and not unmeasured
+    return calibration.without(unmeasured).of(settings.profile if own else "")
 
 
 def _vad(settings: Settings) -> Vad:

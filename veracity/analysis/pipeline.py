@@ -157,8 +157,8 @@ def _stop(run: Analysis, tracks: Sequence[str]) -> bool:
     waiting = {layer.key: calibration.weights[layer.name] for layer in run.waiting}
     voice = run.results.get(AUDIO.key)
     heard = voice.fake_probability if voice else None
-    if run.options.policy == "fail_fast" and voice and heard is not None and heard >= calibration.stop:
-        sure = "" if calibration.covers(m.name for m in voice.models) else ", uncalibrated"
+    if run.options.policy == "fail_fast" and voice and heard is not None and heard >= calibration.fail_fast_threshold:
+        sure = "" if calibration.is_calibrated(m.name for m in voice.models) else ", uncalibrated"
         reason = f"not needed: the voice alone reached {heard:.2f}{sure} (policy fail_fast)"
     elif run.options.policy == "decided" and label_is_decided(run.results, waiting, tracks, calibration):
         reason = "not needed: it could not change the label (policy decided)"

@@ -44,36 +44,36 @@ class Calibrator:
         return np.asarray(1.0 / (1.0 + np.exp(-np.clip(calibrated, -50, 50))))
 
     @property
-    def silent(self) -> bool:
+    def uninformative(self) -> bool:
         """Whether the model was measured and does not separate real from fake."""
         return math.isinf(self.temperature)
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """What was learned from data that no model was trained on.
+    """What was fitted on data that no model was trained on.
 
     ``weights`` of the layers and ``strength`` belong to the ``rule`` of fusion (:mod:`veracity.decision.fusion`);
-    ``shares`` say how much of the evidence each layer is, however well it measured. ``bounds`` are the thresholds of
-    models alone. ``checkpoints`` are the weights that were measured, as
-    :func:`veracity.catalog.provenance.checkpoint` has them; ``strangers`` the models that have others. ``profiles``
-    holds what replaces the general values where exactly a profile's own models are asked.
+    ``evidence_weights`` say how much of the evidence each layer is, however well it measured. ``model_thresholds``
+    judge a layer by itself. ``checkpoints`` are the digests of the weights that were measured
+    (:func:`veracity.catalog.provenance.checkpoint`); ``unmeasured`` are the models that have other weights. ``profiles``
+    holds what replaces the general values where exactly a profile's own models are used.
     """
 
     weights: Mapping[str, float]
-    shares: Mapping[str, float]
+    evidence_weights: Mapping[str, float]
     thresholds: Thresholds
     evidence_fake: float
     evidence_real: float
-    stop: float
-    scales: Mapping[str, Calibrator]
+    fail_fast_threshold: float
+    calibrators: Mapping[str, Calibrator]
     statements: Mapping[str, str]  # of profiles
-    measured: Mapping[str, str]  # how well each model measured
+    measurements: Mapping[str, str]  # how well each model measured
     rule: Rule = "mean"
     strength: float = 1.0
-    bounds: Mapping[str, Thresholds] = field(default_factory=dict)
+    model_thresholds: Mapping[str, Thresholds] = field(default_factory=dict)
     checkpoints: Mapping[str, str] = field(default_factory=dict)
-    strangers: frozenset[str] = frozenset()
+    unmeasured: frozenset[str] = frozenset()
     profiles: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     @classmethod
@@ -97,15 +97,15 @@ class Calibration:
         evidence, weights = _Table(data).table("evidence"), _Table(data).table("weights").weights()
         return cls(
             weights=weights,
-            shares=weights,
+            evidence_weights=weights,
             thresholds=_Table(data).table("thresholds").thresholds(),
             evidence_fake=evidence.number("fake", 0, 1),
             evidence_real=evidence.number("real", 0, 1),
-            stop=evidence.number("stop", 0),
-            scales={name: _scale(model) for name, model in models.items()},
+            fail_fast_threshold=evidence.number("fail_fast_threshold", 0),
+            calibrators={name: _scale(model) for name, model in models.items()},
             statements={name: profile.text("statement") for name, profile in profiles.items()},
-            measured={name: model.text("statement") for name, model in models.items() if "statement" in model.data},
-            bounds={name: model.thresholds() for name, model in models.items() if "fake" in model.data},
+            measurements={name: model.text("statement") for name, model in models.items() if "statement" in model.data},
+            model_thresholds={name: model.thresholds() for name, model in models.items() if "fake" in model.data},
             checkpoints={name: m.text("checkpoint") for name, m in models.items() if "checkpoint" in m.data},
             profiles={name: _fusion(p.table("fusion")) for name, p in profiles.items() if "fusion" in p.data},
         )
@@ -114,37 +114,37 @@ class Calibration:
         """Return what holds where exactly this profile's models are asked: its own fusion, if one was fitted."""
         return replace(self, **self.profiles.get(profile, {}))
 
-    def without(self, strangers: Iterable[str]) -> Calibration:
+    def without(self, unmeasured: Iterable[str]) -> Calibration:
         """Return what holds where models have other weights than were measured: of those nothing is known."""
-        others = frozenset(strangers)
+        others = frozenset(unmeasured)
         return replace(
             self,
-            scales={model: scale for model, scale in self.scales.items() if model not in others},
-            bounds={model: bounds for model, bounds in self.bounds.items() if model not in others},
-            measured={**self.measured, **dict.fromkeys(others, OTHER_WEIGHTS)},
-            strangers=others,
+            calibrators={model: scale for model, scale in self.calibrators.items() if model not in others},
+            model_thresholds={model: bounds for model, bounds in self.model_thresholds.items() if model not in others},
+            measurements={**self.measurements, **dict.fromkeys(others, OTHER_WEIGHTS)},
+            unmeasured=others,
         )
 
-    def scale(self, model: str) -> Calibrator:
+    def calibrator(self, model: str) -> Calibrator:
         """Return the calibration of a model, the identity where none was learned."""
-        return self.scales.get(model, Calibrator())
+        return self.calibrators.get(model, Calibrator())
 
-    def covers(self, models: Iterable[str]) -> bool:
+    def is_calibrated(self, models: Iterable[str]) -> bool:
         """Return whether all of ``models`` were calibrated: else what they say together is no frequency."""
-        return all(model in self.scales for model in models)
+        return all(model in self.calibrators for model in models)
 
-    def silent(self, models: Iterable[str]) -> bool:
+    def uninformative(self, models: Iterable[str]) -> bool:
         """Return whether all of ``models`` were measured and none of them separates real from fake."""
-        return all(self.scale(model).silent for model in models)
+        return all(self.calibrator(model).uninformative for model in models)
 
-    def alone(self, models: Iterable[str]) -> Thresholds:
+    def standalone_thresholds(self, models: Iterable[str]) -> Thresholds:
         """Return the thresholds of a layer by itself: those of the one of its models that speaks, if it has them."""
-        speaking = [model for model in models if not self.scale(model).silent]
-        return self.bounds.get(speaking[0], self.thresholds) if len(speaking) == 1 else self.thresholds
+        speaking = [model for model in models if not self.calibrator(model).uninformative]
+        return self.model_thresholds.get(speaking[0], self.thresholds) if len(speaking) == 1 else self.thresholds
 
-    def said_of(self, model: str) -> str:
+    def measurement(self, model: str) -> str:
         """Return how well a model measured, in words."""
-        return self.measured.get(model, UNMEASURED)
+        return self.measurements.get(model, UNMEASURED)
 
 
 @dataclass(frozen=True)
@@ -194,7 +194,7 @@ class _Table:
 
 def _scale(model: _Table) -> Calibrator:
     scale = Calibrator(model.number("temperature", 1e-6), model.number("bias", -math.inf))
-    if not math.isfinite(scale.bias) or (scale.silent and scale.bias):
+    if not math.isfinite(scale.bias) or (scale.uninformative and scale.bias):
         raise model.fault("bias", f"must be a finite number, and 0 where temperature is inf, not {scale.bias:g}")
     return scale
 
@@ -208,5 +208,5 @@ def _fusion(table: _Table) -> Mapping[str, Any]:
         "strength": table.number("strength", 0),
         "weights": table.table("weights").weights(),
         "thresholds": table.thresholds(),
-        "stop": table.number("stop", 0),
+        "fail_fast_threshold": table.number("fail_fast_threshold", 0),
     }

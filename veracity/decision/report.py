@@ -58,7 +58,7 @@ def conclude(run: Analysis, video_id: str, media: Media, probe: Probe, tracks: S
         policy=run.options.policy,
         profile=run.context.profile,
         thresholds=calibration.thresholds,
-        calibrated=bool(scored) and calibration.covers(m.name for r in scored for m in r.models),
+        calibrated=bool(scored) and calibration.is_calibrated(m.name for r in scored for m in r.models),
         degraded=bool(run.damage or run.missed) or any(r.status == "failed" for r in results.values()),
         input=_input(media, probe, run.options.audio_track),
         timings=rounded(run.timings),

@@ -48,18 +48,18 @@ def score_layer(
     A model that is silent weighs nothing among others; the timeline is the first one's that speaks.
     """
     asked = [answer.model for answer, _ in answers]
-    silent = calibration.silent(asked)
-    heard = [pair for pair in answers if silent or not calibration.scale(pair[0].model).silent]
-    each = [POOL[MODELS[answer.model].pool](answer, calibration.scale(answer.model)) for answer, _ in heard]
+    silent = calibration.uninformative(asked)
+    heard = [pair for pair in answers if silent or not calibration.calibrator(pair[0].model).uninformative]
+    each = [POOL[MODELS[answer.model].pool](answer, calibration.calibrator(answer.model)) for answer, _ in heard]
     probability = _round(float(np.average(each, weights=[weight for _, weight in heard])))
     first = heard[0][0]
-    scores = calibration.scale(first.model)(first.logits)
+    scores = calibration.calibrator(first.model)(first.logits)
     spans = _spans(first, scores)
-    bounds, sure = calibration.alone(asked), calibration.covers(asked)
+    bounds, sure = calibration.standalone_thresholds(asked), calibration.is_calibrated(asked)
     words = (f"{layer.looks_at}: {SILENT}" if silent else
              _layer_words(layer, probability, bounds, spans, len(first.items), sure))  # fmt: skip
     synced = [sync.words(answer) for answer, _ in answers if answer.distances is not None]
-    unheard = [f"{model} is {SILENT}" for model in asked if not silent and calibration.scale(model).silent]
+    unheard = [f"{model} is {SILENT}" for model in asked if not silent and calibration.calibrator(model).uninformative]
     agreement = 1.0 - (max(each) - min(each)) if len(each) > 1 else None
     result = LayerResult(
         status="scored",
@@ -135,7 +135,7 @@ def judging(results: Mapping[str, LayerResult], tracks: Sequence[str], calibrati
     weighty = [result for result in _able(results, tracks) if result.weight]
     if len(weighty) != 1:
         return calibration
-    return replace(calibration, thresholds=calibration.alone(model.name for model in weighty[0].models))
+    return replace(calibration, thresholds=calibration.standalone_thresholds(model.name for model in weighty[0].models))
 
 
 def fuse(results: Mapping[str, LayerResult], tracks: Sequence[str], calibration: Calibration) -> float | None:
@@ -164,7 +164,7 @@ def evidence(results: Mapping[str, LayerResult], tracks: Sequence[str], calibrat
 
     A layer without weight looked and sees nothing: as if it had not looked.
     """
-    shares = {layer.key: calibration.shares[layer.name] for layer in LAYERS if layer.about in tracks}
+    shares = {layer.key: calibration.evidence_weights[layer.name] for layer in LAYERS if layer.about in tracks}
     weighed = sum(s for key, s in shares.items() if results[key].status == "scored" and results[key].weight)
     total = sum(shares.values())
     return weighed / total if total else 0.0
