@@ -182,7 +182,11 @@ def test_another_model_in_a_layer_leaves_the_profiles_fusion(monkeypatch: pytest
         ("strength = 0.8", "", "strength of [profiles.starter.fusion] must be a number"),
         ("strength = 0.8", "strength = nan", "strength of [profiles.starter.fusion] must be a number"),
         (", semantic = 0.0", "", "must be audio, visual, lipsync, semantic, not audio, visual, lipsync"),
-        ("real = 0.2\nstop", "real = 0.75\nstop", "real of [profiles.starter.fusion] is over fake: 0.75 > 0.7"),
+        (
+            "real = 0.2\nfail_fast",
+            "real = 0.75\nfail_fast",
+            "real of [profiles.starter.fusion] is over fake: 0.75 > 0.7",
+        ),
         (
             "fail_fast_threshold = inf",
             "fail_fast_threshold = true",

@@ -56,8 +56,8 @@ class Calibration:
     ``weights`` of the layers and ``strength`` belong to the ``rule`` of fusion (:mod:`veracity.decision.fusion`);
     ``evidence_weights`` say how much of the evidence each layer is, however well it measured. ``model_thresholds``
     judge a layer by itself. ``checkpoints`` are the digests of the weights that were measured
-    (:func:`veracity.catalog.provenance.checkpoint`); ``unmeasured`` are the models that have other weights. ``profiles``
-    holds what replaces the general values where exactly a profile's own models are used.
+    (:func:`veracity.catalog.provenance.checkpoint`); ``unmeasured`` are the models that have other weights.
+    ``profiles`` holds what replaces the general values where exactly a profile's own models are used.
     """
 
     weights: Mapping[str, float]
