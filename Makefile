@@ -3,6 +3,7 @@
 SHELL := /bin/bash
 VENV := .venv
 EXPORT_VENV := .venv-export
+DOCS_VENV := .venv-docs
 BIN := $(VENV)/bin
 SAMPLE := sample.mp4
 DATA := ../shared/data
@@ -11,7 +12,7 @@ JOINED := $(patsubst %,model_repository/%_starter/1/model.onnx,audio semantic)  
 LOCK := uv pip compile --quiet --universal --python-version 3.10 --no-annotate --no-emit-package veracity-client \
 	--custom-compile-command "make lock"
 
-.PHONY: help setup models demo serve test test-export test-image starter-weights check lock schema clean
+.PHONY: help setup models demo serve test test-export test-image starter-weights check docs lock schema clean
 
 help:
 	@grep -hE '^# make|^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^# //; s/:.*## /  — /'
@@ -62,14 +63,19 @@ check: setup ## what CI checks before any test: style, types, the Dockerfile, sp
 	@$(BIN)/hadolint Dockerfile.triton
 	@$(BIN)/codespell $$(git ls-files '*.py' '*.md' '*.toml' '*.pbtxt' Makefile)
 
+docs: ## the documentation's pages in site/, every link checked
+	@scripts/bootstrap $(DOCS_VENV) requirements/docs.lock
+	@NO_MKDOCS_2_WARNING=1 $(DOCS_VENV)/bin/mkdocs build --strict --quiet
+
 lock: ## pin the dependencies anew (needs uv)
 	$(LOCK) --generate-hashes --extra server --extra export --extra hubs --extra measure pyproject.toml -o requirements/runtime.lock
 	$(LOCK) --generate-hashes -c requirements/runtime.lock pyproject.toml -o requirements/image.lock
 	$(LOCK) --generate-hashes -c requirements/runtime.lock --extra export --extra hubs pyproject.toml -o requirements/export.lock
 	$(LOCK) --generate-hashes -c requirements/runtime.lock --group dev -o requirements/dev.lock
+	$(LOCK) --generate-hashes --group docs -o requirements/docs.lock
 
 schema: setup ## the verdict's JSON Schema, from the dataclasses
 	@$(BIN)/python -m veracity_client.schema > docs/api/verdict.schema.json
 
 clean:
-	rm -rf $(VENV) $(EXPORT_VENV) $(SAMPLE)
+	rm -rf $(VENV) $(EXPORT_VENV) $(DOCS_VENV) site $(SAMPLE)
