@@ -5,11 +5,13 @@ The face is Eileen Collins's portrait (NASA, public domain) out of the scikit-im
 
 from __future__ import annotations
 
+import argparse
 import shutil
 import subprocess
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from veracity_client.errors import ModelUnavailable, VeracityError
 
@@ -29,6 +31,23 @@ class Clip:
     seconds: float = 10.0
     bitrate: int = 4_000_000
     voice: str = "en-us"
+
+
+def add(commands: argparse._SubParsersAction[Any]) -> None:
+    """Add the command ``sample``."""
+    parser = commands.add_parser("sample", help="make a sample clip: espeak-ng's voice over a moving photograph")
+    parser.add_argument("file", type=Path)
+    parser.set_defaults(command=_sample)
+
+
+def _sample(args: argparse.Namespace) -> int:
+    from veracity.catalog.assets import PORTRAIT_FILE
+    from veracity.media import find_ffmpeg
+    from veracity.settings import Settings
+
+    settings = Settings.from_env()
+    make_sample(args.file, settings.weights / PORTRAIT_FILE, find_ffmpeg(settings.ffmpeg))
+    return 0
 
 
 def make_sample(target: Path, portrait: Path, ffmpeg: Path, clip: Clip = Clip()) -> Path:

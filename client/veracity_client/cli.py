@@ -8,9 +8,10 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from typing import TYPE_CHECKING, Any, NoReturn, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 from veracity_client.client import Detector
+from veracity_client.console import ERROR, EXIT_CODES, Parser, run_command
 from veracity_client.errors import VeracityError
 from veracity_client.verdict import LayerName, Options, Policy, Verdict
 
@@ -18,9 +19,6 @@ if TYPE_CHECKING:
     from veracity_client.card import Screen
 
 DEFAULT_URL = "localhost:8001"
-EXIT_CODES = {"real": 0, "fake": 1, "inconclusive": 2}
-ERROR = 3
-INTERRUPTED = 130
 
 Connect = Callable[[], AbstractContextManager[str]]
 """Gives a server where no ``--url`` was given: a context manager that yields its url and may stop it afterwards."""
@@ -32,32 +30,15 @@ With --json each file gives one line, in the order given: {"file": NAME, ...the 
 {"file": NAME, "error": {"type": ..., "message": ...}}; nothing else goes to standard output."""
 
 
-class Parser(argparse.ArgumentParser):
-    """A wrong command line exits with 3, since 2 says inconclusive. Parsers of sub-commands inherit this."""
-
-    def error(self, message: str) -> NoReturn:
-        """Say what is wrong and how it is used, and leave."""
-        self.print_usage(sys.stderr)
-        self.exit(ERROR, f"{self.prog}: error: {message}\n")
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     """Run ``veracity-client`` and return its exit code."""
+    return run_command("veracity-client", lambda: _run(argv))
+
+
+def _run(argv: Sequence[str] | None) -> int:
     parser = Parser(prog="veracity-client", description="Ask a Veracity server whether videos are fake.")
     add_analyze(parser.add_subparsers(required=True, metavar="COMMAND"))
-    try:
-        return run_analyze(parser.parse_args(argv))
-    except KeyboardInterrupt:
-        sys.stderr.write("veracity-client: interrupted\n")
-        return INTERRUPTED
-    except BrokenPipeError:
-        return reader_gone()
-
-
-def reader_gone() -> int:
-    """Return the exit code where whoever read standard output stopped reading, as ``head`` does."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the interpreter flushes it once more at exit
-    return ERROR
+    return run_analyze(parser.parse_args(argv))
 
 
 def add_analyze(commands: argparse._SubParsersAction[Any]) -> argparse.ArgumentParser:

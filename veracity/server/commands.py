@@ -1,0 +1,84 @@
+"""``veracity analyze``, ``serve`` and ``ready``. What is slow to import is imported by the command that needs it."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from veracity.settings import Settings
+from veracity_client import cli as client_cli
+
+Commands = argparse._SubParsersAction  # what add_subparsers() returns; argparse has no public name for it
+
+
+def add_analyze(commands: Commands[Any]) -> None:
+    """Add ``analyze``: the client's command, with a server of our own where none answers."""
+    client_cli.add_analyze(commands).set_defaults(command=_analyze)
+
+
+def add_serve(commands: Commands[Any]) -> None:
+    """Add ``serve``."""
+    formatter = argparse.ArgumentDefaultsHelpFormatter
+    serve = commands.add_parser("serve", help="run the server", formatter_class=formatter)
+    serve.add_argument("--host", default="127.0.0.1", help="address to listen on")
+    serve.add_argument("--http-port", type=int, default=8000, help="0 picks a free one")
+    serve.add_argument("--grpc-port", type=int, default=8001, help="0 picks a free one")
+    serve.add_argument("--metrics-port", type=int, default=8002, help="0 picks a free one")
+    serve.set_defaults(command=_serve)
+
+
+def add_ready(commands: Commands[Any]) -> None:
+    """Add ``ready``."""
+    text = "send every model of a running server a request; exit 1, with a line a fault, if one does not answer"
+    ready = commands.add_parser("ready", help=text)
+    ready.add_argument("url", nargs="?", default=client_cli.DEFAULT_URL, help="its gRPC address (default: %(default)s)")
+    ready.add_argument(
+        "--timeout", type=float, default=10.0, metavar="S", help="seconds a model (default: %(default)s)"
+    )
+    ready.set_defaults(command=_ready)
+
+
+def _analyze(args: argparse.Namespace) -> int:
+    return client_cli.run_analyze(args, connect=_own_server)
+
+
+@contextmanager
+def _own_server() -> Iterator[str]:
+    """Yield the address of a server: the one at the default port, else one of our own until we leave."""
+    from veracity import log
+    from veracity.server import Server
+    from veracity_client import Detector
+
+    with Detector(client_cli.DEFAULT_URL) as detector:
+        if detector.ready():
+            yield client_cli.DEFAULT_URL
+            return
+    settings = Settings.from_env()
+    log.configure("warning")  # the person wants the verdict, and stdout is its alone
+    sys.stderr.write(f"no server at {client_cli.DEFAULT_URL}: starting one of our own\n")
+    with Server.from_settings(settings) as server:
+        server.require("deepfake_detector")
+        yield server.grpc_url
+
+
+def _serve(args: argparse.Namespace) -> int:
+    from veracity.server import serve
+
+    return serve(
+        Settings.from_env(),
+        host=args.host,
+        http_port=args.http_port,
+        grpc_port=args.grpc_port,
+        metrics_port=args.metrics_port,
+    )
+
+
+def _ready(args: argparse.Namespace) -> int:
+    from veracity.server import readiness
+
+    found = list(readiness.faults(Settings.from_env(), args.url, args.timeout))
+    sys.stdout.write("".join(f"{fault}\n" for fault in found or ["ready: every model answered"]))
+    return 1 if found else 0
