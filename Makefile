@@ -26,12 +26,12 @@ models: setup $(FACES) $(JOINED) ## the files that are fetched, verified and tur
 fetched: setup
 	@$(BIN)/veracity weights fetch silero_vad.onnx face_detector
 
-$(FACES): $(wildcard weights/*.onnx) $(wildcard export/face_*.py) veracity/catalog/smoke_test.py | fetched
+$(FACES): $(wildcard weights/*.onnx) $(wildcard veracity/install/graphs/face_*.py) veracity/catalog/smoke_test.py | fetched
 	@$(BIN)/python -m export face_detector
 
 # Where an encoder cannot be had the rest works: the reason is said here, and by the layer in every verdict.
 $(JOINED): model_repository/%_starter/1/model.onnx: model_repository/%_starter/head.onnx \
-		model_repository/%_starter/head.json $(wildcard export/*.py) veracity/catalog/assets.py veracity/catalog/smoke_test.py | fetched
+		model_repository/%_starter/head.json $(wildcard veracity/install/graphs/*.py) veracity/catalog/assets.py veracity/catalog/smoke_test.py | fetched
 	@$(BIN)/veracity weights fetch $*_starter && $(BIN)/python -m export $*_starter \
 		|| echo "$*_starter is not installed: its layer abstains until \`make models\` succeeds" >&2
 

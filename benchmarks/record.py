@@ -13,7 +13,7 @@ from typing import Any
 
 from training.data import ManifestError
 from veracity import __version__
-from veracity import install as files
+from veracity.install import files
 from veracity.settings import CHECKOUT
 
 RESULTS = CHECKOUT / "benchmarks" / "results"

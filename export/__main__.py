@@ -17,13 +17,14 @@ from veracity_client.errors import BadOption, VeracityError
 OWN = {
     "audio_melspec": "export.audio_melspec",
     "audio_starter": "export.audio_starter",
-    "face_detector": "export.face_detector",
     "lipsync_starter": "export.lipsync_starter",
     "semantic_starter": "export.semantic_starter",
     "visual_starter": "export.visual_starter",
 }
-LEARNED = set(OWN) - {"face_detector"}  # taught by `python -m training`
-WHOLE = set(OWN) - {"audio_melspec", "audio_starter"}  # in fp32 only: pixels, small ones, or quantised already
+WHOLE = {"face_detector", *OWN} - {
+    "audio_melspec",
+    "audio_starter",
+}  # in fp32 only: pixels, small ones, or quantised already
 PUBLISHED = {
     "audio_aasist": "export.detectors.aasist",
     "audio_aasist_l": "export.detectors.aasist",
@@ -66,13 +67,13 @@ def _refuse_unheeded(layer: str, args: argparse.Namespace) -> None:
     """Raise BadOption for an option that the export of ``layer`` would not look at."""
     engine = args.format == "tensorrt"
     unheeded = {
-        "--checkpoint": args.checkpoint is not None and (engine or args.untrained or layer not in LEARNED),
+        "--checkpoint": args.checkpoint is not None and (engine or args.untrained or layer not in OWN),
         "--untrained": args.untrained and (engine or layer in {"face_detector", "semantic_starter"}),
         "--upstream": args.upstream is not None and (engine or layer not in PUBLISHED),
     }
     for option, idle in unheeded.items():
         if idle:
-            how = " --format tensorrt" if engine else " --untrained" if args.untrained and layer in LEARNED else ""
+            how = " --format tensorrt" if engine else " --untrained" if args.untrained and layer in OWN else ""
             raise BadOption(f"{option} means nothing to python -m export {layer}{how}")
 
 
@@ -82,6 +83,11 @@ def _export(layer: str, args: argparse.Namespace) -> None:
         return
     if layer in WHOLE and args.precision != "fp32":
         raise BadOption(f"{layer} is fp32 only, got {args.precision}")
+    if layer == "face_detector":
+        from veracity.install.graphs import face_detector
+
+        face_detector.install(args.weights, args.repository, args.detector)
+        return
     if layer in OWN:
         import_module(OWN[layer]).export(args)
         return
@@ -95,7 +101,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m export", description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter
     )
-    known = sorted({*OWN, *PUBLISHED})
+    known = sorted({"face_detector", *OWN, *PUBLISHED})
     parser.add_argument("layers", nargs="+", choices=known, metavar="LAYER", help=", ".join(known))
     parser.add_argument("--format", default="onnx", choices=("onnx", "tensorrt"), help="tensorrt: of what is installed")
     parser.add_argument("--precision", default="fp32", choices=("fp32", "fp16", "int8"), help="of its numbers")

@@ -15,12 +15,12 @@ from export.detectors.sound import Samples
 from export.fill import fill
 from export.graph import OPSET, TOOLS, Array, largest_error, to_onnx
 from export.precision import convert
-from export.publish import ExportError, publish, refuse_over_trained
 from training.nets import AUDIO_NETS, OLD_AUDIO_NETS, parameters
-from veracity import install as weights
 from veracity.catalog import provenance
 from veracity.catalog.layers import MODELS
 from veracity.evidence.speech import SAMPLE_RATE, WINDOW_SAMPLES
+from veracity.install.files import sha256
+from veracity.install.graphs.publish import ExportError, publish, refuse_over_trained
 from veracity.settings import Settings
 
 NETS = {"audio_melspec": ("melspec",)}  # which networks a model's name promises, where it does
@@ -57,7 +57,7 @@ def _trained(model: str, path: Path | None) -> tuple[nn.Module, dict[str, Any]]:
     origin = {
         "source": f"training/nets, network {content['net']}",
         "trained_on": content["trained_on"],
-        "checkpoint_sha256": weights.sha256(path),
+        "checkpoint_sha256": sha256(path),
     }
     return network(content), origin
 

@@ -15,7 +15,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from export.publish import ExportError
+from veracity.install.graphs.publish import ExportError
 
 NAMED = 3  # keys that a message names of each kind
 

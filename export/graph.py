@@ -13,7 +13,7 @@ import onnx
 import torch
 from torch import nn
 
-from export.publish import ExportError, session
+from veracity.install.graphs.publish import ExportError, session
 
 OPSET = 18  # read by ONNX Runtime from 1.15 on
 MAX_RELATIVE_ERROR = 1e-4

@@ -11,7 +11,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
-from export.publish import session
+from veracity.install.graphs.publish import session
 
 Array = NDArray[Any]
 FLOAT, HALF = TensorProto.FLOAT, TensorProto.FLOAT16

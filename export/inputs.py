@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from export.publish import ExportError
 from veracity.analysis.context import AnalysisContext
 from veracity.analysis.local_infer import LocalInfer
 from veracity.analysis.pipeline import analyze
@@ -22,6 +21,7 @@ from veracity.catalog.assets import PORTRAIT_FILE
 from veracity.catalog.layers import FACE_DETECTOR, LAYERS, MODELS, Model, Tensor
 from veracity.catalog.profiles import BENCH
 from veracity.evidence.requests import State
+from veracity.install.graphs.publish import ExportError
 from veracity.media import find_ffmpeg
 from veracity.sample import make_sample
 from veracity.settings import Settings

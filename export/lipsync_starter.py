@@ -12,16 +12,16 @@ from torch import nn
 
 from export.fill import fill
 from export.graph import OPSET, TOOLS, Array, largest_error, to_onnx
-from export.publish import ExportError, publish, refuse_over_trained
 from training.data import ManifestError
 from training.keeping import sources
 from training.lipsync.lesson import load
 from training.nets import parameters
 from training.nets.lips import LipNet, LipStarter
-from veracity import install as weights
 from veracity.catalog import provenance
 from veracity.catalog.layers import MODELS
 from veracity.evidence.speech import SAMPLE_RATE
+from veracity.install.files import sha256
+from veracity.install.graphs.publish import ExportError, publish, refuse_over_trained
 
 MODEL = "lipsync_starter"
 
@@ -47,7 +47,7 @@ def _trained(path: Path | None) -> tuple[nn.Module, dict[str, Any]]:
     except ManifestError as error:
         raise ExportError(str(error)) from error
     source = {"source": "training/nets/lips.py", "trained_on": taught}
-    return net, {**source, "checkpoint_sha256": weights.sha256(path)}
+    return net, {**source, "checkpoint_sha256": sha256(path)}
 
 
 def _untrained(folder: Path) -> tuple[nn.Module, dict[str, Any]]:

@@ -16,9 +16,9 @@ import torch
 from torch import Tensor
 
 from export import checkpoint
-from export.publish import ExportError
 from training.nets.rawnet2 import RawNet2
-from veracity.install import atomic
+from veracity.install.files import atomic
+from veracity.install.graphs.publish import ExportError
 
 WRAPPERS = ("state_dict", "model_state_dict")  # under which state dicts are often kept
 UNSAID = (

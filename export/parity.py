@@ -20,9 +20,9 @@ from torch import Tensor, nn
 
 from export import checkpoint, fill
 from export.graph import MAX_RELATIVE_ERROR, Array, error, to_onnx, torch_answer
-from export.publish import ExportError, session
 from export.published import Published
-from veracity import install as weights
+from veracity.install.graphs.publish import ExportError, session
+from veracity.install.store import require
 
 Arrays = Mapping[str, Array]
 
@@ -135,7 +135,7 @@ def _network(
     ours = {key: tuple(value.shape) for key, value in net.state_dict().items()}
     differing = [key for key in {*theirs, *ours} if theirs.get(key) != ours.get(key)]
     if facts.get("weights"):
-        state = detector.unpack(*(checkpoint.read(weights.require(n, folder)) for n in detector.table.files))
+        state = detector.unpack(*(checkpoint.read(require(n, folder)) for n in detector.table.files))
     else:
         state = fill.state(theirs, facts.get("gain", 1.0)) | dict(carried)
     checkpoint.load(net, state, detector.model)

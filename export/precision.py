@@ -18,8 +18,8 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from export import halves
-from export.publish import ExportError, session
 from veracity.catalog.layers import FAKE_LOGIT, Model
+from veracity.install.graphs.publish import ExportError, session
 
 Inputs = Mapping[str, NDArray[Any]]  # by name, each [batch, …]
 FP16_DRIFT = 0.05  # of a logit: a score of 0.50 becomes 0.51 at most

@@ -14,10 +14,11 @@ from torch import Tensor, nn
 from export import checkpoint, fill, inputs
 from export.graph import OPSET, TOOLS, Inputs, largest_error, to_onnx
 from export.precision import convert
-from export.publish import ExportError, publish, refuse_over_trained
-from veracity import install as weights
 from veracity.catalog import provenance as papers
 from veracity.catalog.layers import MODELS, Model
+from veracity.install.files import sha256
+from veracity.install.graphs.publish import ExportError, publish, refuse_over_trained
+from veracity.install.store import require
 from veracity.settings import Settings
 
 
@@ -82,14 +83,14 @@ def export(detector: Published, args: argparse.Namespace) -> None:
 
 def trained(detector: Published, folder: Path) -> tuple[nn.Module, dict[str, Any]]:
     """The network with its authors' weights, and their papers; every file's sha256 is held first."""
-    files = {name: weights.require(name, folder) for name in detector.table.files}
+    files = {name: require(name, folder) for name in detector.table.files}
     net = detector.network()
     contents = [checkpoint.read(path) for path in files.values()]
     checkpoint.load(net, detector.unpack(*contents), ", ".join(files))
     origin = {
         **detector.describe(*contents),
         "trained_on": list(detector.trained_on),
-        "checkpoints": {name: weights.sha256(path) for name, path in files.items()},
+        "checkpoints": {name: sha256(path) for name, path in files.items()},
     }
     return net.eval(), origin
 

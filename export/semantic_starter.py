@@ -1,10 +1,6 @@
-"""The semantic starter: a published frozen encoder between our first step and our small head; joined without torch.
+"""The semantic starter's head, out of a checkpoint of `python -m training semantic`.
 
-    FRAME       uint8   [batch, 224, 224, 3]  RGB, as `veracity.evidence.crops.whole_picture` brings it
-    FAKE_LOGIT  float32 [batch, 1]            natural-log odds of fake
-
-The head, `model_repository/semantic_starter/head.onnx`, goes from the encoder's class token behind its tenth block to
-the log odds (`export.joined`). What stands behind that block is left out.
+:mod:`veracity.install.graphs.semantic_starter` joins it to the frozen encoder.
 """
 
 from __future__ import annotations
@@ -16,35 +12,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import onnx
-from onnx import ModelProto, TensorProto, compose, helper, numpy_helper, parser
+from onnx import ModelProto, numpy_helper, parser
 
-from export.dequantised import dequantised
-from export.joined import Case, Head, encoder_papers, install, named, read_head
-from export.publish import ExportError, session
-from veracity import install as weights
-from veracity.catalog.assets import CLIP_FILE
-from veracity.catalog.layers import MODELS
-
-NAME = "semantic_starter"
-OPSET, IR_VERSION = 14, 7  # the encoder's own
-SIZE = MODELS[NAME].size
-# of the pictures that CLIP was trained on, red first: Radford et al. 2021
-MEAN = np.array([0.48145466, 0.4578275, 0.40821073], np.float32)
-DEVIATION = np.array([0.26862954, 0.26130258, 0.27577711], np.float32)
-
-TAP = "/vision_model/encoder/layers.9/Add_1_output_0"  # [batch, 197, 768]: the class token, then 14 x 14 patches
-FEATURE = "class_token"
-
-# (pixel / 255 - mean) / deviation, as planes
-_PREPARE = f"""<ir_version: {IR_VERSION}, opset_import: ["" : {OPSET}]>
-prepare (uint8[batch, {SIZE}, {SIZE}, 3] FRAME) => (float[batch, 3, {SIZE}, {SIZE}] pixels)
-<float[3] level = {{{", ".join(repr(float(x)) for x in 255 * MEAN)}}},
- float[3] width = {{{", ".join(repr(float(x)) for x in 255 * DEVIATION)}}}> {{
-   numbers = Cast<to = 1>(FRAME)
-   above = Sub(numbers, level)
-   scaled = Div(above, width)
-   pixels = Transpose<perm = [0, 3, 1, 2]>(scaled)
-}}"""
+from veracity.install.files import sha256
+from veracity.install.graphs import semantic_starter
+from veracity.install.graphs.encoder_with_head import Head
+from veracity.install.graphs.publish import ExportError
+from veracity.install.graphs.semantic_starter import FEATURE, IR_VERSION, OPSET
 
 _HEAD = f"""<ir_version: {IR_VERSION}, opset_import: ["" : {OPSET}]>
 head (float[batch, {{width}}] {FEATURE}) => (float[batch, 1] FAKE_LOGIT) {{{{
@@ -58,29 +32,12 @@ Array = npt.NDArray[Any]
 
 
 def export(args: argparse.Namespace) -> None:
-    """Write ``semantic_starter`` into ``args.repository``: the committed head, or that of args.checkpoint.
+    """Write ``semantic_starter`` into args.repository: with the committed head, or that of args.checkpoint.
 
-    Needs ``args.weights`` (folder of fetched files); torch only for a checkpoint. Raises :class:`WeightsError` for a
-    missing or wrong encoder and :class:`ExportError`.
+    Raises :class:`WeightsError` for a missing or wrong encoder and :class:`ExportError`.
     """
-    encoder, folder = features(onnx.load(weights.require(CLIP_FILE, args.weights))), args.repository / NAME
-    head = read_head(folder) if args.checkpoint is None else head_of(args.checkpoint)
-    graph = join(encoder, head.graph)
-    install(graph, head, folder, encoder_papers(CLIP_FILE, OPSET), cases(encoder, head.graph))
-
-
-def features(published: ModelProto, tap: str = TAP) -> ModelProto:
-    """The encoder in float up to ``tap``, whose first row is its one output: class_token [batch, 768]."""
-    model = ModelProto()
-    model.CopyFrom(published)
-    graph = model.graph
-    if tap not in {output for node in graph.node for output in node.output}:
-        raise ExportError(f"the encoder has no {tap}, which the head is made for")
-    del graph.output[:]
-    graph.output.append(helper.make_tensor_value_info(FEATURE, TensorProto.FLOAT, ["batch", None]))
-    graph.initializer.append(helper.make_tensor(f"{FEATURE}/row", TensorProto.INT64, [], [0]))
-    graph.node.append(helper.make_node("Gather", [tap, f"{FEATURE}/row"], [FEATURE], axis=1))
-    return dequantised(model)
+    head = None if args.checkpoint is None else head_of(args.checkpoint)
+    semantic_starter.install(args.weights, args.repository, head)
 
 
 def head_of(checkpoint: Path) -> Head:
@@ -100,7 +57,7 @@ def head_of(checkpoint: Path) -> Head:
     noise = np.random.default_rng(0).standard_normal((3, net.width)).astype(np.float32)
     largest_error(model.SerializeToString(), net, [{FEATURE: noise}, {FEATURE: noise[:1] * 100}])
     origin = {"source": "training/nets/semantic.py", "parameters": parameters(net), "trained_on": taught}
-    return Head(model, {**origin, "checkpoint_sha256": weights.sha256(checkpoint)}, new=True)
+    return Head(model, {**origin, "checkpoint_sha256": sha256(checkpoint)}, new=True)
 
 
 def plane(middle: Array, weight: Array, bias: Array) -> ModelProto:
@@ -110,47 +67,3 @@ def plane(middle: Array, weight: Array, bias: Array) -> ModelProto:
     model.graph.initializer.extend(numpy_helper.from_array(value, name) for name, value in tensors.items())
     onnx.checker.check_model(model, full_check=True)
     return model
-
-
-def join(encoder: ModelProto, head: ModelProto) -> ModelProto:
-    """First step, encoder and head as one checked graph of any batch; what the head does not ask for is left out."""
-    prepare = parser.parse_model(_PREPARE)
-    (wanted,) = (value.name for value in head.graph.input)
-    if wanted not in (value.name for value in encoder.graph.output):
-        raise ExportError(f"the encoder has no output {wanted}, which the head is made for")
-    middle, end = (_versioned(compose.add_prefix(part, name)) for part, name in ((encoder, "net/"), (head, "head/")))
-    whole = compose.merge_models(
-        compose.add_prefix(prepare, "prepare/", rename_inputs=False),
-        middle,
-        io_map=[("prepare/pixels", middle.graph.input[0].name)],
-        outputs=[f"net/{wanted}"],
-    )
-    whole = compose.merge_models(whole, end, io_map=[(f"net/{wanted}", f"head/{wanted}")])
-    return named(compose.add_prefix(whole, "", rename_outputs=False), NAME)
-
-
-def _versioned(model: ModelProto) -> ModelProto:
-    model.ir_version = IR_VERSION
-    del model.opset_import[:]
-    model.opset_import.append(helper.make_opsetid("", OPSET))
-    return model
-
-
-def cases(encoder: ModelProto, head: ModelProto) -> list[Case]:
-    """What the parts answer to pictures, behind NumPy's own first step."""
-    first, last = session(encoder), session(head)
-    (wanted,), (given,) = head.graph.input, first.get_inputs()
-    answers = []
-    for pictures in _pictures():
-        planes = ((pictures / np.float32(255) - MEAN) / DEVIATION).transpose(0, 3, 1, 2).astype(np.float32)
-        seen = first.run([wanted.name], {given.name: np.ascontiguousarray(planes)})[0]
-        answers.append(Case({"FRAME": pictures}, last.run(None, {wanted.name: seen})[0]))
-    return answers
-
-
-def _pictures() -> list[npt.NDArray[np.uint8]]:
-    """Noise, then a soft picture with its negative: batches of one and two."""
-    noise = np.random.default_rng(0).integers(0, 256, (1, SIZE, SIZE, 3))
-    y, x = np.mgrid[:SIZE, :SIZE]
-    soft = 127 + 100 * np.sin(x / 17)[..., None] * np.cos(y[..., None] / [13, 19, 29])
-    return [case.astype(np.uint8) for case in (noise, np.stack([soft, 255 - soft]))]

@@ -22,9 +22,9 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
 from export import inputs, precision
-from export.publish import ExportError, install, sha256
 from veracity.catalog import provenance, tensorrt
 from veracity.catalog.layers import FACE_DETECTOR, MODELS, Model
+from veracity.install.graphs.publish import ExportError, sha256, write_model
 from veracity.settings import Settings
 
 Shape = tuple[int, ...]
@@ -56,7 +56,7 @@ def export(name: str, args: argparse.Namespace) -> None:
         "gpu": tensorrt.gpus()[0],
         "versions": {name: import_module(name).__version__ for name in PACKAGES},  # of whichever package brought it
     }
-    install(folder, {Path("1", tensorrt.PLAN): plan}, {**facts, "engine": engine})
+    write_model(folder, {Path("1", tensorrt.PLAN): plan}, {**facts, "engine": engine})
 
 
 def require() -> None:

@@ -22,7 +22,7 @@ from importlib.util import module_from_spec
 from pathlib import Path
 from types import ModuleType
 
-from export.publish import ExportError
+from veracity.install.graphs.publish import ExportError
 
 if sys.version_info >= (3, 11):
     import tomllib

@@ -11,15 +11,15 @@ from torch import nn
 
 from export.fill import fill
 from export.graph import OPSET, TOOLS, Array, largest_error, to_onnx
-from export.publish import ExportError, publish, refuse_over_trained
 from training.data import ManifestError
 from training.keeping import sources
 from training.nets import parameters
 from training.nets.facecam import FaceCam
 from training.visual.lesson import load
-from veracity import install as weights
 from veracity.catalog import provenance
 from veracity.catalog.layers import MODELS
+from veracity.install.files import sha256
+from veracity.install.graphs.publish import ExportError, publish, refuse_over_trained
 
 MODEL = "visual_starter"
 SOURCE = "training/nets/facecam.py"
@@ -45,7 +45,7 @@ def _trained(path: Path | None) -> tuple[nn.Module, dict[str, Any]]:
         net, taught = load(path), sources(path)
     except ManifestError as error:
         raise ExportError(str(error)) from error
-    return net, {"source": SOURCE, "trained_on": taught, "checkpoint_sha256": weights.sha256(path)}
+    return net, {"source": SOURCE, "trained_on": taught, "checkpoint_sha256": sha256(path)}
 
 
 def _untrained(folder: Path) -> tuple[nn.Module, dict[str, Any]]:

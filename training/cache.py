@@ -17,7 +17,7 @@ import numpy.typing as npt
 from tqdm import tqdm
 
 from training.data import Clip, ManifestError
-from veracity.install import atomic
+from veracity.install.files import atomic
 from veracity_client.errors import VeracityError
 
 log = logging.getLogger(__name__)

@@ -19,7 +19,6 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from export import ctranslate2
 from training.cache import room_for
 from training.data import Clip, ManifestError
 from training.ensemble import open_all, relative, together
@@ -34,6 +33,7 @@ from training.saliency import Image, Maps, evidence, exact_cam, grad_cam, overla
 from veracity.catalog.assets import WHISPER_FILE
 from veracity.catalog.layers import MODELS
 from veracity.evidence.requests import Infer
+from veracity.install.graphs import ctranslate2
 from veracity_client.errors import VeracityError
 
 _PCM_SCALE = 32_768.0

@@ -36,7 +36,7 @@ from veracity.evidence import faces
 from veracity.evidence.crops import face_box, interpolate
 from veracity.evidence.requests import Infer
 from veracity.evidence.sampling import detect
-from veracity.install import atomic
+from veracity.install.files import atomic
 from veracity.media import Limits, Media, find_ffmpeg
 from veracity_client.errors import VeracityError
 

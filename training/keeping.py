@@ -12,11 +12,11 @@ from typing import Any
 import torch
 
 from export import checkpoint
-from export.publish import ExportError
 from patches import torchvision
 from training.cache import room_for
 from training.data import ManifestError
-from veracity.install import write
+from veracity.install.files import write
+from veracity.install.graphs.publish import ExportError
 
 torchvision.ensure()  # torchmetrics, which Lightning wants, imports it
 from lightning.pytorch.loggers.logger import Logger  # noqa: E402

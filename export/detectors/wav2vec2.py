@@ -14,9 +14,9 @@ from torch import Tensor, nn
 
 from export import checkpoint
 from export.detectors.sound import Samples
-from export.publish import ExportError
 from export.published import FakeLogit, Published
 from patches import torchvision
+from veracity.install.graphs.publish import ExportError
 
 NAME = "the wav2vec2 checkpoint"
 FAKE = {"fake", "spoof", "spoofed", "deepfake", "synthetic", "generated", "ai", "aigenerated", "aivoice", "cloned"}

@@ -1,6 +1,5 @@
 """The real graph on real photographs."""
 
-import argparse
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -10,14 +9,15 @@ import numpy as np
 import onnxruntime
 import pytest
 
-from export.publish import ExportError
-from veracity import install as weights
 from veracity.catalog import assets, smoke_test
 from veracity.catalog.layers import FACE_DETECTOR, MAX_FACES
 from veracity.evidence.faces import Detection, detections, iou, letterbox
+from veracity.install.files import WeightsError
+from veracity.install.graphs import face_detector
+from veracity.install.graphs.publish import ExportError
+from veracity.install.names import find
+from veracity.install.store import fetch
 from veracity.settings import CHECKOUT, Settings
-
-face_detector = pytest.importorskip("export.face_detector", reason="needs onnx and onnxscript")
 
 ASTRONAUT = (178.0, 60.0, 270.0, 177.0)  # her face in the portrait, 512x512
 SHARED = CHECKOUT.parent / "shared"
@@ -34,12 +34,12 @@ def _folder(*names: str) -> Path:
 @pytest.fixture(scope="module", params=["centerface", "yunet"])
 def graph(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The exported graph of each network whose file is here."""
-    sources = weights.find([face_detector.NETWORKS[request.param].file, assets.PORTRAIT_FILE])
+    sources = find([face_detector.NETWORKS[request.param].file, assets.PORTRAIT_FILE])
     folder = tmp_path_factory.mktemp("weights")
     for source in sources:
-        weights.fetch([source], folder, from_dir=_folder(source.name))
+        fetch([source], folder, from_dir=_folder(source.name))
     repository = tmp_path_factory.mktemp("repository")
-    face_detector.export(argparse.Namespace(weights=folder, repository=repository, detector=request.param))
+    face_detector.install(folder, repository, request.param)
     return repository / "face_detector"
 
 
@@ -148,8 +148,8 @@ def test_group_photographs(session: onnxruntime.InferenceSession) -> None:
 
 
 def test_export_refuses_a_missing_file(tmp_path: Path) -> None:
-    with pytest.raises(weights.WeightsError, match=r"centerface.onnx is missing: veracity weights fetch"):
-        face_detector.export(argparse.Namespace(weights=tmp_path, repository=tmp_path, detector="centerface"))
+    with pytest.raises(WeightsError, match=r"centerface.onnx is missing: veracity weights fetch"):
+        face_detector.install(tmp_path, tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -158,7 +158,7 @@ def test_export_refuses_a_graph_that_differs(tmp_path: Path, monkeypatch: pytest
     """A decoder that is wrong by half a pixel, or has no numbers, is caught before anything is written."""
     folder = tmp_path / "weights"
     names = [assets.CENTERFACE_FILE, assets.PORTRAIT_FILE]
-    weights.fetch(weights.find(names), folder, from_dir=_folder(*names))
+    fetch(find(names), folder, from_dir=_folder(*names))
     right = face_detector.NETWORKS["centerface"]
 
     def wrong(*given: object) -> tuple[np.ndarray, ...]:
@@ -167,5 +167,5 @@ def test_export_refuses_a_graph_that_differs(tmp_path: Path, monkeypatch: pytest
 
     monkeypatch.setitem(face_detector.NETWORKS, "centerface", replace(right, decode=wrong))
     with pytest.raises(ExportError, match=rf"differ by {off}"):
-        face_detector.export(argparse.Namespace(weights=folder, repository=tmp_path / "r", detector="centerface"))
+        face_detector.install(folder, tmp_path / "r")
     assert not (tmp_path / "r").exists()

@@ -13,7 +13,7 @@ torch = pytest.importorskip("torch", reason="make test-export installs torch")
 from safetensors.torch import save_file  # noqa: E402
 
 from export import checkpoint  # noqa: E402
-from export.publish import ExportError  # noqa: E402
+from veracity.install.graphs.publish import ExportError  # noqa: E402
 
 pytestmark = pytest.mark.export
 

@@ -14,11 +14,12 @@ torch = pytest.importorskip("torch", reason="make test-export installs torch")
 
 import onnxruntime  # noqa: E402
 
-from export import audio_scratch, audio_starter, joined, whisper  # noqa: E402
+from export import audio_scratch, audio_starter  # noqa: E402
 from export.graph import largest_error, to_onnx  # noqa: E402
-from export.publish import ExportError, publish, sha256  # noqa: E402
 from training.nets import AUDIO_NETS  # noqa: E402
 from veracity.evidence.speech import WINDOW_SAMPLES  # noqa: E402
+from veracity.install.graphs import encoder_with_head, whisper  # noqa: E402
+from veracity.install.graphs.publish import ExportError, publish, sha256  # noqa: E402
 
 pytestmark = [
     pytest.mark.export,
@@ -75,8 +76,8 @@ def test_the_starter_keeps_the_contract():
 
 
 def test_the_committed_head_is_small_and_of_a_whole():
-    head = joined.read_head(GRAPH.parent.parent)
-    assert head.papers["trained_on"]
+    head = encoder_with_head.read_head(GRAPH.parent.parent)
+    assert head.provenance["trained_on"]
     assert head.graph.ByteSize() < 3_000_000
     assert head.graph.graph.input[0].type.tensor_type.shape.dim[1].dim_value == whisper.STATISTICS
 
@@ -132,7 +133,7 @@ def test_publishing_replaces_whole_files_and_leaves_nothing_beside_them(tmp_path
 
 def test_a_graph_does_not_tell_where_it_was_made(tmp_path):
     made = to_onnx(Double(), NUMBERS, ["DOUBLED"])
-    committed = (GRAPH.parent.parent / joined.HEAD).read_bytes()
+    committed = (GRAPH.parent.parent / encoder_with_head.HEAD).read_bytes()
     for graph in (made, committed):
         assert b"stack_trace" not in graph
         assert b'File "' not in graph

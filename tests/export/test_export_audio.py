@@ -19,9 +19,9 @@ from export import checkpoint, fill, published  # noqa: E402
 from export.detectors import aasist, rawnet2, wav2vec2  # noqa: E402
 from export.detectors.sound import SincFilters  # noqa: E402
 from export.graph import MAX_RELATIVE_ERROR, error, largest_error, to_onnx, torch_answer  # noqa: E402
-from export.publish import ExportError  # noqa: E402
 from patches import torchvision  # noqa: E402
 from veracity.catalog.layers import WINDOW_SAMPLES  # noqa: E402
+from veracity.install.graphs.publish import ExportError  # noqa: E402
 
 torchvision.ensure()  # transformers imports it with its models
 

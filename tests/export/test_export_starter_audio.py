@@ -11,12 +11,12 @@ import onnx
 import pytest
 from onnx import parser
 
-from export import audio_starter, ctranslate2, joined, whisper
-from export.joined import largest_error, read_head
-from export.publish import ExportError, session
-from veracity import install as weights
+from export.audio_starter import export, head_of
 from veracity.catalog.layers import WINDOW_SAMPLES
-from veracity.install import WeightsError
+from veracity.install.files import WeightsError
+from veracity.install.graphs import audio_starter, ctranslate2, encoder_with_head, whisper
+from veracity.install.graphs.encoder_with_head import largest_error, read_head
+from veracity.install.graphs.publish import ExportError, session
 
 
 def variables(blocks: int = whisper.STAGES) -> ctranslate2.Variables:
@@ -113,7 +113,7 @@ def test_a_head_for_another_encoder_is_refused():
 
 def test_without_encoder_or_head_the_export_says_so(tmp_path):
     with pytest.raises(WeightsError, match=r"whisper_tiny_en\.bin"):
-        audio_starter.export(args(tmp_path))
+        export(args(tmp_path))
     with pytest.raises(ExportError, match=r"head\.onnx is gone"):
         read_head(tmp_path / "audio_starter")
     (tmp_path / "head.onnx").write_bytes(b"no graph")
@@ -149,8 +149,8 @@ def test_a_checkpoint_becomes_a_head_with_papers(tmp_path):
     net = AUDIO_NETS["whisper"]().eval()
     content = {"net": "whisper", "state": net.state_dict(), "trained_on": ["mine"]}
     torch.save(content, tmp_path / "audio.pt")
-    head = audio_starter.head_of(tmp_path / "audio.pt")
-    assert head.papers["trained_on"] == ["mine"]
+    head = head_of(tmp_path / "audio.pt")
+    assert head.provenance["trained_on"] == ["mine"]
     statistics = np.random.default_rng(0).standard_normal((2, whisper.STATISTICS)).astype(np.float32)
     with torch.inference_mode():
         expected = net(torch.from_numpy(statistics)).numpy()
@@ -163,7 +163,9 @@ def test_a_head_that_is_not_proven_leaves_the_one_before(tmp_path, monkeypatch):
     from training.nets import AUDIO_NETS
 
     (tmp_path / "encoder.bin").write_bytes(packed(variables()))
-    monkeypatch.setattr(weights, "require", lambda *_: tmp_path / "encoder.bin")  # of the right size, not Whisper's
+    monkeypatch.setattr(
+        audio_starter, "require", lambda *_: tmp_path / "encoder.bin"
+    )  # of the right size, not Whisper's
     folder, checkpoints = tmp_path / "audio_starter", [tmp_path / "a.pt", tmp_path / "b.pt"]
     for seed, path in enumerate(checkpoints):
         torch.manual_seed(seed)
@@ -172,21 +174,21 @@ def test_a_head_that_is_not_proven_leaves_the_one_before(tmp_path, monkeypatch):
         torch.save({"net": "whisper", "state": net.state_dict(), "trained_on": [path.stem]}, path)
     given = args(tmp_path)
     given.checkpoint = checkpoints[0]
-    audio_starter.export(given)
+    export(given)
     before = files(folder)
     assert set(before) == {"1/model.onnx", "head.json", "head.onnx", "provenance.json"}
     assert folder.joinpath("1/model.onnx").stat().st_mtime_ns >= folder.joinpath("head.onnx").stat().st_mtime_ns
 
     given.checkpoint = checkpoints[1]
     with monkeypatch.context() as strict:
-        strict.setattr(joined, "TOLERANCE", -1.0)
+        strict.setattr(encoder_with_head, "TOLERANCE", -1.0)
         with pytest.raises(ExportError, match="graph and parts differ"):
-            audio_starter.export(given)
+            export(given)
     assert files(folder) == before
-    audio_starter.export(given)
+    export(given)
     after = files(folder)
     assert all(after[name] != before[name] for name in before)
-    assert read_head(folder).papers["trained_on"] == ["b"]
+    assert read_head(folder).provenance["trained_on"] == ["b"]
 
 
 def files(folder: Path) -> dict[str, bytes]:

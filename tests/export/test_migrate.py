@@ -14,7 +14,7 @@ from export import fill  # noqa: E402
 from export.__main__ import main  # noqa: E402
 from export.audio_scratch import network  # noqa: E402
 from export.migrate import convert, migrate  # noqa: E402
-from export.publish import ExportError  # noqa: E402
+from veracity.install.graphs.publish import ExportError  # noqa: E402
 
 pytestmark = pytest.mark.export
 

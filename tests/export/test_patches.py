@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from export import upstream
-from export.publish import ExportError
 from export.upstream import PATCHES, Patch, Upstream, package
+from veracity.install.graphs.publish import ExportError
 
 ALL = sorted(PATCHES.glob("*/*.patch"))
 NAMES = sorted(path.parent.name for path in PATCHES.glob("*/upstream.toml"))

@@ -7,8 +7,8 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from export import halves, precision
-from export.publish import ExportError
 from veracity.catalog.layers import MODELS, WINDOW_SAMPLES
+from veracity.install.graphs.publish import ExportError
 
 AUDIO = MODELS["audio_aasist"]
 FACES = MODELS["visual_sbi_b4"]

@@ -21,9 +21,9 @@ from server_models import make_repository
 
 from export import tensorrt
 from export.__main__ import main
-from export.publish import ExportError, install, publish, sha256
 from veracity.catalog import tensorrt as engines
 from veracity.catalog.layers import MODELS
+from veracity.install.graphs.publish import ExportError, publish, sha256, write_model
 from veracity.server import Server, accelerators
 from veracity.server.repository import read
 from veracity.settings import Settings
@@ -142,7 +142,7 @@ def test_an_engine_is_made_of_a_proven_fp32_graph_alone(repository: Path) -> Non
 
 def test_a_new_graph_takes_the_old_ones_engine_away(repository: Path) -> None:
     folder = repository / "audio_starter"
-    install(folder, {Path("1", engines.PLAN): b"an engine"}, {"engine": {}})
+    write_model(folder, {Path("1", engines.PLAN): b"an engine"}, {"engine": {}})
     assert (folder / "1" / engines.PLAN).read_bytes() == b"an engine"
     publish(GRAPH.read_bytes(), folder, {"source": "test"}, ["numpy"])
     assert [one.name for one in (folder / "1").iterdir()] == ["model.onnx"]

@@ -15,7 +15,6 @@ import pytest
 import tiny_models
 from conftest import REPOSITORY
 
-from export.publish import publish
 from veracity import cli
 from veracity.catalog import smoke_test
 from veracity.catalog.layers import FACE_DETECTOR, MODELS
@@ -23,6 +22,7 @@ from veracity.catalog.profiles import PROFILES, choose, required
 from veracity.catalog.provenance import FILE, GRAPH
 from veracity.install import doctor
 from veracity.install.doctor import Finding
+from veracity.install.graphs.publish import publish
 from veracity.server import Server
 from veracity.settings import Settings
 from veracity_client.errors import ModelUnavailable

@@ -13,14 +13,14 @@ from pathlib import Path
 import pytest
 import tiny_models
 
-from export.publish import ExportError, install, publish, refuse_over_trained
 from veracity.catalog import provenance
-from veracity.install import write
+from veracity.install.files import write
+from veracity.install.graphs.publish import ExportError, publish, refuse_over_trained, write_model
 
 LIMITED = """
 import resource, signal, sys
 from pathlib import Path
-from export.publish import publish
+from veracity.install.graphs.publish import publish
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # a write beyond the limit then fails with EFBIG, as on a full disk
 resource.setrlimit(resource.RLIMIT_FSIZE, (65536, 65536))
 graph, folder, size = Path(sys.argv[1]).read_bytes(), Path(sys.argv[2]), int(sys.argv[3])
@@ -69,7 +69,7 @@ def test_files_that_belong_together_are_written_together(tmp_path: Path) -> None
 def test_an_untrained_graph_replaces_untrained_ones_alone(tmp_path: Path) -> None:
     refuse_over_trained(tmp_path)
     for record in ({"untrained": True}, {}):
-        install(tmp_path, {provenance.GRAPH: b"graph"}, record)
+        write_model(tmp_path, {provenance.GRAPH: b"graph"}, record)
         assert json.loads((tmp_path / provenance.FILE).read_text()) == record
         if record:
             refuse_over_trained(tmp_path)
@@ -88,7 +88,7 @@ def test_an_untrained_graph_replaces_untrained_ones_alone(tmp_path: Path) -> Non
 )
 def test_an_untrained_graph_names_only_commands_that_help(tmp_path: Path, model: str, how: str) -> None:
     folder = tmp_path / model
-    install(folder, {provenance.GRAPH: b"graph"}, {"untrained": True})
+    write_model(folder, {provenance.GRAPH: b"graph"}, {"untrained": True})
     assert provenance.rejection_reason(folder) == f"untrained: made to measure time{how}"
 
 
@@ -96,11 +96,11 @@ def test_an_engine_that_is_not_the_one_of_its_papers_is_objected_to(tmp_path: Pa
     folder = tmp_path / "audio_starter"
     publish(graph(tmp_path / "made").read_bytes(), folder, {"source": "test"}, ["numpy"])
     page = provenance.read(folder)
-    install(folder, {Path("1", "model.plan"): b"engine"}, page | {"engine": {"plan_sha256": "0" * 64}})
+    write_model(folder, {Path("1", "model.plan"): b"engine"}, page | {"engine": {"plan_sha256": "0" * 64}})
     assert (
         provenance.integrity_error(folder)
         == "1/model.plan: its sha256 is not the one in provenance.json: export it anew"
     )
     digest = hashlib.sha256(b"engine").hexdigest()
-    install(folder, {Path("1", "model.plan"): b"engine"}, page | {"engine": {"plan_sha256": digest}})
+    write_model(folder, {Path("1", "model.plan"): b"engine"}, page | {"engine": {"plan_sha256": digest}})
     assert provenance.integrity_error(folder) == ""

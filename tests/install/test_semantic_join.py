@@ -10,11 +10,11 @@ import pytest
 from onnx import ModelProto, TensorProto, helper, numpy_helper, parser
 from onnxruntime.quantization import quantize_dynamic
 
-from export import semantic_starter
-from export.dequantised import dequantised
-from export.joined import largest_error, read_head
-from export.publish import ExportError, session
-from export.semantic_starter import FEATURE, TAP, cases, features, join
+from veracity.install.graphs import semantic_starter
+from veracity.install.graphs.encoder_with_head import largest_error, read_head
+from veracity.install.graphs.publish import ExportError, session
+from veracity.install.graphs.semantic_starter import FEATURE, TAP, cases, features, join
+from veracity.install.graphs.weight_only_quantisation import dequantised
 
 WIDTH = 8
 PIXELS = "pixel_values"
@@ -158,5 +158,5 @@ def test_the_committed_head_fits_the_encoder() -> None:
     committed = read_head(folder)
     assert [value.name for value in committed.graph.graph.input] == [FEATURE]
     assert committed.graph.graph.input[0].type.tensor_type.shape.dim[1].dim_value == 768
-    assert committed.papers["trained_on"] == sorted(committed.papers["trained_on"])
+    assert committed.provenance["trained_on"] == sorted(committed.provenance["trained_on"])
     assert (folder / "head.onnx").stat().st_size < 20_000

@@ -13,7 +13,9 @@ import pytest
 from veracity.catalog import assets
 from veracity.catalog.assets import Source
 from veracity.catalog.layers import MODELS
-from veracity.install import WeightsError, can_download, fetch, find, verify
+from veracity.install.files import WeightsError
+from veracity.install.names import find
+from veracity.install.store import can_download, fetch, verify
 from veracity_client.errors import BadOption
 
 CONTENT = b"not much of a network" * 1000
@@ -114,7 +116,7 @@ LIMITED = """
 import resource, signal, sys
 from pathlib import Path
 from veracity.catalog.assets import Source
-from veracity.install import fetch
+from veracity.install.store import fetch
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # a write beyond the limit then fails with EFBIG, as on a full disk
 resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
 try:

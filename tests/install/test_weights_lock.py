@@ -12,7 +12,10 @@ from veracity import cli
 from veracity.catalog.assets import ASSETS, Source
 from veracity.catalog.layers import MODELS
 from veracity.catalog.profiles import PROFILES
-from veracity.install import WeightsError, fetch, find, lock, of_profile, verify, wanted
+from veracity.install import lock
+from veracity.install.files import WeightsError
+from veracity.install.names import find, of_profile, wanted
+from veracity.install.store import fetch, verify
 from veracity_client.errors import BadOption
 
 FIRST = Source("net.pt", "drive:abc", None, None, "MIT", "https://example.org", ("Net.pth",))

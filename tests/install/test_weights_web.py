@@ -10,7 +10,9 @@ import pytest
 from weights_server import COMMIT, CONTENT, SHA256, Server, serving
 
 from veracity.catalog.assets import Source
-from veracity.install import WeightsError, fetch, lock, sources, verify
+from veracity.install import lock, sources
+from veracity.install.files import WeightsError
+from veracity.install.store import fetch, verify
 
 BREAK = len(CONTENT) // 8  # bytes of an answer
 
@@ -123,7 +125,7 @@ LIMITED = """
 import resource, signal, sys
 from pathlib import Path
 from veracity.catalog.assets import Source
-from veracity.install import fetch
+from veracity.install.store import fetch
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # a write beyond the limit then fails with EFBIG, as on a full disk
 resource.setrlimit(resource.RLIMIT_FSIZE, (65536, 65536))
 try:
@@ -144,7 +146,8 @@ HUB = """
 import sys
 from pathlib import Path
 from veracity.catalog.assets import Source
-from veracity.install import WeightsError, fetch
+from veracity.install.files import WeightsError
+from veracity.install.store import fetch
 try:
     fetch([Source("net.pt", "hf:some/one@main!net.pt", None, None, "MIT", "https://example.org")], Path(sys.argv[1]))
 except WeightsError as error:

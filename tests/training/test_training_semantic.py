@@ -12,8 +12,7 @@ cv2 = pytest.importorskip("cv2")
 
 import onnx  # noqa: E402
 
-from export.publish import session  # noqa: E402
-from export.semantic_starter import FEATURE, head_of  # noqa: E402
+from export.semantic_starter import head_of  # noqa: E402
 from training import cache, loop  # noqa: E402
 from training.data import Clip, ManifestError  # noqa: E402
 from training.nets.semantic import WIDTH, SemanticHead  # noqa: E402
@@ -21,6 +20,8 @@ from training.semantic.cut import FRAMES, Seen, cutter  # noqa: E402
 from training.semantic.fakes import METHODS, headed, redrawn, smoothed  # noqa: E402
 from training.semantic.lesson import Lesson, Pairs, SemanticPlan, chosen, judged, load  # noqa: E402
 from veracity.evidence.crops import whole_picture  # noqa: E402
+from veracity.install.graphs.publish import session  # noqa: E402
+from veracity.install.graphs.semantic_starter import FEATURE  # noqa: E402
 
 pytestmark = [pytest.mark.export, pytest.mark.filterwarnings("ignore::UserWarning"),
               pytest.mark.filterwarnings("ignore::DeprecationWarning"),

@@ -13,9 +13,9 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from export import ctranslate2
 from training import cache
 from training.nets import whisper
+from veracity.install.graphs import ctranslate2
 
 _AT_ONCE = 16  # sounds, which is 100 MB
 _PIECE = 128  # sounds that are kept together

@@ -17,12 +17,12 @@ from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
 from export import checkpoint as files
-from export.publish import ExportError
 from patches import torchvision
 from training.data import ManifestError
 from training.nets.attention import Block
 from training.nets.melspec import MelSpecResNet
 from training.nets.rawnet2 import RawNet2
+from veracity.install.graphs.publish import ExportError
 
 SOUND_TOKENS = 25  # at least, of a window: one every 0.16 s
 MOST_FRAMES = 64

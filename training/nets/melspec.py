@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from export.mel import fourier, mel_filters
 from training.nets.spectrum import ResidualBlock
+from veracity.install.graphs.mel import fourier, mel_filters
 
 _SIZE = 512  # 32 ms, of which a Hann window looks at the middle 25 ms
 _WINDOW = 400

@@ -1,7 +1,7 @@
 """The encoder of Whisper tiny, frozen, in front of a small head of ours: what a listener hears, and what sounds wrong.
 
-`export.whisper` says what it is made of, and makes the graph of it that is served; `export.ctranslate2` reads the
-weights, which are OpenAI's.
+`veracity.install.graphs.whisper` describes it and builds the graph that is served, of OpenAI's weights, which
+`veracity.install.graphs.ctranslate2` reads.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from export.mel import fourier, mel_filters
-from export.whisper import BANDS, HEADS, HOP, LEVEL, SIZE, STAGES, STATISTICS, WIDTH, names
+from veracity.install.graphs.mel import fourier, mel_filters
+from veracity.install.graphs.whisper import BANDS, HEADS, HOP, LEVEL, SIZE, STAGES, STATISTICS, WIDTH, names
 
 HIDDEN = 64  # of one head
 MEMBERS = 4  # heads of several seeds, whose mean is more than each
@@ -152,7 +152,7 @@ def averaged(heads: Sequence[WhisperHead]) -> WhisperHead:
 
 
 def encoder(variables: Mapping[str, npt.NDArray[np.floating[Any]]]) -> WhisperEncoder:
-    """The encoder with Whisper's weights, frozen; `variables` are those of `export.ctranslate2`."""
+    """The encoder with Whisper's weights, frozen; `variables` are those of `veracity.install.graphs.ctranslate2`."""
     net = WhisperEncoder()
     state = {_name(ours): theirs for ours, theirs in names().items()}
     state["positions"] = "encoder/position_encodings/encodings"

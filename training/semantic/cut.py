@@ -19,20 +19,20 @@ import numpy.typing as npt
 import onnx
 import onnxruntime
 
-from export.semantic_starter import DEVIATION, MEAN, TAP, features
 from training import cache as media
 from training.data import Clip
 from training.semantic import fakes
 from training.visual import channel
 from training.visual.faces import TILES, Image
 from training.visual.redraw import NETWORKS
-from veracity import install as weights
 from veracity.catalog.assets import CLIP_FILE
 from veracity.catalog.layers import FPS, MODELS
 from veracity.evidence import crops
 from veracity.evidence.faces import Box, is_visible
 from veracity.evidence.requests import Infer
 from veracity.evidence.sampling import detect, plan
+from veracity.install.graphs.semantic_starter import DEVIATION, MEAN, TAP, features
+from veracity.install.store import require
 from veracity.media import Frame, Limits, Media
 
 Embeddings = npt.NDArray[np.float32]  # [pictures, 768]
@@ -73,7 +73,7 @@ class Encoder:
         """``folder`` is where fetched files lie; raises WeightsError."""
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
-        graph = features(onnx.load(weights.require(CLIP_FILE, folder))).SerializeToString()
+        graph = features(onnx.load(require(CLIP_FILE, folder))).SerializeToString()
         self._session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
 
     def __call__(self, squares: Sequence[Image]) -> Embeddings:  # noqa: D102  # the class says it

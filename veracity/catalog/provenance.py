@@ -9,7 +9,7 @@ from typing import Any
 from veracity.catalog.assets import ASSETS
 from veracity.catalog.layers import MODELS, Model
 from veracity.catalog.tensorrt import PLAN
-from veracity.install import sha256
+from veracity.install.files import sha256
 from veracity_client.errors import VeracityError
 
 FILE = "provenance.json"

@@ -11,11 +11,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from veracity import install as weights
 from veracity.catalog.assets import ASSETS, Source
 from veracity.catalog.profiles import PROFILES
 from veracity.install import lock
-from veracity.install.store import Bytes
+from veracity.install.names import models_of, of_profile, refuse_research_only, wanted
+from veracity.install.store import Bytes, fetch, verify
 from veracity.settings import Settings
 from veracity_client.errors import BadOption
 
@@ -27,20 +27,20 @@ def add(commands: argparse._SubParsersAction[Any]) -> None:
     listing = actions.add_parser("list", help="every file: state, size, licence, and whose it is")
     listing.add_argument("--json", action="store_true", help="print one JSON document instead of a table")
     listing.set_defaults(command=_list)
-    fetch = actions.add_parser("fetch", help="fetch files; without names those that the starter needs")
-    fetch.add_argument("names", nargs="*", metavar="NAME", help="files, models or layers")
-    fetch.add_argument("--profile", choices=tuple(PROFILES), help="all that the models of a profile are made of")
-    fetch.add_argument("--from", dest="folder", type=Path, metavar="DIR", help="take the files from this folder")
-    fetch.add_argument("--licence", choices=("any", "commercial"), default="any", help="refuse research-only weights")
-    fetch.set_defaults(command=_fetch)
-    verify = actions.add_parser("verify", help="hold files against their sha256; exit 1 where one is not as it should")
-    verify.add_argument("names", nargs="*", metavar="NAME", help="files, models or layers; none means what is there")
-    verify.set_defaults(command=_verify)
+    fetched = actions.add_parser("fetch", help="fetch files; without names those that the starter needs")
+    fetched.add_argument("names", nargs="*", metavar="NAME", help="files, models or layers")
+    fetched.add_argument("--profile", choices=tuple(PROFILES), help="all that the models of a profile are made of")
+    fetched.add_argument("--from", dest="folder", type=Path, metavar="DIR", help="take the files from this folder")
+    fetched.add_argument("--licence", choices=("any", "commercial"), default="any", help="refuse research-only weights")
+    fetched.set_defaults(command=_fetch)
+    checked = actions.add_parser("verify", help="hold files against their sha256; exit 1 where one is not as it should")
+    checked.add_argument("names", nargs="*", metavar="NAME", help="files, models or layers; none means what is there")
+    checked.set_defaults(command=_verify)
 
 
 def _list(args: argparse.Namespace) -> int:
     target = Settings.from_env().weights
-    rows = [(source, weights.verify(source, target)) for source in ASSETS]
+    rows = [(source, verify(source, target)) for source in ASSETS]
     if args.json:
         entries = {name: asdict(entry) for name, entry in lock.read(target).items()}
         files = [{**asdict(source), "state": state, "lock": entries.get(source.name)} for source, state in rows]
@@ -57,13 +57,13 @@ def _fetch(args: argparse.Namespace) -> int:
         raise BadOption(f"--from: {args.folder} is no folder")
     sources = _chosen(args)
     if args.licence == "commercial":
-        weights.refuse_research_only(sources)
-    absent = [source for source in sources if weights.verify(source, target) != "ok"]
+        refuse_research_only(sources)
+    absent = [source for source in sources if verify(source, target) != "ok"]
     for source in absent:
         sys.stderr.write(f"{_line(source)}\n")
     with _bar() as watch:
-        weights.fetch(absent, target, from_dir=args.folder, progress=_say, watch=watch)
-    models = [m.name for m in weights.models_of(sources) if all((target / file).is_file() for file in m.files)]
+        fetch(absent, target, from_dir=args.folder, progress=_say, watch=watch)
+    models = [m.name for m in models_of(sources) if all((target / file).is_file() for file in m.files)]
     if models and (args.names or args.profile or args.folder):
         sys.stderr.write(f"now make the graphs: python -m export {' '.join(models)}\n")
     return 0
@@ -73,16 +73,16 @@ def _chosen(args: argparse.Namespace) -> list[Source]:
     if args.names and args.profile:
         raise BadOption("give names or --profile, not both")
     if args.profile:
-        return weights.of_profile(args.profile)
-    return weights.wanted(args.names, args.folder)
+        return of_profile(args.profile)
+    return wanted(args.names, args.folder)
 
 
 def _verify(args: argparse.Namespace) -> int:
     target = Settings.from_env().weights
-    chosen = weights.wanted(args.names)
+    chosen = wanted(args.names)
     if not args.names:
         chosen += [source for source in ASSETS if source not in chosen and (target / source.name).is_file()]
-    states = [(source, weights.verify(source, target)) for source in chosen]
+    states = [(source, verify(source, target)) for source in chosen]
     for source, state in states:
         sys.stdout.write(f"{source.name}: {state}\n")
     return 0 if all(state == "ok" for _, state in states) else 1

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from export.publish import ExportError
+from veracity.install.graphs.publish import ExportError
 
 VERSION = 6
 _TYPES = ("<f4", "<i1", "<i2", "<i4", "<f2")

@@ -16,10 +16,10 @@ import numpy.typing as npt
 import onnx
 from onnx import ModelProto, numpy_helper, parser
 
-from export.ctranslate2 import Variables
-from export.mel import fourier, mel_filters
-from export.publish import ExportError
 from veracity.catalog.layers import WINDOW_SAMPLES
+from veracity.install.graphs.ctranslate2 import Variables
+from veracity.install.graphs.mel import fourier, mel_filters
+from veracity.install.graphs.publish import ExportError
 
 OPSET, IR_VERSION = 18, 8
 WIDTH, HEADS, BANDS = 384, 6, 80

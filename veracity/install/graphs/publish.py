@@ -17,7 +17,7 @@ from veracity.catalog import provenance as papers
 from veracity.catalog import smoke_test
 from veracity.catalog.layers import MODELS
 from veracity.catalog.tensorrt import PLAN
-from veracity.install import write
+from veracity.install.files import write
 from veracity_client.errors import VeracityError
 
 if TYPE_CHECKING:
@@ -45,11 +45,11 @@ def publish(
     facts = {"graph_sha256": sha256(graph), "bytes": len(graph), "known_answer": known_answer(graph, folder.name)}
     record = {**provenance, **facts, "versions": versions}
     files = {**{Path(name): content for name, content in beside.items()}, papers.GRAPH: graph}
-    install(folder, files, record)  # the graph behind those: make takes it for made of them
+    write_model(folder, files, record)  # the graph behind those: make takes it for made of them
     (folder / "1" / PLAN).unlink(missing_ok=True)  # an engine of the graph that was there before
 
 
-def install(folder: Path, files: Mapping[Path, bytes], record: Mapping[str, Any]) -> None:
+def write_model(folder: Path, files: Mapping[Path, bytes], record: Mapping[str, Any]) -> None:
     """Write files of a model's folder with the papers that name them; raises :class:`ExportError`, and then none."""
     try:
         write({**{folder / file: content for file, content in files.items()}, folder / papers.FILE: as_page(record)})

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float32]
+Numbers = NDArray[np.floating[Any]]
 Raw = Mapping[str, Floats]
 Faces = tuple[Floats, Floats, Floats]  # boxes [n, 4], scores [n], landmarks [n, 5, 2]
 Decoder = Callable[[Raw, int, "tuple[int, int]"], Faces]
@@ -69,5 +71,7 @@ def _iou(a: Floats, b: Floats) -> float:
     return shared / (sum(areas) - shared)
 
 
-def _floats(boxes: NDArray[np.floating], scores: NDArray[np.floating], points: NDArray[np.floating]) -> Faces:
+def _floats(
+    boxes: NDArray[np.floating[Any]], scores: NDArray[np.floating[Any]], points: NDArray[np.floating[Any]]
+) -> Faces:
     return boxes.astype(np.float32), scores.astype(np.float32), points.astype(np.float32)

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 
 from onnx import GraphProto, ModelProto, NodeProto, TensorProto, helper
 
-from export.publish import ExportError
+from veracity.install.graphs.publish import ExportError
 
 
 def dequantised(model: ModelProto) -> ModelProto:

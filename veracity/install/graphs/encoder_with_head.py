@@ -1,7 +1,7 @@
-"""A published frozen encoder and a head of ours as one graph, joined and proven without torch.
+"""A published frozen encoder and a trained head of ours, joined into one graph and checked, without torch.
 
-The head is what was learned, and is committed beside its model's config.pbtxt, with its papers. The encoder is fetched.
-Nothing is written before the parts, asked one after the other, agree with the whole.
+The head is committed beside its model's config.pbtxt, with its provenance; the encoder is fetched. Nothing is written
+unless the joined graph computes what encoder and head compute one after the other.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ import onnx
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from onnx import ModelProto
 
-from export.publish import ExportError, as_page, publish, session
-from veracity import install as weights
+from veracity.install.graphs.publish import ExportError, as_page, publish, session
+from veracity.install.names import find
 
-HEAD, PAPERS = "head.onnx", "head.json"  # beside config.pbtxt
+HEAD, PROVENANCE = "head.onnx", "head.json"  # beside config.pbtxt
 TOOLS = ("onnx", "onnxruntime", "numpy")
 TOLERANCE = 1e-4  # of the log odds, relative to the larger of 1 and what the parts say
 
@@ -30,18 +30,18 @@ Array = npt.NDArray[Any]
 
 @dataclass(frozen=True)
 class Head:
-    """A head's graph, and its papers: the sources that taught it, its checkpoint's digest.
+    """A head's graph, and its provenance: the sources that taught it, its checkpoint's digest.
 
     ``new`` is one out of a checkpoint, which its model's folder does not hold yet.
     """
 
     graph: ModelProto
-    papers: Mapping[str, Any]
+    provenance: Mapping[str, Any]
     new: bool = False
 
     def files(self) -> dict[str, bytes]:
         """What a model's folder holds of it."""
-        return {HEAD: self.graph.SerializeToString(), PAPERS: as_page(self.papers)}
+        return {HEAD: self.graph.SerializeToString(), PROVENANCE: as_page(self.provenance)}
 
 
 @dataclass(frozen=True)
@@ -55,18 +55,18 @@ class Case:
 def read_head(folder: Path) -> Head:
     """The head in a model's folder; raises ExportError where it is not there or not whole."""
     try:
-        graph, papers = onnx.load(folder / HEAD), json.loads((folder / PAPERS).read_text(encoding="utf-8"))
+        graph, provenance = onnx.load(folder / HEAD), json.loads((folder / PROVENANCE).read_text(encoding="utf-8"))
         onnx.checker.check_model(graph)
-        if not isinstance(papers, dict):
-            raise ValueError(f"a {type(papers).__name__} is no paper")
+        if not isinstance(provenance, dict):
+            raise ValueError(f"a {type(provenance).__name__} is no paper")
     except FileNotFoundError as error:
         raise ExportError(
             f"{folder.name}/{Path(error.filename).name} is gone: it comes with this version, bring it back; or teach "
             f"another and give it with --checkpoint (see training/)"
         ) from error
     except (OSError, ValueError, DecodeError, onnx.checker.ValidationError) as error:
-        raise ExportError(f"{folder.name}: {HEAD} or {PAPERS} is damaged: {error}") from error
-    return Head(graph, papers)
+        raise ExportError(f"{folder.name}: {HEAD} or {PROVENANCE} is damaged: {error}") from error
+    return Head(graph, provenance)
 
 
 def named(model: ModelProto, name: str) -> ModelProto:
@@ -80,14 +80,14 @@ def named(model: ModelProto, name: str) -> ModelProto:
     return model
 
 
-def install(graph: ModelProto, head: Head, folder: Path, encoder: Mapping[str, Any], cases: Sequence[Case]) -> None:
-    """Prove the joined graph, then write it with its papers and a new head, all or none; raises ExportError.
+def write(graph: ModelProto, head: Head, folder: Path, encoder: Mapping[str, Any], cases: Sequence[Case]) -> None:
+    """Prove the joined graph, then write it with its provenance and a new head, all or none; raises ExportError.
 
-    ``encoder`` is what the papers say of it.
+    ``encoder`` is what the provenance say of it.
     """
     facts = {"precision": "fp32", "largest_relative_error": largest_error(graph, cases)}
     beside = head.files() if head.new else {}
-    publish(graph.SerializeToString(), folder, {**head.papers, **encoder, **facts}, TOOLS, beside)
+    publish(graph.SerializeToString(), folder, {**head.provenance, **encoder, **facts}, TOOLS, beside)
 
 
 def largest_error(graph: ModelProto, cases: Sequence[Case]) -> float:
@@ -107,8 +107,8 @@ def largest_error(graph: ModelProto, cases: Sequence[Case]) -> float:
     return worst
 
 
-def encoder_papers(file: str, opset: int) -> dict[str, Any]:
-    """What a graph's papers say of its encoder, by the name of its fetched file."""
-    (source,) = weights.find([file])
+def encoder_provenance(file: str, opset: int) -> dict[str, Any]:
+    """What a graph's provenance say of its encoder, by the name of its fetched file."""
+    (source,) = find([file])
     facts = {"url": source.url, "sha256": source.sha256, "licence": source.licence, "homepage": source.homepage}
     return {"encoder": facts, "opset": opset}

@@ -1,6 +1,6 @@
 """First and last steps of the face detectors as ONNX Script: each function below becomes nodes of the graph.
 
-What is computed is what the networks' authors published; see :mod:`export.face_detector` for the contract.
+They compute what the networks' authors published; :mod:`veracity.install.graphs.face_detector` has the contract.
 The annotations are tensor shapes, which ONNX Script reads and type checkers cannot.
 """
 # mypy: ignore-errors

@@ -12,7 +12,6 @@ Before a file is written, a NumPy decoder that shares nothing with the graph mus
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,11 +24,12 @@ import onnxruntime
 from numpy.typing import NDArray
 from onnx import ModelProto, compose, helper, inliner, version_converter
 
-from export import face_graph, face_numpy
-from export.publish import ExportError, publish, session
-from veracity import install as weights
 from veracity.catalog import assets
 from veracity.evidence.faces import letterbox
+from veracity.install.graphs import face_graph, face_numpy
+from veracity.install.graphs.publish import ExportError, publish, session
+from veracity.install.names import find
+from veracity.install.store import require
 
 TOOLS = ("onnx", "onnxscript", "onnxruntime", "numpy")
 OPSET, IR_VERSION = 17, 8  # what ONNX Runtime reads since 1.13
@@ -72,21 +72,21 @@ NETWORKS = {
 }
 
 
-def export(args: argparse.Namespace) -> None:
-    """Write ``face_detector/1/model.onnx`` and ``face_detector/provenance.json`` into ``args.repository``.
+def install(weights: Path, repository: Path, detector: str = "centerface") -> None:
+    """Write ``face_detector/1/model.onnx`` and ``face_detector/provenance.json`` into ``repository``.
 
-    Needs ``args.weights`` (folder of fetched files) and ``args.detector`` (centerface, yunet). Raises
-    :class:`WeightsError` for a missing or wrong file and :class:`ExportError` when graph and NumPy decoder differ.
+    ``weights`` is the folder of fetched files, ``detector`` one of :data:`NETWORKS`. Raises :class:`WeightsError` for a
+    missing or wrong file and :class:`ExportError` when graph and NumPy decoder differ.
     """
-    network = NETWORKS[args.detector]
-    published = onnx.load(weights.require(network.file, args.weights))
-    photograph = read_photograph(weights.require(assets.PORTRAIT_FILE, args.weights))
+    network = NETWORKS[detector]
+    published = onnx.load(require(network.file, weights))
+    photograph = read_photograph(require(assets.PORTRAIT_FILE, weights))
     model = build(network, published)
     error = largest_error(network, published, model, photograph)
     if not error <= TOLERANCE:
         raise ExportError(f"face_detector: graph and NumPy decoder differ by {error:.2g}, allowed is {TOLERANCE:g}")
     provenance = _provenance(network, error)
-    publish(model.SerializeToString(), args.repository / "face_detector", provenance, TOOLS)
+    publish(model.SerializeToString(), repository / "face_detector", provenance, TOOLS)
 
 
 def build(network: Network, published: ModelProto) -> ModelProto:
@@ -180,7 +180,7 @@ def _published_outputs(
 
 
 def _provenance(network: Network, error: float) -> dict[str, Any]:
-    (source,) = weights.find([network.file])
+    (source,) = find([network.file])
     return {
         "source": {"url": source.url, "sha256": source.sha256, "licence": source.licence, "homepage": source.homepage},
         "threshold": network.threshold,
