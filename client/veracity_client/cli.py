@@ -54,7 +54,8 @@ def add_analyze(commands: argparse._SubParsersAction[Any]) -> argparse.ArgumentP
     parser.add_argument("--json", action="store_true", help="print one JSON document a line and file")
     parser.add_argument("--policy", choices=get_args(Policy), default="fail_fast", help="when to stop early")
     parser.add_argument("--layers", type=_layers, metavar="NAME,…", help=f"some of {','.join(get_args(LayerName))}")
-    parser.add_argument("--audio-track", type=int, default=0, metavar="N", help="which sound track, from 0")
+    parser.add_argument("--audio-track", type=int, metavar="N", help="which sound track, from 0; else chosen")
+    parser.add_argument("--video-track", type=int, metavar="N", help="which video track, from 0; else chosen")
     parser.add_argument("--url", help=f"grpc://, grpcs://, http:// or https:// HOST:PORT (default: {DEFAULT_URL})")
     parser.add_argument("--api-key", metavar="KEY", help="better given as VERACITY_API_KEY: others see command lines")
     parser.add_argument("--timeout", type=float, metavar="S", help="seconds for one file")
@@ -122,7 +123,7 @@ def _detector(url: str, args: argparse.Namespace) -> Detector:
 
 def _options(args: argparse.Namespace) -> Options:
     chosen: dict[str, Any] = {"layers": args.layers} if args.layers else {}
-    return Options(policy=args.policy, audio_track=args.audio_track, **chosen)
+    return Options(policy=args.policy, audio_track=args.audio_track, video_track=args.video_track, **chosen)
 
 
 def _layers(text: str) -> tuple[str, ...]:

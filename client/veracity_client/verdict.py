@@ -22,18 +22,24 @@ LayerName = Literal["audio", "visual", "lipsync", "semantic"]
 
 @dataclass(frozen=True)
 class Options:
-    """What may be asked of one analysis. Anything else is refused with :class:`BadOption`."""
+    """What may be asked of one analysis. Anything else is refused with :class:`BadOption`.
+
+    ``audio_track`` and ``video_track`` count from 0; None takes the track that a player would, or the one that holds
+    something, and ``input`` says which.
+    """
 
     policy: Policy = "fail_fast"
     layers: tuple[LayerName, ...] = ("audio", "visual", "lipsync", "semantic")
-    audio_track: int = 0
+    audio_track: int | None = None
     deadline_seconds: float = 300.0
+    video_track: int | None = None
 
     def __post_init__(self) -> None:
         if not self.layers:
             raise BadOption("layers is empty: name at least one of audio, visual, lipsync, semantic")
-        if self.audio_track < 0:
-            raise BadOption(f"audio_track counts from 0, got {self.audio_track}")
+        for name, track in (("audio_track", self.audio_track), ("video_track", self.video_track)):
+            if track is not None and track < 0:
+                raise BadOption(f"{name} counts from 0, got {track}; leave it out to have the track chosen")
         if not 0 < self.deadline_seconds <= 3600:
             raise BadOption(f"deadline_seconds must be over 0 and at most 3600, got {self.deadline_seconds}")
 
@@ -81,6 +87,18 @@ class ModelInfo:
 
 
 @dataclass(frozen=True)
+class Coverage:
+    """How much of the clip a layer examined: ``samples`` of it, over ``seconds_examined`` of ``seconds_total``.
+
+    Separate pictures count for a frame each (1/25 s), sound and consecutive frames for their length.
+    """
+
+    samples: int
+    seconds_examined: float
+    seconds_total: float
+
+
+@dataclass(frozen=True)
 class LayerResult:
     """What one layer said, or why it said nothing."""
 
@@ -96,6 +114,7 @@ class LayerResult:
     frame_scores: tuple[FrameScore, ...] | None = None
     mismatch_score: float | None = None
     generative_signature: float | None = None
+    coverage: Coverage | None = None
 
 
 @dataclass(frozen=True)
@@ -120,7 +139,11 @@ class Face:
 
 @dataclass(frozen=True)
 class InputInfo:
-    """What was analysed. ``resolution`` is ``WIDTHxHEIGHT``; ``codecs`` has ``video`` and ``audio`` as present."""
+    """What was analysed. ``resolution`` is ``WIDTHxHEIGHT``; ``codecs`` has ``video`` and ``audio`` as present.
+
+    ``audio_track`` and ``video_track`` are those that were examined, of ``audio_tracks`` and ``video_tracks``.
+    ``audio_channel`` is the one channel that was examined, counted from 0; None where all were mixed.
+    """
 
     sha256: str
     bytes: int
@@ -128,6 +151,10 @@ class InputInfo:
     resolution: str | None
     codecs: Mapping[str, str]
     audio_tracks: int
+    audio_track: int | None = None
+    audio_channel: int | None = None
+    video_tracks: int | None = None
+    video_track: int | None = None
 
 
 @dataclass(frozen=True)

@@ -62,7 +62,8 @@ def test_options_come_back_equal(options: Options) -> None:
 WRONG = {
     "policy": [1, None, True, "", "FAIL_FAST", [], {}],
     "layers": ["audio", 1, None, [], [1], [None], [["audio"]], ["mouth"], {"audio": 1}],
-    "audio_track": ["0", 1.0, None, True, -1, [0]],
+    "audio_track": ["0", 1.0, True, -1, [0]],
+    "video_track": ["0", 1.0, True, -1, [0]],
     "deadline_seconds": ["5", None, True, 0, -1, 3601, [1], float("nan"), float("inf"), 10**400],
     "deadline": [5],
 }

@@ -121,11 +121,12 @@ async def _listen(run: Analysis, media: Media, probe: Probe) -> None:
 
 async def _hear(run: Analysis, media: Media, probe: Probe) -> None:
     """Decode the sound and find the speech in it; a sound that cannot be decoded is the file's fault if all it has."""
-    if run.options.audio_track >= len(probe.audio):
-        raise BadOption(f"audio_track {run.options.audio_track} asked for; the file has {len(probe.audio)}")
+    track = run.options.audio_track or 0
+    if track >= len(probe.audio):
+        raise BadOption(f"audio_track {track} asked for; the file has {len(probe.audio)}")
     try:
         async with run.stage("sound"):
-            run.sound = await media.audio(run.options.audio_track)
+            run.sound = await media.audio(track)
     except VeracityError as error:
         if probe.video is None:
             raise

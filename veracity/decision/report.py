@@ -60,7 +60,7 @@ def conclude(run: Analysis, video_id: str, media: Media, probe: Probe, tracks: S
         thresholds=calibration.thresholds,
         calibrated=bool(scored) and calibration.is_calibrated(m.name for r in scored for m in r.models),
         degraded=bool(run.damage or run.missed) or any(r.status == "failed" for r in results.values()),
-        input=_input(media, probe, run.options.audio_track),
+        input=_input(media, probe, run.options.audio_track or 0),
         timings=rounded(run.timings),
         processing_time=round(time.monotonic() - run.begun, 3),
     )
