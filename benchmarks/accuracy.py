@@ -24,7 +24,7 @@ from benchmarks.answers import VERDICT, subjects
 from benchmarks.tally import tally
 from training.data import Clip, ManifestError
 from training.scores import Said
-from veracity.catalog.layers import LAYERS
+from veracity.catalog import LAYERS
 from veracity.decision.calibration import Calibration
 from veracity.settings import CHECKOUT, Settings
 

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from training.scores import Said
-from veracity.catalog.layers import LAYERS, MODELS
+from veracity.catalog import LAYERS, MODELS
 from veracity.decision.calibration import Calibration, Calibrator
 from veracity.evidence.pooling import POOL
 

@@ -18,8 +18,7 @@ from training.scores import Ledger, Said
 from veracity.analysis.context import AnalysisContext
 from veracity.analysis.local_infer import LocalInfer
 from veracity.analysis.pipeline import observe
-from veracity.catalog import provenance
-from veracity.catalog.layers import FACE_DETECTOR, MODELS
+from veracity.catalog import FACE_DETECTOR, MODELS, provenance
 from veracity.catalog.profiles import children, choose
 from veracity.decision.calibration import Calibration
 from veracity.evidence.requests import ModelOutput

@@ -18,8 +18,7 @@ from tritonclient.utils import np_to_triton_dtype
 
 from benchmarks import record
 from veracity.analysis.context import model_info
-from veracity.catalog import provenance, smoke_test
-from veracity.catalog.layers import MODELS, Model
+from veracity.catalog import MODELS, Model, provenance, smoke_test
 from veracity.catalog.profiles import BENCH
 from veracity.server import Server
 from veracity.settings import Settings

@@ -1,4 +1,4 @@
-"""`python -m export LAYER…` writes graphs into the model repository; `python -m export parity DIR` proves networks."""
+"""`python -m export MODEL…` writes graphs into the model repository; `python -m export parity DIR` proves networks."""
 
 from __future__ import annotations
 
@@ -10,32 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from veracity import log
+from veracity.catalog import MODELS, Model
 from veracity.settings import Settings
 from veracity_client.errors import BadOption, VeracityError
 
-# layer → module, loaded when asked for, since most need torch: one with `export(args)`, or one whose DETECTORS has it
-OWN = {
-    "audio_melspec": "export.audio_melspec",
-    "audio_starter": "export.audio_starter",
-    "lipsync_starter": "export.lipsync_starter",
-    "semantic_starter": "export.semantic_starter",
-    "visual_starter": "export.visual_starter",
-}
-WHOLE = {"face_detector", *OWN} - {
-    "audio_melspec",
-    "audio_starter",
-}  # in fp32 only: pixels, small ones, or quantised already
-PUBLISHED = {
-    "audio_aasist": "export.detectors.aasist",
-    "audio_aasist_l": "export.detectors.aasist",
-    "audio_rawnet2": "export.detectors.rawnet2",
-    "audio_wav2vec2": "export.detectors.wav2vec2",
-    "lipsync_lipforensics": "export.detectors.lipforensics",
-    "lipsync_syncnet": "export.detectors.syncnet",
-    "visual_sbi_b4": "export.detectors.sbi",
-    "visual_effnet_b7": "export.detectors.dfdc",
-    "semantic_clip_vitl14": "export.detectors.clip",
-}
 # what `make test-export` does before its tests
 ENVIRONMENT = "scripts/bootstrap .venv-export requirements/runtime.lock requirements/dev.lock requirements/torch.txt"
 
@@ -50,10 +28,11 @@ def main(arguments: list[str] | None = None) -> int:
         if arguments[:1] == ["migrate"]:
             return _migrate(arguments[1:])
         args = _parser().parse_args(arguments)
-        for layer in args.layers:
-            _refuse_unheeded(layer, args)
-        for layer in args.layers:
-            _export(layer, args)
+        models = [MODELS[name] for name in args.models]
+        for model in models:
+            _refuse_unheeded(model, args)
+        for model in models:
+            _export(model, args)
     except VeracityError as error:
         sys.stderr.write(f"export: {error.to_wire()}\n")
         return 1
@@ -63,37 +42,39 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
-def _refuse_unheeded(layer: str, args: argparse.Namespace) -> None:
-    """Raise BadOption for an option that the export of ``layer`` would not look at."""
+def _refuse_unheeded(model: Model, args: argparse.Namespace) -> None:
+    """Raise BadOption for an option that the export of ``model`` would not look at."""
     engine = args.format == "tensorrt"
+    no_checkpoint = engine or args.untrained or not model.trained_here
     unheeded = {
-        "--checkpoint": args.checkpoint is not None and (engine or args.untrained or layer not in OWN),
-        "--untrained": args.untrained and (engine or layer in {"face_detector", "semantic_starter"}),
-        "--upstream": args.upstream is not None and (engine or layer not in PUBLISHED),
+        "--checkpoint": args.checkpoint is not None and no_checkpoint,
+        "--untrained": args.untrained and (engine or model.name in {"face_detector", "semantic_starter"}),
+        "--upstream": args.upstream is not None and (engine or not _published(model)),
     }
     for option, idle in unheeded.items():
         if idle:
-            how = " --format tensorrt" if engine else " --untrained" if args.untrained and layer in OWN else ""
-            raise BadOption(f"{option} means nothing to python -m export {layer}{how}")
+            how = " --format tensorrt" if engine else " --untrained" if args.untrained and model.trained_here else ""
+            raise BadOption(f"{option} means nothing to python -m export {model.name}{how}")
 
 
-def _export(layer: str, args: argparse.Namespace) -> None:
+def _published(model: Model) -> bool:
+    """Whether the graph is a network as others published it, all of it."""
+    return model.layer is not None and not model.trained_here
+
+
+def _export(model: Model, args: argparse.Namespace) -> None:
     if args.format == "tensorrt":
-        import_module("export.tensorrt").export(layer, args)
+        import_module("export.tensorrt").export(model.name, args)
         return
-    if layer in WHOLE and args.precision != "fp32":
-        raise BadOption(f"{layer} is fp32 only, got {args.precision}")
-    if layer == "face_detector":
-        from veracity.install.graphs import face_detector
-
-        face_detector.install(args.weights, args.repository, args.detector)
-        return
-    if layer in OWN:
-        import_module(OWN[layer]).export(args)
+    if args.precision not in model.precisions:
+        raise BadOption(f"{model.name} is {' or '.join(model.precisions)} only, got {args.precision}")
+    module = import_module(model.export)  # loaded now, since most need torch
+    if not _published(model):
+        module.export(args)
         return
     from export import published
 
-    published.export(import_module(PUBLISHED[layer]).DETECTORS[layer], args)
+    published.export(module.DETECTORS[model.name], args)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -101,11 +82,11 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m export", description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter
     )
-    known = sorted({"face_detector", *OWN, *PUBLISHED})
-    parser.add_argument("layers", nargs="+", choices=known, metavar="LAYER", help=", ".join(known))
+    known = sorted(MODELS)
+    parser.add_argument("models", nargs="+", choices=known, metavar="MODEL", help=", ".join(known))
     parser.add_argument("--format", default="onnx", choices=("onnx", "tensorrt"), help="tensorrt: of what is installed")
     parser.add_argument("--precision", default="fp32", choices=("fp32", "fp16", "int8"), help="of its numbers")
-    parser.add_argument("--checkpoint", type=Path, help="the trained weights, for layers that we train")
+    parser.add_argument("--checkpoint", type=Path, help="the trained weights, for models that we train")
     parser.add_argument("--repository", type=Path, default=settings.model_repository, help="where to write to")
     parser.add_argument("--weights", type=Path, default=settings.weights, help="where fetched files lie")
     parser.add_argument("--clip", type=Path, help="a video to compare on; a sample is made on the spot without it")

@@ -16,8 +16,7 @@ from export.fill import fill
 from export.graph import OPSET, TOOLS, Array, largest_error, to_onnx
 from export.precision import convert
 from training.nets import AUDIO_NETS, OLD_AUDIO_NETS, parameters
-from veracity.catalog import provenance
-from veracity.catalog.layers import MODELS
+from veracity.catalog import MODELS, provenance
 from veracity.evidence.speech import SAMPLE_RATE, WINDOW_SAMPLES
 from veracity.install.files import sha256
 from veracity.install.graphs.publish import ExportError, publish, refuse_over_trained

@@ -16,9 +16,8 @@ from numpy.typing import NDArray
 from veracity.analysis.context import AnalysisContext
 from veracity.analysis.local_infer import LocalInfer
 from veracity.analysis.pipeline import analyze
-from veracity.catalog import smoke_test
+from veracity.catalog import FACE_DETECTOR, LAYERS, MODELS, Model, Tensor, smoke_test
 from veracity.catalog.assets import PORTRAIT_FILE
-from veracity.catalog.layers import FACE_DETECTOR, LAYERS, MODELS, Model, Tensor
 from veracity.catalog.profiles import BENCH
 from veracity.evidence.requests import State
 from veracity.install.graphs.publish import ExportError

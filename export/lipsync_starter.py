@@ -17,8 +17,7 @@ from training.keeping import sources
 from training.lipsync.lesson import load
 from training.nets import parameters
 from training.nets.lips import LipNet, LipStarter
-from veracity.catalog import provenance
-from veracity.catalog.layers import MODELS
+from veracity.catalog import MODELS, provenance
 from veracity.evidence.speech import SAMPLE_RATE
 from veracity.install.files import sha256
 from veracity.install.graphs.publish import ExportError, publish, refuse_over_trained

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from export import checkpoint, fill
 from export.graph import MAX_RELATIVE_ERROR, Array, error, to_onnx, torch_answer
 from export.published import Published
+from veracity.catalog import MODELS
 from veracity.install.graphs.publish import ExportError, session
 from veracity.install.store import require
 
@@ -68,19 +69,7 @@ class Golden:
     numpy: Callable[[dict[str, Any], Arrays], float] | None = None
 
 
-# case → module whose CASES has it
-CASES = {
-    "aasist": "export.detectors.aasist",
-    "aasist_l": "export.detectors.aasist",
-    "lipforensics": "export.detectors.lipforensics",
-    "lipforensics_mouth_crop": "export.detectors.crops",
-    "rawnet2_asvspoof": "export.detectors.rawnet2",
-    "sbi_efficientnet_b4": "export.detectors.sbi",
-    "sbi_face_crop": "export.detectors.crops",
-    "syncnet": "export.detectors.syncnet",
-    "dfdc_efficientnet_b7": "export.detectors.dfdc",
-    "ufd_clip_vitl14": "export.detectors.clip",
-}
+CASES = {case: module for model in MODELS.values() for case, module in model.golden.items()}
 
 
 def run(folder: Path, weights_folder: Path, case: str) -> Row:

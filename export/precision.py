@@ -18,7 +18,8 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from export import halves
-from veracity.catalog.layers import FAKE_LOGIT, Model
+from veracity.catalog import Model
+from veracity.catalog.model import FAKE_LOGIT
 from veracity.install.graphs.publish import ExportError, session
 
 Inputs = Mapping[str, NDArray[Any]]  # by name, each [batch, …]

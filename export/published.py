@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from export import checkpoint, fill, inputs
 from export.graph import OPSET, TOOLS, Inputs, largest_error, to_onnx
 from export.precision import convert
+from veracity.catalog import MODELS, Model
 from veracity.catalog import provenance as papers
-from veracity.catalog.layers import MODELS, Model
 from veracity.install.files import sha256
 from veracity.install.graphs.publish import ExportError, publish, refuse_over_trained
 from veracity.install.store import require

@@ -22,8 +22,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
 from export import inputs, precision
-from veracity.catalog import provenance, tensorrt
-from veracity.catalog.layers import FACE_DETECTOR, MODELS, Model
+from veracity.catalog import FACE_DETECTOR, MODELS, Model, provenance, tensorrt
 from veracity.install.graphs.publish import ExportError, sha256, write_model
 from veracity.settings import Settings
 

@@ -16,8 +16,7 @@ from training.keeping import sources
 from training.nets import parameters
 from training.nets.facecam import FaceCam
 from training.visual.lesson import load
-from veracity.catalog import provenance
-from veracity.catalog.layers import MODELS
+from veracity.catalog import MODELS, provenance
 from veracity.install.files import sha256
 from veracity.install.graphs.publish import ExportError, publish, refuse_over_trained
 

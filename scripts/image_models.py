@@ -16,8 +16,8 @@ import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from veracity.catalog.assets import CENTERFACE_FILE, PORTRAIT_FILE, VAD_FILE
-from veracity.catalog.layers import FACE_DETECTOR, MODELS
+from veracity.catalog import FACE_DETECTOR, MODELS
+from veracity.catalog.assets import VAD_FILE
 from veracity.catalog.profiles import BENCH, PROFILES, children, choose, required
 from veracity.server.repository import DETECTORS, read
 from veracity.settings import CHECKOUT
@@ -33,7 +33,7 @@ def main() -> None:
     parser.add_argument("--export", choices=("yes", "no"), default="no")
     args = parser.parse_args()
     choice = choose(args.profile)
-    run("veracity.cli", "weights", "fetch", VAD_FILE, CENTERFACE_FILE, PORTRAIT_FILE)
+    run("veracity.cli", "weights", "fetch", VAD_FILE, FACE_DETECTOR.name)
     untrained = args.profile == BENCH
     make([FACE_DETECTOR.name, *(name for name in required(choice) if MODELS[name].joined)])
     if args.export == "yes":

@@ -13,7 +13,8 @@ from training.data import Clip
 from training.joint.cut import FLOW_SIDE, Cut
 from training.nets import AUDIO_NETS
 from training.nets.joint import JointNet, NetPlan
-from veracity.catalog.layers import MODELS, WINDOW_SAMPLES
+from veracity.catalog import MODELS
+from veracity.catalog.layers import WINDOW_SAMPLES
 from veracity.settings import Settings
 
 SMALL = NetPlan(width=16, heads=2, layers=1)

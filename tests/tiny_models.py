@@ -9,7 +9,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from veracity.catalog.layers import MODELS, Model
+from veracity.catalog import MODELS, Model
 
 TYPES = {"UINT8": TensorProto.UINT8, "INT16": TensorProto.INT16, "FP32": TensorProto.FLOAT}
 

@@ -9,8 +9,7 @@ from pathlib import Path
 from benchmarks import accuracy, doors
 from training.data import Clip, ManifestError
 from training.folds import FOLDS, fold
-from veracity.catalog import provenance
-from veracity.catalog.layers import MODELS
+from veracity.catalog import MODELS, provenance
 from veracity.settings import CHECKOUT, Settings
 
 

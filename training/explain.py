@@ -30,8 +30,8 @@ from training.nets.melspec import MelSpectrum
 from training.nets.whisper import WhisperEncoder, WhisperHead, encoder
 from training.networks import Opened
 from training.saliency import Image, Maps, evidence, exact_cam, grad_cam, overlay, shares
-from veracity.catalog.assets import WHISPER_FILE
-from veracity.catalog.layers import MODELS
+from veracity.catalog import MODELS
+from veracity.catalog.detectors.audio_starter import WHISPER
 from veracity.evidence.requests import Infer
 from veracity.install.graphs import ctranslate2
 from veracity_client.errors import VeracityError
@@ -157,7 +157,7 @@ def _network(opened: Opened, checkpoint: Path, weights: Path) -> Callable[[Cut],
     if opened.kind == "semantic":
         raise ManifestError(f"{checkpoint} judges what an encoder made of a picture: it has no map of its own")
     if isinstance(opened.net, WhisperHead):
-        listening = encoder(ctranslate2.read(weights / WHISPER_FILE))
+        listening = encoder(ctranslate2.read(weights / WHISPER.name))
         return functools.partial(_heard, listening, opened.net)
     by_kind = {"joint": _joint, "audio": _audio, "visual": _visual, "lipsync": _lipsync}
     return lambda cut: by_kind[opened.kind](opened, cut)

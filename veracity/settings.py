@@ -9,7 +9,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, get_type_hints
 
-from veracity.catalog.layers import MODELS
+from veracity.catalog import MODELS
 from veracity.catalog.profiles import PROFILES, choose
 from veracity_client.errors import BadOption
 

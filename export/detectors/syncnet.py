@@ -18,7 +18,8 @@ from export.detectors.lipforensics import FramesAsChannels
 from export.graph import error
 from export.parity import Arrays, Golden
 from export.published import Published, state_dict
-from veracity.catalog.layers import SAMPLE_RATE, SYNC_FRAMES
+from veracity.catalog.detectors.lipsync_syncnet import FRAMES as SYNC_FRAMES
+from veracity.catalog.layers import SAMPLE_RATE
 from veracity.evidence import sync
 
 WINDOW, STEP = 400, 160  # samples: 25 ms every 10 ms

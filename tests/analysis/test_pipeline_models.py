@@ -12,7 +12,7 @@ from test_pipeline import EXHAUSTIVE, Counting, run
 
 from veracity.analysis.context import AnalysisContext
 from veracity.analysis.pipeline import analyze
-from veracity.catalog.layers import MODELS
+from veracity.catalog import MODELS
 from veracity.settings import Settings
 from veracity_client.verdict import Options, StageEvent, Verdict
 

@@ -17,7 +17,7 @@ from onnx import TensorProto, helper, numpy_helper
 from veracity.analysis.context import AnalysisContext
 from veracity.analysis.local_infer import LocalInfer
 from veracity.analysis.pipeline import analyze
-from veracity.catalog.layers import SYNCNET
+from veracity.catalog.detectors.lipsync_syncnet import MODEL as SYNCNET
 from veracity.evidence import sync
 from veracity.evidence.requests import State
 from veracity.media import find_ffmpeg

@@ -10,7 +10,7 @@ import tritonclient.grpc as grpc
 from conftest import REPOSITORY
 
 from benchmarks import models
-from veracity.catalog.layers import MODELS
+from veracity.catalog import MODELS
 from veracity.catalog.provenance import FILE
 from veracity.server import Server
 from veracity_client.errors import VeracityError

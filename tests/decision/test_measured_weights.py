@@ -8,8 +8,7 @@ import pytest
 from conftest import REPOSITORY
 
 from veracity.analysis.context import AnalysisContext
-from veracity.catalog import provenance
-from veracity.catalog.layers import MODELS
+from veracity.catalog import MODELS, provenance
 from veracity.catalog.profiles import PROFILES
 from veracity.decision.calibration import Calibration, Calibrator
 from veracity.settings import Settings

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from veracity.catalog.layers import LAYERS, MODELS
+from veracity.catalog import LAYERS, MODELS
 from veracity.decision.calibration import Calibration, Calibrator
 from veracity.decision.report import sentence
 from veracity.decision.scoring import evidence, fuse, label, score_layer, unscored

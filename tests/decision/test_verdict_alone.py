@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from test_verdict_fusion import BOTH, FUSED, NAMES, answer, probabilities, results, together
 
-from veracity.catalog.layers import LAYERS
+from veracity.catalog import LAYERS
 from veracity.decision.calibration import Calibrator
 from veracity.decision.fusion import RULES, Rule, fused
 from veracity.decision.scoring import IS_FAKE, evidence, fuse, judging, label, score_layer

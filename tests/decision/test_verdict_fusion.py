@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from veracity.analysis.context import AnalysisContext
-from veracity.catalog.layers import LAYERS, MODELS
+from veracity.catalog import LAYERS, MODELS
 from veracity.catalog.profiles import PROFILES
 from veracity.decision.calibration import FILE, Calibration, CalibrationError, Calibrator
 from veracity.decision.fusion import RULES, Rule, fused

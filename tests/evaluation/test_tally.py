@@ -11,7 +11,7 @@ from benchmarks.answers import Subject
 from benchmarks.tally import decided, measure, tally
 from training.metrics import MEASURES, Unmeasurable
 from training.scores import LayerSaid, Said
-from veracity.catalog.layers import LAYERS
+from veracity.catalog import LAYERS
 from veracity.decision.calibration import Calibration
 from veracity_client.verdict import Span, Thresholds
 

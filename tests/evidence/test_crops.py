@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from veracity.catalog.layers import DFDC_CROP
+from veracity.catalog.model import DFDC_CROP
 from veracity.evidence.crops import (
     MEAN_FACE,
     face_box,

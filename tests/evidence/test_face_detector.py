@@ -9,8 +9,9 @@ import numpy as np
 import onnxruntime
 import pytest
 
-from veracity.catalog import assets, smoke_test
-from veracity.catalog.layers import FACE_DETECTOR, MAX_FACES
+from veracity.catalog import ASSETS, FACE_DETECTOR, smoke_test
+from veracity.catalog.assets import PORTRAIT_FILE
+from veracity.catalog.detectors.face_detector import CENTERFACE, MAX_FACES
 from veracity.evidence.faces import Detection, detections, iou, letterbox
 from veracity.install.files import WeightsError
 from veracity.install.graphs import face_detector
@@ -34,7 +35,7 @@ def _folder(*names: str) -> Path:
 @pytest.fixture(scope="module", params=["centerface", "yunet"])
 def graph(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The exported graph of each network whose file is here."""
-    sources = find([face_detector.NETWORKS[request.param].file, assets.PORTRAIT_FILE])
+    sources = find([face_detector.NETWORKS[request.param].file, PORTRAIT_FILE])
     folder = tmp_path_factory.mktemp("weights")
     for source in sources:
         fetch([source], folder, from_dir=_folder(source.name))
@@ -50,7 +51,7 @@ def session(graph: Path) -> onnxruntime.InferenceSession:
 
 @pytest.fixture(scope="module")
 def astronaut() -> np.ndarray:
-    return face_detector.read_photograph(_folder(assets.PORTRAIT_FILE) / assets.PORTRAIT_FILE)
+    return face_detector.read_photograph(_folder(PORTRAIT_FILE) / PORTRAIT_FILE)
 
 
 def look(session: onnxruntime.InferenceSession, images: list[np.ndarray], side: int) -> list[list[Detection]]:
@@ -70,7 +71,7 @@ def test_the_graph_has_the_contract_of_the_layer_table(session: onnxruntime.Infe
 
 def test_provenance_names_what_it_was_made_of(graph: Path) -> None:
     provenance = json.loads((graph / "provenance.json").read_text())
-    assert provenance["source"]["sha256"] in {asset.sha256 for asset in assets.ASSETS}
+    assert provenance["source"]["sha256"] in {asset.sha256 for asset in ASSETS}
     assert provenance["bytes"] == (graph / "1" / "model.onnx").stat().st_size
     assert provenance["largest_error"] <= face_detector.TOLERANCE
     assert sorted(p.name for p in graph.rglob("*") if p.is_file()) == ["model.onnx", "provenance.json"]
@@ -157,7 +158,7 @@ def test_export_refuses_a_missing_file(tmp_path: Path) -> None:
 def test_export_refuses_a_graph_that_differs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, off: float) -> None:
     """A decoder that is wrong by half a pixel, or has no numbers, is caught before anything is written."""
     folder = tmp_path / "weights"
-    names = [assets.CENTERFACE_FILE, assets.PORTRAIT_FILE]
+    names = [CENTERFACE.name, PORTRAIT_FILE]
     fetch(find(names), folder, from_dir=_folder(*names))
     right = face_detector.NETWORKS["centerface"]
 

@@ -5,7 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from veracity.catalog.layers import DFDC_CROP, FACE_FRAMES, MODELS, MOUTH_CLIPS, MOUTH_FRAMES, SBI_CROP, SEMANTIC_FRAMES
+from veracity.catalog import MODELS
+from veracity.catalog.layers import FACE_FRAMES, MOUTH_CLIPS, MOUTH_FRAMES, SEMANTIC_FRAMES
+from veracity.catalog.model import DFDC_CROP, SBI_CROP
 from veracity.evidence.crops import face_crop
 from veracity.evidence.faces import Detection
 from veracity.evidence.sampling import SampleCollector, plan

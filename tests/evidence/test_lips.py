@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from veracity.catalog.layers import MODELS, MOUTH_SIZE, Tensor
+from veracity.catalog import MODELS, Tensor
+from veracity.catalog.layers import MOUTH_SIZE
 from veracity.evidence.crops import MEAN_FACE, mouth_crops
 from veracity.evidence.lips import SIDE, lip_crops
 from veracity.evidence.requests import Sample, State, beside, score
@@ -65,7 +66,8 @@ class Ear:
 
 def test_a_model_that_hears_is_asked_with_the_sound_of_each_item() -> None:
     lips = Tensor("LIPS", "UINT8", (25, SIDE, SIDE))
-    model = replace(MODELS["lipsync_starter"], input=lips, more_inputs=(SOUND,), request_items=2)
+    model = replace(MODELS["lipsync_starter"], inputs=(lips, SOUND))
+    assert model.request_items == 2
     sound = np.repeat(np.arange(8, dtype=np.int16), 16_000)
     items = [Sample(float(k), k + 1.0, np.zeros(lips.shape, np.uint8)) for k in (1, 4, 6)]
     ear = Ear()

@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 from conftest import SHARED
 
-from veracity.catalog.layers import LAYERS, SYNC_SAMPLES, SYNCNET
+from veracity.catalog import LAYERS
+from veracity.catalog.detectors.lipsync_syncnet import MODEL as SYNCNET
+from veracity.catalog.detectors.lipsync_syncnet import SOUND_SAMPLES as SYNC_SAMPLES
 from veracity.decision.calibration import Calibration, Calibrator
 from veracity.decision.scoring import score_layer
 from veracity.evidence import sync

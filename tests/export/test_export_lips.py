@@ -13,7 +13,7 @@ torch = pytest.importorskip("torch", reason="make test-export installs torch")
 from export import fill, parity  # noqa: E402
 from export.detectors import crops, lipforensics, syncnet  # noqa: E402
 from export.graph import to_onnx  # noqa: E402
-from veracity.catalog.layers import SYNC_SAMPLES  # noqa: E402
+from veracity.catalog.detectors.lipsync_syncnet import SOUND_SAMPLES as SYNC_SAMPLES  # noqa: E402
 from veracity.install.graphs.publish import ExportError, session  # noqa: E402
 
 pytestmark = [

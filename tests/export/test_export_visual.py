@@ -22,8 +22,7 @@ from export.detectors.sbi import SBI  # noqa: E402
 from export.graph import torch_answer  # noqa: E402
 from export.published import Published, graph_of, planes  # noqa: E402
 from patches import torchvision  # noqa: E402
-from veracity.catalog import smoke_test  # noqa: E402
-from veracity.catalog.layers import MODELS  # noqa: E402
+from veracity.catalog import MODELS, smoke_test  # noqa: E402
 from veracity.evidence.crops import picture_crops  # noqa: E402
 from veracity.install.graphs.publish import ExportError, session  # noqa: E402
 

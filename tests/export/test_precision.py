@@ -7,7 +7,8 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from export import halves, precision
-from veracity.catalog.layers import MODELS, WINDOW_SAMPLES
+from veracity.catalog import MODELS
+from veracity.catalog.layers import WINDOW_SAMPLES
 from veracity.install.graphs.publish import ExportError
 
 AUDIO = MODELS["audio_aasist"]

@@ -21,8 +21,8 @@ from server_models import make_repository
 
 from export import tensorrt
 from export.__main__ import main
+from veracity.catalog import MODELS
 from veracity.catalog import tensorrt as engines
-from veracity.catalog.layers import MODELS
 from veracity.install.graphs.publish import ExportError, publish, sha256, write_model
 from veracity.server import Server, accelerators
 from veracity.server.repository import read

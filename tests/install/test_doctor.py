@@ -16,8 +16,7 @@ import tiny_models
 from conftest import REPOSITORY
 
 from veracity import cli
-from veracity.catalog import smoke_test
-from veracity.catalog.layers import FACE_DETECTOR, MODELS
+from veracity.catalog import FACE_DETECTOR, MODELS, smoke_test
 from veracity.catalog.profiles import PROFILES, choose, required
 from veracity.catalog.provenance import FILE, GRAPH
 from veracity.install import doctor

@@ -10,9 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from veracity.catalog import assets
-from veracity.catalog.assets import Source
-from veracity.catalog.layers import MODELS
+from veracity.catalog import ASSETS, MODELS, Source
 from veracity.install.files import WeightsError
 from veracity.install.names import find
 from veracity.install.store import can_download, fetch, verify
@@ -115,7 +113,7 @@ def test_an_address_of_a_kind_not_known_says_what_to_do(tmp_path: Path) -> None:
 LIMITED = """
 import resource, signal, sys
 from pathlib import Path
-from veracity.catalog.assets import Source
+from veracity.catalog import Source
 from veracity.install.store import fetch
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # a write beyond the limit then fails with EFBIG, as on a full disk
 resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
@@ -142,10 +140,8 @@ def test_unknown_names_are_answered_with_the_known() -> None:
 
 
 def test_every_asset_is_owned_and_pinned_where_its_authors_allow() -> None:
-    assert len({name for s in assets.ASSETS for name in (s.name, *s.old_names)}) == sum(
-        1 + len(s.old_names) for s in assets.ASSETS
-    )
-    for asset in assets.ASSETS:
+    assert len({name for s in ASSETS for name in (s.name, *s.old_names)}) == sum(1 + len(s.old_names) for s in ASSETS)
+    for asset in ASSETS:
         assert asset.licence
         assert asset.homepage.startswith("https://")
         assert (asset.sha256 is None) == (asset.size is None)
@@ -159,7 +155,7 @@ def test_every_asset_is_owned_and_pinned_where_its_authors_allow() -> None:
 
 
 def test_every_file_of_the_table_can_be_fetched_and_agrees_on_its_licence() -> None:
-    known = {asset.name: asset for asset in assets.ASSETS}
+    known = {asset.name: asset for asset in ASSETS}
     for model in MODELS.values():
         for file in model.files:
             assert can_download(known[file])

@@ -9,8 +9,7 @@ import pytest
 from conftest import SHARED
 
 from veracity import cli
-from veracity.catalog.assets import ASSETS, Source
-from veracity.catalog.layers import MODELS
+from veracity.catalog import ASSETS, MODELS, Source
 from veracity.catalog.profiles import PROFILES
 from veracity.install import lock
 from veracity.install.files import WeightsError

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from weights_server import COMMIT, CONTENT, SHA256, Server, serving
 
-from veracity.catalog.assets import Source
+from veracity.catalog import Source
 from veracity.install import lock, sources
 from veracity.install.files import WeightsError
 from veracity.install.store import fetch, verify
@@ -124,7 +124,7 @@ def test_the_member_of_a_zip_is_taken_by_its_pattern(server: Server, tmp_path: P
 LIMITED = """
 import resource, signal, sys
 from pathlib import Path
-from veracity.catalog.assets import Source
+from veracity.catalog import Source
 from veracity.install.store import fetch
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # a write beyond the limit then fails with EFBIG, as on a full disk
 resource.setrlimit(resource.RLIMIT_FSIZE, (65536, 65536))
@@ -145,7 +145,7 @@ def test_a_disk_that_takes_no_more_is_told_and_is_not_left_full(server: Server, 
 HUB = """
 import sys
 from pathlib import Path
-from veracity.catalog.assets import Source
+from veracity.catalog import Source
 from veracity.install.files import WeightsError
 from veracity.install.store import fetch
 try:

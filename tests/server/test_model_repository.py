@@ -7,8 +7,7 @@ import pytest
 from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2
 
-from veracity.catalog import tensorrt
-from veracity.catalog.layers import LAYERS, MODELS, Model, Tensor
+from veracity.catalog import LAYERS, MODELS, Model, Tensor, tensorrt
 from veracity.catalog.profiles import FALLBACKS, PROFILES
 from veracity.decision.calibration import Calibration
 from veracity.settings import CHECKOUT

@@ -13,7 +13,7 @@ import tritonclient.grpc
 from veracity.analysis.context import AnalysisContext
 from veracity.analysis.local_infer import LocalInfer
 from veracity.analysis.pipeline import analyze
-from veracity.catalog.layers import MODELS
+from veracity.catalog import MODELS
 from veracity.server import Server
 from veracity.server.reaper import children
 from veracity_client import AsyncDetector, Detector, Options, StageEvent, Verdict, errors

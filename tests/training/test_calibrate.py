@@ -13,7 +13,7 @@ from training.calibrate import fusing
 from training.calibrate.command import labels_of
 from training.calibrate.fit import fit, limit, platt, pooled, thresholds
 from training.calibrate.rows import Row
-from veracity.catalog.layers import MODELS
+from veracity.catalog import MODELS
 from veracity.catalog.profiles import PROFILES
 from veracity.decision.calibration import Calibration, Calibrator
 from veracity.decision.fusion import RULES

@@ -18,7 +18,8 @@ from training.data import Clip, ManifestError, read_clips
 from training.joint import command
 from training.joint.cut import FLOW_SIDE, Cut, cutter, flow_between
 from veracity.analysis.local_infer import LocalInfer
-from veracity.catalog.layers import MODELS, SEMANTIC_FRAMES, WINDOW_SAMPLES
+from veracity.catalog import MODELS
+from veracity.catalog.layers import SEMANTIC_FRAMES, WINDOW_SAMPLES
 from veracity.evidence.speech import energy_vad
 from veracity.settings import Settings
 

@@ -10,7 +10,7 @@ import torch
 from training.audio.lesson import AudioPlan, train
 from training.joint.command import hearer
 from training.plan import read_plan
-from veracity.catalog.assets import WHISPER_FILE
+from veracity.catalog.detectors.audio_starter import WHISPER
 
 log = logging.getLogger(__name__)
 
@@ -23,5 +23,5 @@ def run(options: argparse.Namespace) -> None:
     asked = {"teach": options.teach, "without": options.without}
     changes = {key: value for key, value in asked.items() if value is not None}
     plan = read_plan(AudioPlan, options.plan, **changes, **(_DEBUG if options.debug else {}))
-    done = train(options.data, options.out, options.cache, hearer(options), options.weights / WHISPER_FILE, plan)
+    done = train(options.data, options.out, options.cache, hearer(options), options.weights / WHISPER.name, plan)
     log.info("python -m export audio_starter --checkpoint %s", done)

@@ -16,8 +16,7 @@ from training.calibrate import words, write
 from training.calibrate.fit import Array, Fitted, fit, thresholds
 from training.calibrate.fusing import Fusion, Table, attempts, table, voice_alone
 from training.calibrate.rows import CalibrationInputError, Learned, Row, read
-from veracity.catalog import provenance
-from veracity.catalog.layers import LAYERS, MODELS
+from veracity.catalog import LAYERS, MODELS, provenance
 from veracity.catalog.profiles import PROFILES
 from veracity.decision.calibration import FILE, Calibration
 from veracity.decision.scoring import label

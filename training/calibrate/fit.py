@@ -13,7 +13,7 @@ from scipy.optimize import minimize
 
 from training import metrics
 from training.calibrate.rows import CalibrationInputError, Row
-from veracity.catalog.layers import MODELS
+from veracity.catalog import MODELS
 from veracity.decision.calibration import Calibrator
 from veracity.decision.fusion import log_odds
 from veracity.evidence.pooling import POOL

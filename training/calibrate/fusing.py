@@ -13,7 +13,7 @@ from scipy.optimize import minimize
 from training import metrics
 from training.calibrate.fit import Array, Fitted, labels, log_loss, pooled
 from training.calibrate.rows import Row, able
-from veracity.catalog.layers import LAYERS
+from veracity.catalog import LAYERS
 from veracity.decision.fusion import RULES, Rule, fused, log_odds
 
 TIGHT = 0.5  # how far ln(weight) and ln(strength) may go for free: a standard deviation, as a clip's weight sees it

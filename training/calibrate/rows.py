@@ -10,7 +10,7 @@ from typing import get_args
 
 from training import scores
 from training.data import ManifestError, Split
-from veracity.catalog.layers import LAYERS, MODELS
+from veracity.catalog import LAYERS, MODELS
 from veracity.evidence.requests import ModelOutput
 from veracity_client.verdict import LayerName
 

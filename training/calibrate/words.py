@@ -11,7 +11,7 @@ from training.calibrate.fit import Fitted, labels, pooled, reached
 from training.calibrate.fusing import Fusion, Table, Tried
 from training.calibrate.rows import CalibrationInputError, Row
 from training.calibrate.write import Value
-from veracity.catalog.layers import LAYERS, MODELS
+from veracity.catalog import LAYERS, MODELS
 from veracity.decision.fusion import log_odds
 from veracity_client.verdict import Label, Thresholds
 

@@ -24,7 +24,8 @@ from training.visual.faces import Face, Image
 from training.visual.fakes import METHODS
 from training.visual.masks import Rng
 from training.visual.pairs import cut_alike
-from veracity.catalog.layers import MODELS, WINDOW_SAMPLES
+from veracity.catalog import MODELS
+from veracity.catalog.layers import WINDOW_SAMPLES
 
 if TYPE_CHECKING:
     from training.joint.lesson import JointPlan

@@ -9,8 +9,8 @@ from typing import Any
 from training.cache import collect, report
 from training.data import ManifestError, read_clips
 from veracity.analysis.local_infer import LocalInfer
+from veracity.catalog import FACE_DETECTOR
 from veracity.catalog.assets import VAD_FILE
-from veracity.catalog.layers import FACE_DETECTOR
 from veracity.evidence.speech import SileroVad, Vad, energy_vad
 from veracity.settings import Settings
 

@@ -19,8 +19,8 @@ import numpy.typing as npt
 from training.cache import Arrays, Cutter, Unusable
 from training.data import Clip, Pcm
 from training.visual.faces import TILES, Image
-from veracity.catalog import layers
-from veracity.catalog.layers import AUDIO_WINDOWS, MODELS, WINDOW_SAMPLES
+from veracity.catalog import MODELS, layers
+from veracity.catalog.layers import AUDIO_WINDOWS, WINDOW_SAMPLES
 from veracity.evidence import crops, faces, lips, speech
 from veracity.evidence import sampling as frames
 from veracity.evidence.requests import Infer, Sample, grey

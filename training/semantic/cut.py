@@ -25,8 +25,9 @@ from training.semantic import fakes
 from training.visual import channel
 from training.visual.faces import TILES, Image
 from training.visual.redraw import NETWORKS
-from veracity.catalog.assets import CLIP_FILE
-from veracity.catalog.layers import FPS, MODELS
+from veracity.catalog import MODELS
+from veracity.catalog.detectors.semantic_starter import CLIP
+from veracity.catalog.layers import FPS
 from veracity.evidence import crops
 from veracity.evidence.faces import Box, is_visible
 from veracity.evidence.requests import Infer
@@ -73,7 +74,7 @@ class Encoder:
         """``folder`` is where fetched files lie; raises WeightsError."""
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
-        graph = features(onnx.load(require(CLIP_FILE, folder))).SerializeToString()
+        graph = features(onnx.load(require(CLIP.name, folder))).SerializeToString()
         self._session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
 
     def __call__(self, squares: Sequence[Image]) -> Embeddings:  # noqa: D102  # the class says it
@@ -85,7 +86,7 @@ class Encoder:
 def cutter(infer: Infer, encoder: Encoder, networks: Sequence[fakes.Network]) -> media.Cutter[Seen]:
     """Cuts with the engine's own code; a change of what cuts, fakes or carries makes other files."""
     code = "".join(inspect.getsource(module) for module in (crops, fakes, channel))
-    version = f"2{code}{SIZE}{FRAMES}{TAKEN}{DRAWS}{NETWORKS}{TILES}{CLIP_FILE}{TAP}"
+    version = f"2{code}{SIZE}{FRAMES}{TAKEN}{DRAWS}{NETWORKS}{TILES}{CLIP.name}{TAP}"
 
     def cut(clip: Clip) -> media.Arrays:
         shown = asyncio.run(_look(clip, infer))

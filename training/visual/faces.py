@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from training import cache as media
 from training.data import Clip
-from veracity.catalog.layers import MODELS, Crop
+from veracity.catalog import MODELS, Crop
 from veracity.evidence import crops, faces
 from veracity.evidence.requests import Infer
 from veracity.evidence.sampling import detect, plan

@@ -14,12 +14,13 @@ from numpy.typing import NDArray
 
 from veracity import log
 from veracity.analysis.context import AnalysisContext
-from veracity.catalog.layers import FACE_DETECTOR, LAYERS, MODELS, Layer, install_hint
+from veracity.catalog import FACE_DETECTOR, LAYERS, MODELS, Layer
 from veracity.catalog.profiles import FALLBACKS
 from veracity.decision.report import without_judgement
 from veracity.decision.scoring import ScoredLayer, score_layer, unscored
 from veracity.evidence import sync
 from veracity.evidence.requests import Infer, ModelOutput, Sample, State, score
+from veracity.install.names import install_hint
 from veracity_client.errors import VeracityError
 from veracity_client.verdict import LayerResult, Options, StageEvent, Status
 

@@ -7,9 +7,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from veracity import log
-from veracity.catalog import provenance
+from veracity.catalog import MODELS, provenance
 from veracity.catalog.assets import VAD_FILE
-from veracity.catalog.layers import MODELS
 from veracity.catalog.profiles import BENCH, PROFILES, children, choose
 from veracity.decision.calibration import Calibration
 from veracity.evidence.speech import SileroVad, Vad, energy_vad

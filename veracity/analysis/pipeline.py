@@ -17,7 +17,8 @@ from pathlib import Path
 from veracity import log
 from veracity.analysis.analysis import HEARING, NOTHING, Analysis, Tell, cancel
 from veracity.analysis.context import AnalysisContext
-from veracity.catalog.layers import AUDIO_WINDOWS, FACE_DETECTOR, LAYERS, SAMPLE_RATE
+from veracity.catalog import FACE_DETECTOR, LAYERS
+from veracity.catalog.layers import AUDIO_WINDOWS, SAMPLE_RATE
 from veracity.decision.report import conclude
 from veracity.decision.scoring import label_is_decided
 from veracity.evidence.faces import Track

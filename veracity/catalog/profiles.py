@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from veracity.catalog.layers import FACE_DETECTOR, LAYERS, MODELS
+from veracity.catalog import FACE_DETECTOR, LAYERS, MODELS
 from veracity_client.errors import BadOption
 from veracity_client.verdict import LayerName
 

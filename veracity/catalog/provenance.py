@@ -6,8 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from veracity.catalog.assets import ASSETS
-from veracity.catalog.layers import MODELS, Model
+from veracity.catalog import MODELS, Model
 from veracity.catalog.tensorrt import PLAN
 from veracity.install.files import sha256
 from veracity_client.errors import VeracityError
@@ -69,7 +68,7 @@ def licence(model: Model) -> str:
     """Return the terms of a model's weights: where we taught a head alone, ours and its encoder's authors'."""
     if not model.joined:
         return model.licence
-    encoders = dict.fromkeys(source.licence for source in ASSETS if source.name in model.files)
+    encoders = dict.fromkeys(source.licence for source in model.sources)
     return f"{model.licence}, its encoder {', '.join(encoders)}"
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from veracity.catalog.layers import FACE_DETECTOR, Model, Tensor
+from veracity.catalog import FACE_DETECTOR, Model, Tensor
 
 # How far the answer may be from the papers', relative to the larger of 1 and what they say. Another processor or
 # runtime sums in another order: 1e-6 to 1e-3 of a deep network's logit, while wrong weights are off by whole numbers.

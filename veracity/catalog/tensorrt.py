@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from veracity.catalog.layers import Tensor
+from veracity.catalog import Tensor
 
 TENSORRT, TRT_EP = "tensorrt", "trt_ep"  # of Settings.model_config: engines; ONNX graphs through TensorRT
 PLAN = "model.plan"  # an engine's file

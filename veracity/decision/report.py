@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from veracity.catalog.layers import LAYERS
+from veracity.catalog import LAYERS
 from veracity.catalog.provenance import NOTHING
 from veracity.decision.calibration import Calibration
 from veracity.decision.scoring import (

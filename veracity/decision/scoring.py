@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from veracity.catalog.layers import LAYERS, MODELS, Layer
+from veracity.catalog import LAYERS, MODELS, Layer
 from veracity.decision import fusion
 from veracity.decision.calibration import Calibration
 from veracity.evidence import sync

@@ -12,7 +12,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from veracity.catalog.layers import MOUTH_SIZE, SBI_CROP, Crop
+from veracity.catalog import Crop
+from veracity.catalog.layers import MOUTH_SIZE
+from veracity.catalog.model import SBI_CROP
 
 Points = NDArray[np.floating[Any]]
 Image = NDArray[np.uint8]

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from veracity.catalog.layers import DETECTOR_STRIDE
+from veracity.catalog.detectors.face_detector import STRIDE as DETECTOR_STRIDE
 
 Box = tuple[float, float, float, float]
 Image = NDArray[np.uint8]

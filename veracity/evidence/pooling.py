@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from veracity.catalog.layers import Pool
+from veracity.catalog.model import Pool
 from veracity.decision.calibration import Calibrator
 from veracity.evidence import sync
 from veracity.evidence.requests import ModelOutput

@@ -12,7 +12,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from veracity.catalog.layers import SAMPLE_RATE, Model, Tensor
+from veracity.catalog import Model, Tensor
+from veracity.catalog.layers import SAMPLE_RATE
 from veracity.evidence.speech import SpeechWindow
 from veracity_client.errors import InternalError
 

@@ -12,16 +12,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from veracity.catalog.layers import (
-    FACE_DETECTOR,
-    FACE_FRAMES,
-    FPS,
-    MODELS,
-    MOUTH_CLIPS,
-    MOUTH_FRAMES,
-    SEMANTIC_FRAMES,
-    Model,
-)
+from veracity.catalog import FACE_DETECTOR, MODELS, Model
+from veracity.catalog.layers import FACE_FRAMES, FPS, MOUTH_CLIPS, MOUTH_FRAMES, SEMANTIC_FRAMES
 from veracity.evidence import sync
 from veracity.evidence.crops import Image, face_crop, interpolate, mouth_crops, picture_crops, whole_picture
 from veracity.evidence.faces import Detection, Track, Tracker, detections, is_visible, letterbox

@@ -17,7 +17,11 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from veracity.catalog.layers import FPS, SAMPLE_RATE, SYNC_FRAMES, SYNC_SAMPLES, SYNCNET, Model
+from veracity.catalog import Model
+from veracity.catalog.detectors.lipsync_syncnet import FRAMES as SYNC_FRAMES
+from veracity.catalog.detectors.lipsync_syncnet import MODEL as SYNCNET
+from veracity.catalog.detectors.lipsync_syncnet import SOUND_SAMPLES as SYNC_SAMPLES
+from veracity.catalog.layers import FPS, SAMPLE_RATE
 from veracity.evidence.requests import Infer, ModelOutput, Sample
 from veracity_client.errors import InternalError
 

@@ -11,7 +11,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from veracity.catalog.assets import ASSETS, Source
+from veracity.catalog import ASSETS, Source
 from veracity.catalog.profiles import PROFILES
 from veracity.install import lock
 from veracity.install.names import models_of, of_profile, refuse_research_only, wanted

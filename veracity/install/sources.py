@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from veracity.catalog.assets import Source
+from veracity.catalog import Source
 from veracity.install import web
 from veracity.install.files import WeightsError
 from veracity.install.web import Watch

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from datetime import datetime, timezone
 from pathlib import Path
 
-from veracity.catalog.assets import Source
+from veracity.catalog import Source
 from veracity.install import lock, sources
 from veracity.install.files import WeightsError, is_web_page, move, sha256
 from veracity.install.names import find, held

@@ -13,8 +13,7 @@ import tritonclient.grpc as grpc
 from numpy.typing import NDArray
 from tritonclient.utils import InferenceServerException, triton_to_np_dtype
 
-from veracity.catalog import smoke_test
-from veracity.catalog.layers import Model
+from veracity.catalog import Model, smoke_test
 
 DYNAMIC = 32  # what a probe has for a dimension of -1 unless model_warmup says: the deepest stride of our networks
 DEAD = ("Stub process '{model}_", "Request for unknown model: '{model}'")  # Triton's words for a model that is gone

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from tritonclient.utils import InferenceServerException
 
-from veracity.catalog.layers import FACE_DETECTOR
+from veracity.catalog import FACE_DETECTOR
 from veracity.catalog.profiles import BENCH, children, choose, required
 from veracity.server import repository
 from veracity.server.control import Control, reason

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from veracity.catalog import provenance
-from veracity.catalog.layers import MODELS, install_hint
+from veracity.catalog import MODELS, provenance
+from veracity.install.names import install_hint
 from veracity_client._wire import DETECTOR, STREAM  # the names that clients call
 from veracity_client.errors import ServerUnavailable
 

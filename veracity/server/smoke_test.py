@@ -6,8 +6,7 @@ from pathlib import Path
 
 from tritonclient.utils import InferenceServerException
 
-from veracity.catalog import provenance, smoke_test
-from veracity.catalog.layers import MODELS
+from veracity.catalog import MODELS, provenance, smoke_test
 from veracity.server.control import Control, ProbeResult, reason
 from veracity.server.repository import is_detector
 from veracity_client.errors import from_wire

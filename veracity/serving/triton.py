@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from veracity import log
 from veracity.analysis.context import AnalysisContext
 from veracity.analysis.pipeline import analyze, ignore
-from veracity.catalog.layers import MODELS
+from veracity.catalog import MODELS
 from veracity.catalog.tensorrt import PLAN, taken
 from veracity.evidence.requests import State
 from veracity.settings import Settings

@@ -9,13 +9,12 @@ from typing import Any
 import onnxruntime
 from numpy.typing import NDArray
 
-from veracity.catalog import provenance, smoke_test
+from veracity.catalog import FACE_DETECTOR, LAYERS, MODELS, Model, provenance, smoke_test
 from veracity.catalog.assets import VAD_FILE
-from veracity.catalog.layers import FACE_DETECTOR, LAYERS, MODELS, Model, install_hint
 from veracity.catalog.profiles import BENCH, FALLBACKS, Choice, children, choose, required
 from veracity.catalog.tensorrt import PLAN, TENSORRT
 from veracity.install.doctor.finding import Finding
-from veracity.install.names import find
+from veracity.install.names import find, install_hint
 from veracity.install.store import verify
 from veracity.settings import Settings
 from veracity_client.errors import BadOption

@@ -14,9 +14,9 @@ import numpy as np
 import numpy.typing as npt
 from onnx import ModelProto, compose
 
-from veracity.catalog import smoke_test
-from veracity.catalog.assets import WHISPER_FILE
-from veracity.catalog.layers import MODELS, WINDOW_SAMPLES
+from veracity.catalog import MODELS, smoke_test
+from veracity.catalog.detectors.audio_starter import WHISPER
+from veracity.catalog.layers import WINDOW_SAMPLES
 from veracity.install.graphs import ctranslate2, whisper
 from veracity.install.graphs.encoder_with_head import Case, Head, encoder_provenance, named, read_head, write
 from veracity.install.graphs.publish import ExportError, session
@@ -31,10 +31,10 @@ def install(weights: Path, repository: Path, head: Head | None = None) -> None:
     ``weights`` is the folder of fetched files. Raises :class:`WeightsError` for a missing or wrong encoder and
     :class:`ExportError`.
     """
-    encoder, folder = whisper.encoder(ctranslate2.read(require(WHISPER_FILE, weights))), repository / NAME
+    encoder, folder = whisper.encoder(ctranslate2.read(require(WHISPER.name, weights))), repository / NAME
     head = head or read_head(folder)
     graph = join(encoder, head.graph)
-    write(graph, head, folder, encoder_provenance(WHISPER_FILE, whisper.OPSET), cases(encoder, head.graph))
+    write(graph, head, folder, encoder_provenance(WHISPER.name, whisper.OPSET), cases(encoder, head.graph))
 
 
 def join(encoder: ModelProto, head: ModelProto) -> ModelProto:

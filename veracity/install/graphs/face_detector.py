@@ -24,7 +24,8 @@ import onnxruntime
 from numpy.typing import NDArray
 from onnx import ModelProto, compose, helper, inliner, version_converter
 
-from veracity.catalog import assets
+from veracity.catalog.assets import PORTRAIT_FILE
+from veracity.catalog.detectors.face_detector import CENTERFACE, YUNET
 from veracity.evidence.faces import letterbox
 from veracity.install.graphs import face_graph, face_numpy
 from veracity.install.graphs.publish import ExportError, publish, session
@@ -53,7 +54,7 @@ class Network:
 
 NETWORKS = {
     "yunet": Network(
-        assets.YUNET_FILE,
+        YUNET.name,
         {f"{head}_{stride}": f"{head}_{stride}" for head in ("cls", "obj", "bbox", "kps") for stride in (8, 16, 32)},
         face_graph.prepare_bgr,
         face_graph.yunet,
@@ -62,7 +63,7 @@ NETWORKS = {
         (2, 1, 0),
     ),
     "centerface": Network(
-        assets.CENTERFACE_FILE,
+        CENTERFACE.name,
         {"537": "heat", "538": "size", "539": "offset", "540": "mark"},
         face_graph.prepare_rgb,
         face_graph.centerface,
@@ -80,7 +81,7 @@ def install(weights: Path, repository: Path, detector: str = "centerface") -> No
     """
     network = NETWORKS[detector]
     published = onnx.load(require(network.file, weights))
-    photograph = read_photograph(require(assets.PORTRAIT_FILE, weights))
+    photograph = read_photograph(require(PORTRAIT_FILE, weights))
     model = build(network, published)
     error = largest_error(network, published, model, photograph)
     if not error <= TOLERANCE:

@@ -10,7 +10,7 @@ from onnx import TensorProto, helper
 from onnxscript import FLOAT, UINT8, script
 from onnxscript import opset17 as op
 
-from veracity.catalog.layers import MAX_FACES
+from veracity.catalog.detectors.face_detector import MAX_FACES
 
 FACES = MAX_FACES  # an image
 CANDIDATES = 512  # cells an image that non-maximum suppression looks at

@@ -13,9 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import onnxruntime
 
+from veracity.catalog import MODELS, smoke_test
 from veracity.catalog import provenance as papers
-from veracity.catalog import smoke_test
-from veracity.catalog.layers import MODELS
 from veracity.catalog.tensorrt import PLAN
 from veracity.install.files import write
 from veracity_client.errors import VeracityError

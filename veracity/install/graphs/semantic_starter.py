@@ -16,8 +16,8 @@ import numpy.typing as npt
 import onnx
 from onnx import ModelProto, TensorProto, compose, helper, parser
 
-from veracity.catalog.assets import CLIP_FILE
-from veracity.catalog.layers import MODELS
+from veracity.catalog import MODELS
+from veracity.catalog.detectors.semantic_starter import CLIP
 from veracity.install.graphs.encoder_with_head import Case, Head, encoder_provenance, named, read_head, write
 from veracity.install.graphs.publish import ExportError, session
 from veracity.install.graphs.weight_only_quantisation import dequantised
@@ -51,10 +51,10 @@ def install(weights: Path, repository: Path, head: Head | None = None) -> None:
     ``weights`` is the folder of fetched files. Raises :class:`WeightsError` for a missing or wrong encoder and
     :class:`ExportError`.
     """
-    encoder, folder = features(onnx.load(require(CLIP_FILE, weights))), repository / NAME
+    encoder, folder = features(onnx.load(require(CLIP.name, weights))), repository / NAME
     head = head or read_head(folder)
     graph = join(encoder, head.graph)
-    write(graph, head, folder, encoder_provenance(CLIP_FILE, OPSET), cases(encoder, head.graph))
+    write(graph, head, folder, encoder_provenance(CLIP.name, OPSET), cases(encoder, head.graph))
 
 
 def features(published: ModelProto, tap: str = TAP) -> ModelProto:

@@ -1,0 +1,1 @@
+"""One module a detector: all that is declared of it, in one place."""
