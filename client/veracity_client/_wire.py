@@ -6,7 +6,6 @@ import dataclasses
 import json
 import os
 import random
-import re
 import time
 import uuid
 from collections.abc import Mapping
@@ -14,16 +13,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO, Literal, Union
 
+from veracity_client import triton_errors
 from veracity_client.errors import (
     AnalysisTimeout,
     BadOption,
     BadVideo,
     InternalError,
-    ModelUnavailable,
     Overloaded,
     ServerUnavailable,
     TooLarge,
-    Unauthorized,
     VeracityError,
     from_wire,
 )
@@ -43,29 +41,6 @@ SCHEMES: Mapping[str, tuple[Protocol, bool]] = {
 }
 MAX_REQUEST_BYTES = (1 << 31) - (1 << 20)  # protobuf ends at 2 GiB; 1 MiB is left for the rest of the message
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.2, 5.0
-
-# Triton's own words, first match wins. Its status codes are unreliable: a dead model process is INTERNAL.
-MEANINGS: tuple[tuple[str, type[VeracityError], str], ...] = (
-    (r"maximum queue size|timeout expired", Overloaded, "the server has more work than it can take; ask again later"),
-    (r"restricted, expecting header", Unauthorized, "the server wants another API key"),
-    (r"unknown model|not ready|stub process|no available versions", ModelUnavailable, "the model is not running"),
-    (r"larger than max|exceeds maximum|entity too large", TooLarge, "the request is larger than the server takes"),
-    (r"deadline exceeded", AnalysisTimeout, "no verdict within the time given"),
-)
-CODES: Mapping[str, type[VeracityError]] = {
-    "DEADLINE_EXCEEDED": AnalysisTimeout,
-    "RESOURCE_EXHAUSTED": Overloaded,
-    "UNAUTHENTICATED": Unauthorized,
-    "PERMISSION_DENIED": Unauthorized,
-    "UNAVAILABLE": ServerUnavailable,
-    "401": Unauthorized,
-    "403": Unauthorized,
-    "413": TooLarge,
-    "429": Overloaded,
-    "502": ServerUnavailable,
-    "503": ServerUnavailable,
-    "504": AnalysisTimeout,
-}
 
 
 @dataclass(frozen=True)
@@ -210,10 +185,10 @@ def failure(text: str, code: str, request_id: str | None = None) -> VeracityErro
     ours = from_wire(text, request_id=request_id)
     if ours is not None:
         return ours
-    for pattern, cls, advice in MEANINGS:
-        if re.search(pattern, text, re.IGNORECASE):
-            return cls(f"{advice} ({text})", request_id=request_id)
-    return CODES.get(code, InternalError)(f"the server said: {text or code}", request_id=request_id)
+    known = triton_errors.meaning(text)
+    if known is not None:
+        return known.error(f"{known.advice} ({text})", request_id=request_id)
+    return triton_errors.STATUSES.get(code, InternalError)(f"the server said: {text or code}", request_id=request_id)
 
 
 def unreachable(address: Address, reason: str) -> ServerUnavailable:

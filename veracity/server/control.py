@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from tritonclient.utils import InferenceServerException, triton_to_np_dtype
 
 from veracity.catalog import Model, smoke_test
+from veracity_client.triton_errors import process_died
 
 DYNAMIC = 32  # what a probe has for a dimension of -1 unless model_warmup says: the deepest stride of our networks
-DEAD = ("Stub process '{model}_", "Request for unknown model: '{model}'")  # Triton's words for a model that is gone
 TIMED_OUT = "StatusCode.DEADLINE_EXCEEDED"
 NO_ANSWER = (TIMED_OUT, "StatusCode.UNAVAILABLE", "StatusCode.CANCELLED")  # a full queue is neither life nor death
 UNLOAD_SECONDS = 10.0
@@ -143,7 +143,7 @@ def reason(error: InferenceServerException) -> str:
 
 
 def _judge(model: str, error: InferenceServerException) -> ProbeResult:
-    if any(words.format(model=model) in error.message() for words in DEAD):
+    if process_died(model, error.message()):
         return ProbeResult.DEAD
     return ProbeResult.SILENT if error.status() in NO_ANSWER else ProbeResult.REFUSED
 
