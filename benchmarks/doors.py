@@ -22,6 +22,7 @@ from veracity.catalog import FACE_DETECTOR, MODELS, provenance
 from veracity.catalog.profiles import children, choose
 from veracity.decision.calibration import Calibration
 from veracity.evidence.requests import ModelOutput
+from veracity.media import Source
 from veracity.settings import CHECKOUT, Settings
 from veracity_client import Detector, Options, Verdict
 from veracity_client.errors import AnalysisTimeout, BadVideo, InternalError, LimitExceeded
@@ -59,7 +60,7 @@ def local(settings: Settings, threads: int = 0) -> Door:
     options = Options(policy="exhaustive", layers=layers, deadline_seconds=PATIENCE)
 
     def ask(path: Path) -> Heard:
-        seen = asyncio.run(observe(path, infer, options, context))
+        seen = asyncio.run(observe(Source(path), infer, options, context))
         return seen.verdict, seen.answers
 
     return Door(ask, _fingerprint("local", settings), context.calibration)

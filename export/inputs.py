@@ -21,7 +21,7 @@ from veracity.catalog.assets import PORTRAIT_FILE
 from veracity.catalog.profiles import BENCH
 from veracity.evidence.requests import State
 from veracity.install.graphs.publish import ExportError
-from veracity.media import find_ffmpeg
+from veracity.media import Source, find_ffmpeg
 from veracity.sample import make_sample
 from veracity.settings import Settings
 from veracity_client.verdict import Options
@@ -51,7 +51,7 @@ def real(model: Model, settings: Settings, clip: Path | None = None) -> Inputs:
         clip = clip or make_sample(
             Path(folder, "sample.mp4"), settings.weights / PORTRAIT_FILE, find_ffmpeg(settings.ffmpeg)
         )
-        asyncio.run(analyze(clip, recorder, options, engine))
+        asyncio.run(analyze(Source(clip), recorder, options, engine))
     asked = recorder.asked[model.name]
     if model.layer in NEED_FACES and recorder.state(FACE_DETECTOR.name) != "ready":
         raise ExportError(f"{model.name} is compared on faces, which needs the face detector: make models")

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from veracity.media import Frame, Media, Probe
+from veracity.media import Frame, Media, Probe, Source
 from veracity.media.ffmpeg import Limits, find_ffmpeg
 from veracity_client.errors import VeracityError
 
@@ -173,23 +173,23 @@ def run(work: Coroutine[Any, Any, T]) -> T:
 
 
 async def probe(file: Path | bytes, ffmpeg: Path, limits: Limits = LIMITS) -> Probe:
-    with Media.open(file, limits, ffmpeg) as media:
+    with Media.open(Source(file), limits, ffmpeg) as media:
         return await media.probe()
 
 
 async def audio(file: Path | bytes, ffmpeg: Path, track: int = 0, limits: Limits = LIMITS) -> NDArray[np.int16]:
-    with Media.open(file, limits, ffmpeg) as media:
+    with Media.open(Source(file), limits, ffmpeg) as media:
         return await media.audio(track)
 
 
 async def video_seconds(file: Path | bytes, ffmpeg: Path) -> float:
-    with Media.open(file, LIMITS, ffmpeg) as media:
+    with Media.open(Source(file), LIMITS, ffmpeg) as media:
         return await media.video_seconds()
 
 
 async def damage(file: Path | bytes, ffmpeg: Path, wanted: Sequence[int] = ()) -> list[str]:
     """Read the first sound track, if any, and the wanted frames; return what is noted of the file."""
-    with Media.open(file, LIMITS, ffmpeg) as media:
+    with Media.open(Source(file), LIMITS, ffmpeg) as media:
         assert media.damage == ()
         if (await media.probe()).audio:
             await media.audio()
@@ -211,7 +211,7 @@ async def frames(
     size: tuple[int, int] | None = None,
     limits: Limits = LIMITS,
 ) -> list[Frame]:
-    with Media.open(file, limits, ffmpeg) as media:
+    with Media.open(Source(file), limits, ffmpeg) as media:
         return [frame async for frame in media.frames(wanted, size)]
 
 

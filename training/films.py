@@ -37,7 +37,7 @@ from veracity.evidence.crops import face_box, interpolate
 from veracity.evidence.requests import Infer
 from veracity.evidence.sampling import detect
 from veracity.install.files import atomic
-from veracity.media import Limits, Media, find_ffmpeg
+from veracity.media import Limits, Media, Source, find_ffmpeg
 from veracity_client.errors import VeracityError
 
 FRAMES = 4 * FPS  # of a film, from its beginning: as much as the mouths' four seconds
@@ -107,7 +107,7 @@ async def _read(clip: Clip, infer: Infer) -> Film:
     """Decodes as the engine does; raises Unusable where no face stays in the picture."""
     tracker = faces.Tracker()
     frames: list[Image] = []
-    with Media.open(clip.path, Limits()) as media:
+    with Media.open(Source(clip.path), Limits()) as media:
         probe = await media.probe()
         sound = await media.audio() if probe.audio else np.zeros(0, np.int16)
         total = min(FRAMES, int(await media.video_seconds() * FPS))

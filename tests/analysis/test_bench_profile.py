@@ -22,6 +22,7 @@ from veracity.analysis.pipeline import analyze
 from veracity.catalog.profiles import PROFILES, required
 from veracity.catalog.provenance import FILE, GRAPH
 from veracity.install import doctor
+from veracity.media import Source
 from veracity.server import Server, readiness
 from veracity.server.repository import read
 from veracity.settings import Settings
@@ -46,7 +47,7 @@ def repository(full_repository: Path, tmp_path_factory: pytest.TempPathFactory) 
 
 def verdict_of(settings: Settings, video: Path, options: Options) -> Verdict:
     infer = LocalInfer(settings.model_repository)
-    return asyncio.run(analyze(video, infer, options, AnalysisContext.from_settings(settings)))
+    return asyncio.run(analyze(Source(video), infer, options, AnalysisContext.from_settings(settings)))
 
 
 def timed_and_not_judged(verdict: Verdict) -> None:

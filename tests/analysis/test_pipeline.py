@@ -14,6 +14,7 @@ from veracity.analysis.context import AnalysisContext
 from veracity.analysis.local_infer import LocalInfer
 from veracity.analysis.pipeline import analyze
 from veracity.evidence.requests import State
+from veracity.media import Source
 from veracity.settings import Settings
 from veracity_client.errors import AnalysisTimeout, BadOption, InternalError
 from veracity_client.verdict import Options, StageEvent, Verdict
@@ -25,7 +26,7 @@ def run(context: AnalysisContext, video: bytes | Path, options: Options = EXHAUS
         heard: list[StageEvent] | None = None) -> Verdict:  # fmt: skip
     infer = infer or LocalInfer(context.settings.model_repository)
     tell = heard.append if heard is not None else lambda event: None
-    return asyncio.run(analyze(video, infer, options, context, tell))
+    return asyncio.run(analyze(Source(video), infer, options, context, tell))
 
 
 def statuses(verdict: Verdict) -> dict[str, str]:

@@ -13,6 +13,7 @@ from test_pipeline import EXHAUSTIVE, Counting, run
 from veracity.analysis.context import AnalysisContext
 from veracity.analysis.pipeline import analyze
 from veracity.catalog import MODELS
+from veracity.media import Source
 from veracity.settings import Settings
 from veracity_client.verdict import Options, StageEvent, Verdict
 
@@ -55,7 +56,7 @@ def test_a_voice_model_that_dies_while_the_sound_is_decoded_is_said_to(
         if (event.stage, event.status) == ("sound", "done"):
             infer.down = "audio_starter"
 
-    verdict = asyncio.run(analyze(talking, infer, EXHAUSTIVE, full_context, tell))
+    verdict = asyncio.run(analyze(Source(talking), infer, EXHAUSTIVE, full_context, tell))
     voice = verdict.layer_results["1_audio"]
     assert (voice.status, voice.reason) == ("failed", "audio_starter does not answer")
     assert verdict.degraded

@@ -14,6 +14,7 @@ import pytest
 from veracity.analysis.context import AnalysisContext
 from veracity.analysis.local_infer import LocalInfer
 from veracity.analysis.pipeline import analyze
+from veracity.media import Source
 from veracity.settings import CHECKOUT, Settings
 from veracity_client.verdict import Options
 
@@ -30,7 +31,7 @@ def processor() -> str:
 
 
 def verdict_of(clip: str, context: AnalysisContext, infer: LocalInfer) -> dict[str, Any]:
-    verdict = asyncio.run(analyze(SHARED / clip, infer, Options(policy="exhaustive"), context))
+    verdict = asyncio.run(analyze(Source(SHARED / clip), infer, Options(policy="exhaustive"), context))
     layers = {key: result.fake_probability for key, result in verdict.layer_results.items()}
     return {"label": verdict.label, "fake_probability": verdict.fake_probability, "layers": layers}
 

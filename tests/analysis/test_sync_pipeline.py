@@ -20,7 +20,7 @@ from veracity.analysis.pipeline import analyze
 from veracity.catalog.detectors.lipsync_syncnet import MODEL as SYNCNET
 from veracity.evidence import sync
 from veracity.evidence.requests import State
-from veracity.media import find_ffmpeg
+from veracity.media import Source, find_ffmpeg
 from veracity.settings import Settings
 from veracity_client.errors import BadOption
 from veracity_client.verdict import Options, Verdict
@@ -68,7 +68,7 @@ def synced(tmp_path_factory: pytest.TempPathFactory, settings: Settings) -> Anal
 
 
 def run(context: AnalysisContext, video: Path, infer: LocalInfer | None = None, options: Options = MOUTHS) -> Verdict:
-    return asyncio.run(analyze(video, infer or LocalInfer(context.settings.model_repository), options, context))
+    return asyncio.run(analyze(Source(video), infer or LocalInfer(context.settings.model_repository), options, context))
 
 
 def made(talking: Path, folder: Path, *arguments: str) -> Path:

@@ -12,12 +12,12 @@ from measuring import manifest, measured
 from benchmarks import robustness
 from training import scores
 from training.data import ManifestError
-from veracity.media import Media
+from veracity.media import Media, Source
 from veracity.media.ffmpeg import Limits, find_ffmpeg
 
 
 async def look(path: Path) -> tuple[np.ndarray, list[np.ndarray], tuple[int, int]]:
-    with Media.open(path, Limits()) as opened:
+    with Media.open(Source(path), Limits()) as opened:
         probe = await opened.probe()
         frames = [frame.image.astype(int) async for frame in opened.frames(range(0, 20, 5))] if probe.video else []
         return await opened.audio(), frames, (probe.video.width, probe.video.height) if probe.video else (0, 0)

@@ -10,7 +10,7 @@ import media_samples as samples
 import pytest
 from media_samples import audio, frames, probe, run
 
-from veracity.media import Media
+from veracity.media import Media, Source
 from veracity.media.ffmpeg import Limits, find_ffmpeg
 from veracity_client.errors import (
     BadVideo,
@@ -117,7 +117,7 @@ def test_what_ends_early_by_itself_is_not_cut_short(folder: Path, ffmpeg: Path, 
 
 def test_messages_say_what_to_do(ffmpeg: Path, tmp_path: Path) -> None:
     with pytest.raises(BadVideo, match=r"empty: was the upload cut short\?"):
-        Media.open(b"", samples.LIMITS)
+        Media.open(Source(b""), samples.LIMITS)
     for content in (b"Dear Sir or Madam,\n" * 50, samples.png(9, 9)[:40], b"\xff\xfb\x90\0" + bytes(500)):
         with pytest.raises(BadVideo, match=r"no video or audio file.*; send one that plays") as caught:
             run(probe(content, ffmpeg))
@@ -180,7 +180,7 @@ def test_more_bytes_or_frames_than_allowed(folder: Path) -> None:
     content = samples.silent_video(folder)
     for source in (content, content.read_bytes()):
         with pytest.raises(TooLarge, match="VERACITY_MAX_BYTES"):
-            Media.open(source, Limits(max_bytes=1000))
+            Media.open(Source(source), Limits(max_bytes=1000))
     with pytest.raises(LimitExceeded, match="VERACITY_MAX_FRAMES"):
         run(probe(content, find_ffmpeg(), Limits(max_frames=49)))
 
@@ -189,5 +189,5 @@ def test_what_is_no_file(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     for path in (tmp_path, tmp_path / "pipe", tmp_path / "absent", Path("/dev/zero"), Path("nul\0")):
         with pytest.raises(BadVideo) as caught:
-            Media.open(path, Limits())
+            Media.open(Source(path), Limits())
         assert samples.is_ours(caught.value)

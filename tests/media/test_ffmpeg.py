@@ -13,7 +13,7 @@ import media_samples as samples
 import pytest
 from media_samples import frames, probe, run
 
-from veracity.media import Media
+from veracity.media import Media, Source
 from veracity.media.ffmpeg import MIB, Limits, find_ffmpeg, running
 from veracity_client.errors import AnalysisTimeout, BadOption, BadVideo, LimitExceeded, VeracityError
 
@@ -115,7 +115,7 @@ def test_finding_ffmpeg_and_prlimit(folder: Path, monkeypatch: pytest.MonkeyPatc
 
 def test_frames_come_while_ffmpeg_still_runs_and_leaving_ends_it(folder: Path, ffmpeg: Path) -> None:
     async def first_only() -> None:
-        with Media.open(samples.silent_video(folder), Limits(), ffmpeg) as media:
+        with Media.open(Source(samples.silent_video(folder)), Limits(), ffmpeg) as media:
             async with aclosing(media.frames(range(50), (1920, 1080))) as stream:
                 assert (await anext(stream)).index == 0
                 assert samples.decoders()  # 41 frames that nobody took yet are more than the pipe holds
@@ -126,7 +126,7 @@ def test_frames_come_while_ffmpeg_still_runs_and_leaving_ends_it(folder: Path, f
 
 def test_cancelling_kills_ffmpeg(folder: Path, ffmpeg: Path) -> None:
     async def cancelled() -> None:
-        with Media.open(samples.gif(1000, 1000, 4000), Limits(), ffmpeg) as media:
+        with Media.open(Source(samples.gif(1000, 1000, 4000)), Limits(), ffmpeg) as media:
             begun = asyncio.Event()
 
             async def decode() -> None:
@@ -153,7 +153,7 @@ def test_an_event_loop_off_the_main_thread(folder: Path, ffmpeg: Path) -> None:
 
 def test_several_passes_at_once(folder: Path, ffmpeg: Path) -> None:
     async def together() -> list[int]:
-        with Media.open(samples.clip(folder), Limits(), ffmpeg) as media:
+        with Media.open(Source(samples.clip(folder)), Limits(), ffmpeg) as media:
 
             async def count() -> int:
                 return len([frame async for frame in media.frames(range(50))])

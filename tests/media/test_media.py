@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from media_samples import audio, frames, pitch, probe, run
 
-from veracity.media import Media
+from veracity.media import Media, Source
 from veracity.media.ffmpeg import Limits, find_ffmpeg
 from veracity.settings import Settings
 from veracity_client.errors import BadOption, BadVideo
@@ -228,7 +228,7 @@ def test_file_names_never_reach_ffmpeg(folder: Path, ffmpeg: Path) -> None:
 def test_bytes_and_path_are_one(folder: Path) -> None:
     file = samples.silent_video(folder)
     content = file.read_bytes()
-    with Media.open(content, Limits()) as a, Media.open(file, Limits()) as b:
+    with Media.open(Source(content), Limits()) as a, Media.open(Source(file), Limits()) as b:
         assert a.sha256 == b.sha256 == hashlib.sha256(content).hexdigest()
         assert a.size == b.size == len(content)
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from media_samples import audio, frames, pitch, probe, run
 
-from veracity.media import Media
+from veracity.media import Media, Source
 from veracity.media.probe import parse_banner
 from veracity_client.errors import NoFrames
 
@@ -112,7 +112,7 @@ def test_the_end_of_the_pictures_of_a_file_cut_short_is_what_it_promises(folder:
 
 def test_the_end_of_the_pictures_is_read_once(folder: Path, ffmpeg: Path) -> None:
     async def twice() -> None:
-        with Media.open(samples.uneven(folder, 2, 4), samples.LIMITS, ffmpeg) as media:
+        with Media.open(Source(samples.uneven(folder, 2, 4)), samples.LIMITS, ffmpeg) as media:
             end = await media.video_seconds()
             media.close()
             assert await media.video_seconds() == end

@@ -14,6 +14,7 @@ from veracity.analysis.context import AnalysisContext
 from veracity.analysis.local_infer import LocalInfer
 from veracity.analysis.pipeline import analyze
 from veracity.catalog import MODELS
+from veracity.media import Source
 from veracity.server import Server
 from veracity.server.reaper import children
 from veracity_client import AsyncDetector, Detector, Options, StageEvent, Verdict, errors
@@ -53,7 +54,9 @@ def comparable(verdict: Verdict) -> Any:
 def test_every_door_gives_the_same_verdict(
     server: Server, detector: Detector, full_context: AnalysisContext, talking: Path
 ) -> None:
-    local = asyncio.run(analyze(talking, LocalInfer(full_context.settings.model_repository), EXHAUSTIVE, full_context))
+    local = asyncio.run(
+        analyze(Source(talking), LocalInfer(full_context.settings.model_repository), EXHAUSTIVE, full_context)
+    )
     over_grpc = detector.analyze(talking, EXHAUSTIVE)
     with Detector(f"http://{server.http_url}") as http:
         over_http = http.analyze(talking.read_bytes(), EXHAUSTIVE)

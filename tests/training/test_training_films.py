@@ -14,7 +14,7 @@ pytest.importorskip("torch", reason="make test-export installs torch")
 
 from training import films
 from training.data import ManifestError, read_clips
-from veracity.media import Limits, Media
+from veracity.media import Limits, Media, Source
 
 pytestmark = pytest.mark.export
 
@@ -24,7 +24,7 @@ def made(data: Path, out: Path) -> None:
 
 
 async def seen(path: Path) -> tuple[np.ndarray, np.ndarray]:
-    with Media.open(path, Limits()) as media:
+    with Media.open(Source(path), Limits()) as media:
         frames = [frame.image async for frame in media.frames(range(50))]
         return np.stack(frames).astype(float), (await media.audio()).astype(float)
 

@@ -25,7 +25,7 @@ from veracity.evidence import crops, faces, lips, speech
 from veracity.evidence import sampling as frames
 from veracity.evidence.requests import Infer, Sample, grey
 from veracity.evidence.speech import Vad, speech_windows
-from veracity.media import Frame, Limits, Media
+from veracity.media import Frame, Limits, Media, Source
 from veracity_client.errors import VeracityError
 from veracity_client.verdict import LayerName
 
@@ -72,7 +72,7 @@ def cutter(infer: Infer, vad: Vad, flow: bool = False) -> Cutter[Cut]:
 
 async def _look(clip: Clip, infer: Infer, vad: Vad, flow: bool) -> dict[str, npt.NDArray[Any]]:
     """The arrays of a clip's file; raises Unusable, and what the engine raises of an unreadable file."""
-    with Media.open(clip.path, Limits()) as media:
+    with Media.open(Source(clip.path), Limits()) as media:
         probe = await media.probe()
         try:
             sound = await media.audio() if probe.audio else np.zeros(0, np.int16)

@@ -21,7 +21,7 @@ from veracity.evidence.lips import SIDE, lip_crops
 from veracity.evidence.requests import Infer, grey
 from veracity.evidence.sampling import MOUTH_DETECT_EVERY, detect, plan
 from veracity.evidence.speech import Vad
-from veracity.media import Frame, Limits, Media
+from veracity.media import Frame, Limits, Media, Source
 
 Image = npt.NDArray[np.uint8]
 Points = npt.NDArray[np.floating[Any]]
@@ -89,7 +89,7 @@ async def _photograph(clip: Clip, infer: Infer) -> Iterator[_Cut]:
 
 
 async def _film(clip: Clip, infer: Infer, vad: Vad) -> tuple[Pcm, list[_Cut]]:
-    with Media.open(clip.path, Limits()) as media:
+    with Media.open(Source(clip.path), Limits()) as media:
         probe = await media.probe()
         sound = await media.audio() if probe.audio else np.zeros(0, np.int16)
         seconds = await media.video_seconds()

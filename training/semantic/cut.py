@@ -34,7 +34,7 @@ from veracity.evidence.requests import Infer
 from veracity.evidence.sampling import detect, plan
 from veracity.install.graphs.semantic_starter import DEVIATION, MEAN, TAP, features
 from veracity.install.store import require
-from veracity.media import Frame, Limits, Media
+from veracity.media import Frame, Limits, Media, Source
 
 Embeddings = npt.NDArray[np.float32]  # [pictures, 768]
 
@@ -101,7 +101,7 @@ def cutter(infer: Infer, encoder: Encoder, networks: Sequence[fakes.Network]) ->
 
 async def _look(clip: Clip, infer: Infer) -> list[Shown]:
     """A few of the frames that the engine would show the layer, each with its largest face."""
-    with Media.open(clip.path, Limits()) as film:
+    with Media.open(Source(clip.path), Limits()) as film:
         pictures = plan(await film.video_seconds() or 1 / FPS, ("semantic",)).pictures
         some = sorted({pictures[int(k)] for k in np.linspace(0, len(pictures) - 1, FRAMES + 2)[1:-1]})
         return [await _shown(frame, clip, infer) async for frame in film.frames(some)]

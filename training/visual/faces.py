@@ -23,7 +23,7 @@ from veracity.catalog import MODELS, Crop
 from veracity.evidence import crops, faces
 from veracity.evidence.requests import Infer
 from veracity.evidence.sampling import detect, plan
-from veracity.media import Frame, Limits, Media, find_ffmpeg
+from veracity.media import Frame, Limits, Media, Source, find_ffmpeg
 from veracity_client.errors import BadVideo
 
 Image = npt.NDArray[np.uint8]
@@ -142,7 +142,7 @@ async def _look(film: Path, clip: Clip, infer: Infer) -> dict[str, npt.NDArray[A
 
 async def _frames(film: Path) -> AsyncIterator[Frame]:
     """The frames that the engine would look at."""
-    with Media.open(film, Limits()) as media:
+    with Media.open(Source(film), Limits()) as media:
         seconds = await media.video_seconds()
         async for frame in media.frames(plan(seconds, ("visual",)).faces):
             yield frame

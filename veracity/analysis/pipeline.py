@@ -12,7 +12,6 @@ import asyncio
 import uuid
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from veracity import log
 from veracity.analysis.analysis import HEARING, NOTHING, Analysis, Tell, cancel
@@ -25,7 +24,7 @@ from veracity.evidence.faces import Track
 from veracity.evidence.requests import Infer, ModelOutput, speech_items
 from veracity.evidence.sampling import SampleCollector, SamplingPlan, detect, plan
 from veracity.evidence.speech import speech_windows
-from veracity.media import Frame, Media, Probe
+from veracity.media import Frame, Media, Probe, Source
 from veracity_client.errors import AnalysisTimeout, BadOption, VeracityError
 from veracity_client.verdict import Options, StageEvent, Verdict
 
@@ -49,14 +48,14 @@ def ignore(_event: StageEvent) -> None:
 
 
 async def analyze(
-    video: bytes | Path, infer: Infer, options: Options, context: AnalysisContext, tell: Tell = ignore
+    video: Source, infer: Infer, options: Options, context: AnalysisContext, tell: Tell = ignore
 ) -> Verdict:
     """Analyse one file and return the verdict; ``tell`` hears of every stage. Raises as :func:`observe`."""
     return (await observe(video, infer, options, context, tell)).verdict
 
 
 async def observe(
-    video: bytes | Path, infer: Infer, options: Options, context: AnalysisContext, tell: Tell = ignore
+    video: Source, infer: Infer, options: Options, context: AnalysisContext, tell: Tell = ignore
 ) -> Observation:
     """Analyse one file and return the verdict with the models' own answers.
 
@@ -75,9 +74,9 @@ async def observe(
         cancel(run.tasks)
 
 
-async def _analyze(run: Analysis, video: bytes | Path) -> Verdict:
+async def _analyze(run: Analysis, video: Source) -> Verdict:
     """Go through the stages in the order of their cost."""
-    with Media.open(video, run.context.limits, run.context.ffmpeg) as media:
+    async with Media.opened(video, run.context.limits, run.context.ffmpeg) as media:
         async with run.stage("probe"):
             probe = await media.probe()
         tracks = [name for name, has in (("audio", probe.audio), ("video", probe.video)) if has]

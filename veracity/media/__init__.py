@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from veracity.media.media import Frame, Limits, Media, Probe, find_ffmpeg
+from veracity.media.media import Frame, Limits, Media, Probe, Source, find_ffmpeg
 
-__all__ = ["Frame", "Limits", "Media", "Probe", "find_ffmpeg"]
+__all__ = ["Frame", "Limits", "Media", "Probe", "Source", "find_ffmpeg"]

@@ -10,13 +10,9 @@ The file's name never reaches ffmpeg, and each run is sandboxed (:mod:`veracity.
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import os
-import stat
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 
@@ -28,9 +24,10 @@ from veracity.media import decoding
 from veracity.media.decoding import AHEAD, Frame
 from veracity.media.ffmpeg import PLAYABLE, FfmpegProcess, Limits, error_from_stderr, find_ffmpeg, input_args, running
 from veracity.media.probe import Probe, is_cut, is_protected, parse_banner, parse_packets, parse_progress, within_limits
-from veracity_client.errors import BadVideo, NoFrames, TooLarge
+from veracity.media.source import Source, SourceFile
+from veracity_client.errors import BadVideo, NoFrames
 
-__all__ = ["Frame", "Limits", "Media", "Probe", "find_ffmpeg"]
+__all__ = ["Frame", "Limits", "Media", "Probe", "Source", "find_ffmpeg"]
 
 SLACK = 0.5  # seconds that may be missing at the end of what can be read before it is said
 
@@ -41,10 +38,11 @@ class Media:
     ``damage`` says in short sentences how far the file could be read where that is less far than it promises.
     """
 
-    def __init__(self, source: int, size: int, limits: Limits, ffmpeg: Path) -> None:
-        self.size = size  # bytes
+    def __init__(self, file: SourceFile, limits: Limits, ffmpeg: Path) -> None:
+        self.size = file.size  # bytes
+        self.sha256 = file.sha256
         self.damage: tuple[str, ...] = ()
-        self._source = source
+        self._file = file
         self._limits = limits
         self._ffmpeg = ffmpeg
         self._probe: Probe | None = None
@@ -52,45 +50,38 @@ class Media:
         self._children: set[FfmpegProcess] = set()
 
     @classmethod
-    def open(cls, source: bytes | Path, limits: Limits, ffmpeg: Path | None = None) -> Media:
-        """Take a file's bytes or its path. Raises :class:`TooLarge`; :class:`BadVideo` where it is empty or no file."""
+    def open(cls, source: Source, limits: Limits, ffmpeg: Path | None = None) -> Media:
+        """Open a source, which blocks while its bytes are copied and hashed; :meth:`opened` does it in a thread.
+
+        Raises :class:`TooLarge`; :class:`BadVideo` where the file is empty or not a regular file.
+        """
         program = find_ffmpeg(ffmpeg)
-        if not isinstance(source, bytes):
-            file, size = _open_file(source)
-        elif len(source) <= limits.max_bytes:
-            file, size = _memory_file(source), len(source)
-        else:
-            file, size = -1, len(source)
-        media = cls(file, size, limits, program)
-        if size > limits.max_bytes:
-            media.close()
-            raise TooLarge(f"{size} bytes are more than the {limits.max_bytes} that VERACITY_MAX_BYTES allows")
-        if not size:
-            media.close()
-            raise BadVideo("the file is empty: was the upload cut short?")
-        return media
+        return cls(source.open(limits.max_bytes), limits, program)
+
+    @classmethod
+    @asynccontextmanager
+    async def opened(cls, source: Source, limits: Limits, ffmpeg: Path | None = None) -> AsyncIterator[Media]:
+        """Open a source in a thread, off the event loop, and close it on leaving. Raises as :meth:`open`."""
+        opening = asyncio.create_task(asyncio.to_thread(cls.open, source, limits, ffmpeg))
+        try:
+            media = await asyncio.shield(opening)
+        except asyncio.CancelledError:
+            opening.add_done_callback(_close)  # a thread cannot be cancelled: close the file when it is done
+            raise
+        with media:
+            yield media
 
     def close(self) -> None:
         """Kill what still runs and let go of the file."""
         for child in self._children:
             child.kill()
-        if self._source >= 0:
-            os.close(self._source)
-            self._source = -1
+        self._file.close()
 
     def __enter__(self) -> Media:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self.close()
-
-    @cached_property
-    def sha256(self) -> str:
-        """Hash of the file's bytes, in hexadecimal."""
-        digest = hashlib.sha256()
-        for start in range(0, self.size, 1 << 20):
-            digest.update(os.pread(self._source, 1 << 20, start))
-        return digest.hexdigest()
 
     async def probe(self) -> Probe:
         """Return what is in the file, read once.
@@ -102,7 +93,7 @@ class Media:
             async with self._child("-v", "info", *input_args(self._limits)) as child:
                 said = await child.end()
             found = parse_banner(said)
-            if is_protected(self._source, self.size):  # decoders make noise of it and call that a success
+            if is_protected(self._file.descriptor, self.size):  # decoders make noise of it and call that a success
                 raise BadVideo("the file is encrypted (DRM); send one that plays without a key")
             if found is None or not (found.video or found.audio):
                 raise error_from_stderr(said, BadVideo(f"this is no video or audio file, or it is damaged; {PLAYABLE}"))
@@ -214,7 +205,7 @@ class Media:
 
     @asynccontextmanager
     async def _child(self, *arguments: str) -> AsyncIterator[FfmpegProcess]:
-        async with running(self._ffmpeg, arguments, self._source, self._limits) as child:
+        async with running(self._ffmpeg, arguments, self._file.descriptor, self._limits) as child:
             self._children.add(child)
             try:
                 yield child
@@ -222,21 +213,6 @@ class Media:
                 self._children.discard(child)
 
 
-def _memory_file(content: bytes) -> int:
-    file = os.memfd_create("media")
-    view = memoryview(content)
-    while len(view):
-        view = view[os.write(file, view) :]
-    return file
-
-
-def _open_file(path: Path) -> tuple[int, int]:
-    try:
-        file = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # a named pipe must not make us wait
-    except (OSError, ValueError) as error:
-        raise BadVideo(f"the file cannot be opened: {getattr(error, 'strerror', None) or 'not a file name'}") from None
-    status = os.fstat(file)
-    if not stat.S_ISREG(status.st_mode):
-        os.close(file)
-        raise BadVideo("this is a folder, a device or a pipe, not a file")
-    return file, status.st_size
+def _close(opening: asyncio.Task[Media]) -> None:
+    if not opening.cancelled() and opening.exception() is None:
+        opening.result().close()

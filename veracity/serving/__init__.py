@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from veracity.serving.triton import Detector, DetectorStream
+from veracity.serving.detector import Detector, DetectorStream
 
 __all__ = ["Detector", "DetectorStream"]

@@ -1,0 +1,56 @@
+"""``infer`` through Triton's business logic scripting (BLS): one model of the server makes requests of another."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import triton_python_backend_utils as pb
+from numpy.typing import NDArray
+
+from veracity import log
+from veracity.catalog import MODELS
+from veracity.catalog.tensorrt import PLAN, taken
+from veracity.evidence.requests import State
+from veracity_client import triton_errors
+from veracity_client.errors import InternalError, ModelUnavailable, Overloaded, VeracityError
+
+logger = log.get(__name__)
+
+
+class BlsInfer:
+    """Triton's scheduler merges the requests of all videos into batches."""
+
+    def __init__(self, repository: Path, model_config: str = "") -> None:
+        self._repository, self._model_config = repository, model_config
+
+    def state(self, model: str) -> State:
+        """Ask Triton whether the model is loaded, the disk whether it could be."""
+        if pb.is_model_ready(model_name=model):
+            return "ready"
+        folder = self._repository / model / "1"
+        return "down" if any((folder / name).is_file() for name in ("model.onnx", PLAN)) else "missing"
+
+    async def __call__(self, model: str, inputs: Mapping[str, NDArray[Any]]) -> Mapping[str, NDArray[Any]]:
+        """Run one request; raises the error of ours that Triton's text stands for."""
+        request = pb.InferenceRequest(
+            model_name=model,
+            requested_output_names=[tensor.name for tensor in MODELS[model].outputs],
+            inputs=[pb.Tensor(name, array) for name, array in taken(inputs, self._model_config).items()],
+        )
+        response = await request.async_exec()
+        if response.has_error():
+            raise _error(model, response.error().message())
+        return {tensor.name(): tensor.as_numpy() for tensor in response.output_tensors()}
+
+
+def _error(model: str, text: str) -> VeracityError:
+    """Return the error of ours that names the model; the text, which may name paths, goes to the log alone."""
+    logger.warning("model failed", model=model, error=text)
+    known = triton_errors.meaning(text)
+    if known is not None and known.error is Overloaded:
+        return Overloaded(f"{model} has more work than it can take; ask again later")
+    if known is not None and known.error is ModelUnavailable:
+        return ModelUnavailable(f"{model} does not answer")
+    return InternalError(f"{model} failed")

@@ -1,0 +1,64 @@
+"""A request's tensors: ``VIDEO`` or ``PATH``, and ``OPTIONS``. Reading them blocks: call :func:`parse` in a thread."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import triton_python_backend_utils as pb
+
+from veracity.media import Source
+from veracity_client.errors import BadOption, PathNotAllowed
+from veracity_client.verdict import Options
+
+MAX_OPTIONS_BYTES = 64 << 10  # every option there is takes under 1 KiB
+
+
+def parse(request: Any, media_root: Path | None) -> tuple[Source, Options]:
+    """Return the video and the options; the request keeps no reference to the video's bytes.
+
+    Raises :class:`BadOption`, :class:`PathNotAllowed`.
+    """
+    text, content, name = (_take(request, tensor) for tensor in ("OPTIONS", "VIDEO", "PATH"))
+    if (content is None) == (name is None):
+        raise BadOption("give either VIDEO or PATH")
+    if text is not None and len(text) > MAX_OPTIONS_BYTES:
+        raise BadOption(f"OPTIONS has {len(text)} bytes, more than the {MAX_OPTIONS_BYTES} that it may have")
+    video = content if content is not None else allowed_path(os.fsdecode(name or b""), media_root)
+    return Source(video), Options.from_json(text) if text else Options()
+
+
+def is_empty(request: Any) -> bool:
+    """Return whether a request's video is empty, as the supervisor's probes are."""
+    tensor = pb.get_input_tensor_by_name(request, "VIDEO")
+    return tensor is not None and not any(tensor.as_numpy().reshape(-1))
+
+
+def _take(request: Any, name: str) -> bytes | None:
+    """Return a tensor's one element, and leave an empty one in its place."""
+    tensor = pb.get_input_tensor_by_name(request, name)
+    if tensor is None:
+        return None
+    values = tensor.as_numpy().reshape(-1)
+    if len(values) != 1:
+        raise BadOption(f"{name} holds one element, got {len(values)}")
+    content = bytes(values[0])
+    values[0] = b""
+    return content
+
+
+def allowed_path(name: str, media_root: Path | None) -> Path:
+    """Resolve ``name`` under ``media_root``, links followed. Raises :class:`PathNotAllowed` for anything outside it."""
+    if media_root is None:
+        raise PathNotAllowed("this server reads no files by name; send the video, or set VERACITY_MEDIA_ROOT there")
+    root = media_root.resolve()
+    try:
+        path = (root / name).resolve()
+    except (OSError, ValueError, RuntimeError):
+        raise PathNotAllowed("this is not a valid file name") from None
+    if not path.is_relative_to(root):
+        raise PathNotAllowed("that path lies outside the folder that this server reads from")
+    if not path.is_file():
+        raise PathNotAllowed("there is no such file in the folder that this server reads from")
+    return path
