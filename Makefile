@@ -76,6 +76,7 @@ lock: ## pin the dependencies anew (needs uv)
 
 schema: setup ## the verdict's JSON Schema, from the dataclasses
 	@$(BIN)/python -m veracity_client.schema > docs/api/verdict.schema.json
+	@$(BIN)/python -m veracity_client.schema reasons > docs/api/reasons.md
 
 clean:
 	rm -rf $(VENV) $(EXPORT_VENV) $(DOCS_VENV) site $(SAMPLE)

@@ -3,6 +3,7 @@
 import shutil
 from pathlib import Path
 
+from veracity_client.reasons import Reason
 from veracity_client.verdict import (
     Face,
     FaceBox,
@@ -23,10 +24,18 @@ LAYERS = {
         "scored", "", 0.25, False, 0.8, 0.2, "the face looks real", frame_scores=(FrameScore(1.2, 0, 0.2),)
     ),
     "3_lipsync": LayerResult(
-        "failed", "lipsync_starter does not answer", 0.25, None, None, None, "", mismatch_score=0.5
+        "failed", "lipsync_starter does not answer", 0.25, None, None, None, "", mismatch_score=0.5, code="model_down"
     ),
     "4_semantic": LayerResult(
-        "abstained", "weights not installed: [bold]x[/]", 0.2, None, None, None, "", generative_signature=0.25
+        "abstained",
+        "weights not installed: [bold]x[/]",
+        0.2,
+        None,
+        None,
+        None,
+        "",
+        generative_signature=0.25,
+        code="weights_missing",
     ),
 }
 VERDICT = Verdict(
@@ -48,6 +57,8 @@ VERDICT = Verdict(
     input=InputInfo("a" * 64, 12345, 4.0, "640x360", {"video": "h264", "audio": "aac"}, 1),
     timings={"probe": 0.1, "1_audio": 0.5},
     processing_time=0.7,
+    degraded_reasons=(Reason("model_down", "lipsync_starter does not answer"),),
+    inconclusive_reason=Reason("between_thresholds", "filled here although the label is fake: every field is"),
 )
 
 CONFIG = """

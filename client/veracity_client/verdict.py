@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 from veracity_client.codec import from_plain, to_plain
 from veracity_client.errors import BadOption
+from veracity_client.reasons import Reason, ReasonCode
 
 Label = Literal["fake", "real", "inconclusive"]
 Status = Literal["scored", "abstained", "skipped", "failed"]
@@ -100,7 +101,7 @@ class Coverage:
 
 @dataclass(frozen=True)
 class LayerResult:
-    """What one layer said, or why it said nothing."""
+    """What one layer found, or why it has no score: ``reason`` in words and ``code`` for programs."""
 
     status: Status
     reason: str
@@ -115,6 +116,7 @@ class LayerResult:
     mismatch_score: float | None = None
     generative_signature: float | None = None
     coverage: Coverage | None = None
+    code: ReasonCode | None = None
 
 
 @dataclass(frozen=True)
@@ -179,6 +181,7 @@ class Verdict:
 
     ``timeline`` and ``layer_results`` have the keys ``1_audio``, ``2_visual``, ``3_lipsync``, ``4_semantic``.
     ``timings`` holds seconds of each stage; stages overlap, so they add up to more than ``processing_time``.
+    ``degraded_reasons`` say why the verdict is degraded, ``inconclusive_reason`` why its label is inconclusive.
     """
 
     video_id: str
@@ -200,6 +203,8 @@ class Verdict:
     timings: Mapping[str, float]
     processing_time: float
     schema: Literal["veracity/1"] = "veracity/1"
+    degraded_reasons: tuple[Reason, ...] = ()
+    inconclusive_reason: Reason | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return the verdict as JSON types."""

@@ -3,7 +3,7 @@
 import dataclasses
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from canned import VERDICT
@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from veracity_client import errors
 from veracity_client.errors import BY_NAME, BadOption, VeracityError, from_wire
-from veracity_client.schema import verdict_schema
+from veracity_client.reasons import MEANINGS, ReasonCode
+from veracity_client.schema import reasons_page, verdict_schema
 from veracity_client.verdict import Options, StageEvent, Verdict, event_from_json, event_to_json
 
 SCHEMA_FILE = Path(__file__).parent.parent.parent / "docs" / "api" / "verdict.schema.json"
@@ -46,7 +47,9 @@ def test_what_a_newer_server_added_is_ignored() -> None:
     assert Verdict.from_json(json.dumps(newer)).layer_results == VERDICT.layer_results
 
 
-@pytest.mark.parametrize("field", [f.name for f in dataclasses.fields(Verdict) if f.name != "schema"])
+@pytest.mark.parametrize(
+    "field", [field.name for field in dataclasses.fields(Verdict) if field.default is dataclasses.MISSING]
+)
 def test_a_verdict_that_lacks_a_field_is_named(field: str) -> None:
     plain = VERDICT.to_dict()
     del plain[field]
@@ -117,6 +120,12 @@ def test_an_error_is_one_line_and_the_first_one_counts() -> None:
 @pytest.mark.parametrize("text", ["", "BadVideo", "NotBadVideo: x", "a.BadVideo: x", "BadVideoX: x", "KeyError: 'x'"])
 def test_other_text_is_no_error_of_ours(text: str) -> None:
     assert from_wire(text) is None
+
+
+def test_every_reason_code_has_a_meaning_and_the_page_lists_it() -> None:
+    assert list(MEANINGS) == list(get_args(ReasonCode))
+    assert all(meaning.endswith(".") and len(meaning) < 110 for meaning in MEANINGS.values())
+    assert (SCHEMA_FILE.parent / "reasons.md").read_text(encoding="utf-8") == reasons_page(), "make schema"
 
 
 def test_the_published_schema_is_fresh_and_takes_a_verdict() -> None:
