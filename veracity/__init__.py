@@ -1,3 +1,3 @@
 """The engine inside the server: a video in, a verdict out. torch never enters."""
 
-__version__ = "0.1.0"
+from veracity_client._version import __version__ as __version__

@@ -21,12 +21,13 @@ def _run(argv: Sequence[str] | None) -> int:
 
 def parser() -> Parser:
     """Return the parser of all commands. Imported here, so that a broken installation exits with 3 as well."""
-    from veracity import sample
+    from veracity import __version__, sample
     from veracity.install import command as weights
     from veracity.install.doctor import command as doctor
     from veracity.server import commands as server
 
     made = Parser(prog="veracity", description="Is this video fake?")
+    made.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     commands = made.add_subparsers(required=True, metavar="COMMAND")
     for add in (server.add_analyze, server.add_serve, weights.add, doctor.add, server.add_ready, sample.add):
         add(commands)

@@ -11,6 +11,7 @@ from typing import Any, get_type_hints
 
 from veracity.catalog import MODELS
 from veracity.catalog.profiles import PROFILES, choose
+from veracity.install import locations
 from veracity_client.errors import BadOption
 
 CHECKOUT = Path(__file__).resolve().parent.parent
@@ -33,8 +34,8 @@ class Settings:
     profile: str = "starter"
     models: str = ""  # names, separated by commas, that replace the profile's models of their layers
     model_config: str = ""  # which configs/<name>.pbtxt of each model Triton reads where there is one
-    model_repository: Path = CHECKOUT / "model_repository"
-    weights: Path = CHECKOUT / "weights"  # fetched files; graphs made of them go to the model repository
+    model_repository: Path = locations.MODEL_REPOSITORY
+    weights: Path = locations.WEIGHTS  # fetched files; graphs made of them go to the model repository
     triton: Path | None = None  # a directory with bin/tritonserver; None: the one that came with pip
     ffmpeg: Path | None = None  # None: the system's, else the one that came with pip
     vad: str = "silero"  # or "energy", which needs no file

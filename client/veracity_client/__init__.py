@@ -9,11 +9,10 @@ with Detector("localhost:8001") as detector:
 
 from __future__ import annotations
 
+from veracity_client._version import __version__
 from veracity_client._wire import TlsConfig
 from veracity_client.client import AsyncDetector, Detector
 from veracity_client.errors import VeracityError
 from veracity_client.verdict import Options, StageEvent, Verdict
 
 __all__ = ["AsyncDetector", "Detector", "Options", "StageEvent", "TlsConfig", "VeracityError", "Verdict", "__version__"]
-
-__version__ = "0.1.0"

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any, get_args
 
+from veracity_client._version import __version__
 from veracity_client.client import Detector
 from veracity_client.console import ERROR, EXIT_CODES, Parser, run_command
 from veracity_client.errors import VeracityError
@@ -37,6 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(argv: Sequence[str] | None) -> int:
     parser = Parser(prog="veracity-client", description="Ask a Veracity server whether videos are fake.")
+    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     add_analyze(parser.add_subparsers(required=True, metavar="COMMAND"))
     return run_analyze(parser.parse_args(argv))
 

@@ -83,7 +83,7 @@ def test_an_untrained_graph_replaces_untrained_ones_alone(tmp_path: Path) -> Non
         ("audio_aasist", "; veracity weights fetch audio_aasist && python -m export audio_aasist"),
         ("audio_melspec", ""),
         ("visual_starter", ""),
-        ("audio_starter", "; veracity weights fetch audio_starter && python -m export audio_starter"),
+        ("audio_starter", "; veracity install"),
     ],
 )
 def test_an_untrained_graph_names_only_commands_that_help(tmp_path: Path, model: str, how: str) -> None:

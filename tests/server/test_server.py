@@ -43,7 +43,9 @@ def test_states_say_what_is_served_and_why_the_rest_is_not(server: Server) -> No
     ready = {name for name, model in models.items() if model.state == "ready"}
     assert ready == {"double", "deepfake_detector", "deepfake_detector_stream"}
     assert models["absent"].state == "missing"
-    assert models["absent"].reason == "weights not installed: veracity weights fetch absent"
+    assert models["absent"].reason == (
+        "weights not installed: this version knows no model of that name; its folder has to bring its graph"
+    )
     assert models["broken"].state == "failed"
     assert "broken/1/model.onnx" in models["broken"].reason
     assert "PAIR is tensor(int8) in the config, tensor(float) in the graph" in models["lying"].reason

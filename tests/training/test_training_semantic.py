@@ -156,7 +156,7 @@ def test_it_learns_what_generators_leave_and_becomes_a_graph(tmp_path: Path) -> 
     assert {"films/g", *(f"own/{name}" for name in METHODS)} == set(report)
 
     made = head_of(tmp_path / loop.LAST)
-    assert made.papers["trained_on"] == ["g", "x"]
+    assert made.provenance["trained_on"] == ["g", "x"]
     onnx.checker.check_model(made.graph, full_check=True)
     given = np.random.default_rng(3).standard_normal((3, WIDTH)).astype(np.float32)
     with torch.inference_mode():

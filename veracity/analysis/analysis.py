@@ -20,7 +20,7 @@ from veracity.decision.report import without_judgement
 from veracity.decision.scoring import ScoredLayer, score_layer, unscored
 from veracity.evidence import sync
 from veracity.evidence.requests import Infer, ModelOutput, Sample, State, score
-from veracity.install.names import install_hint
+from veracity.install.advice import install_hint
 from veracity_client.errors import VeracityError
 from veracity_client.verdict import LayerResult, Options, StageEvent, Status
 

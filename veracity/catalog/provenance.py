@@ -8,6 +8,7 @@ from typing import Any
 
 from veracity.catalog import MODELS, Model
 from veracity.catalog.tensorrt import PLAN
+from veracity.install.advice import obtain
 from veracity.install.files import sha256
 from veracity_client.errors import VeracityError
 
@@ -45,7 +46,7 @@ def rejection_reason(folder: Path) -> str:
     name, why = folder.name, "untrained: made to measure time"
     if name in MODELS and not MODELS[name].files:
         return why  # nothing can be fetched that makes it another
-    return f"{why}; veracity weights fetch {name} && python -m export {name}"
+    return f"{why}; {obtain(name)}"
 
 
 def checkpoint(folder: Path) -> str | None:

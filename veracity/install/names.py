@@ -87,14 +87,3 @@ def refuse_research_only(sources: Iterable[Source]) -> None:
             f"{source.name} may not be used commercially ({source.licence}; {source.homepage}); "
             f"the replacement is {', '.join(instead)}: veracity weights fetch --profile {COMMERCIAL}"
         )
-
-
-def install_hint(model: str, *, untrained: bool = False) -> str:
-    """Say what a person does about a model without weights; ``untrained`` where made-up ones are what is wanted."""
-    if untrained and model in MODELS and MODELS[model].files and MODELS[model].layer:
-        return f"no graph: python -m export {model} --untrained"
-    if model in MODELS and not MODELS[model].released:
-        return f"weights not installed: none of {model} were released yet"
-    if model in MODELS and not MODELS[model].files:
-        return f"weights not installed: those of {model} come with this version; bring its 1/model.onnx back"
-    return f"weights not installed: veracity weights fetch {model} && python -m export {model}"

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from veracity.catalog import MODELS, provenance
-from veracity.install.names import install_hint
+from veracity.catalog import provenance
+from veracity.install.advice import install_hint
 from veracity_client._wire import DETECTOR, STREAM  # the names that clients call
 from veracity_client.errors import ServerUnavailable
 
@@ -55,12 +55,7 @@ def read(repository: Path, models: Sequence[str] | None = None, *, untrained: bo
 
 def _why_missing(folder: Path, untrained: bool) -> str:
     if not any(path.suffix in GRAPHS and path.is_file() for path in folder.glob("[0-9]*/model.*")):
-        name = folder.name
-        return (
-            install_hint(name, untrained=untrained)
-            if name in MODELS
-            else f"weights not installed: veracity weights fetch {name}"
-        )
+        return install_hint(folder.name, untrained=untrained)
     try:
         return "" if untrained else provenance.rejection_reason(folder)
     except provenance.ProvenanceError:

@@ -13,8 +13,9 @@ from veracity.catalog import FACE_DETECTOR, LAYERS, MODELS, Model, provenance, s
 from veracity.catalog.assets import VAD_FILE
 from veracity.catalog.profiles import BENCH, FALLBACKS, Choice, children, choose, required
 from veracity.catalog.tensorrt import PLAN, TENSORRT
+from veracity.install.advice import install_hint
 from veracity.install.doctor.finding import Finding
-from veracity.install.names import find, install_hint
+from veracity.install.names import find
 from veracity.install.store import verify
 from veracity.settings import Settings
 from veracity_client.errors import BadOption
