@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +41,7 @@ def _converted(graph: bytes, model: str, args: argparse.Namespace) -> tuple[byte
     """The graph in args.precision, measured on real windows; fp32 needs none."""
     if (asked := getattr(args, "precision", "fp32")) == "fp32":
         return graph, {"precision": "fp32"}
-    settings = replace(Settings.from_env(), weights=args.weights)
+    settings = Settings.from_env().replace(weights=args.weights)
     return convert(graph, asked, MODELS[model], inputs.cases(MODELS[model], settings, args.clip))
 
 

@@ -6,7 +6,6 @@ import asyncio
 import tempfile
 from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +44,7 @@ def cases(model: Model, settings: Settings, clip: Path | None = None) -> list[In
 def real(model: Model, settings: Settings, clip: Path | None = None) -> Inputs:
     """Return what ``model`` would be asked about a clip, at most ITEMS of it."""
     recorder = Recorder(settings.model_repository)
-    engine = AnalysisContext.from_settings(replace(settings, profile=BENCH, models=model.name))
+    engine = AnalysisContext.from_settings(settings.replace(profile=BENCH, models=model.name))
     options = Options(policy="exhaustive")
     with tempfile.TemporaryDirectory(prefix="veracity-export-") as folder:
         clip = clip or make_sample(

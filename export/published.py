@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -66,7 +66,7 @@ def under(key: str, prefix: str = "") -> Callable[[Any], Mapping[str, Tensor]]:
 def export(detector: Published, args: argparse.Namespace) -> None:
     """Write the detector's graph and papers into ``args.repository``; raises ExportError and WeightsError."""
     folder = args.repository / detector.model
-    settings = replace(Settings.from_env(), weights=args.weights)  # the faces are found by the installed detector
+    settings = Settings.from_env().replace(weights=args.weights)  # the faces are found by the installed detector
     theirs = None if args.upstream is None else authors(detector, args.upstream)
     net, origin = untrained(detector, folder) if args.untrained else trained(detector, args.weights)
     served = detector.serve(net).eval()

@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -40,7 +39,7 @@ def export(name: str, args: argparse.Namespace) -> None:
     require()
     model, folder = MODELS[name], args.repository / name
     graph, facts = installed(model, folder)
-    cases = inputs.cases(model, replace(Settings.from_env(), weights=args.weights), args.clip)
+    cases = inputs.cases(model, Settings.from_env().replace(weights=args.weights), args.clip)
     source, cost = precision.convert(graph, args.precision, model, cases)
     began = time.monotonic()
     plan = build(retyped(source), profile(model), args.weights / TIMINGS)

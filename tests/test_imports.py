@@ -10,7 +10,7 @@ BOUNDARIES = {
     "veracity_client": ("numpy", "tritonclient", "grpc", "rich", "veracity"),
     "veracity_client.cli": ("numpy", "tritonclient", "grpc", "veracity"),
     "veracity.analysis.pipeline": ("torch", "tritonclient", "onnx"),
-    "veracity.cli; veracity.cli.parser()": ("torch", "onnxruntime", "cv2", "tritonclient", "grpc"),
+    "veracity.cli; veracity.cli.parser()": ("torch", "onnxruntime", "cv2", "tritonclient", "grpc", "pydantic"),
     "veracity.server": ("torch", "cv2"),
     "veracity.server.readiness": ("torch", "onnxruntime", "cv2"),
 }

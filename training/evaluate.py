@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from dataclasses import replace
 from pathlib import Path
 
 from benchmarks import accuracy, doors
@@ -60,4 +59,4 @@ def _settings(options: argparse.Namespace) -> Settings:
         raise ManifestError(
             f"{options.repository} holds no graph of {', '.join(absent)} ({provenance.GRAPH} in its folder)"
         )
-    return replace(Settings.from_env(), model_repository=repository, models=",".join(names))
+    return Settings.from_env().replace(model_repository=repository, models=",".join(names))

@@ -21,7 +21,7 @@ def _run(argv: Sequence[str] | None) -> int:
 
 def parser() -> Parser:
     """Return the parser of all commands. Imported here, so that a broken installation exits with 3 as well."""
-    from veracity import __version__, sample
+    from veracity import __version__, sample, settings_command
     from veracity.install import command as weights
     from veracity.install.doctor import command as doctor
     from veracity.server import commands as server
@@ -29,7 +29,15 @@ def parser() -> Parser:
     made = Parser(prog="veracity", description="Is this video fake?")
     made.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     commands = made.add_subparsers(required=True, metavar="COMMAND")
-    for add in (server.add_analyze, server.add_serve, weights.add, doctor.add, server.add_ready, sample.add):
+    for add in (
+        server.add_analyze,
+        server.add_serve,
+        server.add_ready,
+        settings_command.add,
+        doctor.add,
+        weights.add,
+        sample.add,
+    ):
         add(commands)
     return made
 

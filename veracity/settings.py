@@ -1,13 +1,17 @@
-"""Every setting, its default and its environment variable: ``VERACITY_`` + the field's name in capitals."""
+"""Every setting, its default and its environment variable: ``VERACITY_`` + the setting's name in capitals.
+
+Values come from the environment, else from the TOML file that ``VERACITY_CONFIG`` names, else from the defaults here:
+:meth:`Settings.from_env` reads all three, :class:`Settings` alone means the defaults.
+"""
 
 from __future__ import annotations
 
-import math
-import os
-from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, ValidationError, ValidationInfo, field_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from veracity.catalog import MODELS
 from veracity.catalog.profiles import PROFILES, choose
@@ -16,79 +20,148 @@ from veracity_client.errors import BadOption
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 MIB = 1 << 20
-WORDS: Mapping[str, tuple[object, ...]] = {
-    "env": ("development", "production"),
-    "profile": tuple(PROFILES),
-    "vad": ("silero", "energy"),
-    "semantic_crops": (1, 5),
-    "model_config": ("", "tensorrt", "trt_ep"),
-    "log_level": ("debug", "info", "warning", "error"),
+PREFIX = "VERACITY_"
+CONFIG_FILE = "VERACITY_CONFIG"  # names the TOML file
+
+TYPES = {  # what pydantic's types of errors want
+    "int_parsing": "must be a whole number",
+    "int_type": "must be a whole number",
+    "int_from_float": "must be a whole number",
+    "float_parsing": "must be a number",
+    "float_type": "must be a number",
+    "string_type": "must be text",
+    "path_type": "must be a path",
 }
 
+Count = Annotated[int, Field(gt=0)]
+Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
-@dataclass(frozen=True)
-class Settings:
-    """How this server is run. Sizes are bytes, times are seconds."""
 
-    env: str = "development"  # production refuses to start on whatever `veracity doctor` finds wrong
-    profile: str = "starter"
-    models: str = ""  # names, separated by commas, that replace the profile's models of their layers
-    model_config: str = ""  # which configs/<name>.pbtxt of each model Triton reads where there is one
-    model_repository: Path = locations.MODEL_REPOSITORY
-    weights: Path = locations.WEIGHTS  # fetched files; graphs made of them go to the model repository
-    triton: Path | None = None  # a directory with bin/tritonserver; None: the one that came with pip
-    ffmpeg: Path | None = None  # None: the system's, else the one that came with pip
-    vad: str = "silero"  # or "energy", which needs no file
-    media_root: Path | None = None  # clients may name files under it; None: they may name none
-    max_bytes: int = 200 * MIB
-    max_seconds: float = 1800.0
-    max_pixels: int = 8192 * 4320
-    max_frames: int = 200_000  # of the constant 25 fps time base and of what the file says itself
-    max_faces: int = 8  # of a frame whose crops are scored, the most certain first
-    semantic_crops: int = 1  # squares of a picture that layer 4 sees: its middle, or 5 with the corners
-    ffmpeg_cpu_seconds: int = 600
-    ffmpeg_memory_bytes: int = 4096 * MIB
-    ffmpeg_wall_seconds: float = 300.0
-    log_level: str = "info"
+class Settings(BaseSettings):
+    """How this server is run: frozen, and checked however it is made. Sizes are bytes, times are seconds."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX,
+        env_prefix_target="all",  # of aliases too
+        env_ignore_empty=True,
+        case_sensitive=False,
+        frozen=True,
+        extra="forbid",
+    )
+
+    env: Literal["development", "production"] = Field(
+        "development", description="production refuses to start on whatever `veracity doctor` finds wrong"
+    )
+    profile: str = Field("starter", description=f"which models make up the layers: {', '.join(PROFILES)}")
+    models: str = Field("", description="names of models, separated by commas, that replace the profile's of a layer")
+    model_config_name: Literal["", "tensorrt", "trt_ep"] = Field(  # pydantic keeps the name model_config for itself
+        "", alias="model_config", description="read each model's configs/<name>.pbtxt, where there is one"
+    )
+    model_repository: Path = Field(locations.MODEL_REPOSITORY, description="Triton's model repository")
+    weights: Path = Field(locations.WEIGHTS, description="folder of fetched files")
+    calibration: Path | None = Field(None, description="a calibration file in place of the one that is installed")
+    triton: Path | None = Field(None, description="a folder with bin/tritonserver in place of the one that pip brings")
+    ffmpeg: Path | None = Field(None, description="an ffmpeg in place of the system's, or else the one that pip brings")
+    vad: Literal["silero", "energy"] = Field("silero", description="voice-activity detector; energy needs no file")
+    media_root: Path | None = Field(None, description="folder of files that clients may name; without it, none")
+    max_bytes: Count = Field(200 * MIB, description="largest file, in bytes")
+    max_seconds: Seconds = Field(1800.0, description="longest clip, in seconds")
+    max_pixels: Count = Field(8192 * 4320, description="largest frame, in pixels")
+    max_frames: Count = Field(200_000, description="most frames of a clip: at 25 a second, and as the file says itself")
+    max_faces: Count = Field(8, description="faces of a frame that are scored, the most certain first")
+    semantic_crops: Literal[1, 5] = Field(
+        1, description="squares of a frame that the semantic layer sees: the middle, or 5 with the corners"
+    )
+    ffmpeg_cpu_seconds: Count = Field(600, description="processor time of one run of ffmpeg, in seconds")
+    ffmpeg_memory_bytes: Count = Field(4096 * MIB, description="address space of one run of ffmpeg, in bytes")
+    ffmpeg_wall_seconds: Seconds = Field(300.0, description="longest that one run of ffmpeg may take, in seconds")
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="least severity that is logged")
+
+    def __init__(self, **values: Any) -> None:
+        """Raise :class:`BadOption` that names the environment variable of a wrong value."""
+        try:
+            super().__init__(**values)
+        except ValidationError as error:
+            raise BadOption(explain(error, variable)) from error
+
+    @classmethod
+    def settings_customise_sources(cls, *_: Any, **sources: Any) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Use the arguments alone: :meth:`from_env` reads the other sources, and tells which value came from where."""
+        return (sources["init_settings"],)
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] | None = None) -> Settings:
-        """Read the environment; raises :class:`BadOption` that names the variable for a value of the wrong type."""
-        environ = os.environ if environ is None else environ
-        hints = get_type_hints(cls)
-        given = {f.name: environ.get(variable(f.name)) for f in fields(cls)}
-        settings = cls(**{name: _parse(variable(name), hints[name], text) for name, text in given.items() if text})
-        settings.check()
-        return settings
+        """Read the environment (or ``environ``) and the file that it names.
+
+        Raises:
+            BadOption: a value is wrong, or a variable or key is unknown; one line that names it.
+        """
+        from veracity.settings_sources import load
+
+        return load(environ).settings
 
     def to_env(self) -> dict[str, str]:
-        """Return the environment that :meth:`from_env` reads back as these settings."""
-        values = {variable(f.name): getattr(self, f.name) for f in fields(self)}
-        return {name: "" if value is None else str(value) for name, value in values.items()}
+        """Return the environment that :meth:`from_env` reads back as these settings, whatever file was named before."""
+        values = {variable(name): getattr(self, name) for name in type(self).model_fields}
+        return {CONFIG_FILE: "", **{name: "" if value is None else str(value) for name, value in values.items()}}
 
-    def check(self) -> None:
-        """Raise :class:`BadOption` for a word that no setting has, or a limit that lets nothing through."""
-        for name, words in WORDS.items():
-            if getattr(self, name) not in words:
-                known = ", ".join(str(word) for word in words if word)
-                raise BadOption(f"{variable(name)} must be one of {known}, got {getattr(self, name)!r}")
-        seeing = [name for name, _ in choose(self.profile, self.models)["semantic"]]
-        if self.semantic_crops > 1 and all(MODELS[name].view == "whole" for name in seeing):
-            raise BadOption(f"{variable('semantic_crops')} must be 1 here: {', '.join(seeing)} sees the whole picture")
-        for f in fields(self):
-            value = getattr(self, f.name)
-            if isinstance(value, (int, float)) and not 0 < value < math.inf:
-                raise BadOption(f"{variable(f.name)} must be a number over 0, got {value}")
+    def replace(self, **changes: Any) -> Settings:
+        """Return a copy with some values changed and all of them checked; raises :class:`BadOption`."""
+        return type(self)(**(self.model_dump(by_alias=True, exclude_unset=True) | changes))
+
+    @field_validator("profile")
+    @classmethod
+    def _profile_exists(cls, profile: str) -> str:
+        if profile not in PROFILES:
+            raise ValueError(f"must be one of {', '.join(PROFILES)}, got {profile!r}")
+        return profile
+
+    @field_validator("models")
+    @classmethod
+    def _models_exist(cls, models: str, info: ValidationInfo) -> str:
+        if "profile" in info.data:
+            try:
+                choose(info.data["profile"], models)
+            except BadOption as error:
+                raise ValueError(error.message) from None
+        return models
+
+    @field_validator("semantic_crops", mode="before")
+    @classmethod
+    def _crops_are_a_number(cls, crops: object) -> object:
+        return int(crops) if isinstance(crops, str) and crops.isdecimal() else crops
+
+    @field_validator("semantic_crops")
+    @classmethod
+    def _crops_are_seen(cls, crops: int, info: ValidationInfo) -> int:
+        if crops > 1 and {"profile", "models"} <= set(info.data):
+            seeing = [name for name, _ in choose(info.data["profile"], info.data["models"])["semantic"]]
+            if all(MODELS[name].view == "whole" for name in seeing):
+                raise ValueError(f"must be 1 here: {', '.join(seeing)} sees the whole picture")
+        return crops
+
+
+def key(name: str) -> str:
+    """Return what a setting is called in the file, and as an argument."""
+    return Settings.model_fields[name].alias or name
 
 
 def variable(name: str) -> str:
-    """Return the environment variable of a setting."""
-    return f"VERACITY_{name.upper()}"
+    """Return the environment variable of a setting, by its name or its key."""
+    field = Settings.model_fields.get(name)
+    return PREFIX + ((field and field.alias) or name).upper()
 
 
-def _parse(name: str, hint: object, text: str) -> Any:
-    kind = next(k for k in (int, float, Path, str) if hint in (k, k | None))
-    try:
-        return kind(text)
-    except ValueError:
-        raise BadOption(f"{name} wants a {kind.__name__}, got {text!r}") from None
+def explain(error: ValidationError, named: Callable[[str], str]) -> str:
+    """Return the first of pydantic's errors as a line of ours; ``named`` says what the setting was called."""
+    first = error.errors(include_url=False)[0]
+    given, kind, limits = first["input"], first["type"], first.get("ctx", {})
+    wanted = {
+        "value_error": str(limits.get("error", "")),
+        "literal_error": f"must be one of {limits.get('expected', '')}, got {given!r}".replace("'', ", ""),
+        "greater_than": f"must be a number over 0, got {given}",
+        "finite_number": f"must be a number over 0, got {given}",
+        "extra_forbidden": "is no setting",
+    }.get(kind, f"{TYPES.get(kind, first['msg'])}, got {given!r}")
+    name = str(first["loc"][0]) if first["loc"] else ""
+    return f"{named(name)} {wanted}"

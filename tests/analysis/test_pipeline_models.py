@@ -1,7 +1,6 @@
 """Several models in a layer, and one that nobody calibrated: what the verdict says of who did not answer."""
 
 import asyncio
-import dataclasses
 import shutil
 from pathlib import Path
 
@@ -40,7 +39,7 @@ def test_a_model_that_fails_beside_another_is_named_and_degrades(paired: Analysi
 def test_a_model_without_weights_beside_another_is_named(
     paired: AnalysisContext, talking: Path, full_repository: Path
 ) -> None:
-    settings = dataclasses.replace(paired.settings, model_repository=full_repository)
+    settings = paired.settings.replace(model_repository=full_repository)
     verdict = run(AnalysisContext.from_settings(settings), talking)
     words = "audio_rawnet2 is left out: weights not installed: veracity weights fetch audio_rawnet2"
     assert words in verdict.layer_results["1_audio"].reasoning
@@ -64,7 +63,7 @@ def test_a_voice_model_that_dies_while_the_sound_is_decoded_is_said_to(
 
 @pytest.mark.parametrize("policy", ["fail_fast", "exhaustive"])
 def test_an_uncalibrated_voice_says_so_wherever_it_decides(paired: AnalysisContext, talking: Path, policy: str) -> None:
-    context = AnalysisContext.from_settings(dataclasses.replace(paired.settings, models="audio_rawnet2"))
+    context = AnalysisContext.from_settings(paired.settings.replace(models="audio_rawnet2"))
     verdict = run(context, talking, Options(policy=policy))
     assert not verdict.calibrated
     assert "(uncalibrated)" in verdict.layer_results["1_audio"].reasoning
@@ -79,9 +78,9 @@ def test_a_calibrated_voice_speaks_for_itself(full_context: AnalysisContext, tal
     verdict = run(full_context, talking, Options(layers=("audio",)))
     assert verdict.calibrated
     assert "uncalibrated" not in verdict.reasoning
-    named = AnalysisContext.from_settings(dataclasses.replace(full_context.settings, models="audio_starter"))
+    named = AnalysisContext.from_settings(full_context.settings.replace(models="audio_starter"))
     assert named.profile == full_context.profile  # named by hand, and the profile's own
-    other = AnalysisContext.from_settings(dataclasses.replace(full_context.settings, models="audio_aasist"))
+    other = AnalysisContext.from_settings(full_context.settings.replace(models="audio_aasist"))
     assert "audio_aasist: on the starter's 223 test clips AUC" in other.profile.statement
 
 

@@ -62,9 +62,7 @@ def synced(tmp_path_factory: pytest.TempPathFactory, settings: Settings) -> Anal
     repository = tmp_path_factory.mktemp("synced") / "model_repository"
     shutil.copytree(REPOSITORY, repository)
     install(repository, gain=1.0)
-    return AnalysisContext.from_settings(
-        dataclasses.replace(settings, model_repository=repository, profile="published")
-    )
+    return AnalysisContext.from_settings(settings.replace(model_repository=repository, profile="published"))
 
 
 def run(context: AnalysisContext, video: Path, infer: LocalInfer | None = None, options: Options = MOUTHS) -> Verdict:
@@ -98,14 +96,14 @@ def test_a_mouth_that_never_fits_is_capped(synced: AnalysisContext, talking: Pat
     repository = tmp_path / "model_repository"
     shutil.copytree(synced.settings.model_repository, repository)
     install(repository, gain=0.0)
-    settings = dataclasses.replace(synced.settings, model_repository=repository)
+    settings = synced.settings.replace(model_repository=repository)
     verdict = run(AnalysisContext.from_settings(settings), talking)
     assert verdict.layer_results["3_lipsync"].fake_probability == pytest.approx(sync.CAP)
     assert verdict.label == "inconclusive"
 
 
 def test_asked_for_by_name_it_stands_in_for_nobody(synced: AnalysisContext, talking: Path) -> None:
-    settings = dataclasses.replace(synced.settings, models="lipsync_syncnet")
+    settings = synced.settings.replace(models="lipsync_syncnet")
     result = run(AnalysisContext.from_settings(settings), talking).layer_results["3_lipsync"]
     assert result.status == "scored"
     assert "stands in" not in result.reasoning
@@ -135,9 +133,7 @@ def test_where_lipforensics_answers_nobody_stands_in(synced: AnalysisContext, ta
     shutil.copytree(synced.settings.model_repository, repository)
     tiny_models.install(repository, "lipsync_lipforensics")
     infer = Listening(repository)
-    result = run(
-        AnalysisContext.from_settings(dataclasses.replace(synced.settings, model_repository=repository)), talking, infer
-    )
+    result = run(AnalysisContext.from_settings(synced.settings.replace(model_repository=repository)), talking, infer)
     assert [model.name for model in result.layer_results["3_lipsync"].models] == ["lipsync_lipforensics"]
     assert "sync" not in result.layer_results["3_lipsync"].reasoning
     assert infer.asked == {"face_detector", "lipsync_lipforensics"}
@@ -190,7 +186,7 @@ def test_without_sound_it_abstains(synced: AnalysisContext, talking: Path, tmp_p
 
 def test_where_nobody_speaks_it_abstains(synced: AnalysisContext, talking: Path, tmp_path: Path) -> None:
     quiet = made(talking, tmp_path, "-af", "volume=0")
-    settings = dataclasses.replace(synced.settings, models="lipsync_syncnet")
+    settings = synced.settings.replace(models="lipsync_syncnet")
     result = run(AnalysisContext.from_settings(settings), quiet).layer_results["3_lipsync"]
     assert result.status == "abstained"
     assert result.reason == "no sound to hold the mouths against: nobody speaks in it"
@@ -210,7 +206,7 @@ def test_where_nobody_is_seen_the_sound_is_not_to_blame(synced: AnalysisContext,
     repository = tmp_path / "model_repository"
     shutil.copytree(synced.settings.model_repository, repository)
     tiny_models.install(repository, "visual_sbi_b4")
-    context = AnalysisContext.from_settings(dataclasses.replace(synced.settings, model_repository=repository))
+    context = AnalysisContext.from_settings(synced.settings.replace(model_repository=repository))
     options = dataclasses.replace(MOUTHS, layers=("visual", "lipsync"))
     verdict = run(context, with_unknown_sound(media_samples.clip(tmp_path), tmp_path), options=options)
     result = verdict.layer_results["2_visual"]

@@ -151,7 +151,7 @@ def test_other_weights_answer_anew(tmp_path: Path, full_repository: Path) -> Non
     graph = copy.model_repository / "semantic_starter/1/model.onnx"
     graph.write_bytes(graph.read_bytes() + b"x")
     assert doors.local(settings).by != doors.local(copy).by
-    few = dataclasses.replace(settings, max_faces=1)
+    few = settings.replace(max_faces=1)
     assert doors.local(settings).by != doors.local(few).by
 
 

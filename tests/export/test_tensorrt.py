@@ -6,7 +6,6 @@ import argparse
 import json
 import shutil
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -206,7 +205,7 @@ def wide(tmp_path: Path, full_repository: Path) -> Iterator[Server]:
         text = text.replace(engine, here)
     (folder / "configs" / "wide.pbtxt").write_text(text)
     settings = Settings(model_repository=models)
-    believing = replace(settings, model_config="tensorrt").to_env()
+    believing = settings.replace(model_config="tensorrt").to_env()
     with Server.from_settings(settings, model_config="wide", env=believing) as server:
         yield server
 

@@ -49,7 +49,7 @@ def whole(tmp_path: Path, settings: Settings) -> Settings:
 
 
 def examined(settings: Settings, env: str = "development", *, graphs: bool = True) -> dict[str, Finding]:
-    return {finding.what: finding for finding in doctor.examine(replace(settings, env=env), graphs=graphs)}
+    return {finding.what: finding for finding in doctor.examine(settings.replace(env=env), graphs=graphs)}
 
 
 def of_models(found: dict[str, Finding]) -> list[Finding]:
@@ -161,7 +161,7 @@ def test_a_profile_of_which_nothing_can_score_cannot_run(whole: Settings) -> Non
 def test_the_files_that_graphs_are_made_of_are_verified(whole: Settings, tmp_path: Path) -> None:
     weights = tmp_path / "weights"
     weights.mkdir()
-    bare = replace(whole, weights=weights)
+    bare = whole.replace(weights=weights)
     found = examined(bare, graphs=False)
     assert (found["file silero_vad.onnx"].state, found["file silero_vad.onnx"].fatal) == ("missing", True)
     assert found["file centerface.onnx"].state == "optional"
@@ -204,7 +204,7 @@ def test_the_command_says_it_twice_and_ends_with_its_finding(
 
 @pytest.mark.triton
 def test_production_starts_with_a_whole_profile(whole: Settings) -> None:
-    with Server.from_settings(replace(whole, env="production")) as server:
+    with Server.from_settings(whole.replace(env="production")) as server:
         states = {name: model.state for name, model in server.models.items()}
         assert states.pop("lipsync_syncnet") == "missing"
         assert set(states.values()) == {"ready"}
@@ -215,7 +215,7 @@ def test_a_graph_that_answers_wrong_is_not_served(whole: Settings) -> None:
     """Which only shows when it is loaded: production leaves that to Triton, and refuses then."""
     another_answer(whole.model_repository / SEMANTIC)
     with pytest.raises(ModelUnavailable, match=f"^{SEMANTIC}: .*its answer to the known question is 0.02 off"):
-        Server.from_settings(replace(whole, env="production")).start()
+        Server.from_settings(whole.replace(env="production")).start()
 
 
 def run_serve(settings: Settings) -> "subprocess.CompletedProcess[str]":
@@ -234,7 +234,7 @@ def test_production_refuses_before_triton_starts(
     program.write_text(f"#!/bin/sh\n: > {started}\nexit 1\n")
     program.chmod(0o755)
     damage(whole.model_repository / SEMANTIC)
-    strict = replace(whole, triton=tmp_path / "triton", env="production")
+    strict = whole.replace(triton=tmp_path / "triton", env="production")
     done = run_serve(strict)
     first, *lines = done.stderr.splitlines()
     assert (done.returncode, done.stdout) == (1, "")

@@ -1,6 +1,5 @@
 """What the doctor finds of the machine, its programs and packages, in development and in production."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,7 +10,7 @@ from veracity.settings import Settings
 
 
 def examined(settings: Settings, env: str = "development", *, graphs: bool = False) -> dict[str, Finding]:
-    return {finding.what: finding for finding in doctor.examine(replace(settings, env=env), graphs=graphs)}
+    return {finding.what: finding for finding in doctor.examine(settings.replace(env=env), graphs=graphs)}
 
 
 def test_decoders_are_those_that_need_no_hardware(tmp_path: Path) -> None:

@@ -47,7 +47,7 @@ def choose(profile: str, instead: str = "") -> Choice:
     for name in names:
         if name not in MODELS or MODELS[name].layer is None:
             scoring = ", ".join(model.name for model in MODELS.values() if model.layer)
-            raise BadOption(f"VERACITY_MODELS: no layer has a model {name!r}; there are {scoring}")
+            raise BadOption(f"no layer has a model {name!r}; there are {scoring}")
     for layer in LAYERS:
         own = tuple((name, 1.0) for name in dict.fromkeys(names) if MODELS[name].layer == layer.name)
         layers[layer.name] = own or layers[layer.name]

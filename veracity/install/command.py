@@ -16,7 +16,6 @@ from veracity.catalog.profiles import PROFILES
 from veracity.install import lock
 from veracity.install.names import models_of, of_profile, refuse_research_only, wanted
 from veracity.install.store import Bytes, fetch, verify
-from veracity.settings import Settings
 from veracity_client.errors import BadOption
 
 
@@ -38,8 +37,14 @@ def add(commands: argparse._SubParsersAction[Any]) -> None:
     checked.set_defaults(command=_verify)
 
 
+def _target() -> Path:
+    from veracity.settings import Settings
+
+    return Settings.from_env().weights
+
+
 def _list(args: argparse.Namespace) -> int:
-    target = Settings.from_env().weights
+    target = _target()
     rows = [(source, verify(source, target)) for source in ASSETS]
     if args.json:
         entries = {name: asdict(entry) for name, entry in lock.read(target).items()}
@@ -52,7 +57,7 @@ def _list(args: argparse.Namespace) -> int:
 
 
 def _fetch(args: argparse.Namespace) -> int:
-    target = Settings.from_env().weights
+    target = _target()
     if args.folder and not args.folder.is_dir():
         raise BadOption(f"--from: {args.folder} is no folder")
     sources = _chosen(args)
@@ -78,7 +83,7 @@ def _chosen(args: argparse.Namespace) -> list[Source]:
 
 
 def _verify(args: argparse.Namespace) -> int:
-    target = Settings.from_env().weights
+    target = _target()
     chosen = wanted(args.names)
     if not args.names:
         chosen += [source for source in ASSETS if source not in chosen and (target / source.name).is_file()]

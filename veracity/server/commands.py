@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from veracity.settings import Settings
+from veracity.settings_command import SettingsHelp
 from veracity_client import cli as client_cli
 
 Commands = argparse._SubParsersAction  # what add_subparsers() returns; argparse has no public name for it
@@ -21,12 +21,13 @@ def add_analyze(commands: Commands[Any]) -> None:
 
 def add_serve(commands: Commands[Any]) -> None:
     """Add ``serve``."""
-    formatter = argparse.ArgumentDefaultsHelpFormatter
-    serve = commands.add_parser("serve", help="run the server", formatter_class=formatter)
-    serve.add_argument("--host", default="127.0.0.1", help="address to listen on")
-    serve.add_argument("--http-port", type=int, default=8000, help="0 picks a free one")
-    serve.add_argument("--grpc-port", type=int, default=8001, help="0 picks a free one")
-    serve.add_argument("--metrics-port", type=int, default=8002, help="0 picks a free one")
+    formatter = argparse.RawDescriptionHelpFormatter
+    serve = commands.add_parser("serve", help="run the server", formatter_class=formatter, add_help=False)
+    serve.add_argument("-h", "--help", action=SettingsHelp, help="show this help and every setting")
+    serve.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
+    for name, port in (("http", 8000), ("grpc", 8001), ("metrics", 8002)):
+        text = "0 picks a free one (default: %(default)s)"
+        serve.add_argument(f"--{name}-port", type=int, default=port, metavar="PORT", help=text)
     serve.set_defaults(command=_serve)
 
 
@@ -50,6 +51,7 @@ def _own_server() -> Iterator[str]:
     """Yield the address of a server: the one at the default port, else one of our own until we leave."""
     from veracity import log
     from veracity.server import Server
+    from veracity.settings import Settings
     from veracity_client import Detector
 
     with Detector(client_cli.DEFAULT_URL) as detector:
@@ -66,6 +68,7 @@ def _own_server() -> Iterator[str]:
 
 def _serve(args: argparse.Namespace) -> int:
     from veracity.server import serve
+    from veracity.settings import Settings
 
     return serve(
         Settings.from_env(),
@@ -78,6 +81,7 @@ def _serve(args: argparse.Namespace) -> int:
 
 def _ready(args: argparse.Namespace) -> int:
     from veracity.server import readiness
+    from veracity.settings import Settings
 
     found = list(readiness.faults(Settings.from_env(), args.url, args.timeout))
     sys.stdout.write("".join(f"{fault}\n" for fault in found or ["ready: every model answered"]))

@@ -103,7 +103,7 @@ class Server:
             "production": production,
             "http_max_input_size": 2 * settings.max_bytes,  # so that ours is the error of a video that is too large
             "triton": settings.triton,
-            "model_config": settings.model_config,
+            "model_config": settings.model_config_name,
         }
         return cls(settings.model_repository, **(given | options))
 

@@ -42,7 +42,7 @@ class Detector:
         settings = Settings.from_env()
         log.configure(settings.log_level)
         self.context = AnalysisContext.from_settings(settings)
-        self.infer = BlsInfer(settings.model_repository, settings.model_config)
+        self.infer = BlsInfer(settings.model_repository, settings.model_config_name)
         self.threads = ThreadPoolExecutor(THREADS, "infer")
 
     async def execute(self, requests: Sequence[Any]) -> list[Any] | None:

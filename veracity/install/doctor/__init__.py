@@ -7,10 +7,13 @@ import json
 import shutil
 import sys
 from dataclasses import asdict, replace
+from typing import TYPE_CHECKING
 
 from veracity.install.doctor import packages
 from veracity.install.doctor.finding import Finding
-from veracity.settings import Settings
+
+if TYPE_CHECKING:
+    from veracity.settings import Settings
 
 COLOURS = {"ok": "green", "optional": "dim", "warning": "yellow", "missing": "yellow", "broken": "red"}
 NO_FAULT = ("ok", "optional")

@@ -6,8 +6,6 @@ import argparse
 import sys
 from typing import Any
 
-from veracity.settings import Settings
-
 
 def add(commands: argparse._SubParsersAction[Any]) -> None:
     """Add the command ``doctor``."""
@@ -18,6 +16,7 @@ def add(commands: argparse._SubParsersAction[Any]) -> None:
 
 def _doctor(args: argparse.Namespace) -> int:
     from veracity.install import doctor
+    from veracity.settings import Settings
 
     findings = doctor.examine(Settings.from_env())
     sys.stdout.write(doctor.as_json(findings) if args.json else doctor.as_table(findings))

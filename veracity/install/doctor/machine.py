@@ -80,16 +80,16 @@ def _gpu(settings: Settings) -> Iterator[Finding]:
     except (OSError, subprocess.CalledProcessError) as error:
         said = (getattr(error, "stdout", "") or str(error)).strip().splitlines()[0]
         yield Finding("gpu", "broken", f"its driver does not answer: {said}")
-    if settings.model_config:
+    if settings.model_config_name:
         yield _accelerator(settings)
 
 
 def _accelerator(settings: Settings) -> Finding:
     try:
-        accelerators.check(settings.model_config, find_tritonserver(settings.triton).parent.parent / "backends")
+        accelerators.check(settings.model_config_name, find_tritonserver(settings.triton).parent.parent / "backends")
     except VeracityError as error:
         return Finding("accelerator", "missing", error.message, True)
-    return Finding("accelerator", "ok", settings.model_config)
+    return Finding("accelerator", "ok", settings.model_config_name)
 
 
 def _said(*command: str) -> str:

@@ -61,7 +61,7 @@ def _file(settings: Settings, name: str, needed: bool) -> Finding:
 def _model(settings: Settings, model: Model, graphs: bool) -> Finding:
     """Hold the graph against its papers, load it, and ask it the known question."""
     folder, what = settings.model_repository / model.name, f"model {model.name}"
-    if settings.model_config == TENSORRT and (folder / "configs" / f"{TENSORRT}.pbtxt").is_file():
+    if settings.model_config_name == TENSORRT and (folder / "configs" / f"{TENSORRT}.pbtxt").is_file():
         if not (folder / "1" / PLAN).is_file():
             return Finding(what, "missing", f"no engine: python -m export {model.name} --format tensorrt")
         graphs = False  # what runs is the engine, and only Triton can ask it
