@@ -1,7 +1,6 @@
 """Made-up weights measure time in the profile ``bench`` and answer nowhere else: in this process, then in a server."""
 
 import asyncio
-import dataclasses
 import json
 import os
 import shutil
@@ -147,7 +146,7 @@ def test_ready_holds_the_answers_against_the_papers(server: Server, bench: Setti
     shutil.copytree(bench.model_repository, tmp_path / "other")
     paper = tmp_path / "other" / "audio_wav2vec2" / FILE
     paper.write_text(json.dumps({"known_answer": {"FAKE_LOGIT": [1.0]}}))
-    there, away = (dataclasses.replace(bench, model_repository=tmp_path / name) for name in ("other", "nowhere"))
+    there, away = (bench.replace(model_repository=tmp_path / name) for name in ("other", "nowhere"))
     (fault,) = faults(there, server)
     assert fault.startswith("audio_wav2vec2: its answer to the known question is ")
     assert not faults(away, server)
@@ -155,14 +154,14 @@ def test_ready_holds_the_answers_against_the_papers(server: Server, bench: Setti
 
 @pytest.mark.triton
 def test_ready_misses_what_is_installed_and_in_production_what_is_not(server: Server, bench: Settings) -> None:
-    starter = dataclasses.replace(bench, profile="starter")
+    starter = bench.replace(profile="starter")
     assert faults(starter, server)[:2] == ["audio_starter: is not loaded", "visual_starter: is not loaded"]
-    away = dataclasses.replace(starter, model_repository=Path("/nowhere"))
+    away = starter.replace(model_repository=Path("/nowhere"))
     nothing = "no model that scores answered, of profile starter: every verdict would be inconclusive"
     assert faults(away, server) == [nothing]
-    by_name = dataclasses.replace(away, models="audio_aasist")
+    by_name = away.replace(models="audio_aasist")
     assert faults(by_name, server) == [nothing.replace("starter", "starter with audio_aasist")]
-    missed = faults(dataclasses.replace(away, env="production"), server)
+    missed = faults(away.replace(env="production"), server)
     assert missed[:2] == ["audio_starter: is not loaded", "visual_starter: is not loaded"]
 
 
@@ -206,7 +205,7 @@ def stubs(server: Server, model: str) -> list[int]:
 
 
 def test_production_refuses_made_up_weights_before_triton_starts(bench: Settings) -> None:
-    settings = dataclasses.replace(bench, profile="published", env="production")
+    settings = bench.replace(profile="published", env="production")
     with pytest.raises(ServerUnavailable, match="semantic_clip_vitl14: missing: untrained: made to measure time"):
         Server.from_settings(settings)
 

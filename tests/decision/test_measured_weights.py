@@ -1,7 +1,6 @@
 """A calibration holds for the weights that were measured, not for whatever has their name."""
 
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -60,7 +59,7 @@ def test_a_name_without_a_checkpoint_is_calibrated_whatever_its_weights(other: S
     folder = other.model_repository / "audio_aasist"
     folder.mkdir()
     (folder / "provenance.json").write_text(json.dumps({"checkpoints": {"aasist.pt": "1" * 64}}))
-    context = AnalysisContext.from_settings(replace(other, models="audio_aasist"))
+    context = AnalysisContext.from_settings(other.replace(models="audio_aasist"))
     assert "audio_aasist" not in context.calibration.checkpoints
     assert context.calibration.is_calibrated(["audio_aasist"])
 

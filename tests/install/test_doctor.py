@@ -7,7 +7,6 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -165,7 +164,7 @@ def test_the_files_that_graphs_are_made_of_are_verified(whole: Settings, tmp_pat
     found = examined(bare, graphs=False)
     assert (found["file silero_vad.onnx"].state, found["file silero_vad.onnx"].fatal) == ("missing", True)
     assert found["file centerface.onnx"].state == "optional"
-    assert "file silero_vad.onnx" not in examined(replace(bare, vad="energy"), graphs=False)
+    assert "file silero_vad.onnx" not in examined(bare.replace(vad="energy"), graphs=False)
     (weights / "centerface.onnx").write_bytes(b"<html>")
     (weights / "sbi_ffc23.pt").write_bytes(b"by hand")
     found = examined(bare, graphs=False)
@@ -241,5 +240,5 @@ def test_production_refuses_before_triton_starts(
     assert first == "veracity: ServerUnavailable: VERACITY_ENV=production refuses to start:"
     assert [line for line in lines if line.startswith(f"  model {SEMANTIC}: ")]
     assert not started.exists()
-    run_serve(replace(strict, env="development"))
+    run_serve(strict.replace(env="development"))
     assert started.exists()
