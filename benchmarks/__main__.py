@@ -15,7 +15,7 @@ INTERRUPTED = 130  # as of a program that SIGINT ended
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one benchmark and return its exit code."""
-    from training.data import ManifestError
+    from evaluation.manifest import ManifestError
 
     args = _parser().parse_args(arguments)
     log.configure("warning")  # the figures are what is wanted

@@ -17,8 +17,9 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import record
-from benchmarks.subject import clip_of, server_at
+from benchmarks.target import clip_of
+from evaluation import record
+from evaluation.servers import server_at
 from veracity.media import find_ffmpeg
 from veracity_client import Detector, Options, VeracityError, Verdict
 

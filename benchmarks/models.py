@@ -16,7 +16,7 @@ from rich.table import Table
 from tritonclient import grpc
 from tritonclient.utils import np_to_triton_dtype
 
-from benchmarks import record
+from evaluation import record
 from veracity.analysis.context import model_info
 from veracity.catalog import MODELS, Model, provenance, smoke_test
 from veracity.catalog.profiles import BENCH

@@ -18,11 +18,12 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import accuracy, doors, page, record, sheet
-from benchmarks.answers import Subject, subjects
-from benchmarks.tally import brief, counts, decided, refuse_unheard
-from training.data import ManifestError
-from training.scores import Said
+from benchmarks import accuracy
+from evaluation import csv_report, page, record, report, runners, selection
+from evaluation.aggregate import brief, counts, decided, refuse_unheard
+from evaluation.manifest import ManifestError
+from evaluation.outputs import Subject, subjects
+from evaluation.scores import Said
 from veracity.media import find_ffmpeg
 from veracity_client.errors import BadVideo
 
@@ -68,13 +69,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Measure as it is and under each condition that alters a clip, print a table, write JSON, CSV and page."""
     conditions = _chosen(args.conditions)
-    settings, clips = accuracy.settings_of(args), accuracy.clips_of(args)
-    ffmpeg, folder = find_ffmpeg(settings.ffmpeg), doors.root(args.manifest)
-    with doors.through(args.through, args.url, settings, args.threads) as door:
-        whole = doors.ask_all(clips, folder, door, args.out / accuracy.SCORES, title=accuracy.AS_IT_IS)
+    settings, clips = accuracy.settings_of(args), selection.clips_of(args)
+    ffmpeg, folder = find_ffmpeg(settings.ffmpeg), selection.root(args.manifest)
+    with runners.through(args.through, args.url, settings, args.threads) as door:
+        whole = runners.ask_all(clips, folder, door, args.out / report.SCORES, title=report.AS_IT_IS)
         refuse_unheard(whole)
         of = subjects(whole, door.calibration)
-        found = [_row(accuracy.AS_IT_IS, "no change", 0, whole, of)]
+        found = [_row(report.AS_IT_IS, "no change", 0, whole, of)]
         for condition in conditions:
             touched = {one.id for one in whole if condition.touches(one)}
             if not touched:
@@ -85,7 +86,7 @@ def run(args: argparse.Namespace) -> int:
                 own = replace(door, by=f"{door.by}, {condition.what}")
                 some = [clip for clip in clips if clip.id in touched]
                 ledger = args.out / f"scores-{condition.name}.jsonl"
-                said = {one.id: one for one in doors.ask_all(some, folder, own, ledger, spoil, condition.name)}
+                said = {one.id: one for one in runners.ask_all(some, folder, own, ledger, spoil, condition.name)}
             altered = [said.get(one.id, one) for one in whole]
             found.append(_row(condition.name, condition.what, len(said), altered, of))
     _write(found, whole, args)
@@ -125,14 +126,14 @@ def _row(name: str, what: str, altered: int, said: Sequence[Said], of: Sequence[
 
 
 def _write(found: Sequence[dict[str, Any]], whole: Sequence[Said], args: argparse.Namespace) -> None:
-    about = {"title": "What breaks it", "manifest": accuracy.manifest(args, whole), "through": args.through}
+    about = {"title": "What breaks it", "manifest": report.manifest(args, whole), "through": args.through}
     models = {name: sha for one in whole for name, sha in one.models.items()}
     seconds = round(sum(one.seconds or 0 for one in whole), 1)
     figures = {**about, "clips": counts(whole), "seconds": seconds, "models": models, "conditions": list(found)}
     document = record.document("robustness", figures)
     record.write_all({
         args.out / "robustness.json": record.text(document),
-        args.out / "robustness.csv": sheet.write({row["name"]: row["subjects"] for row in found}),
+        args.out / "robustness.csv": csv_report.write({row["name"]: row["subjects"] for row in found}),
         args.out / "robustness.html": page.robustness(document),
     })  # fmt: skip
     show(found)

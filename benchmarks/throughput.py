@@ -17,8 +17,8 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import record
-from benchmarks.subject import clip_of
+from benchmarks.target import clip_of
+from evaluation import record
 from veracity.analysis.context import model_info
 from veracity.catalog.profiles import children, choose
 from veracity.server import Server

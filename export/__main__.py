@@ -9,6 +9,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from networks.errors import CheckpointError
 from veracity import log
 from veracity.catalog import MODELS, Model
 from veracity.settings import Settings
@@ -35,6 +36,9 @@ def main(arguments: list[str] | None = None) -> int:
             _export(model, args)
     except VeracityError as error:
         sys.stderr.write(f"export: {error.to_wire()}\n")
+        return 1
+    except CheckpointError as error:
+        sys.stderr.write(f"export: {error}\n")
         return 1
     except ModuleNotFoundError as error:
         sys.stderr.write(f"export: {error.name} is not installed in this environment: {ENVIRONMENT} makes one\n")
@@ -124,8 +128,8 @@ def _passes(case: str, folder: Path, weights: Path) -> bool:
 
     try:
         row = parity.run(folder, weights, case)
-    except VeracityError as error:
-        sys.stdout.write(f"{case:26} {error.message}\n")
+    except (VeracityError, CheckpointError) as error:
+        sys.stdout.write(f"{case:26} {error.message if isinstance(error, VeracityError) else error}\n")
         return False
     sys.stdout.write(f"{row.case:26} {row.keys:>14} {_number(row.torch):>10} {_number(row.onnx):>10}  {row.said}\n")
     sys.stdout.flush()

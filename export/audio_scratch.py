@@ -9,12 +9,14 @@ from typing import Any
 import numpy as np
 from torch import nn
 
-from export import checkpoint, inputs
-from export.detectors.sound import Samples
-from export.fill import fill
+from export import inputs
 from export.graph import OPSET, TOOLS, Array, largest_error, to_onnx
 from export.precision import convert
-from training.nets import AUDIO_NETS, OLD_AUDIO_NETS, parameters
+from networks import checkpoints
+from networks.errors import CheckpointError
+from networks.name_seeded_weights import fill
+from networks.published.sound import Samples
+from networks.registry import AUDIO_NETS, OLD_AUDIO_NETS, parameters
 from veracity.catalog import MODELS, provenance
 from veracity.evidence.speech import SAMPLE_RATE, WINDOW_SAMPLES
 from veracity.install.files import sha256
@@ -53,7 +55,7 @@ def _trained(model: str, path: Path | None) -> tuple[nn.Module, dict[str, Any]]:
     if content["net"] not in NETS.get(model, (content["net"],)):
         raise ExportError(f"{model} is the network {', '.join(NETS[model])}; {path.name} holds {content['net']}")
     origin = {
-        "source": f"training/nets, network {content['net']}",
+        "source": f"networks/, network {content['net']}",
         "trained_on": content["trained_on"],
         "checkpoint_sha256": sha256(path),
     }
@@ -66,15 +68,15 @@ def _untrained(model: str, folder: Path) -> tuple[nn.Module, dict[str, Any]]:
     name = NETS.get(model, ("spectrum",))[0]
     net = AUDIO_NETS[name]()
     fill(net)
-    return net, {"source": f"training/nets, network {name}", "trained_on": [provenance.NOTHING], "untrained": True}
+    return net, {"source": f"networks/, network {name}", "trained_on": [provenance.NOTHING], "untrained": True}
 
 
 def read(path: Path) -> dict[str, Any]:
     """What a checkpoint holds: `net`, `state` and `trained_on`; raises ExportError."""
     try:
-        content = checkpoint.read(path)
-    except ExportError as error:
-        raise ExportError(f"{path} is no checkpoint of ours: {error.message}") from error
+        content = checkpoints.read(path)
+    except CheckpointError as error:
+        raise ExportError(f"{path} is no checkpoint of ours: {error}") from error
     if not isinstance(content, dict) or not {"net", "state", "trained_on"} <= set(content):
         raise ExportError(f"{path} is no checkpoint of `python -m training audio`")
     return content

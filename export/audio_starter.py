@@ -49,13 +49,13 @@ def head_of(checkpoint: Path) -> Head:
     """The head in a checkpoint; raises ExportError. Needs torch."""
     from export.audio_scratch import network, read
     from export.graph import to_onnx
-    from training.nets import parameters
+    from networks.registry import parameters
 
     content = read(checkpoint)
     net = network(content)
     example = {"statistics": np.zeros((2, whisper.STATISTICS), np.float32)}
     provenance = {
-        "source": "training/nets/whisper.py",
+        "source": "networks/whisper.py",
         "trained_on": content["trained_on"],
         "checkpoint_sha256": sha256(checkpoint),
         "parameters": parameters(net),

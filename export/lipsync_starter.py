@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 from torch import nn
 
-from export.fill import fill
 from export.graph import OPSET, TOOLS, Array, largest_error, to_onnx
-from training.data import ManifestError
-from training.keeping import sources
-from training.lipsync.lesson import load
-from training.nets import parameters
-from training.nets.lips import LipNet, LipStarter
+from networks.checkpoints import training_sources
+from networks.errors import CheckpointError
+from networks.lips import LipNet, LipStarter
+from networks.loading import load_lipsync
+from networks.name_seeded_weights import fill
+from networks.registry import parameters
 from veracity.catalog import MODELS, provenance
 from veracity.evidence.speech import SAMPLE_RATE
 from veracity.install.files import sha256
@@ -42,10 +42,10 @@ def _trained(path: Path | None) -> tuple[nn.Module, dict[str, Any]]:
     if path is None:
         raise ExportError(f"{MODEL} is trained here: give its weights with --checkpoint (see training/)")
     try:
-        net, taught = load(path), sources(path)
-    except ManifestError as error:
+        net, taught = load_lipsync(path), training_sources(path)
+    except CheckpointError as error:
         raise ExportError(str(error)) from error
-    source = {"source": "training/nets/lips.py", "trained_on": taught}
+    source = {"source": "networks/lips.py", "trained_on": taught}
     return net, {**source, "checkpoint_sha256": sha256(path)}
 
 
@@ -54,7 +54,7 @@ def _untrained(folder: Path) -> tuple[nn.Module, dict[str, Any]]:
     refuse_over_trained(folder)
     net = LipNet()
     fill(net)
-    return net, {"source": "training/nets/lips.py", "trained_on": [provenance.NOTHING], "untrained": True}
+    return net, {"source": "networks/lips.py", "trained_on": [provenance.NOTHING], "untrained": True}
 
 
 def _cases() -> Iterator[dict[str, Array]]:

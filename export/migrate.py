@@ -15,8 +15,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from export import checkpoint
-from training.nets.rawnet2 import RawNet2
+from networks import checkpoints
+from networks.rawnet2 import RawNet2
 from veracity.install.files import atomic
 from veracity.install.graphs.publish import ExportError
 
@@ -54,9 +54,9 @@ def migrate(old: Path, new: Path, *, level: bool = False, trained_on: tuple[str,
     """
     if new.exists():
         raise ExportError(f"{new} is there already and stays as it is: name another file")
-    content = checkpoint.read(old)
+    content = checkpoints.read(old)
     wrapper = next((key for key in WRAPPERS if isinstance(content, Mapping) and key in content), None)
-    state = checkpoint.member(content, wrapper, old.name) if wrapper else checkpoint.tensors(content, old.name)
+    state = checkpoints.member(content, wrapper, old.name) if wrapper else checkpoints.tensors(content, old.name)
     made = convert(state, old.name)
     net = "rawnet2" if level else "rawnet2-as-is"
     try:
@@ -80,7 +80,7 @@ def convert(old: Mapping[str, Tensor], name: str) -> Migrated:
         said.append("conv1 has no batch norm → stem.1 passes everything through")
     said += [_fold(state, key) for key in sorted(state) if _is_convolution_bias(key)]
     net = RawNet2(level=False)
-    checkpoint.load(net, state, name)
+    checkpoints.load(net, state, name)
     return Migrated(net.state_dict(), tuple(said))
 
 

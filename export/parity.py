@@ -18,9 +18,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from export import checkpoint, fill
 from export.graph import MAX_RELATIVE_ERROR, Array, error, to_onnx, torch_answer
 from export.published import Published
+from networks import checkpoints, name_seeded_weights
 from veracity.catalog import MODELS
 from veracity.install.graphs.publish import ExportError, session
 from veracity.install.store import require
@@ -124,10 +124,10 @@ def _network(
     ours = {key: tuple(value.shape) for key, value in net.state_dict().items()}
     differing = [key for key in {*theirs, *ours} if theirs.get(key) != ours.get(key)]
     if facts.get("weights"):
-        state = detector.unpack(*(checkpoint.read(require(n, folder)) for n in detector.table.files))
+        state = detector.unpack(*(checkpoints.read(require(n, folder)) for n in detector.table.files))
     else:
-        state = fill.state(theirs, facts.get("gain", 1.0)) | dict(carried)
-    checkpoint.load(net, state, detector.model)
+        state = name_seeded_weights.state(theirs, facts.get("gain", 1.0)) | dict(carried)
+    checkpoints.load(net, state, detector.model)
     return net, len(theirs), len(differing)
 
 

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
-from export import checkpoint, fill, inputs
+from export import inputs
 from export.graph import OPSET, TOOLS, Inputs, largest_error, to_onnx
 from export.precision import convert
+from networks import checkpoints, name_seeded_weights
 from veracity.catalog import MODELS, Model
 from veracity.catalog import provenance as papers
 from veracity.install.files import sha256
@@ -50,14 +50,14 @@ class Published:
 
 def state_dict(content: Any) -> Mapping[str, Tensor]:
     """Return the content of a checkpoint that is nothing but a state dict."""
-    return checkpoint.tensors(content, "the checkpoint")
+    return checkpoints.tensors(content, "the checkpoint")
 
 
 def under(key: str, prefix: str = "") -> Callable[[Any], Mapping[str, Tensor]]:
     """Return an ``unpack`` for a state dict that lies under ``key``, whose names may begin with ``prefix``."""
 
     def unpack(content: Any) -> Mapping[str, Tensor]:
-        found = checkpoint.member(content, key, "the checkpoint")
+        found = checkpoints.member(content, key, "the checkpoint")
         return {name.removeprefix(prefix): value for name, value in found.items()}
 
     return unpack
@@ -74,7 +74,7 @@ def export(detector: Published, args: argparse.Namespace) -> None:
     graph = graph_of(served, detector.table, cases[0])
     facts = {"largest_relative_error": largest_error(graph, served, cases)}
     if theirs is not None:
-        checkpoint.load(theirs, net.state_dict(), "our state dict")
+        checkpoints.load(theirs, net.state_dict(), "our state dict")
         facts |= {"largest_error_against_upstream": largest_error(graph, detector.serve(theirs).eval(), cases)}
     graph, precision = convert(graph, args.precision, detector.table, cases)
     provenance = {"source": detector.source, **origin, "opset": OPSET, **facts, **precision}
@@ -85,8 +85,8 @@ def trained(detector: Published, folder: Path) -> tuple[nn.Module, dict[str, Any
     """The network with its authors' weights, and their papers; every file's sha256 is held first."""
     files = {name: require(name, folder) for name in detector.table.files}
     net = detector.network()
-    contents = [checkpoint.read(path) for path in files.values()]
-    checkpoint.load(net, detector.unpack(*contents), ", ".join(files))
+    contents = [checkpoints.read(path) for path in files.values()]
+    checkpoints.load(net, detector.unpack(*contents), ", ".join(files))
     origin = {
         **detector.describe(*contents),
         "trained_on": list(detector.trained_on),
@@ -99,7 +99,7 @@ def untrained(detector: Published, folder: Path) -> tuple[nn.Module, dict[str, A
     """The network filled by the names of its weights; raises ExportError where a graph is installed that is not so."""
     refuse_over_trained(folder)
     net = detector.network()
-    fill.fill(net, detector.gain)
+    name_seeded_weights.fill(net, detector.gain)
     return net.eval(), {"trained_on": [papers.NOTHING], "untrained": True}
 
 
@@ -113,25 +113,3 @@ def authors(detector: Published, checkout: Path) -> nn.Module:
     if detector.upstream is None:
         raise ExportError(f"{detector.model}: no way to run its authors' code is known; see patches/")
     return detector.upstream(checkout)
-
-
-class FakeLogit(nn.Module):
-    """Two class scores [batch, 2] → log odds of fake [batch, 1]."""
-
-    def __init__(self, net: nn.Module, fake: int) -> None:
-        super().__init__()
-        self.net, self.fake = net, fake
-
-    def forward(self, given: Tensor) -> Tensor:  # noqa: D102  # the class says it
-        scores: Tensor = self.net(given)
-        return scores[:, self.fake : self.fake + 1] - scores[:, 1 - self.fake : 2 - self.fake]
-
-
-def float_samples(waveform: Tensor) -> Tensor:
-    """Int16 samples [batch, n] → float32 within ±1."""
-    return waveform.to(torch.float32) / 32_768
-
-
-def planes(pictures: Tensor) -> Tensor:
-    """Uint8 [batch, height, width, 3] → float32 [batch, 3, height, width], 0 to 1."""
-    return pictures.permute(0, 3, 1, 2).to(torch.float32) / 255

@@ -43,20 +43,20 @@ def export(args: argparse.Namespace) -> None:
 def head_of(checkpoint: Path) -> Head:
     """The head in a checkpoint of `python -m training semantic`; raises ExportError. Needs torch."""
     from export.graph import largest_error
-    from training.data import ManifestError
-    from training.keeping import sources
-    from training.nets import parameters
-    from training.semantic.lesson import load
+    from networks.checkpoints import training_sources
+    from networks.errors import CheckpointError
+    from networks.loading import load_semantic
+    from networks.registry import parameters
 
     try:
-        net, taught = load(checkpoint), sources(checkpoint)
-    except ManifestError as error:
+        net, taught = load_semantic(checkpoint), training_sources(checkpoint)
+    except CheckpointError as error:
         raise ExportError(str(error)) from error
     weight = net.plane.weight.detach().numpy().T * np.float32(net.width**0.5)
     model = plane(net.middle.numpy(), weight, net.plane.bias.detach().numpy())
     noise = np.random.default_rng(0).standard_normal((3, net.width)).astype(np.float32)
     largest_error(model.SerializeToString(), net, [{FEATURE: noise}, {FEATURE: noise[:1] * 100}])
-    origin = {"source": "training/nets/semantic.py", "parameters": parameters(net), "trained_on": taught}
+    origin = {"source": "networks/semantic.py", "parameters": parameters(net), "trained_on": taught}
     return Head(model, {**origin, "checkpoint_sha256": sha256(checkpoint)}, new=True)
 
 

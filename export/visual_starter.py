@@ -9,19 +9,19 @@ from typing import Any
 import numpy as np
 from torch import nn
 
-from export.fill import fill
 from export.graph import OPSET, TOOLS, Array, largest_error, to_onnx
-from training.data import ManifestError
-from training.keeping import sources
-from training.nets import parameters
-from training.nets.facecam import FaceCam
-from training.visual.lesson import load
+from networks.checkpoints import training_sources
+from networks.errors import CheckpointError
+from networks.facecam import FaceCam
+from networks.loading import load_visual
+from networks.name_seeded_weights import fill
+from networks.registry import parameters
 from veracity.catalog import MODELS, provenance
 from veracity.install.files import sha256
 from veracity.install.graphs.publish import ExportError, publish, refuse_over_trained
 
 MODEL = "visual_starter"
-SOURCE = "training/nets/facecam.py"
+SOURCE = "networks/facecam.py"
 SIZE = MODELS[MODEL].size
 
 
@@ -41,8 +41,8 @@ def _trained(path: Path | None) -> tuple[nn.Module, dict[str, Any]]:
     if path is None:
         raise ExportError(f"{MODEL} is trained here: give its weights with --checkpoint (see training/)")
     try:
-        net, taught = load(path), sources(path)
-    except ManifestError as error:
+        net, taught = load_visual(path), training_sources(path)
+    except CheckpointError as error:
         raise ExportError(str(error)) from error
     return net, {"source": SOURCE, "trained_on": taught, "checkpoint_sha256": sha256(path)}
 

@@ -8,11 +8,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from evaluation.manifest import Clip
+from networks.joint import JointNet, NetPlan, described
+from networks.registry import AUDIO_NETS
 from training import explain
-from training.data import Clip
+from training.checkpoints import save
 from training.joint.cut import FLOW_SIDE, Cut
-from training.nets import AUDIO_NETS
-from training.nets.joint import JointNet, NetPlan
 from veracity.catalog import MODELS
 from veracity.catalog.layers import WINDOW_SAMPLES
 from veracity.settings import Settings
@@ -36,7 +37,8 @@ def cut(*, faces: int = 2, windows: int = 1) -> Cut:
 
 def joint(path: Path, seed: int = 0) -> Path:
     torch.manual_seed(seed)
-    JointNet(SMALL).save_checkpoint(path)
+    net = JointNet(SMALL)
+    save({**described(net), "model": net.state_dict()}, path)
     return path
 
 

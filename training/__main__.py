@@ -10,9 +10,10 @@ import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from evaluation.manifest import ManifestError
+from networks.errors import CheckpointError
 from training import evaluate
 from training.calibrate import command as calibrate
-from training.data import ManifestError
 from training.folds import FOLDS
 from veracity.settings import Settings
 from veracity_client.errors import VeracityError
@@ -40,7 +41,7 @@ def main(arguments: list[str] | None = None) -> int:
     warnings.filterwarnings("ignore", module=r"lightning\.")  # its advice; what is wrong it raises
     try:
         _function(options.command)(options)
-    except (ManifestError, VeracityError, OSError) as error:
+    except (ManifestError, CheckpointError, VeracityError, OSError) as error:
         sys.stderr.write(f"python -m training: {' '.join(str(error).split())}\n")  # of plans, several lines
         return 1
     except KeyboardInterrupt:

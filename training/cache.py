@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 from tqdm import tqdm
 
-from training.data import Clip, ManifestError
+from evaluation.manifest import Clip, ManifestError
 from veracity.install.files import atomic
 from veracity_client.errors import VeracityError
 

@@ -10,8 +10,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from training.data import ManifestError
-from training.networks import Opened, open_checkpoint
+from evaluation.manifest import ManifestError
+from networks.loading import Opened, open_checkpoint
 
 
 class Said(NamedTuple):

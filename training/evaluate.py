@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from benchmarks import accuracy, doors
-from training.data import Clip, ManifestError
+from evaluation import report, runners, selection
+from evaluation.manifest import Clip, ManifestError
 from training.folds import FOLDS, fold
 from veracity.catalog import MODELS, provenance
 from veracity.settings import CHECKOUT, Settings
@@ -14,7 +14,7 @@ from veracity.settings import CHECKOUT, Settings
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's options."""
-    accuracy.add_media(parser, CHECKOUT / "runs" / "evaluate")
+    selection.add_options(parser, CHECKOUT / "runs" / "evaluate")
     parser.add_argument(
         "--repository", type=Path, default=CHECKOUT / "model_repository", help="folder of model folders"
     )
@@ -30,19 +30,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> None:
     """Analyse, write evaluate.json, .csv and .html and the scores, print a table; raises ManifestError."""
     settings, clips = _settings(options), _clips(options)
-    door = doors.local(settings, options.threads)
-    said = doors.ask_all(clips, doors.root(options.manifest), door, options.out / accuracy.SCORES)
-    accuracy.finish("evaluate", f"How good {settings.models} is", said, options, "local", door.calibration)
+    door = runners.local(settings, options.threads)
+    said = runners.ask_all(clips, selection.root(options.manifest), door, options.out / report.SCORES)
+    report.write_report("evaluate", f"How good {settings.models} is", said, options, "local", door.calibration)
 
 
 def _clips(options: argparse.Namespace) -> list[Clip]:
     """Those of the split, or the trainable ones of the fold; raises ManifestError."""
     if options.fold is None:
-        return accuracy.clips_of(options)
-    clips = accuracy.clips_of(argparse.Namespace(**{**vars(options), "split": "all"}))
+        return selection.clips_of(options)
+    clips = selection.clips_of(argparse.Namespace(**{**vars(options), "split": "all"}))
     options.split = f"fold {options.fold}"  # as the report calls it
     chosen = [clip for clip in clips if clip.split != "test" and fold(clip) == options.fold]
-    doors.of_both_labels(chosen, f"{options.manifest}, fold {options.fold}, {options.kinds}")
+    selection.of_both_labels(chosen, f"{options.manifest}, fold {options.fold}, {options.kinds}")
     return chosen
 
 

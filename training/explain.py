@@ -19,16 +19,16 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from evaluation.manifest import Clip, ManifestError
+from networks.joint import JointNet
+from networks.lips import LipNet
+from networks.loading import Opened
+from networks.melspec import MelSpectrum
+from networks.whisper import WhisperEncoder, WhisperHead, encoder
 from training.cache import room_for
-from training.data import Clip, ManifestError
 from training.ensemble import open_all, relative, together
 from training.joint.command import finder, hearer
 from training.joint.cut import Cut, cutter
-from training.nets.joint import JointNet
-from training.nets.lips import LipNet
-from training.nets.melspec import MelSpectrum
-from training.nets.whisper import WhisperEncoder, WhisperHead, encoder
-from training.networks import Opened
 from training.saliency import Image, Maps, evidence, exact_cam, grad_cam, overlay, shares
 from veracity.catalog import MODELS
 from veracity.catalog.detectors.audio_starter import WHISPER

@@ -26,8 +26,9 @@ import numpy as np
 import soundfile
 from tqdm import tqdm
 
+from evaluation.manifest import Clip, ManifestError, Split, read_clips
 from training.cache import FullDisk, Unusable, report, room_for
-from training.data import Clip, ManifestError, Pcm, Split, read_clips
+from training.sound import Pcm
 from training.visual import fakes
 from training.visual.faces import CONTEXT, MAX_FACES, Face, Image, Points
 from training.visual.masks import Mask, Rng

@@ -20,13 +20,15 @@ import yaml
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
+from evaluation.manifest import ManifestError
+from networks.checkpoints import TRAINED_ON, read_run
+from networks.loading import PLAN
+from networks.registry import parameters
 from training.cache import room_for
-from training.data import ManifestError
-from training.keeping import TAUGHT, JsonLines, WholeFiles, read
-from training.nets import parameters
+from training.checkpoints import JsonLines, WholeFiles
 from training.plan import Plan, read_plan
 
-import lightning  # isort: skip  # training.keeping makes it importable
+import lightning  # isort: skip  # training.checkpoints makes it importable
 from lightning.pytorch.callbacks import Callback, EarlyStopping, EMAWeightAveraging, ModelCheckpoint
 from lightning.pytorch.loggers import TensorBoardLogger
 
@@ -34,7 +36,6 @@ log = logging.getLogger(__name__)
 logging.getLogger("lightning.pytorch.utilities.rank_zero").setLevel(logging.WARNING)  # advice and advertisements
 
 LAST = "last.ckpt"  # where a run goes on
-PLAN = "plan.yaml"  # beside it: what the run is
 LOG = "log.jsonl"  # what was measured, an object a line; TensorBoard's own files lie in `tensorboard`
 
 
@@ -120,7 +121,7 @@ class Lesson(lightning.LightningModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """What Lightning does not keep of its own accord."""
-        checkpoint |= {"metrics": self.report, TAUGHT: self._taught}
+        checkpoint |= {"metrics": self.report, TRAINED_ON: self._taught}
         if self._plateau is not None:
             checkpoint["plateau"] = self._plateau.state_dict()
 
@@ -205,9 +206,9 @@ def _trainer(plan: Plan, out: Path, callbacks: list[Callback]) -> lightning.Trai
 
 def _stopped(last: Path, trainer: lightning.Trainer) -> NoReturn:
     """Ends the program after Ctrl-C or SIGTERM, of which Lightning has already taken note."""
-    kept = (
-        f"{last} holds epoch {read(last)['epoch']}: the same command goes on" if last.is_file() else "nothing to keep"
-    )
+    kept = "nothing to keep"
+    if last.is_file():
+        kept = f"{last} holds epoch {read_run(last)['epoch']}: the same command goes on"
     raise SystemExit(f"stopped in epoch {trainer.current_epoch}; {kept}") from None
 
 
@@ -221,20 +222,10 @@ def _same_plan(path: Path, plan: Plan) -> None:
 
 def _same_network(last: Path, lesson: Lesson) -> None:
     """Raises ManifestError where the checkpoint is of another network."""
-    found = {name: value.shape for name, value in read(last).get("state_dict", {}).items()}
+    found = {name: value.shape for name, value in read_run(last).get("state_dict", {}).items()}
     wanted = {name: value.shape for name, value in lesson.state_dict().items()}
     if found != wanted:
         odd = [name for name in {**wanted, **found} if found.get(name) != wanted.get(name)]
         raise ManifestError(
             f"{last} holds another network: {', '.join(odd[:3])} and {max(0, len(odd) - 3)} more differ"
         )
-
-
-def load(checkpoint: Path, net: nn.Module) -> nn.Module:
-    """``net`` with the averaged weights of a checkpoint, ready to answer; raises ManifestError for another's."""
-    state = read(checkpoint).get("state_dict", {})
-    try:
-        net.load_state_dict({name.removeprefix("net."): value for name, value in state.items()})
-    except RuntimeError as error:
-        raise ManifestError(f"{checkpoint} holds another network: {error}") from error
-    return net.eval()

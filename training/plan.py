@@ -9,7 +9,7 @@ from typing import Any, Literal, TypeVar
 import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
-from training.data import ManifestError
+from evaluation.manifest import ManifestError
 
 
 class Plan(BaseModel):

@@ -1,66 +1,27 @@
-"""UniversalFakeDetect: one linear layer on what CLIP's picture tower says, which was never trained for it."""
+"""UniversalFakeDetect: how its head and CLIP's checkpoint are read, served and compared."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
-from torch import Tensor, nn
+from torch import Tensor
 
-from export import checkpoint
-from export.detectors.pictures import Pixels, Standard
 from export.parity import Golden
 from export.published import Published
-from patches import torchvision
+from networks import checkpoints
+from networks.published.clip import Network, Served
+from networks.published.images import Pixels
 
-CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
-CLIP_DEVIATION = (0.26862954, 0.26130258, 0.27577711)
-FEATURES = 768
 # What the published file holds of CLIP's other half, which reads text, by the beginnings of its names. It is left out.
 TEXT = ("transformer.", "token_embedding.", "positional_embedding", "ln_final.", "text_projection", "logit_scale")
 
 
-class Network(nn.Module):
-    """Colours within 0 to 1, float32 [batch, 3, 224, 224] → features [batch, 768] and log odds of fake [batch, 1].
-
-    The features are not brought to length 1: so was the head trained.
-    """
-
-    def __init__(self) -> None:
-        super().__init__()
-        torchvision.ensure()
-        from open_clip.transformer import QuickGELU, VisionTransformer
-
-        self.visual = VisionTransformer(
-            image_size=224,
-            patch_size=14,
-            width=1_024,
-            layers=24,
-            heads=16,
-            mlp_ratio=4.0,
-            output_dim=FEATURES,
-            act_layer=QuickGELU,  # OpenAI's own; later towers of this shape have another
-        )
-        self.fc = nn.Linear(FEATURES, 1)
-        self.standard = Standard(CLIP_MEAN, CLIP_DEVIATION)
-
-    def forward(self, pictures: Tensor) -> tuple[Tensor, Tensor]:  # noqa: D102  # the class says it
-        features: Tensor = self.visual(self.standard(pictures))
-        return features, self.fc(features)
-
-
-class Served(Pixels):
-    """Uint8 RGB [batch, 224, 224, 3] → log odds of fake [batch, 1]."""
-
-    def forward(self, pictures: Tensor) -> Tensor:  # noqa: D102  # the class says it
-        return super().forward(pictures)[1]
-
-
 def unpack(clip: Any, head: Any) -> Mapping[str, Tensor]:
     """Put the picture tower and the head together; CLIP's text tower alone is left out."""
-    tower = checkpoint.tensors(clip, "the CLIP checkpoint")
+    tower = checkpoints.tensors(clip, "the CLIP checkpoint")
     kept = {name: value for name, value in tower.items() if not name.startswith(TEXT)}
-    return kept | {f"fc.{name}": value for name, value in checkpoint.tensors(head, "the head").items()}
+    return kept | {f"fc.{name}": value for name, value in checkpoints.tensors(head, "the head").items()}
 
 
 UFD = Published(

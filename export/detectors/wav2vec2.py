@@ -10,12 +10,12 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
-from torch import Tensor, nn
+from torch import Tensor
 
-from export import checkpoint
-from export.detectors.sound import Samples
-from export.published import FakeLogit, Published
-from patches import torchvision
+from export.published import Published
+from networks import checkpoints
+from networks.published.sound import FakeLogit, Samples
+from networks.published.wav2vec2 import Network
 from veracity.install.graphs.publish import ExportError
 
 NAME = "the wav2vec2 checkpoint"
@@ -38,37 +38,11 @@ NORMED = (
 FOR_TRAINING = {"wav2vec2.masked_spec_embed"}  # stands in for hidden frames, of which serving has none
 
 
-class Network(nn.Module):
-    """Sound within ±1, float32 [batch, n] → scores of real and fake [batch, 2].
-
-    The sound is brought to mean 0 and variance 1 first, over the whole window, as transformers' feature extractor
-    does. There is no attention mask: this architecture's group norm was never taught one, so windows are not padded.
-    """
-
-    def __init__(self, shape: Mapping[str, Any]) -> None:
-        super().__init__()
-        torchvision.ensure()  # transformers imports it with its models
-        from transformers import Wav2Vec2Config, Wav2Vec2ForSequenceClassification
-
-        config = Wav2Vec2Config(**shape, num_labels=2, mask_time_prob=0.0, attn_implementation="eager")
-        net = Wav2Vec2ForSequenceClassification(config)
-        nn.utils.parametrize.remove_parametrizations(net.wav2vec2.encoder.pos_conv_embed.conv, "weight")
-        self.wav2vec2, self.projector, self.classifier = net.wav2vec2, net.projector, net.classifier
-
-    def forward(self, sound: Tensor) -> Tensor:  # noqa: D102  # the class says it
-        centred = sound - sound.mean(1, keepdim=True)
-        centred = centred - centred.mean(1, keepdim=True)  # what rounding left of a mean far from 0 would be blown up
-        level = (centred.square().mean(1, keepdim=True) + 1e-7).sqrt()
-        features = self.wav2vec2(centred / level).last_hidden_state
-        scores: Tensor = self.classifier(self.projector(features).mean(1))
-        return scores
-
-
 def unpack(content: Any, config: Any, shape: Mapping[str, Any]) -> dict[str, Tensor]:
     """Return the state dict of :class:`Network`, the class of reals first; raises ExportError."""
     _check(config, shape)
     fake = fake_index(config)
-    state = {k: v for k, v in checkpoint.tensors(content, NAME).items() if k not in FOR_TRAINING}
+    state = {k: v for k, v in checkpoints.tensors(content, NAME).items() if k not in FOR_TRAINING}
     for length, direction in NORMED:
         if (POSITIONS + length) in state and (POSITIONS + direction) in state:
             state[POSITIONS + "weight"] = _weight(state.pop(POSITIONS + length), state.pop(POSITIONS + direction))

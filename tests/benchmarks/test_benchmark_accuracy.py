@@ -11,9 +11,8 @@ from pathlib import Path
 import pytest
 from measuring import LAYERS, manifest, measured
 
-from benchmarks import accuracy, doors
-from training import scores
-from training.metrics import MEASURES
+from evaluation import report, runners, scores, selection
+from evaluation.metrics import MEASURES
 from veracity.server import Server
 from veracity.settings import Settings
 
@@ -121,11 +120,11 @@ def test_results_without_room_leave_the_old_ones(
 
 
 def test_interrupted_it_goes_on_where_it_was(clips: Path, tmp_path: Path) -> None:
-    chosen = doors.choose_clips(clips, "all", doors.KINDS)
-    door, asked = doors.local(Settings.from_env()), []
+    chosen = selection.choose_clips(clips, "all", selection.KINDS)
+    door, asked = runners.local(Settings.from_env()), []
 
-    def until(number: int) -> Callable[[Path], doors.Heard]:
-        def ask(path: Path) -> doors.Heard:
+    def until(number: int) -> Callable[[Path], runners.Heard]:
+        def ask(path: Path) -> runners.Heard:
             if len(asked) == number:
                 raise KeyboardInterrupt
             asked.append(path.name)
@@ -135,9 +134,9 @@ def test_interrupted_it_goes_on_where_it_was(clips: Path, tmp_path: Path) -> Non
 
     ledger = tmp_path / "scores.jsonl"
     with pytest.raises(KeyboardInterrupt):
-        doors.ask_all(chosen, clips.parent, dataclasses.replace(door, ask=until(2)), ledger)
+        runners.ask_all(chosen, clips.parent, dataclasses.replace(door, ask=until(2)), ledger)
     assert list(scores.read(ledger)) == ["<talking.mp4>", "<bars.mp4>"]
-    said = doors.ask_all(chosen, clips.parent, dataclasses.replace(door, ask=until(-1)), ledger)
+    said = runners.ask_all(chosen, clips.parent, dataclasses.replace(door, ask=until(-1)), ledger)
     assert asked == [clip.path.name for clip in chosen]
     assert [one.id for one in said] == [clip.id for clip in chosen]
     assert said[0].answers["visual_starter"].logits
@@ -147,12 +146,12 @@ def test_interrupted_it_goes_on_where_it_was(clips: Path, tmp_path: Path) -> Non
 def test_other_weights_answer_anew(tmp_path: Path, full_repository: Path) -> None:
     settings = Settings(model_repository=full_repository)
     copy = Settings(model_repository=shutil.copytree(full_repository, tmp_path / "copy"))
-    assert doors.local(settings).by == doors.local(copy).by
+    assert runners.local(settings).by == runners.local(copy).by
     graph = copy.model_repository / "semantic_starter/1/model.onnx"
     graph.write_bytes(graph.read_bytes() + b"x")
-    assert doors.local(settings).by != doors.local(copy).by
+    assert runners.local(settings).by != runners.local(copy).by
     few = settings.replace(max_faces=1)
-    assert doors.local(settings).by != doors.local(few).by
+    assert runners.local(settings).by != runners.local(few).by
 
 
 @pytest.mark.parametrize(
@@ -192,7 +191,7 @@ def test_the_server_says_what_this_process_says(clips: Path, tmp_path: Path, ser
     arguments = ("--manifest", two, "--through", "triton", "--url", server.grpc_url)
     assert measured("accuracy", *arguments, "--out", tmp_path / "server") == 0
     assert measured("accuracy", "--manifest", two, "--out", tmp_path / "here") == 0
-    theirs, ours = (scores.read(tmp_path / name / accuracy.SCORES) for name in ("server", "here"))
+    theirs, ours = (scores.read(tmp_path / name / report.SCORES) for name in ("server", "here"))
     assert theirs.keys() == ours.keys() == {"<talking.mp4>", "<voice.wav>"}
     for key, one in theirs.items():
         assert one.answers == {}  # a verdict holds no raw answers

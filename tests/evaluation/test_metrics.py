@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from sklearn import metrics as theirs
 
-from training import draws, metrics
-from training.data import ManifestError
+from evaluation import bootstrap, metrics
+from evaluation.manifest import ManifestError
 
 RNG = np.random.default_rng(5)
 LABELS = RNG.random(300) < 0.4
@@ -39,7 +39,7 @@ def test_where_a_draw_counts_a_thing_three_times_it_is_as_if_it_were_there_three
     counts = RNG.integers(0, 4, len(LABELS))
     counts[[np.argmax(LABELS), np.argmin(LABELS)]] = 1
     order = np.argsort(-SCORES, kind="stable")
-    drawn = draws.Draws(LABELS[order], SCORES[order], counts[None, order].astype(float))
+    drawn = bootstrap.Draws(LABELS[order], SCORES[order], counts[None, order].astype(float))
     for name, measure in metrics.MEASURES.items():
         again = measure(np.repeat(LABELS, counts), np.repeat(SCORES, counts))
         assert measure.of(drawn)[0] == pytest.approx(again, abs=1e-9), name
@@ -82,8 +82,8 @@ def test_the_faces_of_a_clip_are_not_so_many_clips() -> None:
 
 
 def test_draws_in_portions_are_as_many(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(draws, "_AT_ONCE", 300 * 7)
-    portions = list(draws.resamples(LABELS, np.arange(300), np.random.default_rng(0)))
+    monkeypatch.setattr(bootstrap, "_AT_ONCE", 300 * 7)
+    portions = list(bootstrap.resamples(LABELS, np.arange(300), np.random.default_rng(0)))
     assert sum(map(len, portions)) == 1000
     assert max(map(len, portions)) == 7
     whole = np.concatenate(portions)

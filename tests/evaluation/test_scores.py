@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from training import scores
-from training.data import Clip, ManifestError
-from training.scores import Items, LayerSaid, Ledger, Said
+from evaluation import scores
+from evaluation.manifest import Clip, ManifestError
+from evaluation.scores import Items, LayerSaid, Ledger, Said
 from veracity.decision.calibration import Calibrator
 from veracity.evidence.pooling import POOL
 from veracity.evidence.requests import ModelOutput, Sample
@@ -84,7 +84,7 @@ import dataclasses, resource, sys
 sys.path.insert(0, {tests!r})
 from pathlib import Path
 from test_scores import ONE
-from training.scores import Ledger, ScoresError
+from evaluation.scores import Ledger, ScoresError
 resource.setrlimit(resource.RLIMIT_FSIZE, (4000, 4000))
 with Ledger(Path({path!r})) as book:
     try:

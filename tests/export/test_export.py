@@ -16,7 +16,7 @@ import onnxruntime  # noqa: E402
 
 from export import audio_scratch, audio_starter  # noqa: E402
 from export.graph import largest_error, to_onnx  # noqa: E402
-from training.nets import AUDIO_NETS  # noqa: E402
+from networks.registry import AUDIO_NETS  # noqa: E402
 from veracity.evidence.speech import WINDOW_SAMPLES  # noqa: E402
 from veracity.install.graphs import encoder_with_head, whisper  # noqa: E402
 from veracity.install.graphs.publish import ExportError, publish, sha256  # noqa: E402

@@ -15,10 +15,12 @@ from conftest import SHARED  # noqa: E402
 from safetensors.torch import save_file  # noqa: E402
 from torch import Tensor, nn  # noqa: E402
 
-from export import checkpoint, fill, published  # noqa: E402
+from export import published  # noqa: E402
 from export.detectors import aasist, rawnet2, wav2vec2  # noqa: E402
-from export.detectors.sound import SincFilters  # noqa: E402
 from export.graph import MAX_RELATIVE_ERROR, error, largest_error, to_onnx, torch_answer  # noqa: E402
+from networks import checkpoints, name_seeded_weights  # noqa: E402
+from networks.errors import CheckpointError  # noqa: E402
+from networks.published.sound import SincFilters  # noqa: E402
 from patches import torchvision  # noqa: E402
 from veracity.catalog.layers import WINDOW_SAMPLES  # noqa: E402
 from veracity.install.graphs.publish import ExportError  # noqa: E402
@@ -58,7 +60,7 @@ def sound(batch: int, seed: int = 0) -> np.ndarray:
 
 
 def filled(net: nn.Module) -> nn.Module:
-    fill.fill(net)
+    name_seeded_weights.fill(net)
     return net.eval()
 
 
@@ -73,8 +75,9 @@ def test_the_authors_numbers_come_out(case):
     net = detector.network().eval()
     shapes = {key: tuple(shape) for key, shape in facts["keys"]}
     assert {key: tuple(value.shape) for key, value in net.state_dict().items()} == shapes
-    state = detector.unpack(checkpoint.read(WEIGHTS / file)) if file else fill.state(shapes, facts.get("gain", 1.0))
-    checkpoint.load(net, state, case)
+    seeded = name_seeded_weights.state(shapes, facts.get("gain", 1.0))
+    state = detector.unpack(checkpoints.read(WEIGHTS / file)) if file else seeded
+    checkpoints.load(net, state, case)
     (scores,) = torch_answer(net, {"waveform": arrays["waveform"]})
     assert error(scores, arrays["logits"]) <= MAX_RELATIVE_ERROR
     pcm = np.round(arrays["waveform"] * 32_768).clip(-32_768, 32_767).astype(np.int16)
@@ -149,8 +152,8 @@ class Given:
         self.net = Wav2Vec2ForSequenceClassification(config).eval()
         nn.init.normal_(self.net.classifier.weight)  # apart, so that a swap shows
         self.net.save_pretrained(folder)
-        self.tensors: dict[str, Tensor] = checkpoint.read(folder / "model.safetensors")
-        self.config = checkpoint.read(folder / "config.json")
+        self.tensors: dict[str, Tensor] = checkpoints.read(folder / "model.safetensors")
+        self.config = checkpoints.read(folder / "config.json")
 
     def scores(self, pcm: np.ndarray) -> np.ndarray:
         windows = list(pcm / np.float32(32_768))
@@ -167,7 +170,7 @@ def given(tmp_path_factory) -> Given:
 def served(tensors: dict[str, Tensor], config: dict[str, object]) -> nn.Module:
     detector = wav2vec2.published(TINY)
     net = detector.network()
-    checkpoint.load(net, detector.unpack(tensors, config), "net.safetensors")
+    checkpoints.load(net, detector.unpack(tensors, config), "net.safetensors")
     return detector.serve(net.eval()).eval()
 
 
@@ -214,11 +217,11 @@ def test_another_architecture_is_refused(given, name, value):
 
 
 def test_every_weight_must_have_its_place(given):
-    with pytest.raises(ExportError, match=r"1 missing: projector\.bias"):
+    with pytest.raises(CheckpointError, match=r"1 missing: projector\.bias"):
         served({key: value for key, value in given.tensors.items() if key != "projector.bias"}, given.config)
-    with pytest.raises(ExportError, match=r"1 not of this network: lm_head\.bias"):
+    with pytest.raises(CheckpointError, match=r"1 not of this network: lm_head\.bias"):
         served(given.tensors | {"lm_head.bias": torch.ones(1)}, given.config)
-    with pytest.raises(ExportError, match="holds no state dict"):
+    with pytest.raises(CheckpointError, match="holds no state dict"):
         served({"model": given.tensors}, given.config)
 
 

@@ -10,9 +10,11 @@ from conftest import SHARED
 
 torch = pytest.importorskip("torch", reason="make test-export installs torch")
 
-from export import fill, parity  # noqa: E402
+from export import parity  # noqa: E402
 from export.detectors import crops, lipforensics, syncnet  # noqa: E402
 from export.graph import to_onnx  # noqa: E402
+from networks import name_seeded_weights  # noqa: E402
+from networks.errors import CheckpointError  # noqa: E402
 from veracity.catalog.detectors.lipsync_syncnet import SOUND_SAMPLES as SYNC_SAMPLES  # noqa: E402
 from veracity.install.graphs.publish import ExportError, session  # noqa: E402
 
@@ -55,7 +57,7 @@ def test_cepstra_are_the_librarys(name: str, cepstra_graph: bytes) -> None:
 
 def test_red_and_blue_change_places_before_the_towers() -> None:
     net = syncnet.Network()
-    fill.fill(net)
+    name_seeded_weights.fill(net)
     faces = torch.from_numpy(RNG.integers(0, 256, (1, 5, 224, 224, 3), np.uint8))
     sound = torch.from_numpy(SOUNDS["noise"].astype(np.int16)[None])
     with torch.inference_mode():
@@ -70,13 +72,13 @@ def test_a_checkpoint_saved_out_of_its_object_is_read() -> None:
     state = syncnet.Network().state_dict()
     assert syncnet.unpack({f"__S__.{name}": value for name, value in state.items()}).keys() == state.keys()
     assert syncnet.unpack(state).keys() == state.keys()
-    with pytest.raises(ExportError, match="no state dict"):
+    with pytest.raises(CheckpointError, match="no state dict"):
         syncnet.unpack({"model": state})
 
 
 def test_a_clip_is_scored_alike_alone_and_among_others() -> None:
     net = lipforensics.Network()
-    fill.fill(net)
+    name_seeded_weights.fill(net)
     served = lipforensics.Pixels(net.eval()).eval()
     mouths = torch.from_numpy(RNG.integers(0, 256, (3, 25, 96, 96), np.uint8))
     with torch.inference_mode():
@@ -105,7 +107,7 @@ def test_the_golden_sequence_sees_what_differs(change: dict[str, float]) -> None
     facts = json.loads(case.with_suffix(".json").read_text()) | change
     arrays = dict(np.load(case.with_suffix(".npz")))
     if "vshift" in change:
-        with pytest.raises(ExportError, match="shape"):
+        with pytest.raises(CheckpointError, match="shape"):
             syncnet.compare(facts, arrays)
     else:
         assert (syncnet.compare(facts, arrays) <= 1e-4) == (not change)
@@ -133,7 +135,7 @@ def test_the_authors_network_answers_the_same() -> None:
         pytest.skip("VERACITY_LIPFORENSICS names no checkout")
     ours, theirs = lipforensics.Network(), lipforensics.upstream(Path(given))
     for net in (ours, theirs):
-        fill.fill(net)
+        name_seeded_weights.fill(net)
         net.eval()
     mouths = torch.from_numpy(RNG.standard_normal((2, 1, 25, 88, 88)).astype(np.float32))
     with torch.inference_mode():

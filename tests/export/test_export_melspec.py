@@ -13,9 +13,9 @@ torch = pytest.importorskip("torch", reason="make test-export installs torch")
 
 from export import audio_melspec, audio_starter  # noqa: E402
 from export.graph import error  # noqa: E402
+from networks.melspec import MelSpectrum, mel_filters  # noqa: E402
+from networks.registry import AUDIO_NETS  # noqa: E402
 from patches import torchvision  # noqa: E402
-from training.nets import AUDIO_NETS  # noqa: E402
-from training.nets.melspec import MelSpectrum, mel_filters  # noqa: E402
 from veracity.install.graphs.publish import ExportError  # noqa: E402
 
 torchvision.ensure()  # transformers imports it
@@ -56,7 +56,7 @@ def arguments(repository: Path, checkpoint: Path | None = None, untrained: bool 
 def test_melspec_is_exported_from_a_checkpoint_and_stays(tmp_path):
     audio_melspec.export(arguments(tmp_path, trained(tmp_path / "net.pt", "melspec")))
     papers = json.loads((tmp_path / "audio_melspec" / "provenance.json").read_text())
-    assert papers["source"] == "training/nets, network melspec"
+    assert papers["source"] == "networks/, network melspec"
     assert papers["trained_on"] == ["mine"]
     with pytest.raises(ExportError, match="has trained weights installed"):
         audio_melspec.export(arguments(tmp_path, untrained=True))

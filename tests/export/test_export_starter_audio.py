@@ -129,7 +129,7 @@ def args(folder: Path) -> argparse.Namespace:
 @pytest.mark.export
 def test_the_graph_is_the_network_in_torch():
     torch = pytest.importorskip("torch", reason="make test-export installs torch")
-    from training.nets import whisper as nets
+    from networks import whisper as nets
 
     numbers = variables()
     sound = np.random.default_rng(1).integers(-9000, 9000, (2, WINDOW_SAMPLES)).astype(np.int16)
@@ -144,7 +144,7 @@ def test_the_graph_is_the_network_in_torch():
 @pytest.mark.export
 def test_a_checkpoint_becomes_a_head_with_papers(tmp_path):
     torch = pytest.importorskip("torch", reason="make test-export installs torch")
-    from training.nets import AUDIO_NETS
+    from networks.registry import AUDIO_NETS
 
     net = AUDIO_NETS["whisper"]().eval()
     content = {"net": "whisper", "state": net.state_dict(), "trained_on": ["mine"]}
@@ -160,7 +160,7 @@ def test_a_checkpoint_becomes_a_head_with_papers(tmp_path):
 @pytest.mark.export
 def test_a_head_that_is_not_proven_leaves_the_one_before(tmp_path, monkeypatch):
     torch = pytest.importorskip("torch", reason="make test-export installs torch")
-    from training.nets import AUDIO_NETS
+    from networks.registry import AUDIO_NETS
 
     (tmp_path / "encoder.bin").write_bytes(packed(variables()))
     monkeypatch.setattr(
@@ -204,7 +204,7 @@ def test_the_encoder_is_whispers_in_transformers():
     from transformers import WhisperConfig, WhisperFeatureExtractor
     from transformers.models.whisper.modeling_whisper import WhisperEncoder
 
-    from training.nets import whisper as nets
+    from networks import whisper as nets
 
     torch.manual_seed(0)
     theirs = WhisperEncoder(

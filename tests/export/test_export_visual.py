@@ -14,17 +14,20 @@ torch = pytest.importorskip("torch", reason="make test-export installs torch")
 
 import onnxruntime  # noqa: E402
 
-from export import checkpoint, fill, parity  # noqa: E402
+from export import parity  # noqa: E402
 from export.__main__ import main  # noqa: E402
 from export.detectors.clip import TEXT, UFD  # noqa: E402
 from export.detectors.dfdc import DFDC  # noqa: E402
 from export.detectors.sbi import SBI  # noqa: E402
 from export.graph import torch_answer  # noqa: E402
-from export.published import Published, graph_of, planes  # noqa: E402
+from export.published import Published, graph_of  # noqa: E402
+from networks import checkpoints, name_seeded_weights  # noqa: E402
+from networks.errors import CheckpointError  # noqa: E402
+from networks.published.images import planes  # noqa: E402
 from patches import torchvision  # noqa: E402
 from veracity.catalog import MODELS, smoke_test  # noqa: E402
 from veracity.evidence.crops import picture_crops  # noqa: E402
-from veracity.install.graphs.publish import ExportError, session  # noqa: E402
+from veracity.install.graphs.publish import session  # noqa: E402
 
 pytestmark = [
     pytest.mark.export,
@@ -48,7 +51,7 @@ GAINS = {SBI.model: SBI.gain, DFDC.model: 1.15}  # enough for three faces to hav
 @pytest.fixture(scope="module", params=[SBI, pytest.param(DFDC, marks=slow)], ids=lambda detector: detector.model)
 def exported(request: pytest.FixtureRequest) -> Exported:
     net = request.param.network()
-    fill.fill(net, GAINS[request.param.model])
+    name_seeded_weights.fill(net, GAINS[request.param.model])
     noise = {"FACE": RNG.integers(0, 256, (2, 380, 380, 3), np.uint8)}
     return Exported(request.param, net, session(graph_of(request.param.serve(net), request.param.table, noise)))
 
@@ -96,7 +99,7 @@ def load(detector: Published, *contents: object, folder: Path) -> torch.nn.Modul
         torch.save(content, path)
     with torch.device("meta"):
         net = detector.network()
-    checkpoint.load(net, detector.unpack(*(checkpoint.read(path) for path in paths)), "the file")
+    checkpoints.load(net, detector.unpack(*(checkpoints.read(path) for path in paths)), "the file")
     return net
 
 
@@ -110,9 +113,9 @@ def test_names_may_begin_with_module(tmp_path):
 )
 def test_another_networks_checkpoint_is_refused(tmp_path, detector, key, other):
     load(detector, {key: empty(detector)}, folder=tmp_path)
-    with pytest.raises(ExportError, match=r"does not fit the network: \d+ missing: .*; \d+ not of this network"):
+    with pytest.raises(CheckpointError, match=r"does not fit the network: \d+ missing: .*; \d+ not of this network"):
         load(detector, {key: empty(other)}, folder=tmp_path)
-    with pytest.raises(ExportError, match=f"has no '{key}'"):
+    with pytest.raises(CheckpointError, match=f"has no '{key}'"):
         load(detector, empty(detector), folder=tmp_path)
 
 
@@ -123,15 +126,15 @@ def test_of_clip_the_text_tower_alone_is_left_out(tmp_path):
     text = {name + ("weight" if name.endswith(".") else ""): torch.zeros(3) for name in TEXT}
     assert sorted(head) == ["bias", "weight"]
     load(UFD, tower | text, head, folder=tmp_path)
-    with pytest.raises(ExportError, match=r"1 not of this network: visual_projection\.weight"):
+    with pytest.raises(CheckpointError, match=r"1 not of this network: visual_projection\.weight"):
         load(UFD, tower | {"visual_projection.weight": torch.zeros(3)}, head, folder=tmp_path)
-    with pytest.raises(ExportError, match=r"1 missing: visual\.proj"):
+    with pytest.raises(CheckpointError, match=r"1 missing: visual\.proj"):
         load(UFD, {name: value for name, value in tower.items() if name != "visual.proj"}, head, folder=tmp_path)
 
 
 @pytest.mark.skipif(not SHARED.is_dir(), reason="the published head comes with the golden cases, which are not here")
 def test_the_published_head_fits():
-    head = checkpoint.read(SHARED / "weights" / "ufd_fc_weights.pth")
+    head = checkpoints.read(SHARED / "weights" / "ufd_fc_weights.pth")
     wanted = np.load(CASES / "ufd_clip_vitl14.npz")
     state = UFD.unpack({}, head)
     assert (state["fc.weight"].numpy() == wanted["fc_weight"]).all()

@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from evaluation.scores import Items, Ledger, Said
 from training.__main__ import main
 from training.calibrate import write
 from training.calibrate.rows import CalibrationInputError, Learned, read
-from training.scores import Items, Ledger, Said
 from veracity.decision.calibration import FILE, Calibration
 from veracity.decision.fusion import RULES
 

@@ -16,11 +16,13 @@ torch = pytest.importorskip("torch", reason="make test-export installs torch")
 from checkpoints import audio, cut, explained, joint  # noqa: E402
 from torch import nn  # noqa: E402
 
-from training import explain, networks  # noqa: E402
-from training.data import ManifestError  # noqa: E402
-from training.nets import AUDIO_NETS  # noqa: E402
-from training.nets.facecam import FaceCam  # noqa: E402
-from training.nets.whisper import WhisperEncoder  # noqa: E402
+from evaluation.manifest import ManifestError  # noqa: E402
+from networks import loading  # noqa: E402
+from networks.errors import CheckpointError  # noqa: E402
+from networks.facecam import FaceCam  # noqa: E402
+from networks.registry import AUDIO_NETS  # noqa: E402
+from networks.whisper import WhisperEncoder  # noqa: E402
+from training import explain  # noqa: E402
 from training.saliency import evidence, exact_cam, grad_cam, overlay, shares  # noqa: E402
 from veracity.catalog.layers import WINDOW_SAMPLES  # noqa: E402
 from veracity.settings import Settings  # noqa: E402
@@ -169,21 +171,21 @@ def test_the_command_says_what_is_wrong(tmp_path, settings):
 def test_a_checkpoint_of_nobody_is_refused(tmp_path):
     path = tmp_path / "other.pt"
     torch.save({"weights": 1}, path)
-    with pytest.raises(ManifestError, match="is no checkpoint of training"):
-        networks.open_checkpoint(path)
+    with pytest.raises(CheckpointError, match="is no checkpoint of training"):
+        loading.open_checkpoint(path)
     torch.save({"net": "nothing", "state": {}}, path)
-    with pytest.raises(ManifestError, match="holds 'nothing'"):
-        networks.open_checkpoint(path)
+    with pytest.raises(CheckpointError, match="holds 'nothing'"):
+        loading.open_checkpoint(path)
     torch.save({"net": "spectrum", "state": {}}, path)
-    with pytest.raises(ManifestError, match="does not fit spectrum"):
-        networks.open_checkpoint(path)
+    with pytest.raises(CheckpointError, match="does not fit spectrum"):
+        loading.open_checkpoint(path)
 
 
 @pytest.mark.parametrize("kind", ["visual", "lipsync", "semantic"])
 def test_a_lessons_checkpoint_is_known_by_its_plan_and_network(kind, tmp_path):
+    from networks.lips import LipNet
     from training import loop
     from training.lipsync.lesson import LipPlan
-    from training.nets.lips import LipNet
     from training.semantic.lesson import SemanticHead, SemanticPlan
     from training.visual.lesson import VisualPlan
 
@@ -195,7 +197,7 @@ def test_a_lessons_checkpoint_is_known_by_its_plan_and_network(kind, tmp_path):
     (tmp_path / loop.PLAN).write_text(json.dumps(plan.model_dump(mode="json")))
     path = tmp_path / loop.LAST
     torch.save({"state_dict": {f"net.{name}": value for name, value in net.state_dict().items()}}, path)
-    opened = networks.open_checkpoint(path)
+    opened = loading.open_checkpoint(path)
     assert opened.kind == kind
     assert type(opened.net) is type(net)
     if kind == "semantic":
@@ -207,7 +209,7 @@ def test_a_lessons_checkpoint_is_known_by_its_plan_and_network(kind, tmp_path):
 
 
 def test_the_cells_of_the_lips_add_up_to_the_answer():
-    from training.nets.lips import LipNet
+    from networks.lips import LipNet
 
     torch.manual_seed(0)
     net = LipNet().eval()

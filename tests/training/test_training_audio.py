@@ -10,16 +10,17 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="make test-export installs torch")
 
+from evaluation.manifest import Clip, ManifestError, read_clips  # noqa: E402
+from networks.registry import AUDIO_NETS  # noqa: E402
+from networks.whisper import STATISTICS, WhisperHead, averaged  # noqa: E402
 from training.audio.augment import degrade  # noqa: E402
 from training.audio.coding import CODECS, through_codec  # noqa: E402
 from training.audio.course import LENGTH, Course, crop, played  # noqa: E402
 from training.audio.fakes import METHODS  # noqa: E402
 from training.audio.lesson import AudioPlan, Judge, Lesson, train  # noqa: E402
 from training.audio.pool import Spoken, heard, remade, spoken  # noqa: E402
-from training.data import Clip, ManifestError, load, read_clips, trim  # noqa: E402
 from training.folds import FOLDS, fold  # noqa: E402
-from training.nets import AUDIO_NETS  # noqa: E402
-from training.nets.whisper import STATISTICS, WhisperHead, averaged  # noqa: E402
+from training.sound import load, trim  # noqa: E402
 from veracity.evidence.speech import SAMPLE_RATE, energy_vad  # noqa: E402
 
 pytestmark = [

@@ -13,8 +13,8 @@ import media_samples
 import numpy as np
 import pytest
 
+from evaluation.manifest import Clip, ManifestError, read_clips
 from training.cache import collect, keep
-from training.data import Clip, ManifestError, read_clips
 from training.joint import command
 from training.joint.cut import FLOW_SIDE, Cut, cutter, flow_between
 from veracity.analysis.local_infer import LocalInfer

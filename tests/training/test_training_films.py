@@ -12,8 +12,8 @@ import pytest
 
 pytest.importorskip("torch", reason="make test-export installs torch")
 
+from evaluation.manifest import ManifestError, read_clips
 from training import films
-from training.data import ManifestError, read_clips
 from veracity.media import Limits, Media, Source
 
 pytestmark = pytest.mark.export

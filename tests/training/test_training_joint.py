@@ -16,15 +16,17 @@ torch = pytest.importorskip("torch", reason="make test-export installs torch")
 import yaml  # noqa: E402
 from pydantic import BaseModel  # noqa: E402
 
-from training import keeping, loop  # noqa: E402
-from training.data import Clip, ManifestError  # noqa: E402
+from evaluation.manifest import Clip, ManifestError  # noqa: E402
+from networks.checkpoints import read_run, training_sources  # noqa: E402
+from networks.encoders import FrameEncoder, Wav2Vec2Encoder  # noqa: E402
+from networks.errors import CheckpointError  # noqa: E402
+from networks.joint import JointNet, NetPlan, compute_temporal_consistency_loss, described, load_for_inference  # noqa: E402
+from training import checkpoints, loop  # noqa: E402
 from training.joint import command  # noqa: E402
 from training.joint.batches import FACES, Couples, Material, streams  # noqa: E402
 from training.joint.cut import FLOW_SIDE, Cut  # noqa: E402
 from training.joint.lesson import JointPlan, Lesson, score  # noqa: E402
 from training.joint.sampling import sample  # noqa: E402
-from training.nets.encoders import FrameEncoder, Wav2Vec2Encoder  # noqa: E402
-from training.nets.joint import JointNet, NetPlan, compute_temporal_consistency_loss, load_for_inference  # noqa: E402
 from training.visual.faces import Face  # noqa: E402
 from veracity.catalog.layers import WINDOW_SAMPLES  # noqa: E402
 from veracity.evidence.crops import MEAN_FACE  # noqa: E402
@@ -145,16 +147,16 @@ def test_published_weights_come_from_a_file_and_must_fit(tmp_path):
     torch.save(published.state_dict(), file)
     begun = net(backbone_weights=file).with_published()
     assert torch.equal(begun.see.backbone.conv1[0].weight, published.conv1[0].weight)
-    with pytest.raises(ManifestError, match=r"backbone\.pt does not fit the network"):
+    with pytest.raises(CheckpointError, match=r"backbone\.pt does not fit the network"):
         net(backbone="test_efficientnet", backbone_weights=file).with_published()
-    with pytest.raises(ManifestError, match=r"none\.pt cannot be read"):
+    with pytest.raises(CheckpointError, match=r"none\.pt cannot be read"):
         net(backbone_weights=tmp_path / "none.pt").with_published()
 
 
 def test_plans_that_cannot_be_built_are_refused():
-    with pytest.raises(ManifestError, match="timm knows no backbone 'resnet1'"):
+    with pytest.raises(CheckpointError, match="timm knows no backbone 'resnet1'"):
         net(backbone="resnet1")
-    with pytest.raises(ManifestError, match=r"net\.width is 30"):
+    with pytest.raises(CheckpointError, match=r"net\.width is 30"):
         net(width=30, heads=4)
 
 
@@ -170,11 +172,11 @@ def test_consistency_is_low_where_neighbours_agree():
 
 def test_a_checkpoint_builds_its_network_again_and_refuses_what_is_none(tmp_path):
     built, path = net(temporal="transformer").eval(), tmp_path / "multimodal_best_0.5000.pt"
-    built.save_checkpoint(path, epoch=3, metrics={"AUC": 0.5})
+    checkpoints.save({**described(built), "model": built.state_dict(), "epoch": 3, "metrics": {"AUC": 0.5}}, path)
     again = load_for_inference(path)
     with torch.inference_mode():
         assert torch.equal(again(*batch()), built(*batch()))
-    content = keeping.read(path)
+    content = read_run(path)
     assert content["epoch"] == 3
     assert content["config"]["temporal"] == "transformer"
     for changed, word in (
@@ -183,15 +185,15 @@ def test_a_checkpoint_builds_its_network_again_and_refuses_what_is_none(tmp_path
         ({"config": NetPlan(**{**SMALL, "width": 16}).model_dump(mode="json")}, "does not fit the network"),
     ):
         torch.save({**content, **changed}, path)
-        with pytest.raises(ManifestError, match=word):
+        with pytest.raises(CheckpointError, match=word):
             load_for_inference(path)
     torch.save({"state": 1}, path)
-    with pytest.raises(ManifestError, match="holds no joint network"):
+    with pytest.raises(CheckpointError, match="holds no joint network"):
         load_for_inference(path)
     path.write_bytes(b"not at all")
-    with pytest.raises(ManifestError, match="is no checkpoint"):
+    with pytest.raises(CheckpointError, match="is no checkpoint"):
         load_for_inference(path)
-    with pytest.raises(ManifestError, match="no checkpoint at"):
+    with pytest.raises(CheckpointError, match="no checkpoint at"):
         load_for_inference(tmp_path / "none.pt")
 
 
@@ -293,7 +295,7 @@ def test_a_run_keeps_its_best_for_inference(tmp_path):
     wanted = plan(consistency=0.5, own=0.5)
     lesson = Lesson(wanted, [drawn(0), drawn(1), drawn(2, fake=True)], [drawn(3).cut, drawn(4, fake=True).cut])
     best = loop.fit(lesson, tmp_path, "AUC", best="multimodal_best_{AUC:.4f}.pt")
-    content = keeping.read(best)
+    content = read_run(best)
     assert best.name == f"multimodal_best_{content['metrics']['AUC']:.4f}.pt"
     assert {"model", "config", "epoch", "metrics", "optimiser", "scheduler"} <= set(content)
     again = load_for_inference(best)
@@ -359,8 +361,8 @@ def test_the_command_trains_on_four_samples_and_tells_of_bad_files(tmp_path, set
     assert "torn: the file is empty" in caplog.text
     best = Path(capsys.readouterr().out.strip())
     assert best.name.startswith("multimodal_best_")
-    assert keeping.read(best)["epoch"] == 0
-    assert keeping.sources(best) == ["data"]
+    assert read_run(best)["epoch"] == 0
+    assert training_sources(best) == ["data"]
     assert yaml.safe_load((out / loop.PLAN).read_text())["epochs"] == 1
     command.run(asked(data, out))  # nothing is left to be learned
     assert Path(capsys.readouterr().out.strip()) == best

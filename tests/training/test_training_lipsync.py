@@ -11,14 +11,15 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="training needs torch: requirements/torch.txt")
 
-from training.data import Clip, ManifestError  # noqa: E402
-from training.keeping import sources  # noqa: E402
+from evaluation.manifest import Clip, ManifestError  # noqa: E402
+from networks.bands import SHAPE, Bands  # noqa: E402
+from networks.checkpoints import training_sources  # noqa: E402
+from networks.lips import PICTURE, LipNet, LipStarter  # noqa: E402
+from networks.loading import load_lipsync  # noqa: E402
+from networks.mouth_fit import FRAME, SHIFT, MouthFit  # noqa: E402
 from training.lipsync import lesson, pairs, tamper, validation  # noqa: E402
 from training.lipsync.channel import carry, filmed  # noqa: E402
 from training.lipsync.cut import Second  # noqa: E402
-from training.nets.bands import SHAPE, Bands  # noqa: E402
-from training.nets.fit import FRAME, SHIFT, MouthFit  # noqa: E402
-from training.nets.lips import PICTURE, LipNet, LipStarter  # noqa: E402
 from training.plan import read_plan  # noqa: E402
 from veracity.evidence.crops import MEAN_FACE  # noqa: E402
 from veracity.evidence.lips import SIDE, lip_crops  # noqa: E402
@@ -180,6 +181,6 @@ def test_a_run_ends_with_weights_that_say_what_they_learned_from(tmp_path: Path)
     plan = lesson.LipPlan(epochs=1, steps=2, batch=2, pool=2, workers=0)
     learning = lesson.lesson(plan, [second("a.mp4"), second("b.mp4", seed=1)], tmp_path)
     lesson.loop.fit(learning, tmp_path / "run", "mean")
-    net = lesson.load(tmp_path / "run" / lesson.loop.LAST)
-    assert sources(tmp_path / "run" / lesson.loop.LAST) == ["made here"]
+    net = load_lipsync(tmp_path / "run" / lesson.loop.LAST)
+    assert training_sources(tmp_path / "run" / lesson.loop.LAST) == ["made here"]
     assert not net.training

@@ -15,9 +15,12 @@ torch = pytest.importorskip("torch", reason="make test-export installs torch")
 
 from torch import nn  # noqa: E402
 
-from training import keeping, loop  # noqa: E402
+from evaluation.manifest import ManifestError  # noqa: E402
+from networks.checkpoints import read_run  # noqa: E402
+from networks.errors import CheckpointError  # noqa: E402
+from networks.loading import load_semantic  # noqa: E402
+from training import checkpoints, loop  # noqa: E402
 from training.cache import FullDisk  # noqa: E402
-from training.data import ManifestError  # noqa: E402
 
 pytestmark = [
     pytest.mark.export,
@@ -78,7 +81,7 @@ def learn(out: Path, *, width: int = 5, spoil: str = "", scores: tuple[float, ..
 
 
 def epoch_of(out: Path) -> int:
-    return keeping.read(out / loop.LAST)["epoch"]
+    return read_run(out / loop.LAST)["epoch"]
 
 
 def same(one: object, two: object) -> bool:
@@ -102,7 +105,7 @@ def test_a_run_stopped_within_an_epoch_goes_on_bit_for_bit(tmp_path, schedule):
     assert signal.getsignal(signal.SIGINT) is before  # a job in the background is born deaf to it
     assert epoch_of(halves) == 1
     learn(halves, schedule=schedule, period=1, scores=scores)
-    one, two = (keeping.read(out / loop.LAST) for out in (whole, halves))
+    one, two = (read_run(out / loop.LAST) for out in (whole, halves))
     assert one["epoch"] == two["epoch"] == 3
     for part in ("state_dict", "current_model_state", "optimizer_states", "lr_schedulers", "metrics"):
         assert same(one[part], two[part]), part
@@ -119,7 +122,7 @@ def test_schedules_move_the_rate_each_in_its_own_way(tmp_path):
     rates = {}
     for schedule in ("once", "restarts", "plateau"):
         learn(tmp_path / schedule, schedule=schedule, period=1, scores=(0.5, 0.4, 0.3, 0.2))
-        rates[schedule] = keeping.read(tmp_path / schedule / loop.LAST)["optimizer_states"][0]["param_groups"][0]["lr"]
+        rates[schedule] = read_run(tmp_path / schedule / loop.LAST)["optimizer_states"][0]["param_groups"][0]["lr"]
     assert rates["once"] < 0.05 * 0.05
     assert rates["plateau"] == pytest.approx(0.05 * 0.3)
     assert rates["restarts"] == pytest.approx(0.05 * (1 + math.cos(math.pi / 4)) / 2)  # 3 of 12 after the second one
@@ -128,7 +131,7 @@ def test_schedules_move_the_rate_each_in_its_own_way(tmp_path):
 def test_the_best_is_kept_under_its_name_with_all_that_a_run_needs(tmp_path):
     best = learn(tmp_path, scores=(0.5, 0.8, 0.3, 0.2))
     assert best.name == "best_0.8000.pt"
-    content = keeping.read(best)
+    content = read_run(best)
     assert content["epoch"] == 1
     assert content["metrics"] == {"AUC": 0.8}
     assert content["optimizer_states"]
@@ -152,7 +155,7 @@ def test_early_stopping_stops_and_stays_stopped(tmp_path):
 def test_a_loss_that_is_no_number_stops_and_keeps_the_last_good_checkpoint(tmp_path):
     with pytest.raises(loop.Diverged, match=r"the loss is nan in batch 0 of epoch 2: lower the rate"):
         learn(tmp_path, spoil="loss")
-    content = keeping.read(tmp_path / loop.LAST)
+    content = read_run(tmp_path / loop.LAST)
     assert content["epoch"] == 1
     assert all(value.isfinite().all() for value in content["state_dict"].values())
 
@@ -164,9 +167,9 @@ def test_a_full_disk_is_said_and_the_checkpoint_before_is_kept(tmp_path, monkeyp
     def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(keeping, "write", full)
+    monkeypatch.setattr(checkpoints, "write", full)
     with pytest.raises(FullDisk, match=r"no room left for .*last\.ckpt; what was there is kept"):
-        keeping.save({"a": 1}, tmp_path / loop.LAST)
+        checkpoints.save({"a": 1}, tmp_path / loop.LAST)
     with pytest.raises(FullDisk, match="no room left"):
         learn(tmp_path / "other")
     assert (tmp_path / loop.LAST).read_bytes() == before
@@ -178,15 +181,15 @@ def test_another_plan_and_another_network_do_not_go_on(tmp_path):
         learn(tmp_path, rate=0.1)
     with pytest.raises(ManifestError, match=r"last\.ckpt holds another network: net\.0\.weight"):
         learn(tmp_path, width=6)
-    with pytest.raises(ManifestError, match="holds another network"):
-        loop.load(tmp_path / loop.LAST, nn.Linear(2, 2))
+    with pytest.raises(CheckpointError, match="holds another network"):
+        load_semantic(tmp_path / loop.LAST)
 
 
 def test_a_torn_checkpoint_is_said_to_be_so(tmp_path):
     learn(tmp_path, epochs=1)
     last = tmp_path / loop.LAST
     last.write_bytes(last.read_bytes()[:1000])
-    with pytest.raises(ManifestError, match=r"last\.ckpt is no checkpoint, or is not whole"):
+    with pytest.raises(CheckpointError, match=r"last\.ckpt is no checkpoint, or is not whole"):
         learn(tmp_path, epochs=1)
 
 

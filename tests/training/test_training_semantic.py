@@ -12,13 +12,14 @@ cv2 = pytest.importorskip("cv2")
 
 import onnx  # noqa: E402
 
+from evaluation.manifest import Clip, ManifestError  # noqa: E402
 from export.semantic_starter import head_of  # noqa: E402
+from networks.loading import load_semantic  # noqa: E402
+from networks.semantic import WIDTH, SemanticHead  # noqa: E402
 from training import cache, loop  # noqa: E402
-from training.data import Clip, ManifestError  # noqa: E402
-from training.nets.semantic import WIDTH, SemanticHead  # noqa: E402
 from training.semantic.cut import FRAMES, Seen, cutter  # noqa: E402
 from training.semantic.fakes import METHODS, headed, redrawn, smoothed  # noqa: E402
-from training.semantic.lesson import Lesson, Pairs, SemanticPlan, chosen, judged, load  # noqa: E402
+from training.semantic.lesson import Lesson, Pairs, SemanticPlan, chosen, judged  # noqa: E402
 from veracity.evidence.crops import whole_picture  # noqa: E402
 from veracity.install.graphs.publish import session  # noqa: E402
 from veracity.install.graphs.semantic_starter import FEATURE  # noqa: E402
@@ -149,7 +150,7 @@ def test_it_learns_what_generators_leave_and_becomes_a_graph(tmp_path: Path) -> 
     lesson = Lesson(SemanticPlan(**PLAN), people(), people(seed=1))
     assert judged(lesson.net, people(seed=1))["films/g"] == 0.5  # it knows nothing yet
     loop.fit(lesson, tmp_path, "loss", "min")
-    head = load(tmp_path / loop.LAST)
+    head = load_semantic(tmp_path / loop.LAST)
     assert isinstance(head, SemanticHead)
     report = judged(head, people(seed=1))
     assert min(report.values()) > 0.9

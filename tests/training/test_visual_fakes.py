@@ -8,8 +8,8 @@ import pytest
 cv2 = pytest.importorskip("cv2")
 torch = pytest.importorskip("torch")
 
+from evaluation.manifest import Clip, ManifestError  # noqa: E402
 from training import cache  # noqa: E402
-from training.data import Clip, ManifestError  # noqa: E402
 from training.visual import faces, redraw  # noqa: E402
 from training.visual.channel import carry  # noqa: E402
 from training.visual.faces import Face, Seen  # noqa: E402

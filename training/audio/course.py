@@ -19,10 +19,11 @@ import torch
 from scipy import signal
 from tqdm import tqdm
 
+from evaluation.manifest import Clip, ManifestError
 from training import cache
 from training.audio import augment, coding
 from training.audio.pool import Spoken
-from training.data import Clip, ManifestError, Pcm
+from training.sound import Pcm
 from veracity.evidence.speech import SAMPLE_RATE
 
 LENGTH = 3 * SAMPLE_RATE

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from networks import whisper
 from training import cache
-from training.nets import whisper
 from veracity.install.graphs import ctranslate2
 
 _AT_ONCE = 16  # sounds, which is 100 MB

@@ -19,16 +19,17 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.data import Dataset
 
-from training import loop, metrics
+from evaluation import metrics
+from evaluation.manifest import Clip, ManifestError, read_clips
+from networks.registry import AUDIO_NETS
+from networks.whisper import MEMBERS, WhisperHead, averaged
+from training import loop
 from training.audio.course import Course
 from training.audio.hearing import Hearing, by_whisper, plainly
 from training.audio.pool import Spoken, heard, spoken
 from training.cache import listing
-from training.data import Clip, ManifestError, read_clips
+from training.checkpoints import save
 from training.folds import FOLDS, TEACH, Teach, fold
-from training.keeping import save
-from training.nets import AUDIO_NETS
-from training.nets.whisper import MEMBERS, WhisperHead, averaged
 from veracity.evidence.speech import Vad, speech_windows
 
 log = logging.getLogger(__name__)

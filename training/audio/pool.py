@@ -10,9 +10,10 @@ from pathlib import Path
 
 import numpy as np
 
+from evaluation.manifest import Clip, ManifestError
 from training import cache
 from training.audio import fakes
-from training.data import Clip, ManifestError, Pcm, load, trim
+from training.sound import Pcm, load, trim
 from veracity.evidence.speech import MIN_SPEECH_SECONDS, SAMPLE_RATE, Vad
 
 _SHORTEST = round(MIN_SPEECH_SECONDS * SAMPLE_RATE)

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.optimize import minimize
 
-from training import metrics
+from evaluation import metrics
 from training.calibrate.rows import CalibrationInputError, Row
 from veracity.catalog import MODELS
 from veracity.decision.calibration import Calibrator

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.optimize import minimize
 
-from training import metrics
+from evaluation import metrics
 from training.calibrate.fit import Array, Fitted, labels, log_loss, pooled
 from training.calibrate.rows import Row, able
 from veracity.catalog import LAYERS

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import get_args
 
-from training import scores
-from training.data import ManifestError, Split
+from evaluation import scores
+from evaluation.manifest import ManifestError, Split
 from veracity.catalog import LAYERS, MODELS
 from veracity.evidence.requests import ModelOutput
 from veracity_client.verdict import LayerName

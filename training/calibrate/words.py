@@ -6,7 +6,7 @@ import datetime
 import math
 from collections.abc import Mapping, Sequence
 
-from training import metrics
+from evaluation import metrics
 from training.calibrate.fit import Fitted, labels, pooled, reached
 from training.calibrate.fusing import Fusion, Table, Tried
 from training.calibrate.rows import CalibrationInputError, Row

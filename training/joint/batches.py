@@ -15,11 +15,12 @@ import numpy.typing as npt
 import torch
 from torch.utils.data import Dataset
 
+from evaluation.manifest import ManifestError
 from training.audio import fakes as voices
 from training.audio.augment import degrade
-from training.data import ManifestError, Pcm
 from training.joint.cut import FLOW_SIDE, Cut, Flow
 from training.joint.sampling import sample
+from training.sound import Pcm
 from training.visual.faces import Face, Image
 from training.visual.fakes import METHODS
 from training.visual.masks import Rng

@@ -6,8 +6,8 @@ import argparse
 import sys
 from typing import Any
 
+from evaluation.manifest import ManifestError, read_clips
 from training.cache import collect, report
-from training.data import ManifestError, read_clips
 from veracity.analysis.local_infer import LocalInfer
 from veracity.catalog import FACE_DETECTOR
 from veracity.catalog.assets import VAD_FILE

@@ -16,8 +16,9 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from evaluation.manifest import Clip
 from training.cache import Arrays, Cutter, Unusable
-from training.data import Clip, Pcm
+from training.sound import Pcm
 from training.visual.faces import TILES, Image
 from veracity.catalog import MODELS, layers
 from veracity.catalog.layers import AUDIO_WINDOWS, WINDOW_SAMPLES

@@ -13,13 +13,14 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn import functional
 
-from training import loop, metrics
+from evaluation import metrics
+from evaluation.manifest import Clip, ManifestError, read_clips
+from networks.joint import JointNet, NetPlan, compute_temporal_consistency_loss, described
+from training import loop
 from training.cache import Arrays, Cutter, collect, listing
-from training.data import Clip, ManifestError, read_clips
 from training.joint.batches import KINDS, Couples, Material, Streams, streams
 from training.joint.cut import Cut, cutter
 from training.joint.sampling import Sampling
-from training.nets.joint import JointNet, NetPlan, compute_temporal_consistency_loss, described
 from training.plan import shares_of
 from training.visual import faces
 from veracity.evidence.requests import Infer
@@ -88,7 +89,7 @@ class Lesson(loop.Lesson):
         return {"AUC": metrics.auc(np.array([cut.clip.fake for cut in self._judging]), scores)}
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Says it also in the words of `training.nets.joint.load_for_inference`; what is said twice is stored once."""
+        """Says it also in the words of `networks.joint.load_for_inference`; what is said twice is stored once."""
         super().on_save_checkpoint(checkpoint)
         weights = {name.removeprefix("net."): value for name, value in checkpoint["state_dict"].items()}
         checkpoint |= {**described(self.net), "model": weights, "optimiser": checkpoint["optimizer_states"],

@@ -12,8 +12,9 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from evaluation.manifest import Clip
 from training.cache import Arrays, Cutter, Unusable
-from training.data import Clip, Pcm
+from training.sound import Pcm
 from veracity.catalog.layers import FPS, MOUTH_FRAMES
 from veracity.evidence import crops, faces, lips
 from veracity.evidence.crops import interpolate

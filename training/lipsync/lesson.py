@@ -1,6 +1,6 @@
 """Teaching the lip starter: pairs of a real second and the same second tampered with.
 
-What the network reads of a second is fixed (`training.nets.bands`), so it is read once; what is learned is how much
+What the network reads of a second is fixed (`networks.bands`), so it is read once; what is learned is how much
 each number weighs. The loss asks of every second its label, and of every pair that the fake scores above the real one.
 """
 
@@ -19,15 +19,15 @@ from torch.nn import functional
 from torch.utils.data import Dataset
 from tqdm import tqdm
 
+from evaluation.manifest import ManifestError, Split, read_clips
+from networks.lips import LipNet
 from training import loop
 from training.cache import collect, listing
-from training.data import ManifestError, Split, read_clips
 from training.folds import TEACH, Teach, few
 from training.lipsync.cut import Second, cutter
 from training.lipsync.pairs import Pairs
 from training.lipsync.tamper import METHODS
 from training.lipsync.validation import Validation, numbers
-from training.nets.lips import LipNet
 from training.plan import shares_of
 from veracity.evidence.requests import Infer
 from veracity.evidence.speech import Vad
@@ -127,10 +127,3 @@ def lesson(plan: LipPlan, seconds: Sequence[Second], cache: Path) -> LipLesson:
     made = (pools[split].kept(k).mouths for split, k in numbered)
     taught = {source for split in teach for source in pools[split].sources}
     return LipLesson(plan, numbers(made), Validation(parts[judge], pools[judge]), taught)
-
-
-def load(checkpoint: Path) -> LipNet:
-    """The network of a checkpoint, with its averaged weights, ready to answer; raises ManifestError."""
-    net = LipNet()
-    loop.load(checkpoint, net)
-    return net

@@ -12,8 +12,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from evaluation.manifest import ManifestError
 from training.cache import keep
-from training.data import ManifestError
 from training.lipsync import channel, tamper
 from training.lipsync.channel import carry
 from training.lipsync.cut import Image, Points, Second

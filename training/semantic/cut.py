@@ -19,8 +19,8 @@ import numpy.typing as npt
 import onnx
 import onnxruntime
 
+from evaluation.manifest import Clip
 from training import cache as media
-from training.data import Clip
 from training.semantic import fakes
 from training.visual import channel
 from training.visual.faces import TILES, Image

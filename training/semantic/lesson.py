@@ -17,11 +17,12 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.data import Dataset
 
+from evaluation import metrics
+from evaluation.manifest import Clip, ManifestError, read_clips
+from networks.semantic import WIDTH, SemanticHead
 from training import cache as media
-from training import loop, metrics
-from training.data import Clip, ManifestError, read_clips
+from training import loop
 from training.folds import TEACH, Teach, few
-from training.nets.semantic import WIDTH, SemanticHead
 from training.semantic.cut import Embeddings, Seen
 from training.semantic.fakes import METHODS
 
@@ -144,13 +145,6 @@ def chosen(clips: Sequence[Clip]) -> list[Clip]:
         if clip.split != "test" and (not clip.fake or clip.source in GENERATED)
         and not any(part in clip.path.name for part in _AGAIN)
     ]  # fmt: skip
-
-
-def load(checkpoint: Path) -> SemanticHead:
-    """The head of a checkpoint, with its averaged weights, ready to answer; raises ManifestError."""
-    head = SemanticHead()
-    loop.load(checkpoint, head)
-    return head
 
 
 def _people(seen: Sequence[Seen]) -> list[list[Seen]]:

@@ -17,8 +17,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from evaluation.manifest import Clip
 from training import cache as media
-from training.data import Clip
 from veracity.catalog import MODELS, Crop
 from veracity.evidence import crops, faces
 from veracity.evidence.requests import Infer

@@ -13,14 +13,14 @@ from typing import Annotated
 
 import torch
 from pydantic import Field, field_validator
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
+from evaluation.manifest import Clip, read_clips
+from networks.facecam import WIDTHS, FaceCam
 from training import cache as media
 from training import loop
-from training.data import Clip, ManifestError, read_clips
 from training.folds import TEACH, Teach, few
-from training.nets.facecam import WIDTHS, FaceCam
 from training.plan import shares_of
 from training.visual.faces import TAKES, Seen, collect
 from training.visual.fakes import METHODS
@@ -120,11 +120,3 @@ def _judges(teaching: Sequence[Seen], everything: Sequence[Seen]) -> list[Seen]:
 def _shifted(clip: Clip) -> bool:
     """Whether only its sound was shifted: its picture is as it was."""
     return clip.fake and "offset" in clip.path.name
-
-
-def load(checkpoint: Path) -> nn.Module:
-    """The network of a checkpoint, with its averaged weights, ready to answer; raises ManifestError."""
-    path = checkpoint.with_name(loop.PLAN)
-    if not path.is_file():
-        raise ManifestError(f"no {loop.PLAN} beside {checkpoint}: it says which network this is")
-    return loop.load(checkpoint, FaceCam(loop.read_plan(VisualPlan, path).widths))

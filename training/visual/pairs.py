@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from torch.utils.data import Dataset
 
-from training.data import ManifestError
+from evaluation.manifest import ManifestError
 from training.visual.channel import carry, filmed
 from training.visual.faces import STARTER, Face, Image, Seen
 from training.visual.fakes import METHODS

@@ -14,8 +14,8 @@ from typing import Any
 import cv2
 import numpy as np
 
+from evaluation.manifest import Clip, ManifestError
 from training import cache as media
-from training.data import Clip, ManifestError
 from training.visual.faces import Face, Image, Seen, from_png, to_png, version
 
 Network = Callable[[Image], Image]  # RGB uint8 [h, w, 3], larger in the end

@@ -13,7 +13,7 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
-from training import metrics
+from evaluation import metrics
 from training.visual.channel import carry
 from training.visual.faces import STARTER, Face, Image, Seen
 from training.visual.fakes import METHODS

@@ -12,7 +12,7 @@ MODEL = Model(
     outputs=(FAKE_LOGIT,),
     batching=SPEECH_BATCHING,
     licence=OURS,
-    homepage="training/nets/melspec.py",
+    homepage="networks/melspec.py",
     export="export.audio_melspec",
     released=False,
 )

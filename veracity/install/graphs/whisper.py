@@ -5,7 +5,7 @@
                                         time, then how far it moves from one token to the next, on average
 
 Rebuilt from the published description (Radford et al. 2022): sound brought to one level, 80 log-mel bands every 10 ms,
-two convolutions, transformer blocks of width 384. `training.nets.whisper` is the same network in torch, which a test
+two convolutions, transformer blocks of width 384. `networks.whisper` is the same network in torch, which a test
 holds against this one.
 """
 

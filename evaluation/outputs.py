@@ -1,0 +1,100 @@
+"""Whose answers are measured: the verdict's, every layer's, and a model's where a layer has several."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from evaluation.scores import Said
+from veracity.catalog import LAYERS, MODELS
+from veracity.decision.calibration import Calibration, Calibrator
+from veracity.evidence.pooling import POOL
+
+VERDICT = "verdict"
+LABELS = ("real", "fake")
+_SURE = 1e-5  # a verdict's probabilities have four places: 0 and 1 are what is rounded to them
+_ITEMS = {"audio": "window", "visual": "frame, its worst face", "lipsync": "mouth clip", "semantic": "frame"}
+
+
+@dataclass(frozen=True)
+class Subject:
+    """Whose answers are measured: the verdict's, a layer's or one model's."""
+
+    name: str
+    item: str  # what it looks at many of; empty for the verdict
+    probability: Callable[[Said], float | None]
+    items: Callable[[Said], Sequence[float]]
+    silence: Callable[[Said], str]
+
+    def scored(self, said: Iterable[Said]) -> list[Said]:
+        """The clips that have a score."""
+        return [one for one in said if self.probability(one) is not None]
+
+    def scores(self, said: Iterable[Said]) -> npt.NDArray[np.float64]:
+        """Log odds of fake of clips that have a score, [n]."""
+        return log_odds([p for one in said if (p := self.probability(one)) is not None])
+
+
+def log_odds(probability: npt.ArrayLike) -> npt.NDArray[np.float64]:
+    """Log odds of probabilities of any shape; 0 and 1 are held within what four places can tell."""
+    p = np.clip(np.asarray(probability, np.float64), _SURE, 1 - _SURE)
+    return np.asarray(np.log(p / (1 - p)))
+
+
+def labels(said: Iterable[Said]) -> npt.NDArray[np.bool_]:
+    """Which of the clips are fake, [n]."""
+    return np.array([one.label for one in said], bool)
+
+
+def subjects(said: Sequence[Said], calibration: Calibration) -> list[Subject]:
+    """The verdict, every layer asked, and every model of a layer that has several or is calibrated to silence."""
+    asked = {layer.key: {m for one in said for m in one.answers if MODELS[m].layer == layer.name} for layer in LAYERS}
+    found, heard = [_verdict()], [one for one in said if one.error is None]
+    for layer in LAYERS:
+        if heard and all(one.layers[layer.key].status == "skipped" for one in heard):
+            continue
+        found.append(_layer(layer.key, _ITEMS[layer.name]))
+        if len(asked[layer.key]) > 1 or calibration.uninformative(asked[layer.key]):
+            found += [_model(name, layer.key, calibration) for name in sorted(asked[layer.key])]
+    return found
+
+
+def _verdict() -> Subject:
+    def silence(one: Said) -> str:
+        return _kind_of(one.error) if one.error else "no layer scored"
+
+    return Subject(VERDICT, "", lambda one: one.fake_probability, lambda _one: (), silence)
+
+
+def _layer(key: str, item: str) -> Subject:
+    def silence(one: Said) -> str:
+        return _kind_of(one.error) if one.error else f"{one.layers[key].status}: {one.layers[key].reason}"
+
+    return Subject(
+        key,
+        item,
+        lambda one: one.layers[key].fake_probability if key in one.layers else None,
+        lambda one: [span.score for span in one.layers[key].spans],
+        silence,
+    )
+
+
+def _model(name: str, key: str, calibration: Calibration) -> Subject:
+    """One model: its clip score is pooled and calibrated as the verdict does it, and raw where that is silence."""
+    pool, scale = POOL[MODELS[name].pool], calibration.calibrator(name)
+    scale = Calibrator() if scale.uninformative else scale
+
+    def probability(one: Said) -> float | None:
+        return pool(one.answers[name].answer(name), scale) if name in one.answers else None
+
+    def items(one: Said) -> Sequence[float]:
+        return [float(p) for p in scale(np.array(one.answers[name].logits))]
+
+    return Subject(name, "item", probability, items, _layer(key, "").silence)
+
+
+def _kind_of(error: str) -> str:
+    return f"error: {error.partition(':')[0]}"

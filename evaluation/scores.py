@@ -1,0 +1,187 @@
+"""What was said of clips: JSON lines, one clip a line, kept so that no clip is analysed twice. No torch.
+
+    {"id", "path", "kind", "label", "split", "source", "how", "by", "seconds", "tracks",
+     "answers": {model: {"start", "end", "face", "logits", "distances"}},    raw, as the graphs gave them
+     "layers": {key: {"status", "reason", "fake_probability", "spans"}},     calibrated, as the verdict has them
+     "models": {model: sha256}, "fake_probability", "label_said", "thresholds": {"fake", "real"}, "error"}
+
+What a clip has not got is left out: ``error`` where it could be analysed, the rest of the last lines where not.
+``by`` names the models, the calibration and the code that answered. Lines are only ever added: of a clip's lines by
+the same the last one counts, and those by others stay for whoever wants to compare.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+
+from evaluation.manifest import Clip, ManifestError
+from veracity.evidence.requests import ModelOutput, Sample
+from veracity_client.codec import from_plain, to_plain
+from veracity_client.errors import VeracityError
+from veracity_client.verdict import Label, Span, Status, Thresholds, Verdict
+
+
+class ScoresError(ManifestError):
+    """The file of scores cannot be read or written; the message says why, and what is safe."""
+
+
+@dataclass(frozen=True)
+class Items:
+    """A model's logits of n items with their times in seconds and their faces; a sync model's distances [n, shifts]."""
+
+    start: tuple[float, ...]
+    end: tuple[float, ...]
+    face: tuple[int | None, ...]
+    logits: tuple[float, ...]
+    distances: tuple[tuple[float, ...], ...] | None = None
+
+    @classmethod
+    def of(cls, answer: ModelOutput) -> Items:
+        """Keep all of an answer but what was looked at."""
+        items, rows = answer.items, answer.distances
+        return cls(
+            start=tuple(round(item.start, 4) for item in items),
+            end=tuple(round(item.end, 4) for item in items),
+            face=tuple(item.face for item in items),
+            logits=tuple(round(float(logit), 6) for logit in answer.logits),
+            distances=None if rows is None else tuple(tuple(round(float(d), 6) for d in row) for row in rows),
+        )
+
+    def answer(self, model: str) -> ModelOutput:
+        """The answer again, its items empty: for ``veracity.evidence.pooling.POOL`` under another calibration."""
+        times = zip(self.start, self.end, self.face)
+        items = tuple(Sample(start, end, np.empty(0), face) for start, end, face in times)
+        rows = None if self.distances is None else np.array(self.distances, np.float64)
+        return ModelOutput(model, items, np.array(self.logits, np.float32), rows)
+
+
+@dataclass(frozen=True)
+class LayerSaid:
+    """One layer's part of a verdict; ``spans`` are its items over time, of several faces at once the worst."""
+
+    status: Status
+    reason: str
+    fake_probability: float | None
+    spans: tuple[Span, ...] = ()
+
+
+@dataclass(frozen=True)
+class Said:
+    """One clip and what was said of it; ``error`` where it could not be analysed. ``tracks``: audio, video, both."""
+
+    id: str
+    path: str
+    kind: str
+    label: int
+    split: str
+    source: str
+    how: str
+    by: str
+    seconds: float | None = None
+    tracks: tuple[str, ...] = ()
+    answers: Mapping[str, Items] = field(default_factory=dict)
+    layers: Mapping[str, LayerSaid] = field(default_factory=dict)
+    models: Mapping[str, str] = field(default_factory=dict)
+    fake_probability: float | None = None
+    label_said: Label | None = None
+    thresholds: Thresholds | None = None
+    error: str | None = None
+
+    @classmethod
+    def heard(cls, clip: Clip, root: Path, by: str, verdict: Verdict, answers: Mapping[str, ModelOutput]) -> Said:
+        """A clip with its verdict and, where they could be had, the models' own answers."""
+        layers = {
+            key: LayerSaid(r.status, r.reason, r.fake_probability, tuple(verdict.timeline.get(key, ())))
+            for key, r in verdict.layer_results.items()
+        }
+        kept = {model: Items.of(answer) for model, answer in answers.items()}
+        models = {model.name: model.sha256 for r in verdict.layer_results.values() for model in r.models}
+        return cls(**about(clip, root), by=by, seconds=verdict.input.seconds, tracks=tuple(verdict.input.codecs),
+                   answers=kept, layers=layers, models=models, fake_probability=verdict.fake_probability,
+                   label_said=verdict.label, thresholds=verdict.thresholds)  # fmt: skip
+
+    @classmethod
+    def unheard(cls, clip: Clip, root: Path, by: str, error: VeracityError) -> Said:
+        """A clip that could not be analysed, and why."""
+        return cls(**about(clip, root), by=by, error=error.to_wire())
+
+
+class Ledger:
+    """The file, open for adding to; a context manager. What is in it survives whatever happens to the next line."""
+
+    def __init__(self, path: Path) -> None:
+        """Open or make the file, and cut off a last line that was never finished. Raises ScoresError."""
+        self.path = path
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
+            whole = path.read_bytes().rfind(b"\n") + 1
+            os.ftruncate(self._file, whole)
+        except OSError as error:
+            raise ScoresError(f"{path} cannot be written: {error.strerror}") from error
+        self._size = whole
+
+    def add(self, said: Said) -> None:
+        """Write one line, whole or not at all. Raises ScoresError, for a full disk among others."""
+        line = (json.dumps(to_plain(said), ensure_ascii=False, allow_nan=False) + "\n").encode()
+        try:
+            written = os.write(self._file, line)
+            while written < len(line):  # what is left of a write that a full disk cut says why
+                written += os.write(self._file, line[written:])
+        except OSError as error:
+            os.ftruncate(self._file, self._size)
+            safe = f"the {self._size} bytes before are safe; make room and run the same command again"
+            raise ScoresError(f"{self.path} cannot be written: {error.strerror}; {safe}") from error
+        self._size += len(line)
+
+    def __enter__(self) -> Ledger:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        os.close(self._file)
+
+
+def read(path: Path, by: str | None = None) -> dict[str, Said]:
+    """What the file holds, by the clips' ids; of ``by`` alone if given. Nothing where there is no file.
+
+    A last line that was never finished is left out. Raises :class:`ScoresError` for a line that is none of ours.
+    """
+    if not path.is_file():
+        return {}
+    found: dict[str, Said] = {}
+    for number, line in enumerate(path.read_bytes().splitlines(keepends=True), start=1):
+        if not line.endswith(b"\n"):
+            break
+        try:
+            said = from_plain(Said, json.loads(line))
+        except (ValueError, TypeError, KeyError) as error:
+            raise ScoresError(f"{path} line {number} is no line of scores: {error}") from error
+        if by is None or said.by == by:
+            found[said.id] = said
+    return found
+
+
+def relative(path: Path, root: Path) -> str:
+    """How a manifest in the folder ``root`` would name a file."""
+    return Path(os.path.relpath(path, root)).as_posix()
+
+
+def about(clip: Clip, root: Path) -> dict[str, Any]:
+    """What the manifest says of a clip, in the fields of :class:`Said`."""
+    return {
+        "id": clip.id,
+        "path": relative(clip.path, root),
+        "kind": clip.kind,
+        "label": int(clip.fake),
+        "split": clip.split,
+        "source": clip.source,
+        "how": clip.how,
+    }

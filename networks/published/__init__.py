@@ -1,0 +1,1 @@
+"""Detectors as their authors published them: network classes whose weights are named as in the checkpoints."""

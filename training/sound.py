@@ -1,0 +1,33 @@
+"""Sound files that training reads as they are: 16 kHz mono."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import soundfile
+
+from evaluation.manifest import ManifestError
+from veracity.evidence.speech import SAMPLE_RATE, Vad
+
+Pcm = npt.NDArray[np.int16]
+
+
+def load(path: Path) -> Pcm:
+    """The samples of a 16 kHz mono file, int16 [n]; raises ManifestError."""
+    try:
+        pcm, rate = soundfile.read(path, dtype="int16", always_2d=True)
+    except soundfile.LibsndfileError as error:
+        raise ManifestError(f"{path} cannot be read as sound: {error}") from error
+    if rate != SAMPLE_RATE or pcm.shape[1] != 1:
+        raise ManifestError(f"{path} has {rate} Hz and {pcm.shape[1]} channels; bring it to 16000 Hz mono first")
+    return pcm[:, 0]  # type: ignore[no-any-return]  # soundfile has no types
+
+
+def trim(pcm: Pcm, vad: Vad) -> Pcm:
+    """From the first speech to the last, or nothing where nobody speaks."""
+    spans = vad(pcm)
+    if not spans:
+        return pcm[:0]
+    return pcm[round(spans[0][0] * SAMPLE_RATE) : round(spans[-1][1] * SAMPLE_RATE)]
