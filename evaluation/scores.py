@@ -20,11 +20,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+import msgspec
 import numpy as np
 
 from evaluation.manifest import Clip, ManifestError
 from veracity.evidence.requests import ModelOutput, Sample
-from veracity_client.codec import from_plain, to_plain
 from veracity_client.errors import VeracityError
 from veracity_client.verdict import Label, Span, Status, Thresholds, Verdict
 
@@ -131,7 +131,8 @@ class Ledger:
 
     def add(self, said: Said) -> None:
         """Write one line, whole or not at all. Raises ScoresError, for a full disk among others."""
-        line = (json.dumps(to_plain(said), ensure_ascii=False, allow_nan=False) + "\n").encode()
+        known = {name: value for name, value in msgspec.to_builtins(said).items() if value is not None}
+        line = (json.dumps(known, ensure_ascii=False, allow_nan=False) + "\n").encode()
         try:
             written = os.write(self._file, line)
             while written < len(line):  # what is left of a write that a full disk cut says why
@@ -161,8 +162,8 @@ def read(path: Path, by: str | None = None) -> dict[str, Said]:
         if not line.endswith(b"\n"):
             break
         try:
-            said = from_plain(Said, json.loads(line))
-        except (ValueError, TypeError, KeyError) as error:
+            said = msgspec.json.decode(line, type=Said)
+        except ValueError as error:
             raise ScoresError(f"{path} line {number} is no line of scores: {error}") from error
         if by is None or said.by == by:
             found[said.id] = said

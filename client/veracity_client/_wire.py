@@ -172,12 +172,12 @@ def read_verdict(text: str | bytes) -> Verdict:
         raise InternalError(f"the server's answer is no verdict: {error}") from error
 
 
-def read_event(text: str | bytes) -> StageEvent | Verdict:
-    """Read a message of the stream; raises :class:`InternalError` for anything else."""
+def read_event(text: str | bytes) -> StageEvent | Verdict | None:
+    """Read a message of the stream, None for a kind that is not known; raises :class:`InternalError` for others."""
     try:
         return event_from_json(text)
-    except (ValueError, KeyError, TypeError) as error:
-        raise InternalError(f"the server's message is none of ours: {error!r}") from error
+    except ValueError as error:
+        raise InternalError(f"the server's message cannot be read: {error}") from error
 
 
 def failure(text: str, code: str, request_id: str | None = None) -> VeracityError:

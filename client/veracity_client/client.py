@@ -128,7 +128,8 @@ class Detector(_Base):
                 with closing(self._door.stream(build(source, options, left, stream=True), left)) as messages:
                     for message in messages:
                         begun, event = True, read_event(message)
-                        yield event
+                        if event is not None:
+                            yield event
                         if isinstance(event, Verdict):
                             return
                 raise InternalError("the stream ended without a verdict")
@@ -197,7 +198,8 @@ class AsyncDetector(_Base):
                 async with aclosing(self._door.stream(build(source, options, left, stream=True), left)) as messages:
                     async for message in messages:
                         begun, event = True, read_event(message)
-                        yield event
+                        if event is not None:
+                            yield event
                         if isinstance(event, Verdict):
                             return
                 raise InternalError("the stream ended without a verdict")

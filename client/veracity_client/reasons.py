@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
+
+from veracity_client.words import open_words
 
 ReasonCode = Literal[
     "not_requested",
@@ -31,6 +33,9 @@ ReasonCode = Literal[
     "untrained",
     "out_of_domain",
 ]
+AnyReasonCode = ReasonCode
+if not TYPE_CHECKING:
+    AnyReasonCode = open_words(ReasonCode)
 
 MEANINGS: Mapping[ReasonCode, str] = {
     "not_requested": "The options leave this layer out.",
@@ -63,5 +68,5 @@ MEANINGS: Mapping[ReasonCode, str] = {
 class Reason:
     """A reason for programs (``code``) and the same for people (``text``)."""
 
-    code: ReasonCode
+    code: AnyReasonCode
     text: str

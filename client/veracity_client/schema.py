@@ -1,4 +1,4 @@
-"""``python -m veracity_client.schema`` prints the JSON Schema of a verdict, made from the dataclasses by pydantic.
+"""``python -m veracity_client.schema`` prints the JSON Schema of a verdict, made from the dataclasses.
 
 ``python -m veracity_client.schema reasons`` prints the page ``docs/api/reasons.md``.
 """
@@ -9,16 +9,15 @@ import json
 import sys
 from typing import Any, get_args
 
+import msgspec
+
 from veracity_client.reasons import MEANINGS, ReasonCode
 from veracity_client.verdict import Verdict
 
 
 def verdict_schema() -> dict[str, Any]:
-    """Return the JSON Schema (2020-12) of :class:`Verdict`. Needs pydantic: the extra ``schema``."""
-    from pydantic import TypeAdapter
-
-    schema = TypeAdapter(Verdict).json_schema(mode="serialization")
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
+    """Return the JSON Schema (2020-12) of :class:`Verdict`, its words those of this version."""
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **msgspec.json.schema(Verdict)}
 
 
 def reasons_page() -> str:
@@ -29,10 +28,10 @@ def reasons_page() -> str:
 Every reason in a verdict has a code, which stays the same from version to version, and a text for people, which may
 change. A newer server may send codes that are not in this list: treat them as an unknown reason.
 
-- `layer_results.*.code`: why a layer was `skipped`, `abstained` or `failed`; absent where it `scored`. The text is in
+- `layer_results.*.code`: why a layer was `skipped`, `abstained` or `failed`; null where it `scored`. The text is in
   `reason`.
 - `degraded_reasons`: why `degraded` is true, each with `code` and `text`.
-- `inconclusive_reason`: why `label` is `inconclusive`, with `code` and `text`; absent for other labels.
+- `inconclusive_reason`: why `label` is `inconclusive`, with `code` and `text`; null for other labels.
 
 | code | meaning |
 |---|---|

@@ -6,19 +6,27 @@ Boxes are x0, y0, x1, y1 in pixels of the upright picture as it was analysed (``
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Literal
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from veracity_client.codec import from_plain, to_plain
+import msgspec
+
 from veracity_client.errors import BadOption
-from veracity_client.reasons import Reason, ReasonCode
+from veracity_client.reasons import AnyReasonCode, Reason
+from veracity_client.words import open_words
 
 Label = Literal["fake", "real", "inconclusive"]
 Status = Literal["scored", "abstained", "skipped", "failed"]
 Policy = Literal["fail_fast", "decided", "exhaustive"]
+AppliedPolicy = Policy
+StageStatus = Literal["started", "progress", "done"]
+Schema = Literal["veracity/1"]
 LayerName = Literal["audio", "visual", "lipsync", "semantic"]
+
+if not TYPE_CHECKING:  # other words of a newer server are passed through
+    Label, Status, AppliedPolicy = open_words(Label), open_words(Status), open_words(AppliedPolicy)
+    StageStatus, Schema = open_words(StageStatus), open_words(Schema)
 
 
 @dataclass(frozen=True)
@@ -45,16 +53,24 @@ class Options:
             raise BadOption(f"deadline_seconds must be over 0 and at most 3600, got {self.deadline_seconds}")
 
     def to_json(self) -> str:
-        """Return the OPTIONS tensor's text."""
-        return json.dumps(to_plain(self))
+        """Return the OPTIONS tensor's text. What is None is left out: an older server need not know its name."""
+        given = {name: value for name, value in msgspec.to_builtins(self).items() if value is not None}
+        return msgspec.json.encode(given).decode()
 
     @classmethod
     def from_json(cls, text: str | bytes) -> Options:
         """Read the OPTIONS tensor's text; raises :class:`BadOption` for unknown names and wrong types."""
         try:
-            return from_plain(cls, json.loads(text), strict=True)
+            given = msgspec.json.decode(text, type=dict[str, Any])
+            known = [field.name for field in fields(cls)]
+            if unknown := sorted(set(given) - set(known)):
+                raise ValueError(f"there is no option {', '.join(unknown)}; there are {', '.join(known)}")
+            return msgspec.convert(given, cls)
         except (ValueError, RecursionError) as error:  # the latter: brackets nested too deep
-            raise BadOption(f"bad options: {error}") from None
+            raise BadOption(f"bad options: {error}{_CHOICES if 'enum' in str(error) else ''}") from None
+
+
+_CHOICES = f"; policy is one of {', '.join(get_args(Policy))}, layers are of {', '.join(get_args(LayerName))}"
 
 
 @dataclass(frozen=True)
@@ -116,7 +132,7 @@ class LayerResult:
     mismatch_score: float | None = None
     generative_signature: float | None = None
     coverage: Coverage | None = None
-    code: ReasonCode | None = None
+    code: AnyReasonCode | None = None
 
 
 @dataclass(frozen=True)
@@ -194,7 +210,7 @@ class Verdict:
     layer_results: Mapping[str, LayerResult]
     timeline: Mapping[str, tuple[Span, ...]]
     faces: tuple[Face, ...]
-    policy: Policy
+    policy: AppliedPolicy
     profile: Profile
     thresholds: Thresholds
     calibrated: bool
@@ -202,23 +218,23 @@ class Verdict:
     input: InputInfo
     timings: Mapping[str, float]
     processing_time: float
-    schema: Literal["veracity/1"] = "veracity/1"
+    schema: Schema = "veracity/1"
     degraded_reasons: tuple[Reason, ...] = ()
     inconclusive_reason: Reason | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return the verdict as JSON types."""
-        plain: dict[str, Any] = to_plain(self)
+        plain: dict[str, Any] = msgspec.to_builtins(self)
         return plain
 
     def to_json(self) -> str:
-        """Return the one JSON document that every door answers."""
-        return json.dumps(self.to_dict(), ensure_ascii=False)
+        """Return the one JSON document that every transport answers."""
+        return msgspec.json.encode(self).decode()
 
     @classmethod
     def from_json(cls, text: str | bytes) -> Verdict:
-        """Read a verdict; fields that a newer server added are ignored. Raises ValueError for what is none."""
-        return from_plain(cls, json.loads(text))
+        """Read a verdict of any server; fields that are not known are ignored. Raises ValueError for what is none."""
+        return msgspec.json.decode(text, type=cls)
 
 
 @dataclass(frozen=True)
@@ -226,7 +242,7 @@ class StageEvent:
     """One step: ``stage`` is probe, sound, speech, frames or a layer's key; ``seconds`` since the start."""
 
     stage: str
-    status: Literal["started", "progress", "done"]
+    status: StageStatus
     seconds: float
     progress: float | None = None
     result: LayerResult | None = None
@@ -234,13 +250,12 @@ class StageEvent:
 
 def event_to_json(event: StageEvent | Verdict) -> str:
     """Return one message of the stream."""
-    kind = "verdict" if isinstance(event, Verdict) else "stage"
-    return json.dumps({kind: to_plain(event)}, ensure_ascii=False)
+    return msgspec.json.encode({"verdict" if isinstance(event, Verdict) else "stage": event}).decode()
 
 
-def event_from_json(text: str | bytes) -> StageEvent | Verdict:
-    """Read one message of the stream."""
-    message = json.loads(text)
+def event_from_json(text: str | bytes) -> StageEvent | Verdict | None:
+    """Read one message of the stream; None for a kind that is not known. Raises ValueError for what is no message."""
+    message = msgspec.json.decode(text, type=dict[str, msgspec.Raw])
     if "verdict" in message:
-        return from_plain(Verdict, message["verdict"])
-    return from_plain(StageEvent, message["stage"])
+        return msgspec.json.decode(message["verdict"], type=Verdict)
+    return msgspec.json.decode(message["stage"], type=StageEvent) if "stage" in message else None
