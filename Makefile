@@ -56,12 +56,13 @@ starter-weights: models ## our networks taught, exported and calibrated anew, ou
 	@scripts/bootstrap $(EXPORT_VENV) requirements/runtime.lock requirements/dev.lock requirements/torch.txt
 	@scripts/starter_weights $(DATA)
 
-check: setup ## what CI checks before any test: style, types, the Dockerfile, spelling
+check: setup ## what CI checks before any test: style, types, the Dockerfile, spelling, generated files
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@$(BIN)/hadolint Dockerfile.triton
 	@$(BIN)/codespell $$(git ls-files '*.py' '*.md' '*.toml' '*.pbtxt' Makefile)
+	@$(BIN)/python -m benchmarks figures --check
 
 docs: ## the documentation's pages in site/, every link checked
 	@scripts/bootstrap $(DOCS_VENV) requirements/docs.lock

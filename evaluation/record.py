@@ -12,11 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from evaluation.manifest import ManifestError
+from evaluation.results import RESULTS, measured_weights
 from veracity import __version__
 from veracity.install import files
-from veracity.settings import CHECKOUT
-
-RESULTS = CHECKOUT / "benchmarks" / "results"
+from veracity.settings import CHECKOUT, Settings
 
 
 def write(name: str, figures: dict[str, Any], folder: Path = RESULTS) -> Path:
@@ -27,8 +26,15 @@ def write(name: str, figures: dict[str, Any], folder: Path = RESULTS) -> Path:
 
 
 def document(name: str, figures: dict[str, Any]) -> dict[str, Any]:
-    """The figures with what, when and where was measured, as JSON types."""
-    return {"benchmark": name, **circumstances(), **figures}
+    """The figures with what, when, where and with which weights was measured, as JSON types."""
+    return {"benchmark": name, **circumstances(), "weights": _weights(figures), **figures}
+
+
+def _weights(figures: Mapping[str, Any]) -> dict[str, str]:
+    """The weights of the models that were measured; none for a graph that is not the one installed here."""
+    models = figures.get("models", {})
+    graphs = models if isinstance(models, Mapping) else {row["model"]: None for row in models}
+    return measured_weights(graphs, Settings.from_env().model_repository)
 
 
 def text(document: dict[str, Any]) -> str:

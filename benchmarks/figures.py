@@ -1,0 +1,35 @@
+"""Regenerate the figures in README and docs/ from benchmarks/results/; a refused result shows its reason instead."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from cogapp import Cog
+
+from veracity.settings import CHECKOUT
+from veracity_client.errors import VeracityError
+
+PAGES = ("README.md", "docs/**/*.md")
+PROLOGUE = "from evaluation import tables as figures"  # what the blocks between [[[cog and [[[end]]] can call
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's options."""
+    parser.add_argument("--check", action="store_true", help="write nothing; exit 1 if a page is out of date")
+    parser.add_argument("--folder", type=Path, default=CHECKOUT, help="where README.md and docs/ are")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Write the pages, or only compare them; raises VeracityError for a block that cannot be made."""
+    mode = ["--check", "--diff"] if args.check else ["-r"]
+    pages = [str(page) for page in _pages(args.folder)]
+    code: int = Cog().main(["cog", *mode, "-P", "-p", PROLOGUE, "-n", "utf-8", "--verbosity=1", *pages])
+    if code and args.check:
+        raise VeracityError("generated figures are out of date: python -m benchmarks figures")
+    return code
+
+
+def _pages(folder: Path) -> list[Path]:
+    found = [page for pattern in PAGES for page in sorted(folder.glob(pattern))]
+    return [page for page in found if "[[[cog" in page.read_text("utf-8")]

@@ -1,0 +1,192 @@
+"""The documents' tables of committed results: each function is one block, and a refused result is its reason."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import wraps
+from typing import Any, ParamSpec
+
+from evaluation.calibration_table import calibration_rows
+from evaluation.markdown import (
+    NOTHING,
+    Group,
+    auc,
+    by_kind,
+    by_source,
+    figure,
+    origin,
+    percent,
+    said,
+    share,
+    table,
+    wrong_of_decided,
+)
+from evaluation.results import RefusedResult, load
+
+P = ParamSpec("P")
+KINDS = {"audio": "sound files", "images": "pictures", "video": "films"}
+LAYERS = {"1_audio": "voice", "2_visual": "faces", "3_lipsync": "lips", "4_semantic": "whole picture"}
+
+
+def block(text: Callable[P, str]) -> Callable[P, str]:
+    """Let a refused result's reason be the text, so that none of its figures is shown."""
+
+    @wraps(text)
+    def shown(*args: P.args, **kwargs: P.kwargs) -> str:
+        try:
+            return f"\n{text(*args, **kwargs)}\n"
+        except RefusedResult as refused:
+            return f"\n*No figures: {refused}.*\n"
+
+    return shown
+
+
+@block
+def quality() -> str:
+    """README's one table: the verdict by kind of file, then each layer."""
+    document = load("accuracy")
+    kinds = by_kind(document["subjects"]["verdict"])
+    rows = [_verdict(KINDS[kind], groups["both"], [groups["real"]], [groups["fake"]]) for kind, groups in kinds.items()]
+    whole = document["subjects"]["verdict"]
+    every = whole | {"clips": sum(document["clips"].values()), "called": _all_words(whole)}
+    rows.append(
+        _verdict("all together", every, *([groups[label] for groups in kinds.values()] for label in ("real", "fake")))
+    )
+    rows += [(f"layer: {name}", _scored(found), auc(found), NOTHING, NOTHING) for name, found in _layers(document)]
+    head = ("on unseen sources", "real + fake", "AUC", "inconclusive", "wrong, of those decided")
+    return f"{table(head, rows)}\n\n{origin(document)}"
+
+
+def _verdict(name: str, both: Group, real: Sequence[Group], fake: Sequence[Group]) -> tuple[str, ...]:
+    clips = " + ".join(str(sum(group["clips"] for group in groups)) for groups in (real, fake))
+    return (f"verdict: {name}", clips, auc(both), share(both, "inconclusive"), percent(wrong_of_decided(real, fake)))
+
+
+def _all_words(subject: Group) -> dict[str, int]:
+    counts = subject["confusion"].values()
+    return {word: sum(found.get(word, 0) for found in counts) for word in ("real", "fake", "inconclusive")}
+
+
+def _layers(document: dict[str, Any]) -> list[tuple[str, Group]]:
+    return [(name, document["subjects"][key]) for key, name in LAYERS.items()]
+
+
+def _scored(subject: Group) -> str:
+    return f"{subject['scored']['real']} + {subject['scored']['fake']}"
+
+
+@block
+def verdict_by_kind() -> str:
+    """The verdict's words by kind of file and label."""
+    document = load("accuracy")
+    rows = []
+    for kind, groups in by_kind(document["subjects"]["verdict"]).items():
+        called = [share(groups[label], word) for label in ("real", "fake") for word in ("fake", "real", "inconclusive")]
+        clips = f"{groups['real']['clips']} + {groups['fake']['clips']}"
+        rows.append((KINDS[kind], clips, auc(groups["both"]), figure(groups["both"]["figures"]["eer"]), *called))
+    words = [f"{label}: called {word}" for label in ("real", "fake") for word in ("fake", "real", "inconclusive")]
+    return f"{table(('', 'real + fake', 'AUC', 'EER', *words), rows)}\n\n{origin(document)}"
+
+
+@block
+def verdict_by_source() -> str:
+    """The verdict on each source of the test."""
+    document = load("accuracy")
+    return f"{by_source(document['subjects']['verdict'], verdict=True)}\n\n{origin(document)}"
+
+
+@block
+def layers() -> str:
+    """Each layer, by kind of file."""
+    document = load("accuracy")
+    rows = [(name, *row) for name, found in _layers(document) for row in _of_layer(found)]
+    return f"{table(('layer', *_OF_LAYER), rows)}\n\n{origin(document)}"
+
+
+@block
+def layer(key: str) -> str:
+    """One layer for its model's card: by kind of file, then by source."""
+    document = load("accuracy")
+    found = document["subjects"][key]
+    return f"{table(_OF_LAYER, _of_layer(found))}\n\n{by_source(found, verdict=False)}\n\n{origin(document)}"
+
+
+_OF_LAYER = ("test", "real + fake scored", "AUC", "EER", "ECE", "real called fake", "fake called real")
+
+
+def _of_layer(subject: Group) -> list[tuple[str, ...]]:
+    rows = []
+    for kind, groups in by_kind(subject).items():
+        if figures := groups["both"].get("figures"):
+            real, fake = groups["real"], groups["fake"]
+            wrong = (percent(said([real], "fake") / real["scored"]), percent(said([fake], "real") / fake["scored"]))
+            clips = f"{real['scored']} + {fake['scored']}"
+            rows.append((KINDS[kind], clips, *(figure(figures[name]) for name in ("auc", "eer", "ece")), *wrong))
+    return rows
+
+
+@block
+def robustness() -> str:
+    """The verdict and the layers under each degradation."""
+    document = load("robustness")
+    rows = []
+    for condition in document["conditions"]:
+        subjects, decided = condition["subjects"], condition["decided"]
+        wrong = decided["wrong"]["value"] if decided["wrong"] else None
+        alone = (f"{subjects[key]['figures']['auc']['value']:.2f}" for key in LAYERS)
+        silent = percent(decided["inconclusive"]["value"])
+        rows.append((condition["what"], auc(subjects["verdict"]), *alone, silent, percent(wrong)))
+    head = ("condition", "verdict: AUC", *LAYERS.values(), "inconclusive", "wrong, of those decided")
+    return f"{table(head, rows)}\n\n{origin(document)}"
+
+
+@block
+def calibration(model: str) -> str:
+    """What one model's calibration was fitted on, and how well it did there."""
+    return calibration_rows([model])
+
+
+@block
+def calibrations() -> str:
+    """The same of every model of the profile ``starter``, and of their fusion."""
+    return calibration_rows([f"{key.partition('_')[2]}_starter" for key in LAYERS], fusion="starter")
+
+
+@block
+def latency() -> str:
+    """Seconds of one video by policy, beside ffmpeg's decode of it."""
+    document = load("latency")
+    decode = f"{document['ffmpeg_null_seconds']['median']:.2f}"
+    rows: list[tuple[str, ...]] = [("`ffmpeg -i clip -f null -`", decode, "1")]
+    for policy, seconds in document["seconds"].items():
+        rows.append((f"`{policy}`", f"{seconds['median']:.2f}", f"{document['times_ffmpeg_null'][policy]:.2f}"))
+    return f"{table(('', 'seconds, median', '× ffmpeg'), rows)}\n\n{origin(document)}"
+
+
+@block
+def throughput() -> str:
+    """Videos per second by protocol and concurrency."""
+    document = load("throughput")
+    rows = [
+        (protocol, str(row["concurrency"]), f"{row['videos_per_second']:.2f}", *_seconds(row, "p50_ms", "p99_ms"))
+        for protocol, sweep in document["sweeps"].items()
+        for row in sweep
+    ]
+    return f"{table(('protocol', 'at a time', 'videos per second', 'p50', 'p99'), rows)}\n\n{origin(document)}"
+
+
+def _seconds(row: Group, *names: str) -> list[str]:
+    return [f"{row[name] / 1000:.1f} s" for name in names]
+
+
+@block
+def models() -> str:
+    """Size and time of each graph alone."""
+    document = load("models")
+    rows = [
+        (f"`{row['model']}`", f"{row['megabytes']:.1f}", f"{row['load_seconds']:.2f} s", f"{row['one_item_ms']:.0f} ms",
+         f"{row['item_in_request_ms']:.0f} ms of {row['request_items']}", "no" if row["untrained"] else "yes")
+        for row in document["models"]
+    ]  # fmt: skip
+    head = ("model", "MB", "loads in", "one item", "an item of a request", "trained weights")
+    return f"{table(head, rows)}\n\n{origin(document)}"

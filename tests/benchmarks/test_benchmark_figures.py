@@ -1,0 +1,43 @@
+"""``python -m benchmarks figures``: pages are written, compared, and refused where they are out of date."""
+
+from pathlib import Path
+
+import pytest
+
+from benchmarks.__main__ import main
+
+PAGE = """# Page
+<!-- [[[cog print(figures.calibration("visual_starter")) ]]] -->
+<!-- [[[end]]] -->
+The end.
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "README.md").write_text("no block\n")
+    (tmp_path / "docs" / "page.md").write_text(PAGE)
+    return tmp_path
+
+
+def test_a_page_is_written_and_then_up_to_date(folder: Path) -> None:
+    page = folder / "docs" / "page.md"
+    assert main(["figures", "--folder", str(folder)]) == 0
+    assert "| `visual_starter` |" in page.read_text()
+    assert page.read_text().endswith("<!-- [[[end]]] -->\nThe end.\n")
+    assert main(["figures", "--check", "--folder", str(folder)]) == 0
+
+
+def test_a_page_that_was_edited_by_hand_fails_the_check(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    page = folder / "docs" / "page.md"
+    main(["figures", "--folder", str(folder)])
+    page.write_text(page.read_text().replace("| 0.8", "| 0.9"))
+    edited = page.read_text()
+    assert main(["figures", "--check", "--folder", str(folder)]) == 1
+    assert "out of date: python -m benchmarks figures" in capsys.readouterr().err
+    assert page.read_text() == edited
+
+
+def test_the_committed_pages_are_up_to_date() -> None:
+    assert main(["figures", "--check"]) == 0
