@@ -5,8 +5,6 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from cogapp import Cog
-
 from veracity.settings import CHECKOUT
 from veracity_client.errors import VeracityError
 
@@ -22,6 +20,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Write the pages, or only compare them; raises VeracityError for a block that cannot be made."""
+    from cogapp import Cog  # of the development tools; the other commands do without
+
     mode = ["--check", "--diff"] if args.check else ["-r"]
     pages = [str(page) for page in _pages(args.folder)]
     code: int = Cog().main(["cog", *mode, "-P", "-p", PROLOGUE, "-n", "utf-8", "--verbosity=1", *pages])
