@@ -7,8 +7,6 @@ DOCS_VENV := .venv-docs
 BIN := $(VENV)/bin
 SAMPLE := sample.mp4
 DATA := ../shared/data
-FACES := model_repository/face_detector/1/model.onnx
-JOINED := $(patsubst %,model_repository/%_starter/1/model.onnx,audio semantic)  # a frozen encoder and our head
 LOCK := uv pip compile --quiet --universal --python-version 3.10 --no-annotate --no-emit-package veracity-client \
 	--custom-compile-command "make lock"
 
@@ -20,20 +18,9 @@ help:
 setup: ## the environment in .venv
 	@scripts/bootstrap $(VENV) requirements/runtime.lock requirements/dev.lock
 
-models: setup $(FACES) $(JOINED) ## the files that are fetched, verified and turned into models
-
-.PHONY: fetched
-fetched: setup
-	@$(BIN)/veracity weights fetch silero_vad.onnx face_detector
-
-$(FACES): $(wildcard weights/*.onnx) $(wildcard veracity/install/graphs/face_*.py) veracity/catalog/smoke_test.py | fetched
-	@$(BIN)/python -m export face_detector
-
 # Where an encoder cannot be had the rest works: the reason is said here, and by the layer in every verdict.
-$(JOINED): model_repository/%_starter/1/model.onnx: model_repository/%_starter/head.onnx \
-		model_repository/%_starter/head.json $(wildcard veracity/install/graphs/*.py) veracity/catalog/assets.py veracity/catalog/smoke_test.py | fetched
-	@$(BIN)/veracity weights fetch $*_starter && $(BIN)/python -m export $*_starter \
-		|| echo "$*_starter is not installed: its layer abstains until \`make models\` succeeds" >&2
+models: setup ## the files that are fetched, verified and turned into models
+	@$(BIN)/veracity install || test -f model_repository/face_detector/1/model.onnx
 
 demo: models ## what all four layers say of VIDEO, or of a sample made on the spot
 	@test -n "$(VIDEO)" || $(BIN)/veracity sample $(SAMPLE)

@@ -22,7 +22,7 @@ def _run(argv: Sequence[str] | None) -> int:
 def parser() -> Parser:
     """Return the parser of all commands. Imported here, so that a broken installation exits with 3 as well."""
     from veracity import __version__, sample, settings_command
-    from veracity.install import command as weights
+    from veracity.install import install_command, weights_command
     from veracity.install.doctor import command as doctor
     from veracity.server import commands as server
 
@@ -35,7 +35,8 @@ def parser() -> Parser:
         server.add_ready,
         settings_command.add,
         doctor.add,
-        weights.add,
+        install_command.add,
+        weights_command.add,
         sample.add,
     ):
         add(commands)

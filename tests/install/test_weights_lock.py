@@ -141,7 +141,7 @@ def test_commercial_use_is_refused_what_is_for_research_only(
     assert "research only, no redistribution" in lines[0], "the licence stands before the fetch"
     assert lines[1] == "sbi_ffc23.pt: fetching"
     assert "recorded in weights.lock.json" in lines[2]
-    assert lines[-1] == "now make the graphs: python -m export visual_sbi_b4"
+    assert lines[-1] == "now build the graph: python -m export visual_sbi_b4"
 
 
 def test_no_profile_for_companies_holds_research_only_weights() -> None:
@@ -184,7 +184,7 @@ def test_the_shared_folder_gives_every_file_under_its_authors_name(
     assert {p.name for p in tmp_path.iterdir()} == {
         "aasist.pt", "aasist_l.pt", "ufd_head.pt", "yunet_s_dynamic.onnx", lock.LOCK_FILE,
     }  # fmt: skip
-    assert said.splitlines()[-1] == "now make the graphs: python -m export audio_aasist audio_aasist_l"
+    assert said.splitlines()[-1] == "now build the graph: python -m export audio_aasist audio_aasist_l"
     assert 'first_use": true' not in (tmp_path / lock.LOCK_FILE).read_text()
 
 

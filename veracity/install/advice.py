@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from veracity.catalog import FACE_DETECTOR, MODELS
 from veracity.install import locations
 
@@ -29,6 +31,14 @@ def obtain(model: str) -> str:
     if not known.files:
         return restore(f"model_repository/{model}")
     return _in_checkout(f"veracity weights fetch {model} && python -m export {model}")
+
+
+def graph_commands(models: Sequence[str]) -> list[str]:
+    """Say how the graphs of models are built of files that are there, a line for those that torch is not needed for."""
+    free = [name for name in models if MODELS[name].joined or MODELS[name] is FACE_DETECTOR]
+    rest = [name for name in models if name not in free]
+    lines = [f"veracity install {' '.join(free)}"] if free else []
+    return [*lines, _in_checkout(f"python -m export {' '.join(rest)}")] if rest else lines
 
 
 def restore(path: str) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from veracity.install.install_command import before_serving
 from veracity.settings_command import SettingsHelp
 from veracity_client import cli as client_cli
 
@@ -59,6 +60,7 @@ def _own_server() -> Iterator[str]:
             yield client_cli.DEFAULT_URL
             return
     settings = Settings.from_env()
+    before_serving(settings)
     log.configure("warning")  # the person wants the verdict, and stdout is its alone
     sys.stderr.write(f"no server at {client_cli.DEFAULT_URL}: starting one of our own\n")
     with Server.from_settings(settings) as server:
@@ -70,8 +72,10 @@ def _serve(args: argparse.Namespace) -> int:
     from veracity.server import serve
     from veracity.settings import Settings
 
+    settings = Settings.from_env()
+    before_serving(settings)
     return serve(
-        Settings.from_env(),
+        settings,
         host=args.host,
         http_port=args.http_port,
         grpc_port=args.grpc_port,

@@ -5,12 +5,7 @@ from __future__ import annotations
 from importlib import import_module
 from pathlib import Path
 
-# loaded when needed: they import onnx, which a running server does without
-BUILDERS = {
-    "face_detector": "veracity.install.graphs.face_detector",
-    "audio_starter": "veracity.install.graphs.audio_starter",
-    "semantic_starter": "veracity.install.graphs.semantic_starter",
-}
+from veracity.install.graphs.recipe import BUILDERS
 
 
 def build(model: str, weights: Path, repository: Path) -> None:

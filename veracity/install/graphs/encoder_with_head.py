@@ -19,9 +19,10 @@ from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from onnx import ModelProto
 
 from veracity.install.graphs.publish import ExportError, as_page, publish, session
+from veracity.install.graphs.recipe import HEAD_FILES, head_files, recipe
 from veracity.install.names import find
 
-HEAD, PROVENANCE = "head.onnx", "head.json"  # beside config.pbtxt
+HEAD, PROVENANCE = HEAD_FILES
 TOOLS = ("onnx", "onnxruntime", "numpy")
 TOLERANCE = 1e-4  # of the log odds, relative to the larger of 1 and what the parts say
 
@@ -87,6 +88,7 @@ def write(graph: ModelProto, head: Head, folder: Path, encoder: Mapping[str, Any
     """
     facts = {"precision": "fp32", "largest_relative_error": largest_error(graph, cases)}
     beside = head.files() if head.new else {}
+    facts["recipe_sha256"] = recipe(beside or head_files(folder))
     publish(graph.SerializeToString(), folder, {**head.provenance, **encoder, **facts}, TOOLS, beside)
 
 

@@ -29,6 +29,7 @@ from veracity.catalog.detectors.face_detector import CENTERFACE, YUNET
 from veracity.evidence.faces import letterbox
 from veracity.install.graphs import face_graph, face_numpy
 from veracity.install.graphs.publish import ExportError, publish, session
+from veracity.install.graphs.recipe import recipe
 from veracity.install.names import find
 from veracity.install.store import require
 
@@ -186,4 +187,5 @@ def _provenance(network: Network, error: float) -> dict[str, Any]:
         "source": {"url": source.url, "sha256": source.sha256, "licence": source.licence, "homepage": source.homepage},
         "threshold": network.threshold,
         "largest_error": error,
+        "recipe_sha256": recipe(),
     }

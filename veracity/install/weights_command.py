@@ -5,8 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -14,8 +12,10 @@ from typing import Any
 from veracity.catalog import ASSETS, Source
 from veracity.catalog.profiles import PROFILES
 from veracity.install import lock
+from veracity.install.advice import graph_commands
 from veracity.install.names import models_of, of_profile, refuse_research_only, wanted
-from veracity.install.store import Bytes, fetch, verify
+from veracity.install.progress import bars
+from veracity.install.store import fetch, verify
 from veracity_client.errors import BadOption
 
 
@@ -66,11 +66,11 @@ def _fetch(args: argparse.Namespace) -> int:
     absent = [source for source in sources if verify(source, target) != "ok"]
     for source in absent:
         sys.stderr.write(f"{_line(source)}\n")
-    with _bar() as watch:
+    with bars() as (_, watch):
         fetch(absent, target, from_dir=args.folder, progress=_say, watch=watch)
     models = [m.name for m in models_of(sources) if all((target / file).is_file() for file in m.files)]
     if models and (args.names or args.profile or args.folder):
-        sys.stderr.write(f"now make the graphs: python -m export {' '.join(models)}\n")
+        sys.stderr.write("".join(f"now build the graph: {how}\n" for how in graph_commands(models)))
     return 0
 
 
@@ -106,24 +106,3 @@ def _say(source: Source, what: str) -> None:
         )
     elif what != "here":
         sys.stderr.write(f"{source.name}: {what}\n")
-
-
-@contextmanager
-def _bar() -> Iterator[Bytes | None]:
-    """Yield what draws the bytes of each download; None where nobody looks."""
-    if not sys.stderr.isatty():
-        yield None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
-
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-        tasks: dict[str, Any] = {}
-
-        def watch(source: Source, there: int, total: int | None) -> None:
-            if source.name not in tasks:
-                tasks[source.name] = progress.add_task(source.name, total=total)
-            progress.update(tasks[source.name], completed=there, total=total)
-
-        yield watch
