@@ -97,7 +97,7 @@ with Ledger(Path({path!r})) as book:
 
 def test_no_room_says_so_and_keeps_what_was_there(tmp_path: Path) -> None:
     path = tmp_path / "scores.jsonl"
-    code = FULL.format(tests=str(Path(__file__).parent.parent), path=str(path))
+    code = FULL.format(tests=str(Path(__file__).parent), path=str(path))
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     number, _, words = done.stdout.partition(" ")
     assert int(number) > 2
