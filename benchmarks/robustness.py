@@ -23,7 +23,7 @@ from evaluation import csv_report, page, record, report, runners, selection
 from evaluation.aggregate import brief, counts, decided, refuse_unheard
 from evaluation.manifest import ManifestError
 from evaluation.outputs import Subject, subjects
-from evaluation.scores import Said
+from veracity.calibrate.scores import ScoredClip
 from veracity.media import find_ffmpeg
 from veracity_client.errors import BadVideo
 
@@ -45,7 +45,7 @@ class Condition:
     picture: tuple[str, ...] = ()
     sound: tuple[str, ...] = ()
 
-    def touches(self, said: Said) -> bool:
+    def touches(self, said: ScoredClip) -> bool:
         """Whether a clip has what this alters."""
         return said.error is None and ("video" if self.picture else "audio") in said.tracks
 
@@ -118,14 +118,14 @@ def _spoil(ffmpeg: Path, condition: Condition, target: Path, source: Path) -> Pa
     return target
 
 
-def _row(name: str, what: str, altered: int, said: Sequence[Said], of: Sequence[Subject]) -> dict[str, Any]:
+def _row(name: str, what: str, altered: int, said: Sequence[ScoredClip], of: Sequence[Subject]) -> dict[str, Any]:
     measured = {subject.name: brief(subject, said) for subject in of}
     errors = sum(one.error is not None for one in said)
     return {"name": name, "what": what, "altered": altered, "errors": errors, "decided": decided(said),
             "subjects": measured}  # fmt: skip
 
 
-def _write(found: Sequence[dict[str, Any]], whole: Sequence[Said], args: argparse.Namespace) -> None:
+def _write(found: Sequence[dict[str, Any]], whole: Sequence[ScoredClip], args: argparse.Namespace) -> None:
     about = {"title": "What breaks it", "manifest": report.manifest(args, whole), "through": args.through}
     models = {name: sha for one in whole for name, sha in one.models.items()}
     seconds = round(sum(one.seconds or 0 for one in whole), 1)

@@ -12,10 +12,10 @@ from typing import Any
 
 from scipy.special import expit
 
-from evaluation import metrics
-from evaluation.metrics import MEASURES, Measure, Scores, Unmeasurable
 from evaluation.outputs import LABELS, VERDICT, Subject, labels, log_odds, subjects
-from evaluation.scores import Said
+from veracity.calibrate import metrics
+from veracity.calibrate.metrics import MEASURES, Measure, Scores, Unmeasurable
+from veracity.calibrate.scores import ScoredClip
 from veracity.decision.calibration import Calibration
 
 # All figures of a kind and of a source; of a way of faking, of which there are many, one.
@@ -23,7 +23,7 @@ _BY: dict[str, dict[str, Measure]] = {"kind": MEASURES, "source": MEASURES, "how
 BOTH = "both"
 
 
-def tally(said: Sequence[Said], calibration: Calibration) -> dict[str, Any]:
+def tally(said: Sequence[ScoredClip], calibration: Calibration) -> dict[str, Any]:
     """All figures, as JSON types; raises :class:`Unmeasurable` where not one clip could be analysed."""
     refuse_unheard(said)
     return {
@@ -37,13 +37,13 @@ def tally(said: Sequence[Said], calibration: Calibration) -> dict[str, Any]:
     }
 
 
-def refuse_unheard(said: Sequence[Said]) -> None:
+def refuse_unheard(said: Sequence[ScoredClip]) -> None:
     """Raises :class:`Unmeasurable` where not one clip could be analysed."""
     if all(one.error for one in said):
         raise Unmeasurable(f"none of {len(said)} clips could be analysed; the first: {said[0].error}")
 
 
-def measure(subject: Subject, said: Sequence[Said]) -> dict[str, Any]:
+def measure(subject: Subject, said: Sequence[ScoredClip]) -> dict[str, Any]:
     """Everything of one subject: what its answers are worth, and for whom they are."""
     return {
         **brief(subject, said),
@@ -53,7 +53,7 @@ def measure(subject: Subject, said: Sequence[Said]) -> dict[str, Any]:
     }
 
 
-def brief(subject: Subject, said: Sequence[Said]) -> dict[str, Any]:
+def brief(subject: Subject, said: Sequence[ScoredClip]) -> dict[str, Any]:
     """What one subject's answers are worth over all clips, and what it did not answer."""
     silent = [one for one in said if subject.probability(one) is None]
     share = metrics.share([subject.probability(one) is None for one in said])
@@ -65,23 +65,23 @@ def brief(subject: Subject, said: Sequence[Said]) -> dict[str, Any]:
     }
 
 
-def figures(subject: Subject, scored: Sequence[Said], measures: dict[str, Measure] = MEASURES) -> dict[str, Any]:
+def figures(subject: Subject, scored: Sequence[ScoredClip], measures: dict[str, Measure] = MEASURES) -> dict[str, Any]:
     """The measures with their intervals over clips, or the words why there are none."""
     return _figures([one.label for one in scored], subject.scores(scored), None, measures)
 
 
-def called(subject: Subject, said: Iterable[Said]) -> dict[str, int]:
+def called(subject: Subject, said: Iterable[ScoredClip]) -> dict[str, int]:
     """How many clips were called what; the verdict's words are its own, of layers one half decides."""
     return dict(Counter(_word(subject, one) for one in said))
 
 
-def decided(said: Sequence[Said]) -> dict[str, Any]:
+def decided(said: Sequence[ScoredClip]) -> dict[str, Any]:
     """The verdict's own words: on how many clips it says fake or real, and how often it is wrong then."""
-    words = [one for one in said if one.label_said in LABELS]
-    wrong = metrics.share([one.label_said != LABELS[one.label] for one in words]).to_dict() if words else None
+    words = [one for one in said if one.predicted_label in LABELS]
+    wrong = metrics.share([one.predicted_label != LABELS[one.label] for one in words]).to_dict() if words else None
     return {
         **counts(words),
-        "inconclusive": metrics.share([one.label_said not in LABELS for one in said]).to_dict(),
+        "inconclusive": metrics.share([one.predicted_label not in LABELS for one in said]).to_dict(),
         "wrong": wrong,
     }
 
@@ -98,7 +98,10 @@ def _figures(
 
 
 def _items(
-    subject: Subject, scored: Sequence[Said], others: Sequence[Said] = (), measures: dict[str, Measure] = MEASURES
+    subject: Subject,
+    scored: Sequence[ScoredClip],
+    others: Sequence[ScoredClip] = (),
+    measures: dict[str, Measure] = MEASURES,
 ) -> dict[str, Any] | None:
     """The same over the items of the clips that have a score; ``others`` are only what they are held against."""
     if not subject.item:
@@ -115,7 +118,9 @@ def _items(
     }
 
 
-def _groups(subject: Subject, said: Sequence[Said], of: str, measures: dict[str, Measure]) -> Iterator[dict[str, Any]]:
+def _groups(
+    subject: Subject, said: Sequence[ScoredClip], of: str, measures: dict[str, Measure]
+) -> Iterator[dict[str, Any]]:
     """A row for each value of a field and label, held against all others; and one for both where there are both.
 
     Where there are no others than the group's own only that last row has figures.
@@ -131,7 +136,7 @@ def _groups(subject: Subject, said: Sequence[Said], of: str, measures: dict[str,
             yield {of: name, "label": BOTH, **_counted(subject, group), **_against(subject, group, (), measures)}
 
 
-def _counted(subject: Subject, group: Sequence[Said]) -> dict[str, Any]:
+def _counted(subject: Subject, group: Sequence[ScoredClip]) -> dict[str, Any]:
     """How many scored, what was said of them, and how often wrongly."""
     scored = subject.scored(group)
     row: dict[str, Any] = {"clips": len(group), "scored": len(scored), "called": called(subject, group)}
@@ -143,7 +148,7 @@ def _counted(subject: Subject, group: Sequence[Said]) -> dict[str, Any]:
 
 
 def _against(
-    subject: Subject, group: Sequence[Said], others: Sequence[Said], measures: dict[str, Measure]
+    subject: Subject, group: Sequence[ScoredClip], others: Sequence[ScoredClip], measures: dict[str, Measure]
 ) -> dict[str, Any]:
     """What tells a group from the others, per clip and per item; nothing where none of it scored."""
     scored, against = subject.scored(group), subject.scored(others)
@@ -155,29 +160,29 @@ def _against(
     }
 
 
-def _others(group: Sequence[Said], said: Sequence[Said]) -> list[Said]:
+def _others(group: Sequence[ScoredClip], said: Sequence[ScoredClip]) -> list[ScoredClip]:
     """All clips of the other label and of the kinds of a group of one label."""
     kinds = {one.kind for one in group}
     return [one for one in said if one.label != group[0].label and one.kind in kinds]
 
 
-def _word(subject: Subject, one: Said) -> str:
+def _word(subject: Subject, one: ScoredClip) -> str:
     probability = subject.probability(one)
     if one.error:
         return "error"
     if probability is None:
         return "no score"
-    return (one.label_said or "") if subject.name == VERDICT else LABELS[probability >= 0.5]
+    return (one.predicted_label or "") if subject.name == VERDICT else LABELS[probability >= 0.5]
 
 
-def counts(said: Sequence[Said]) -> dict[str, int]:
+def counts(said: Sequence[ScoredClip]) -> dict[str, int]:
     """How many are real and how many fake."""
     fake = sum(one.label for one in said)
     return {"real": len(said) - fake, "fake": fake}
 
 
-def _by(said: Iterable[Said], key: Callable[[Said], Any]) -> Mapping[Any, list[Said]]:
-    found: dict[Any, list[Said]] = {}
+def _by(said: Iterable[ScoredClip], key: Callable[[ScoredClip], Any]) -> Mapping[Any, list[ScoredClip]]:
+    found: dict[Any, list[ScoredClip]] = {}
     for one in said:
         found.setdefault(key(one), []).append(one)
     return found

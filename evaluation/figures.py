@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from scipy.special import expit
 from scipy.stats import norm
 
-from evaluation.bootstrap import whole
+from veracity.calibrate.bootstrap import whole
 
 matplotlib.use("svg")
 

@@ -8,9 +8,10 @@ import re
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
-Split = Literal["train", "validation", "test"]
+from veracity.calibrate.errors import ManifestError
+from veracity.calibrate.scores import Split
+
 TRAINABLE = frozenset({"permissive", "sharealike", "train_only"})
 _LABELS = {"0": "real", "1": "fake", "real": "real", "fake": "fake"}
 _SPLITS: dict[str, Split] = {"train": "train", "val": "validation", "validation": "validation", "test": "test"}
@@ -56,10 +57,6 @@ _SOURCE_NAMES: tuple[tuple[str, str], ...] = (
     (r"gen_(world|griffinlim|espeak|piper)", "gen"),
     (r"LivePortrait__assets__examples__(driving|source)__", "LivePortrait"),
 )
-
-
-class ManifestError(ValueError):
-    """The manifest or a file that it names cannot be used; the message says which, and what is wrong."""
 
 
 @dataclass(frozen=True)

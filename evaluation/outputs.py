@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from evaluation.scores import Said
+from veracity.calibrate.scores import ScoredClip
 from veracity.catalog import LAYERS, MODELS
 from veracity.decision.calibration import Calibration, Calibrator
 from veracity.evidence.pooling import POOL
@@ -25,15 +25,15 @@ class Subject:
 
     name: str
     item: str  # what it looks at many of; empty for the verdict
-    probability: Callable[[Said], float | None]
-    items: Callable[[Said], Sequence[float]]
-    silence: Callable[[Said], str]
+    probability: Callable[[ScoredClip], float | None]
+    items: Callable[[ScoredClip], Sequence[float]]
+    silence: Callable[[ScoredClip], str]
 
-    def scored(self, said: Iterable[Said]) -> list[Said]:
+    def scored(self, said: Iterable[ScoredClip]) -> list[ScoredClip]:
         """The clips that have a score."""
         return [one for one in said if self.probability(one) is not None]
 
-    def scores(self, said: Iterable[Said]) -> npt.NDArray[np.float64]:
+    def scores(self, said: Iterable[ScoredClip]) -> npt.NDArray[np.float64]:
         """Log odds of fake of clips that have a score, [n]."""
         return log_odds([p for one in said if (p := self.probability(one)) is not None])
 
@@ -44,14 +44,14 @@ def log_odds(probability: npt.ArrayLike) -> npt.NDArray[np.float64]:
     return np.asarray(np.log(p / (1 - p)))
 
 
-def labels(said: Iterable[Said]) -> npt.NDArray[np.bool_]:
+def labels(said: Iterable[ScoredClip]) -> npt.NDArray[np.bool_]:
     """Which of the clips are fake, [n]."""
     return np.array([one.label for one in said], bool)
 
 
-def subjects(said: Sequence[Said], calibration: Calibration) -> list[Subject]:
+def subjects(said: Sequence[ScoredClip], calibration: Calibration) -> list[Subject]:
     """The verdict, every layer asked, and every model of a layer that has several or is calibrated to silence."""
-    asked = {layer.key: {m for one in said for m in one.answers if MODELS[m].layer == layer.name} for layer in LAYERS}
+    asked = {layer.key: {m for one in said for m in one.outputs if MODELS[m].layer == layer.name} for layer in LAYERS}
     found, heard = [_verdict()], [one for one in said if one.error is None]
     for layer in LAYERS:
         if heard and all(one.layers[layer.key].status == "skipped" for one in heard):
@@ -63,14 +63,14 @@ def subjects(said: Sequence[Said], calibration: Calibration) -> list[Subject]:
 
 
 def _verdict() -> Subject:
-    def silence(one: Said) -> str:
+    def silence(one: ScoredClip) -> str:
         return _kind_of(one.error) if one.error else "no layer scored"
 
     return Subject(VERDICT, "", lambda one: one.fake_probability, lambda _one: (), silence)
 
 
 def _layer(key: str, item: str) -> Subject:
-    def silence(one: Said) -> str:
+    def silence(one: ScoredClip) -> str:
         return _kind_of(one.error) if one.error else f"{one.layers[key].status}: {one.layers[key].reason}"
 
     return Subject(
@@ -87,11 +87,11 @@ def _model(name: str, key: str, calibration: Calibration) -> Subject:
     pool, scale = POOL[MODELS[name].pool], calibration.calibrator(name)
     scale = Calibrator() if scale.uninformative else scale
 
-    def probability(one: Said) -> float | None:
-        return pool(one.answers[name].answer(name), scale) if name in one.answers else None
+    def probability(one: ScoredClip) -> float | None:
+        return pool(one.outputs[name].output(name), scale) if name in one.outputs else None
 
-    def items(one: Said) -> Sequence[float]:
-        return [float(p) for p in scale(np.array(one.answers[name].logits))]
+    def items(one: ScoredClip) -> Sequence[float]:
+        return [float(p) for p in scale(np.array(one.outputs[name].logits))]
 
     return Subject(name, "item", probability, items, _layer(key, "").silence)
 

@@ -7,9 +7,9 @@ from html import escape
 from typing import Any
 
 from evaluation.markup import Cell, details, facts, page, table
-from evaluation.metrics import MEASURES
 from evaluation.outputs import VERDICT, Subject, labels
-from evaluation.scores import Said
+from veracity.calibrate.metrics import MEASURES
+from veracity.calibrate.scores import ScoredClip
 
 CALLED = ("fake", "inconclusive", "real", "no score", "error")
 FEW = 10  # clips, below which a group's figures and their intervals say little
@@ -29,7 +29,7 @@ ROBUSTNESS = (
 )
 
 
-def write(document: Mapping[str, Any], said: Sequence[Said], about: Sequence[Subject]) -> str:
+def write(document: Mapping[str, Any], said: Sequence[ScoredClip], about: Sequence[Subject]) -> str:
     """The page of an accuracy measurement; ``document`` is its JSON, ``said`` what the curves are drawn from."""
     measured = document["subjects"]
     beside = document.get("robustness")
@@ -144,7 +144,7 @@ def _measures(found: Mapping[str, Any], names: Iterable[str] = MEASURES) -> list
     return [_figure(found["figures"][name]) for name in names]
 
 
-def _subject(subject: Subject, found: Mapping[str, Any], said: Sequence[Said]) -> str:
+def _subject(subject: Subject, found: Mapping[str, Any], said: Sequence[ScoredClip]) -> str:
     parts = [f"<h2>{escape(subject.name)}</h2>"]
     if found["figures"]:
         parts.append(_panels(subject, found, subject.scored(said)))
@@ -162,7 +162,7 @@ def _subject(subject: Subject, found: Mapping[str, Any], said: Sequence[Said]) -
     return "".join(parts)
 
 
-def _panels(subject: Subject, found: Mapping[str, Any], scored: Sequence[Said]) -> str:
+def _panels(subject: Subject, found: Mapping[str, Any], scored: Sequence[ScoredClip]) -> str:
     from evaluation import figures  # matplotlib takes a second to load, and only this needs it
 
     captions = _captions(found)

@@ -18,7 +18,7 @@ from evaluation import csv_report, page, record
 from evaluation.aggregate import tally
 from evaluation.outputs import VERDICT, subjects
 from evaluation.score_table import score_table
-from evaluation.scores import Said
+from veracity.calibrate.scores import ScoredClip
 from veracity.decision.calibration import Calibration
 
 SCORES = "scores.jsonl"
@@ -27,7 +27,7 @@ SHOWN = ("auc", "eer", "ece")  # what fits a terminal; JSON and page have the re
 
 
 def write_report(
-    name: str, title: str, said: Sequence[Said], args: argparse.Namespace, through: str, calibration: Calibration
+    name: str, title: str, said: Sequence[ScoredClip], args: argparse.Namespace, through: str, calibration: Calibration
 ) -> dict[str, Any]:
     """Write ``name``.json, .csv, -figures.csv and .html into the folder, print the table; return what is in the JSON.
 
@@ -74,7 +74,7 @@ def summary(document: Mapping[str, Any]) -> str:
     return f"verdict ({scored}): {worth}; inconclusive {silent - failed} of {clips} clips, not analysed {failed}"
 
 
-def manifest(args: argparse.Namespace, said: Sequence[Said]) -> dict[str, str]:
+def manifest(args: argparse.Namespace, said: Sequence[ScoredClip]) -> dict[str, str]:
     """What was measured on: its name, and a hash over the clips' names and labels."""
     listed = "\n".join(sorted(f"{one.id} {one.label}" for one in said))
     sha256 = hashlib.sha256(listed.encode()).hexdigest()

@@ -11,13 +11,13 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from evaluation import scores
 from evaluation.manifest import Clip
-from evaluation.scores import Ledger, Said
 from evaluation.servers import server_at
 from veracity.analysis.context import AnalysisContext
 from veracity.analysis.local_infer import LocalInfer
 from veracity.analysis.pipeline import observe
+from veracity.calibrate import scores
+from veracity.calibrate.scores import ScoredClip, ScoreFile
 from veracity.catalog import FACE_DETECTOR, MODELS, provenance
 from veracity.catalog.profiles import children, choose
 from veracity.decision.calibration import Calibration
@@ -86,20 +86,20 @@ def ask_all(
     ledger: Path,
     alter: Callable[[Path], Path] | None = None,
     title: str = "clips",
-) -> list[Said]:
+) -> list[ScoredClip]:
     """What is said of each clip, of those that the ledger does not hold yet anew; errors are tried again.
 
     ``alter`` makes the file that is asked about in place of the clip's own. What a clip is comes from the manifest
     every time. Raises ScoresError, and the errors that are no clip's fault; the ledger then holds what came before.
     """
     known = {key: said for key, said in scores.read(ledger, door.by).items() if said.error is None}
-    with Ledger(ledger) as book:
+    with ScoreFile(ledger) as book:
         for clip in tqdm([clip for clip in clips if clip.id not in known], title, disable=None):
             try:
                 verdict, answers = door.ask(alter(clip.path) if alter else clip.path)
-                said = Said.heard(clip, folder, door.by, verdict, answers)
+                said = ScoredClip.of_verdict(clip, folder, door.by, verdict, answers)
             except OF_THE_CLIP as error:
-                said = Said.unheard(clip, folder, door.by, error)
+                said = ScoredClip.of_error(clip, folder, door.by, error)
             book.add(said)
             known[clip.id] = said
     return [replace(known[clip.id], **scores.about(clip, folder)) for clip in clips]

@@ -6,14 +6,14 @@ import csv
 import io
 from collections.abc import Sequence
 
-from evaluation.scores import Said
+from veracity.calibrate.scores import ScoredClip
 from veracity.catalog import LAYERS
 
 
-def score_table(said: Sequence[Said]) -> str:
+def score_table(said: Sequence[ScoredClip]) -> str:
     """As CSV, a row a clip: what it is, what the verdict and each layer said."""
     keys = [layer.key for layer in LAYERS]
-    head = ("id", "path", "kind", "label", "split", "source", "how", "seconds", "label_said", "fake_probability")
+    head = ("id", "path", "kind", "label", "split", "source", "how", "seconds", "predicted_label", "fake_probability")
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow((*head, *keys, *(f"{key}_status" for key in keys), "error"))

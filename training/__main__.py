@@ -13,8 +13,8 @@ from pathlib import Path
 from evaluation.manifest import ManifestError
 from networks.errors import CheckpointError
 from training import evaluate
-from training.calibrate import command as calibrate
 from training.folds import FOLDS
+from veracity.calibrate import command as calibrate
 from veracity.settings import Settings
 from veracity_client.errors import VeracityError
 

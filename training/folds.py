@@ -6,7 +6,8 @@ import zlib
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
-from evaluation.manifest import Clip, Split
+from evaluation.manifest import Clip
+from veracity.calibrate.scores import Split
 
 # What teaches; what is left over of the trainable clips judges. The shipped network learns from both.
 Teach = Literal["train", "validation", "both"]

@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 from measuring import LAYERS, manifest, measured
 
-from evaluation import report, runners, scores, selection
-from evaluation.metrics import MEASURES
+from evaluation import report, runners, selection
+from veracity.calibrate import scores
+from veracity.calibrate.metrics import MEASURES
 from veracity.server import Server
 from veracity.settings import Settings
 
@@ -139,7 +140,7 @@ def test_interrupted_it_goes_on_where_it_was(clips: Path, tmp_path: Path) -> Non
     said = runners.ask_all(chosen, clips.parent, dataclasses.replace(door, ask=until(-1)), ledger)
     assert asked == [clip.path.name for clip in chosen]
     assert [one.id for one in said] == [clip.id for clip in chosen]
-    assert said[0].answers["visual_starter"].logits
+    assert said[0].outputs["visual_starter"].logits
     assert said[0].label == 1
 
 
@@ -194,8 +195,8 @@ def test_the_server_says_what_this_process_says(clips: Path, tmp_path: Path, ser
     theirs, ours = (scores.read(tmp_path / name / report.SCORES) for name in ("server", "here"))
     assert theirs.keys() == ours.keys() == {"<talking.mp4>", "<voice.wav>"}
     for key, one in theirs.items():
-        assert one.answers == {}  # a verdict holds no raw answers
-        assert one.label_said == ours[key].label_said
+        assert one.outputs == {}  # a verdict holds no raw answers
+        assert one.predicted_label == ours[key].predicted_label
         assert one.models == ours[key].models
         for layer, said in one.layers.items():
             assert said.status == ours[key].layers[layer].status

@@ -10,8 +10,8 @@ import pytest
 from measuring import manifest, measured
 
 from benchmarks import robustness
-from evaluation import scores
 from evaluation.manifest import ManifestError
+from veracity.calibrate import scores
 from veracity.media import Media, Source
 from veracity.media.ffmpeg import Limits, find_ffmpeg
 

@@ -8,9 +8,9 @@ from sklearn.metrics import roc_auc_score
 
 from evaluation import csv_report, page
 from evaluation.aggregate import decided, measure, tally
-from evaluation.metrics import MEASURES, Unmeasurable
 from evaluation.outputs import Subject
-from evaluation.scores import LayerSaid, Said
+from veracity.calibrate.metrics import MEASURES, Unmeasurable
+from veracity.calibrate.scores import LayerScore, ScoredClip
 from veracity.catalog import LAYERS
 from veracity.decision.calibration import Calibration
 from veracity_client.verdict import Span, Thresholds
@@ -18,15 +18,15 @@ from veracity_client.verdict import Span, Thresholds
 CALIBRATION = Calibration.read()
 
 
-def said(number: int, label: int, source: str, chance: float | None, kind: str = "video") -> Said:
+def said(number: int, label: int, source: str, chance: float | None, kind: str = "video") -> ScoredClip:
     spans = () if chance is None else (Span(0, 1, chance), Span(1, 2, round(min(1.0, chance + 0.2), 6)))
-    layers = {one.key: LayerSaid("skipped", "", None) for one in LAYERS}
-    layers["1_audio"] = LayerSaid(
+    layers = {one.key: LayerScore("skipped", "", None) for one in LAYERS}
+    layers["1_audio"] = LayerScore(
         "abstained" if chance is None else "scored", "" if spans else "no voice", chance, spans
     )
     called = "inconclusive" if chance is None else "fake" if chance > 0.7 else "real"
-    return Said(str(number), str(number), kind, label, "test", source, "", "by", 1.0, ("audio",),
-                layers=layers, fake_probability=chance, label_said=called,
+    return ScoredClip(str(number), str(number), kind, label, "test", source, "", "by", 1.0, ("audio",),
+                layers=layers, fake_probability=chance, predicted_label=called,
                 thresholds=Thresholds(0.7, 0.2) if kind == "video" else Thresholds(0.8, 0.1))  # fmt: skip
 
 

@@ -19,7 +19,6 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.data import Dataset
 
-from evaluation import metrics
 from evaluation.manifest import Clip, ManifestError, read_clips
 from networks.registry import AUDIO_NETS
 from networks.whisper import MEMBERS, WhisperHead, averaged
@@ -30,6 +29,7 @@ from training.audio.pool import Spoken, heard, spoken
 from training.cache import listing
 from training.checkpoints import save
 from training.folds import FOLDS, TEACH, Teach, fold
+from veracity.calibrate import metrics
 from veracity.evidence.speech import Vad, speech_windows
 
 log = logging.getLogger(__name__)

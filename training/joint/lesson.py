@@ -13,7 +13,6 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn import functional
 
-from evaluation import metrics
 from evaluation.manifest import Clip, ManifestError, read_clips
 from networks.joint import JointNet, NetPlan, compute_temporal_consistency_loss, described
 from training import loop
@@ -23,6 +22,7 @@ from training.joint.cut import Cut, cutter
 from training.joint.sampling import Sampling
 from training.plan import shares_of
 from training.visual import faces
+from veracity.calibrate import metrics
 from veracity.evidence.requests import Infer
 from veracity.evidence.speech import Vad
 

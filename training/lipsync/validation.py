@@ -10,12 +10,12 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from evaluation import metrics
 from networks.bands import SHAPE, Bands
 from networks.lips import LipNet
 from training.lipsync.cut import Image, Second
 from training.lipsync.pairs import Pairs
 from training.lipsync.tamper import METHODS
+from veracity.calibrate import metrics
 
 Scores = npt.NDArray[np.floating[Any]]
 OWN = 200  # pairs at most, of all methods

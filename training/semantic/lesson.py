@@ -17,7 +17,6 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.data import Dataset
 
-from evaluation import metrics
 from evaluation.manifest import Clip, ManifestError, read_clips
 from networks.semantic import WIDTH, SemanticHead
 from training import cache as media
@@ -25,6 +24,7 @@ from training import loop
 from training.folds import TEACH, Teach, few
 from training.semantic.cut import Embeddings, Seen
 from training.semantic.fakes import METHODS
+from veracity.calibrate import metrics
 
 log = logging.getLogger(__name__)
 

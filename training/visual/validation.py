@@ -13,10 +13,10 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
-from evaluation import metrics
 from training.visual.channel import carry
 from training.visual.faces import STARTER, Face, Image, Seen
 from training.visual.fakes import METHODS
+from veracity.calibrate import metrics
 from veracity.evidence.crops import face_crop
 
 FRAMES = 8  # of a film

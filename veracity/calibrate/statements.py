@@ -6,11 +6,11 @@ import datetime
 import math
 from collections.abc import Mapping, Sequence
 
-from evaluation import metrics
-from training.calibrate.fit import Fitted, labels, pooled, reached
-from training.calibrate.fusing import Fusion, Table, Tried
-from training.calibrate.rows import CalibrationInputError, Row
-from training.calibrate.write import Value
+from veracity.calibrate import metrics
+from veracity.calibrate.fit import Fitted, labels, pooled, reached
+from veracity.calibrate.fusion_fit import Fusion, Table, Tried
+from veracity.calibrate.labelled_outputs import CalibrationInputError, Row
+from veracity.calibrate.toml_tables import Value
 from veracity.catalog import LAYERS, MODELS
 from veracity.decision.fusion import log_odds
 from veracity_client.verdict import Label, Thresholds
@@ -44,7 +44,7 @@ def model_statement(fitted: Fitted, tested: Sequence[Row]) -> str:
 
 def _model_tested(fitted: Fitted, tested: Sequence[Row]) -> str:
     layer = MODELS[fitted.model].layer
-    rows = [row for row in tested if fitted.model in row.answers and layer and row.tells_of(layer)]
+    rows = [row for row in tested if fitted.model in row.outputs and layer and row.tells_of(layer)]
     fakes = labels(rows)
     if len(set(fakes.tolist())) < 2:
         return ""

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from training.calibrate import fusing
-from training.calibrate.command import labels_of
-from training.calibrate.fit import fit, limit, platt, pooled, thresholds
-from training.calibrate.rows import Row
+from veracity.calibrate import fusion_fit
+from veracity.calibrate.command import labels_of
+from veracity.calibrate.fit import fit, limit, platt, pooled, thresholds
+from veracity.calibrate.labelled_outputs import Row
 from veracity.catalog import MODELS
 from veracity.catalog.profiles import PROFILES
 from veracity.decision.calibration import Calibration, Calibrator
@@ -162,7 +162,7 @@ def test_thresholds_hold_the_stated_rates_and_leave_a_coin_between(reals: int, f
     assert bounds.real < 0.5 < bounds.fake
 
 
-def fused_table(seed: int, one_sided: bool) -> fusing.Table:
+def fused_table(seed: int, one_sided: bool) -> fusion_fit.Table:
     """Clips whose fakes show in one of two layers, or, where not one-sided, in both alike."""
     rng = np.random.default_rng(seed)
     truth = np.arange(400) % 2 == 1
@@ -171,11 +171,11 @@ def fused_table(seed: int, one_sided: bool) -> fusing.Table:
     logits = rng.normal(np.where(shown, 3.0, -1.5 if not one_sided else -0.5), 1.0)
     scores = np.full((400, 4), np.nan)
     scores[:, :2] = 1 / (1 + np.exp(-logits))
-    return fusing.Table(scores, np.ones((400, 4), bool), truth, np.array([str(k % 8) for k in range(400)]))
+    return fusion_fit.Table(scores, np.ones((400, 4), bool), truth, np.array([str(k % 8) for k in range(400)]))
 
 
 def test_the_rule_is_chosen_by_what_sources_apart_say() -> None:
-    tried = fusing.attempts(fused_table(0, one_sided=False), np.array([0.5, 0.5, 0.0, 0.0]))
+    tried = fusion_fit.attempts(fused_table(0, one_sided=False), np.array([0.5, 0.5, 0.0, 0.0]))
     assert {one.fusion.rule for one in tried} == set(RULES)
     assert [one.log_loss for one in tried] == sorted(one.log_loss for one in tried)
     assert tried[0].fusion.rule == "sum"  # two independent witnesses
@@ -189,26 +189,28 @@ def test_weights_lean_to_the_layer_that_tells() -> None:
     table = fused_table(0, one_sided=False)
     table.scores[:, 1] = np.random.default_rng(1).random(400)
     for rule in RULES:
-        weights = fusing.fit(rule, table, np.array([0.5, 0.5, 0.0, 0.0])).weights
+        weights = fusion_fit.fit(rule, table, np.array([0.5, 0.5, 0.0, 0.0])).weights
         assert weights[0] > 2 * weights[1]
 
 
 def test_the_voice_stops_the_analysis_where_it_alone_convicts() -> None:
-    fusion = fusing.Fusion("odds", np.array([0.25, 0.75, 0.0, 0.0]), 1.0)
-    stop = fusing.voice_alone(fusion, 0.9, 0.9)
+    fusion = fusion_fit.Fusion("odds", np.array([0.25, 0.75, 0.0, 0.0]), 1.0)
+    stop = fusion_fit.voice_alone(fusion, 0.9, 0.9)
     odds = 0.25 * stop / (1 - stop) + 0.75
     assert odds / (1 + odds) == pytest.approx(0.9, abs=1e-3)
-    assert fusing.voice_alone(fusion, 0.6, 0.9) == 0.9
-    assert fusing.voice_alone(fusing.Fusion("odds", np.array([0, 1.0, 0, 0]), 1.0), 0.6, 0.9) == math.inf
-    assert fusing.voice_alone(fusing.Fusion("odds", np.array([1.0, 0, 0, 0]), 3.0), 0.95, 0.9) == 0.95  # as it is
+    assert fusion_fit.voice_alone(fusion, 0.6, 0.9) == 0.9
+    assert fusion_fit.voice_alone(fusion_fit.Fusion("odds", np.array([0, 1.0, 0, 0]), 1.0), 0.6, 0.9) == math.inf
+    assert (
+        fusion_fit.voice_alone(fusion_fit.Fusion("odds", np.array([1.0, 0, 0, 0]), 3.0), 0.95, 0.9) == 0.95
+    )  # as it is
 
 
 def test_a_sound_file_is_labelled_by_its_models_thresholds_and_a_film_by_its_own() -> None:
     nothing = float("nan")
     scores = np.array([[0.7, nothing, nothing, nothing], [0.7, 0.7, 0.7, 0.7]])
     able = np.array([[True, False, False, False], [True] * 4])
-    data = fusing.Table(scores, able, np.array([True, True]), np.array(["a", "b"]))
-    fusion = fusing.Fusion("odds", np.array([0.4, 0.6, 0.0, 0.0]), 3.0)
+    data = fusion_fit.Table(scores, able, np.array([True, True]), np.array(["a", "b"]))
+    fusion = fusion_fit.Fusion("odds", np.array([0.4, 0.6, 0.0, 0.0]), 3.0)
     probability = fusion(data)
     assert probability == pytest.approx([0.7, 0.7**3 / (0.7**3 + 0.3**3)])
     own = {"audio_starter": Thresholds(0.6, 0.1)}

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import get_args
 
-from evaluation import scores
-from evaluation.manifest import ManifestError, Split
+from veracity.calibrate import scores
+from veracity.calibrate.errors import ManifestError
+from veracity.calibrate.scores import Split
 from veracity.catalog import LAYERS, MODELS
 from veracity.evidence.requests import ModelOutput
 from veracity_client.verdict import LayerName
@@ -38,7 +39,7 @@ class Row:
     source: str
     how: str
     tracks: tuple[str, ...]
-    answers: Mapping[str, ModelOutput]
+    outputs: Mapping[str, ModelOutput]
 
     def tells_of(self, layer: LayerName) -> bool:
         """Whether its label is one that the layer could know: sound files the voice's, films the pictures'.
@@ -69,7 +70,7 @@ class Learned:
             raise CalibrationInputError(f"--learned wants MODEL:SPLIT or MODEL:SPLIT:KIND, not {text!r}")
         return cls(*parts)
 
-    def covers(self, one: scores.Said) -> bool:
+    def covers(self, one: scores.ScoredClip) -> bool:
         """Whether a clip is one of them."""
         return one.split == self.split and self.kind in ("", one.kind)
 
@@ -80,7 +81,7 @@ def read(paths: Sequence[Path], refused: Collection[str] = ("test",), learned: C
     A clip of a ``refused`` split is an error, since a file that holds one was not made for this; what a model says of
     clips that it ``learned`` from is left out. Raises CalibrationInputError.
     """
-    said: dict[str, list[scores.Said]] = {}
+    said: dict[str, list[scores.ScoredClip]] = {}
     for path in paths:
         if not path.is_file():
             raise CalibrationInputError(f"no scores at {path}: python -m benchmarks accuracy writes them")
@@ -93,7 +94,7 @@ def read(paths: Sequence[Path], refused: Collection[str] = ("test",), learned: C
     return [_row(several, learned) for _, several in sorted(said.items())]
 
 
-def _check(one: scores.Said, path: Path, refused: Collection[str]) -> None:
+def _check(one: scores.ScoredClip, path: Path, refused: Collection[str]) -> None:
     if one.label not in (0, 1):
         raise CalibrationInputError(f"{path}: clip {one.id} has label {one.label}, not 0 or 1")
     if one.split in refused:
@@ -105,19 +106,19 @@ def _check(one: scores.Said, path: Path, refused: Collection[str]) -> None:
         raise CalibrationInputError(f"{path}: clip {one.id} is of split {one.split}: {why}")
 
 
-def _row(several: Sequence[scores.Said], learned: Collection[Learned]) -> Row:
+def _row(several: Sequence[scores.ScoredClip], learned: Collection[Learned]) -> Row:
     first = several[0]
     answers: dict[str, ModelOutput] = {}
     for one in several:
         if one.label != first.label:
             raise CalibrationInputError(f"clip {first.id} is real in one file and fake in another")
-        for model, items in one.answers.items():
+        for model, items in one.outputs.items():
             if model in answers:
                 raise CalibrationInputError(f"clip {first.id} has two answers of {model}: give each clip's once")
             if model not in MODELS:
                 raise CalibrationInputError(f"clip {first.id} was answered by {model}, which no layer has")
             if items.logits and not any(what.model == model and what.covers(one) for what in learned):
-                answers[model] = items.answer(model)
+                answers[model] = items.output(model)
     return Row(first.id, first.kind, bool(first.label), first.source, first.how, first.tracks, answers)
 
 

@@ -10,29 +10,29 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from evaluation.scores import Items, Ledger, Said
 from training.__main__ import main
-from training.calibrate import write
-from training.calibrate.rows import CalibrationInputError, Learned, read
+from veracity.calibrate import toml_tables
+from veracity.calibrate.labelled_outputs import CalibrationInputError, Learned, read
+from veracity.calibrate.scores import ItemScores, ScoredClip, ScoreFile
 from veracity.decision.calibration import FILE, Calibration
 from veracity.decision.fusion import RULES
 
 Run = Callable[..., int]
 
 
-def said(k: int, kind: str, fake: bool, answers: dict[str, list[float]], **more: str) -> Said:
+def said(k: int, kind: str, fake: bool, answers: dict[str, list[float]], **more: str) -> ScoredClip:
     about = {"source": f"{kind} {k % 5}", "split": "validation", "how": "", "by": "test"} | more
     kept = {
-        model: Items(
+        model: ItemScores(
             tuple(map(float, range(len(x)))), tuple(k + 1.0 for k in range(len(x))), (None,) * len(x), tuple(x)
         )
         for model, x in answers.items()
     }
     tracks = ("audio",) if kind == "audio" else ("audio", "video")
-    return Said(f"{kind} {k}", "x", kind, int(fake), **about, tracks=tracks, answers=kept)
+    return ScoredClip(f"{kind} {k}", "x", kind, int(fake), **about, tracks=tracks, outputs=kept)
 
 
-def clips(seed: int = 0, split: str = "validation") -> Iterator[Said]:
+def clips(seed: int = 0, split: str = "validation") -> Iterator[ScoredClip]:
     """Sound files that the voice tells, films that the faces tell, and mouths and pictures that guess."""
     rng = np.random.default_rng(seed)
     for k in range(60):
@@ -48,8 +48,8 @@ def clips(seed: int = 0, split: str = "validation") -> Iterator[Said]:
         yield said(k, "video", fake, answers, split=split)
 
 
-def put(path: Path, lines: Sequence[Said]) -> Path:
-    with Ledger(path) as ledger:
+def put(path: Path, lines: Sequence[ScoredClip]) -> Path:
+    with ScoreFile(path) as ledger:
         for line in lines:
             ledger.add(line)
     return path
@@ -106,9 +106,9 @@ def test_the_command_writes_what_the_reader_reads(
 
 
 def test_what_is_not_the_profiles_stays_to_the_letter(run: Run, tmp_path: Path, file: Path) -> None:
-    before = write._parts(file.read_text(encoding="utf-8"))
+    before = toml_tables._parts(file.read_text(encoding="utf-8"))
     assert run(put(tmp_path / "a.jsonl", list(clips())), "--out", file) == 0
-    after = write._parts(file.read_text(encoding="utf-8"))
+    after = toml_tables._parts(file.read_text(encoding="utf-8"))
     own = {"models.audio_starter", "models.visual_starter", "models.semantic_starter", "profiles.starter",
            "profiles.starter.fusion"}  # fmt: skip
     assert "models.semantic_clip_vitl14" not in after
@@ -161,11 +161,11 @@ def test_weights_that_nobody_can_name_are_not_calibrated(
     assert file.read_bytes() == before
 
 
-def one_class() -> list[Said]:
+def one_class() -> list[ScoredClip]:
     return [one for one in clips() if not one.label]
 
 
-def disagreeing() -> list[Said]:
+def disagreeing() -> list[ScoredClip]:
     return [*clips(), said(0, "video", True, {"lipsync_starter": [1.0]})]
 
 
@@ -197,7 +197,7 @@ def test_what_two_files_say_of_a_clip_is_joined_unless_they_contradict(tmp_path:
     frames = said(0, "video", True, {"semantic_starter": [2.0]})
     first, second = put(tmp_path / "a.jsonl", [faces]), put(tmp_path / "b.jsonl", [frames])
     (joined,) = read([first, second])
-    assert set(joined.answers) == {"visual_starter", "semantic_starter"}
+    assert set(joined.outputs) == {"visual_starter", "semantic_starter"}
     with pytest.raises(CalibrationInputError, match="two answers of visual_starter"):
         read([first, put(tmp_path / "c.jsonl", [faces])])
     with pytest.raises(CalibrationInputError, match="real in one file and fake in another"):
@@ -208,9 +208,9 @@ def test_what_a_model_learned_from_is_left_out(run: Run, tmp_path: Path, capsys:
     both = {"audio_starter": [1.0], "visual_starter": [1.0]}
     film, sound = said(0, "video", True, both, split="train"), said(0, "audio", True, both, split="train")
     path = put(tmp_path / "a.jsonl", [film, sound, said(1, "video", True, both)])
-    rows = {row.id: set(row.answers) for row in read([path], (), [Learned("audio_starter", "train", "audio")])}
+    rows = {row.id: set(row.outputs) for row in read([path], (), [Learned("audio_starter", "train", "audio")])}
     assert rows == {"video 0": {*both}, "audio 0": {"visual_starter"}, "video 1": {*both}}
-    rows = {row.id: set(row.answers) for row in read([path], (), [Learned.parsed("audio_starter:train")])}
+    rows = {row.id: set(row.outputs) for row in read([path], (), [Learned.parsed("audio_starter:train")])}
     assert rows == {"video 0": {"visual_starter"}, "audio 0": {"visual_starter"}, "video 1": {*both}}
     assert run(path, "--learned", "audio_starter") == 1
     assert "--learned wants MODEL:SPLIT or MODEL:SPLIT:KIND, not 'audio_starter'" in capsys.readouterr().err
@@ -229,7 +229,7 @@ def test_scores_that_are_not_there_are_asked_for(
 def test_every_kind_of_value_is_written_as_toml(file: Path) -> None:
     words = 'a "quoted" \\ line –\nand another'
     table = {"temperature": math.inf, "bias": 0, "statement": words, "date": datetime.date(2026, 11, 21)}
-    read_back = write.replace(file, {"models.audio_starter": table})
+    read_back = toml_tables.replace(file, {"models.audio_starter": table})
     assert read_back == Calibration.read(file)
     assert read_back.measurement("audio_starter") == words
     assert read_back.calibrator("audio_starter").uninformative
@@ -239,6 +239,6 @@ def test_every_kind_of_value_is_written_as_toml(file: Path) -> None:
 def test_a_table_that_cannot_be_read_back_is_not_written(file: Path) -> None:
     before = file.read_bytes()
     with pytest.raises(CalibrationInputError, match=r"is left as it was: .*temperature"):
-        write.replace(file, {"models.audio_starter": {"temperature": -1.0, "bias": 0.0}})
+        toml_tables.replace(file, {"models.audio_starter": {"temperature": -1.0, "bias": 0.0}})
     assert file.read_bytes() == before
     assert sorted(p.name for p in file.parent.iterdir()) == ["calibration.toml", "model_repository"]

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from evaluation.manifest import ManifestError
+from veracity.calibrate.errors import ManifestError
 
 Scores = npt.NDArray[np.floating[Any]]
 Labels = npt.NDArray[np.bool_]

@@ -1,6 +1,6 @@
 """How good a detector is, with how sure we are of it. Scores are log odds of fake, labels True (or 1) for fake.
 
-Every measure is counted for all resamples at once (:mod:`evaluation.bootstrap`).
+Every measure is counted for all resamples at once (:mod:`veracity.calibrate.bootstrap`).
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import numpy.typing as npt
 from scipy.special import expit
 from scipy.stats import binomtest
 
-from evaluation.bootstrap import Draws, Labels, Scores, Unmeasurable, Values, checked, resamples, whole
+from veracity.calibrate.bootstrap import Draws, Labels, Scores, Unmeasurable, Values, checked, resamples, whole
 
 __all__ = ["MEASURES", "Estimate", "Labels", "Measure", "Scores", "Unmeasurable", "auc", "checked", "ece", "eer",
            "figures", "interval", "share"]  # fmt: skip

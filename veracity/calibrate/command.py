@@ -12,10 +12,10 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from training.calibrate import words, write
-from training.calibrate.fit import Array, Fitted, fit, thresholds
-from training.calibrate.fusing import Fusion, Table, attempts, table, voice_alone
-from training.calibrate.rows import CalibrationInputError, Learned, Row, read
+from veracity.calibrate import statements, toml_tables
+from veracity.calibrate.fit import Array, Fitted, fit, thresholds
+from veracity.calibrate.fusion_fit import Fusion, Table, attempts, table, voice_alone
+from veracity.calibrate.labelled_outputs import CalibrationInputError, Learned, Row, read
 from veracity.catalog import LAYERS, MODELS, provenance
 from veracity.catalog.profiles import PROFILES
 from veracity.decision.calibration import FILE, Calibration
@@ -76,19 +76,19 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Read, fit, write; a line a table goes to standard output. Raises CalibrationInputError."""
-    before = write.present(options.out)
+    before = toml_tables.present(options.out)
     learned = [Learned.parsed(text) for text in options.learned]
     rows = read(options.scores, () if options.allow_test else ("test",), learned)
     tested = read(options.tested, ("train", "validation")) if options.tested else []
     today = datetime.datetime.now(tz=datetime.timezone.utc).date()
     job = Job(rows, tested, options.profile, options.fpr, options.fnr, today, before, options.repository)
     tables = calibrate(job)
-    write.replace(options.out, tables)
+    toml_tables.replace(options.out, tables)
     for name, values in tables.items():
         sys.stdout.write(f"[{name}] {_line(values)}\n")
 
 
-def calibrate(job: Job) -> dict[str, dict[str, write.Value] | None]:
+def calibrate(job: Job) -> dict[str, dict[str, toml_tables.Value] | None]:
     """Return the tables of calibration.toml: a model's each, the profile's, its fusion's. Raises CalibrationInputError.
 
     Without videos, real and fake, the models alone are calibrated, and the profile stays as it was.
@@ -97,8 +97,8 @@ def calibrate(job: Job) -> dict[str, dict[str, write.Value] | None]:
     if not fits:
         models = ", ".join(job.models.values())
         raise CalibrationInputError(f"none of {models} answered a clip whose label tells of its layer")
-    tables: dict[str, dict[str, write.Value] | None] = {
-        f"models.{model}": words.model_table(fitted, job.tested, job.date, _checkpoint(job.repository, model))
+    tables: dict[str, dict[str, toml_tables.Value] | None] = {
+        f"models.{model}": statements.model_table(fitted, job.tested, job.date, _checkpoint(job.repository, model))
         for model, fitted in fits.items()
     }
     if len({row.fake for row in job.films}) == 2:
@@ -121,20 +121,20 @@ def _telling(job: Job) -> dict[str, list[Row]]:
     """The clips that each of the profile's models can be fitted on; other models' entries stay as they are."""
     found: dict[str, list[Row]] = {}
     for row in job.rows:
-        for model in row.answers.keys() & {*job.models.values()}:
+        for model in row.outputs.keys() & {*job.models.values()}:
             layer = MODELS[model].layer
             if layer is not None and row.tells_of(layer):
                 found.setdefault(model, []).append(row)
     return dict(sorted(found.items()))
 
 
-def _profile(job: Job, fits: Mapping[str, Fitted]) -> dict[str, dict[str, write.Value] | None]:
+def _profile(job: Job, fits: Mapping[str, Fitted]) -> dict[str, dict[str, toml_tables.Value] | None]:
     """The profile's statement and fusion; without a layer that separates it has none."""
     known = {model for model, fitted in fits.items() if not fitted.calibrator.uninformative}
     prior = np.array([job.before.evidence_weights[layer.name] * (job.models[layer.name] in known) for layer in LAYERS])
     name = f"profiles.{job.profile}"
     if not prior.any():
-        statement = f"no layer separates real from fake: on {words.clips(job.films)} every one measured as silent"
+        statement = f"no layer separates real from fake: on {statements.clips(job.films)} every one measured as silent"
         return {name: {"statement": statement}, f"{name}.fusion": None}
     data = table(job.films, job.models, fits)
     tried = attempts(data, prior)
@@ -147,12 +147,12 @@ def _profile(job: Job, fits: Mapping[str, Fitted]) -> dict[str, dict[str, write.
     judging = replace(job.before, thresholds=bounds, calibrators=scales, model_thresholds=own)
     said = labels_of(best.held_out, data, best.fusion, job.models, judging)
     stop = voice_alone(best.fusion, thresholds_of(best.fusion.weights > 0, job.models, judging).fake, LEAST_STOP)
-    fusion = words.fusion_table(
-        tried, bounds, stop, (job.rate, job.missed), words.shares(data.fakes, said), job.date, data
+    fusion = statements.fusion_table(
+        tried, bounds, stop, (job.rate, job.missed), statements.shares(data.fakes, said), job.date, data
     )
     fitted_on = "that its networks did not learn from, and the thresholds did"
     findings = [
-        words.measured(job.films, best.held_out, said, fitted_on),
+        statements.measured(job.films, best.held_out, said, fitted_on),
         _on(job.tested, "video", "for the test alone", job, fits, best.fusion, judging),
         _on(job.rows, "audio", "that it did not learn from", job, fits, best.fusion, judging),
     ]
@@ -186,14 +186,14 @@ def _on(
         return ""
     data = table(chosen, job.models, fits)
     probability = np.nan_to_num(fusion(data), nan=0.5)
-    return words.measured(chosen, probability, labels_of(probability, data, fusion, job.models, judging), which)
+    return statements.measured(chosen, probability, labels_of(probability, data, fusion, job.models, judging), which)
 
 
-def _line(values: Mapping[str, write.Value] | None) -> str:
+def _line(values: Mapping[str, toml_tables.Value] | None) -> str:
     """A table on one line, for whoever runs the command."""
     if values is None:
         return "is taken out"
-    return ", ".join(f"{key} = {write.plain(value)}" for key, value in values.items() if key != "data")
+    return ", ".join(f"{key} = {toml_tables.plain(value)}" for key, value in values.items() if key != "data")
 
 
 def _rate(text: str) -> float:

@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy.optimize import minimize
 
-from evaluation import metrics
-from training.calibrate.rows import CalibrationInputError, Row
+from veracity.calibrate import metrics
+from veracity.calibrate.labelled_outputs import CalibrationInputError, Row
 from veracity.catalog import MODELS
 from veracity.decision.calibration import Calibrator
 from veracity.decision.fusion import log_odds
@@ -61,7 +61,7 @@ class _Raw(Calibrator):
 
 def pooler(rows: Sequence[Row], model: str) -> Callable[[Calibrator], Array]:
     """P(fake) of each clip under any calibration, as the verdict has it."""
-    pool, answers = POOL[MODELS[model].pool], [row.answers[model] for row in rows]
+    pool, answers = POOL[MODELS[model].pool], [row.outputs[model] for row in rows]
     if MODELS[model].pool in _SCALED_LAST:
         logits = np.array([pool(answer, _Raw()) for answer in answers], np.float64)
         return lambda scale: scale(logits)

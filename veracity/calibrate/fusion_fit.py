@@ -10,9 +10,9 @@ import numpy as np
 import numpy.typing as npt
 from scipy.optimize import minimize
 
-from evaluation import metrics
-from training.calibrate.fit import Array, Fitted, labels, log_loss, pooled
-from training.calibrate.rows import Row, able
+from veracity.calibrate import metrics
+from veracity.calibrate.fit import Array, Fitted, labels, log_loss, pooled
+from veracity.calibrate.labelled_outputs import Row, able
 from veracity.catalog import LAYERS
 from veracity.decision.fusion import RULES, Rule, fused, log_odds
 
@@ -69,7 +69,7 @@ def table(rows: Sequence[Row], models: Mapping[str, str], fits: Mapping[str, Fit
             continue
         known = dict(zip((row.id for row in fitted.rows), fitted.held_out)) if apart else {}
         for k, row in enumerate(rows):
-            if fitted.model in row.answers:
+            if fitted.model in row.outputs:
                 own = known.get(row.id)
                 scores[k, column] = pooled([row], fitted.model, fitted.calibrator)[0] if own is None else own
     sources = np.array([row.source for row in rows])

@@ -1,9 +1,9 @@
 """What was said of clips: JSON lines, one clip a line, kept so that no clip is analysed twice. No torch.
 
     {"id", "path", "kind", "label", "split", "source", "how", "by", "seconds", "tracks",
-     "answers": {model: {"start", "end", "face", "logits", "distances"}},    raw, as the graphs gave them
+     "outputs": {model: {"start", "end", "face", "logits", "distances"}},    raw, as the graphs gave them
      "layers": {key: {"status", "reason", "fake_probability", "spans"}},     calibrated, as the verdict has them
-     "models": {model: sha256}, "fake_probability", "label_said", "thresholds": {"fake", "real"}, "error"}
+     "models": {model: sha256}, "fake_probability", "predicted_label", "thresholds": {"fake", "real"}, "error"}
 
 What a clip has not got is left out: ``error`` where it could be analysed, the rest of the last lines where not.
 ``by`` names the models, the calibration and the code that answered. Lines are only ever added: of a clip's lines by
@@ -18,15 +18,36 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Literal, Protocol
 
 import msgspec
 import numpy as np
 
-from evaluation.manifest import Clip, ManifestError
+from veracity.calibrate.errors import ManifestError
 from veracity.evidence.requests import ModelOutput, Sample
 from veracity_client.errors import VeracityError
 from veracity_client.verdict import Label, Span, Status, Thresholds, Verdict
+
+Split = Literal["train", "validation", "test"]
+
+
+class LabelledClip(Protocol):
+    """What a manifest says of a clip: where it is, what it shows, and what it may be used for."""
+
+    @property
+    def path(self) -> Path: ...  # noqa: D102
+    @property
+    def kind(self) -> str: ...  # noqa: D102
+    @property
+    def source(self) -> str: ...  # noqa: D102
+    @property
+    def how(self) -> str: ...  # noqa: D102
+    @property
+    def id(self) -> str: ...  # noqa: D102
+    @property
+    def fake(self) -> bool: ...  # noqa: D102
+    @property
+    def split(self) -> Split: ...  # noqa: D102
 
 
 class ScoresError(ManifestError):
@@ -34,7 +55,7 @@ class ScoresError(ManifestError):
 
 
 @dataclass(frozen=True)
-class Items:
+class ItemScores:
     """A model's logits of n items with their times in seconds and their faces; a sync model's distances [n, shifts]."""
 
     start: tuple[float, ...]
@@ -44,7 +65,7 @@ class Items:
     distances: tuple[tuple[float, ...], ...] | None = None
 
     @classmethod
-    def of(cls, answer: ModelOutput) -> Items:
+    def of(cls, answer: ModelOutput) -> ItemScores:
         """Keep all of an answer but what was looked at."""
         items, rows = answer.items, answer.distances
         return cls(
@@ -55,7 +76,7 @@ class Items:
             distances=None if rows is None else tuple(tuple(round(float(d), 6) for d in row) for row in rows),
         )
 
-    def answer(self, model: str) -> ModelOutput:
+    def output(self, model: str) -> ModelOutput:
         """The answer again, its items empty: for ``veracity.evidence.pooling.POOL`` under another calibration."""
         times = zip(self.start, self.end, self.face)
         items = tuple(Sample(start, end, np.empty(0), face) for start, end, face in times)
@@ -64,7 +85,7 @@ class Items:
 
 
 @dataclass(frozen=True)
-class LayerSaid:
+class LayerScore:
     """One layer's part of a verdict; ``spans`` are its items over time, of several faces at once the worst."""
 
     status: Status
@@ -74,7 +95,7 @@ class LayerSaid:
 
 
 @dataclass(frozen=True)
-class Said:
+class ScoredClip:
     """One clip and what was said of it; ``error`` where it could not be analysed. ``tracks``: audio, video, both."""
 
     id: str
@@ -87,34 +108,36 @@ class Said:
     by: str
     seconds: float | None = None
     tracks: tuple[str, ...] = ()
-    answers: Mapping[str, Items] = field(default_factory=dict)
-    layers: Mapping[str, LayerSaid] = field(default_factory=dict)
+    outputs: Mapping[str, ItemScores] = field(default_factory=dict)
+    layers: Mapping[str, LayerScore] = field(default_factory=dict)
     models: Mapping[str, str] = field(default_factory=dict)
     fake_probability: float | None = None
-    label_said: Label | None = None
+    predicted_label: Label | None = None
     thresholds: Thresholds | None = None
     error: str | None = None
 
     @classmethod
-    def heard(cls, clip: Clip, root: Path, by: str, verdict: Verdict, answers: Mapping[str, ModelOutput]) -> Said:
+    def of_verdict(
+        cls, clip: LabelledClip, root: Path, by: str, verdict: Verdict, outputs: Mapping[str, ModelOutput]
+    ) -> ScoredClip:
         """A clip with its verdict and, where they could be had, the models' own answers."""
         layers = {
-            key: LayerSaid(r.status, r.reason, r.fake_probability, tuple(verdict.timeline.get(key, ())))
+            key: LayerScore(r.status, r.reason, r.fake_probability, tuple(verdict.timeline.get(key, ())))
             for key, r in verdict.layer_results.items()
         }
-        kept = {model: Items.of(answer) for model, answer in answers.items()}
+        kept = {model: ItemScores.of(answer) for model, answer in outputs.items()}
         models = {model.name: model.sha256 for r in verdict.layer_results.values() for model in r.models}
         return cls(**about(clip, root), by=by, seconds=verdict.input.seconds, tracks=tuple(verdict.input.codecs),
-                   answers=kept, layers=layers, models=models, fake_probability=verdict.fake_probability,
-                   label_said=verdict.label, thresholds=verdict.thresholds)  # fmt: skip
+                   outputs=kept, layers=layers, models=models, fake_probability=verdict.fake_probability,
+                   predicted_label=verdict.label, thresholds=verdict.thresholds)  # fmt: skip
 
     @classmethod
-    def unheard(cls, clip: Clip, root: Path, by: str, error: VeracityError) -> Said:
+    def of_error(cls, clip: LabelledClip, root: Path, by: str, error: VeracityError) -> ScoredClip:
         """A clip that could not be analysed, and why."""
         return cls(**about(clip, root), by=by, error=error.to_wire())
 
 
-class Ledger:
+class ScoreFile:
     """The file, open for adding to; a context manager. What is in it survives whatever happens to the next line."""
 
     def __init__(self, path: Path) -> None:
@@ -129,7 +152,7 @@ class Ledger:
             raise ScoresError(f"{path} cannot be written: {error.strerror}") from error
         self._size = whole
 
-    def add(self, said: Said) -> None:
+    def add(self, said: ScoredClip) -> None:
         """Write one line, whole or not at all. Raises ScoresError, for a full disk among others."""
         known = {name: value for name, value in msgspec.to_builtins(said).items() if value is not None}
         line = (json.dumps(known, ensure_ascii=False, allow_nan=False) + "\n").encode()
@@ -143,26 +166,26 @@ class Ledger:
             raise ScoresError(f"{self.path} cannot be written: {error.strerror}; {safe}") from error
         self._size += len(line)
 
-    def __enter__(self) -> Ledger:
+    def __enter__(self) -> ScoreFile:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         os.close(self._file)
 
 
-def read(path: Path, by: str | None = None) -> dict[str, Said]:
+def read(path: Path, by: str | None = None) -> dict[str, ScoredClip]:
     """What the file holds, by the clips' ids; of ``by`` alone if given. Nothing where there is no file.
 
     A last line that was never finished is left out. Raises :class:`ScoresError` for a line that is none of ours.
     """
     if not path.is_file():
         return {}
-    found: dict[str, Said] = {}
+    found: dict[str, ScoredClip] = {}
     for number, line in enumerate(path.read_bytes().splitlines(keepends=True), start=1):
         if not line.endswith(b"\n"):
             break
         try:
-            said = msgspec.json.decode(line, type=Said)
+            said = msgspec.json.decode(line, type=ScoredClip)
         except ValueError as error:
             raise ScoresError(f"{path} line {number} is no line of scores: {error}") from error
         if by is None or said.by == by:
@@ -175,8 +198,8 @@ def relative(path: Path, root: Path) -> str:
     return Path(os.path.relpath(path, root)).as_posix()
 
 
-def about(clip: Clip, root: Path) -> dict[str, Any]:
-    """What the manifest says of a clip, in the fields of :class:`Said`."""
+def about(clip: LabelledClip, root: Path) -> dict[str, Any]:
+    """What the manifest says of a clip, in the fields of :class:`ScoredClip`."""
     return {
         "id": clip.id,
         "path": relative(clip.path, root),

@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from training.calibrate.rows import CalibrationInputError
+from veracity.calibrate.labelled_outputs import CalibrationInputError
 from veracity.decision.calibration import Calibration, CalibrationError
 
 Value = str | float | int | datetime.date | tuple[float, ...] | Mapping[str, float]

@@ -9,20 +9,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from evaluation import scores
 from evaluation.manifest import Clip, ManifestError
-from evaluation.scores import Items, LayerSaid, Ledger, Said
+from veracity.calibrate import scores
+from veracity.calibrate.scores import ItemScores, LayerScore, ScoredClip, ScoreFile
 from veracity.decision.calibration import Calibrator
 from veracity.evidence.pooling import POOL
 from veracity.evidence.requests import ModelOutput, Sample
 from veracity_client.errors import BadVideo
 from veracity_client.verdict import Span
 
-MOUTHS = Items((0.0, 0.0, 1.0), (1.0, 1.0, 2.0), (0, 1, None), (0.5, -1.25, 3.0))
-ONE = Said(
+MOUTHS = ItemScores((0.0, 0.0, 1.0), (1.0, 1.0, 2.0), (0, 1, None), (0.5, -1.25, 3.0))
+ONE = ScoredClip(
     "a/1.mp4", "a/1.mp4", "video", 1, "test", "someone", "Wav2Lip", "local 123", 4.5, ("video", "audio"),
     {"lipsync_starter": MOUTHS},
-    {"3_lipsync": LayerSaid("scored", "", 0.75, (Span(0.0, 1.0, 0.8),)), "1_audio": LayerSaid("abstained", "ö", None)},
+    {"3_lipsync": LayerScore("scored", "", 0.75, (Span(0.0, 1.0, 0.8),)),
+     "1_audio": LayerScore("abstained", "ö", None)},
     {"lipsync_starter": "f" * 64}, 0.75, "fake",
 )  # fmt: skip
 
@@ -30,14 +31,14 @@ ONE = Said(
 def test_what_is_written_is_read(tmp_path: Path) -> None:
     path = tmp_path / "deep" / "scores.jsonl"
     clip = Clip(tmp_path / "b.wav", "audio", "real", "me", "permissive", "MIT", name="b")
-    bad = Said.unheard(clip, tmp_path, "local 123", BadVideo("no media"))
-    with Ledger(path) as book:
+    bad = ScoredClip.of_error(clip, tmp_path, "local 123", BadVideo("no media"))
+    with ScoreFile(path) as book:
         book.add(ONE)
         book.add(bad)
     assert scores.read(path) == {"a/1.mp4": ONE, "b": bad}
     assert (bad.path, bad.label, bad.error) == ("b.wav", 0, "BadVideo: no media")
     first = json.loads(path.read_text().splitlines()[0])
-    assert first["answers"]["lipsync_starter"]["logits"] == [0.5, -1.25, 3.0]
+    assert first["outputs"]["lipsync_starter"]["logits"] == [0.5, -1.25, 3.0]
     assert "error" not in first
     assert scores.read(tmp_path / "none.jsonl") == {}
 
@@ -46,7 +47,7 @@ def test_the_last_line_of_a_clip_counts_and_those_by_others_stay(tmp_path: Path)
     path = tmp_path / "scores.jsonl"
     later = dataclasses.replace(ONE, fake_probability=0.1)
     other = dataclasses.replace(ONE, by="local 456")
-    with Ledger(path) as book:
+    with ScoreFile(path) as book:
         for one in (ONE, later, other):
             book.add(one)
     assert scores.read(path, "local 123") == {ONE.id: later}
@@ -57,13 +58,13 @@ def test_the_last_line_of_a_clip_counts_and_those_by_others_stay(tmp_path: Path)
 
 def test_a_line_that_was_never_finished_is_cut_off(tmp_path: Path) -> None:
     path = tmp_path / "scores.jsonl"
-    with Ledger(path) as book:
+    with ScoreFile(path) as book:
         book.add(ONE)
     whole = path.read_bytes()
     path.write_bytes(whole + whole[:40].replace(b"a/1", b"a/2"))
     assert list(scores.read(path)) == ["a/1.mp4"]
     second = dataclasses.replace(ONE, id="c")
-    with Ledger(path) as book:
+    with ScoreFile(path) as book:
         book.add(second)
     assert scores.read(path) == {ONE.id: ONE, "c": second}
 
@@ -71,7 +72,7 @@ def test_a_line_that_was_never_finished_is_cut_off(tmp_path: Path) -> None:
 @pytest.mark.parametrize("line", ["{", "[]", '{"id": "x"}', json.dumps({"id": "x", "label": "fake"})])
 def test_a_line_of_something_else_is_named(tmp_path: Path, line: str) -> None:
     path = tmp_path / "scores.jsonl"
-    with Ledger(path) as book:
+    with ScoreFile(path) as book:
         book.add(ONE)
     with path.open("a") as file:
         file.write(line + "\n")
@@ -84,9 +85,9 @@ import dataclasses, resource, sys
 sys.path.insert(0, {tests!r})
 from pathlib import Path
 from test_scores import ONE
-from evaluation.scores import Ledger, ScoresError
+from veracity.calibrate.scores import ScoreFile, ScoresError
 resource.setrlimit(resource.RLIMIT_FSIZE, (4000, 4000))
-with Ledger(Path({path!r})) as book:
+with ScoreFile(Path({path!r})) as book:
     try:
         for number in range(100):
             book.add(dataclasses.replace(ONE, id=str(number)))
@@ -110,7 +111,7 @@ def test_no_room_says_so_and_keeps_what_was_there(tmp_path: Path) -> None:
 def test_a_folder_that_cannot_be_written_says_so(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(ManifestError, match=r"cannot be written: (File exists|Not a directory)"):
-        Ledger(tmp_path / "file" / "scores.jsonl")
+        ScoreFile(tmp_path / "file" / "scores.jsonl")
 
 
 def test_items_pool_as_the_answer_did() -> None:
@@ -118,13 +119,13 @@ def test_items_pool_as_the_answer_did() -> None:
         Sample(s, e, np.ones((2, 2), np.uint8), f) for s, e, f in ((0.0, 1.0, 0), (0.0, 1.0, 1), (2.0, 3.0, 1))
     )
     answer = ModelOutput("visual_starter", items, np.array([0.25, -2.0, 4.0], np.float32))
-    kept = Items.of(answer)
+    kept = ItemScores.of(answer)
     for name in ("mean", "frames", "faces", "confident"):
-        assert POOL[name](kept.answer("visual_starter"), Calibrator(2.0, 0.5)) == pytest.approx(
+        assert POOL[name](kept.output("visual_starter"), Calibrator(2.0, 0.5)) == pytest.approx(
             POOL[name](answer, Calibrator(2.0, 0.5))
         )
     rows = np.linspace(1, 2, 3 * 31).reshape(3, 31)
-    synced = Items.of(dataclasses.replace(answer, distances=rows))
+    synced = ItemScores.of(dataclasses.replace(answer, distances=rows))
     again = synced.answer("lipsync_syncnet").distances
     assert again is not None
     assert np.allclose(again, rows, atol=1e-6)
