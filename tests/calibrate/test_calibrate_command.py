@@ -24,7 +24,10 @@ def said(k: int, kind: str, fake: bool, answers: dict[str, list[float]], **more:
     about = {"source": f"{kind} {k % 5}", "split": "validation", "how": "", "by": "test"} | more
     kept = {
         model: ItemScores(
-            tuple(map(float, range(len(x)))), tuple(k + 1.0 for k in range(len(x))), (None,) * len(x), tuple(x)
+            tuple(map(float, range(len(x)))),
+            tuple(k + 1.0 for k in range(len(x))),
+            (None,) * len(x),
+            tuple(map(float, x)),
         )
         for model, x in answers.items()
     }
