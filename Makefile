@@ -43,10 +43,11 @@ starter-weights: models ## our networks taught, exported and calibrated anew, ou
 	@scripts/bootstrap $(EXPORT_VENV) requirements/runtime.lock requirements/dev.lock requirements/torch.txt
 	@scripts/starter_weights $(DATA)
 
-check: setup ## what CI checks before any test: style, types, the Dockerfile, spelling, generated files
+check: setup ## what CI checks before any test: style, types, who imports whom, the Dockerfile, spelling, generated files
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-cache > /dev/null || $(BIN)/lint-imports --no-cache
 	@$(BIN)/hadolint Dockerfile.triton
 	@$(BIN)/codespell $$(git ls-files '*.py' '*.md' '*.toml' '*.pbtxt' Makefile)
 	@$(BIN)/python -m benchmarks figures --check
