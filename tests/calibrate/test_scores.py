@@ -126,6 +126,6 @@ def test_items_pool_as_the_answer_did() -> None:
         )
     rows = np.linspace(1, 2, 3 * 31).reshape(3, 31)
     synced = ItemScores.of(dataclasses.replace(answer, distances=rows))
-    again = synced.answer("lipsync_syncnet").distances
+    again = synced.output("lipsync_syncnet").distances
     assert again is not None
     assert np.allclose(again, rows, atol=1e-6)
