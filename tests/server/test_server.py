@@ -16,6 +16,7 @@ from tritonclient.utils import InferenceServerException
 
 from veracity.catalog import provenance
 from veracity.server import Server, address, binaries, process, repository, rundir
+from veracity.server.ports import Ports
 from veracity.server.tritonlog import LONGEST_BYTES, TritonLog
 from veracity_client.errors import ServerUnavailable
 
@@ -147,8 +148,10 @@ Error: Failed to initialize NVML
 2026-01-01T00:00:00Z E 7 main.cc:245] "failed to start GRPC service: no permission"
 2026-01-01T00:00:00Z I 7 main.cc:250] "error counts: 0"
 """
-    assert process.explain(said).endswith('"failed to start GRPC service: no permission"')
-    assert "it said nothing" in process.explain("")
+    assert process.explain(said, Ports(0, 1, 2)).endswith('"failed to start GRPC service: no permission"')
+    taken = process.explain("failed to start: Socket '127.0.0.1:1' already in use ", Ports(0, 1, 2))
+    assert taken == "port 1 is already in use; stop the other process or pass --grpc-port 0"
+    assert "it said nothing" in process.explain("", Ports(0, 1, 2))
 
 
 def test_log_is_bounded_and_passed_on_whole(tmp_path: Path) -> None:

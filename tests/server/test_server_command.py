@@ -14,7 +14,7 @@ import pytest
 import tritonclient.grpc as grpc
 from server_models import PATIENCE, ask, make_repository
 
-from veracity.server import Server
+from veracity.server import Server, address, ports
 from veracity_client.errors import ModelUnavailable, ServerUnavailable
 
 
@@ -54,7 +54,7 @@ def test_production_refuses_a_model_that_does_not_load(models: Path) -> None:
 @pytest.mark.triton
 def test_taken_port_is_named(server: Server, models: Path) -> None:
     port = int(server.grpc_url.rpartition(":")[2])
-    with pytest.raises(ServerUnavailable, match=f"{port}.* is taken"):
+    with pytest.raises(ServerUnavailable, match=f"port {port} is already in use"):
         Server(models, models=[], grpc_port=port).start()
 
 
@@ -84,24 +84,73 @@ def run_serve(*arguments: str, **variables: str) -> "subprocess.CompletedProcess
 )
 def test_serve_that_cannot_start_says_why(models: Path, variables: dict[str, str], error: str) -> None:
     done = run_serve("--grpc-port=0", **{"VERACITY_MODEL_REPOSITORY": str(models), **variables})
-    assert done.returncode == 1
+    assert done.returncode == 3
     assert re.search(f"^veracity: {error}", done.stderr, re.M)
 
 
 @pytest.mark.triton
-def test_serve_names_a_taken_port(models: Path) -> None:
+@pytest.mark.parametrize("endpoint", ["http", "grpc", "metrics"])
+def test_serve_names_a_port_in_use(models: Path, endpoint: str) -> None:
     with socket.socket() as held:
         held.bind(("127.0.0.1", 0))
         held.listen()
         port = held.getsockname()[1]
-        done = run_serve(f"--grpc-port={port}", VERACITY_MODEL_REPOSITORY=str(models))
-    assert done.returncode == 1
-    assert f"veracity: ServerUnavailable: port {port} is taken" in done.stderr
+        done = run_serve(f"--{endpoint}-port={port}", VERACITY_MODEL_REPOSITORY=str(models))
+    assert done.returncode == 3
+    advice = f"stop the other process or pass --{endpoint}-port 0"
+    assert done.stderr.endswith(f"veracity: ServerUnavailable: port {port} is already in use; {advice}\n")
+
+
+@pytest.mark.triton
+def test_a_port_counts_as_open_only_when_tritonserver_itself_has_it(server: Server) -> None:
+    """Triton logs that its metrics service started before it binds the port, and ends when another process has it."""
+    opened = {int(url.rpartition(":")[2].partition("/")[0]) for url in (server.grpc_url, server.http_url)}
+    assert opened < ports.listening(server.pid)
+    with socket.create_server(("127.0.0.1", 0)) as ours:
+        port = ours.getsockname()[1]
+        assert port in ports.listening(os.getpid())
+        assert port not in ports.listening(server.pid)
+    assert ports.listening(2**22 + 1) == set()  # no such process
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error"),
+    [
+        (["--host=nohost.invalid"], "BadOption: --host nohost.invalid: this machine knows no host of that name"),
+        (["--host="], "BadOption: --host : this machine knows no host of that name"),
+        ([f"--host={'a' * 99}.org"], f"BadOption: --host {'a' * 99}.org: this machine knows no host of that name"),
+        (["--host=192.0.2.1"], "ServerUnavailable: 192.0.2.1 is no address of this machine; pass --host with one"),
+        (["--host=2001:db8::1"], "ServerUnavailable: 2001:db8::1 is no address of this machine"),
+        (["--grpc-port=65536"], "BadOption: --grpc-port must be a number from 0 to 65535, got 65536"),
+        (["--grpc-port=-1"], "BadOption: --grpc-port must be a number from 0 to 65535, got -1"),
+        (["--grpc-port=8055", "--metrics-port=8055"], "BadOption: two endpoints cannot share port 8055"),
+    ],
+)
+def test_serve_refuses_what_it_cannot_listen_on(models: Path, arguments: list[str], error: str) -> None:
+    done = run_serve("--grpc-port=0", *arguments, VERACITY_MODEL_REPOSITORY=str(models))
+    assert done.returncode == 3
+    assert done.stderr.startswith(f"veracity: {error}")
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_privileged_port_is_an_error_with_advice() -> None:
+    """Also for root, here without the capability that it has to bind one."""
+    code = "from veracity.server.ports import Ports, choose; choose('127.0.0.1', Ports(0, 79, 0))"
+    without = ["setpriv", "--bounding-set=-net_bind_service", "--inh-caps=-net_bind_service"] * (os.getuid() == 0)
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    done = subprocess.run([*without, sys.executable, "-c", code], env=env, capture_output=True, text=True, check=False)
+    assert "port 79 needs the right to bind privileged ports; pass --grpc-port with a number of 1024" in done.stderr
+
+
+def test_a_host_is_resolved_once() -> None:
+    assert address.resolve("localhost") in ("127.0.0.1", "::1")
+    assert address.resolve("0.0.0.0") == "0.0.0.0"
+    assert address.resolve("::1") == address.resolve("[::1]") == "::1"
 
 
 @pytest.mark.triton
 def test_serves_ipv6(models: Path) -> None:
-    with Server(models, host="::1", models=["double"]) as server:
+    with Server(models, host="[::1]", models=["double"]) as server:
         assert server.grpc_url.startswith("[::1]:")
         with grpc.InferenceServerClient(server.grpc_url) as client:
             assert ask(client, [[1, 2]]).tolist() == [[11, 22]]

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import signal
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 from rich.console import Console
@@ -13,48 +10,42 @@ from rich.table import Table
 
 from veracity import log
 from veracity.server.server import Server
+from veracity.server.signals import stop_on_signals
 from veracity.server.watch import ModelState
 from veracity.settings import Settings
+from veracity_client.console import ERROR
 from veracity_client.errors import VeracityError
 
 COLOURS = {"ready": "green", "missing": "yellow", "failed": "red"}
 
 
 def serve(settings: Settings, *, console: Console | None = None, **options: Any) -> int:
-    """Serve until SIGTERM or SIGINT; returns the exit status. ``options`` are those of :class:`Server`."""
+    """Serve until SIGTERM or SIGINT; returns the exit status, 3 for a server that does not start.
+
+    ``options`` are those of :class:`Server`.
+    """
     log.configure(settings.log_level)
     console = console or Console()
     try:
         server = Server.from_settings(settings, log_sink=_to_stderr, **options)
     except VeracityError as error:
         sys.stderr.write(f"veracity: {type(error).__name__}: {error.message}\n")  # a line a fault
-        return 1
+        return ERROR
     try:
-        with _stopped_by_signals(server), server:
+        with stop_on_signals(server), server:
             _announce(console, server)
             server.wait()
     except VeracityError as error:
         if server.asked_to_stop:  # by a signal before it had started: nothing went wrong
             return 0
         sys.stderr.write(f"veracity: {error.to_wire()}\n")
-        return 1
+        return ERROR
     return 0
 
 
 def _to_stderr(written: bytes) -> None:
     sys.stderr.buffer.write(written)
     sys.stderr.flush()
-
-
-@contextmanager
-def _stopped_by_signals(server: Server) -> Iterator[None]:
-    numbers = (signal.SIGTERM, signal.SIGINT)
-    before = [signal.signal(number, lambda *_: server.request_stop()) for number in numbers]
-    try:
-        yield
-    finally:
-        for number, handler in zip(numbers, before):
-            signal.signal(number, handler)
 
 
 def _announce(console: Console, server: Server) -> None:

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import os
 import re
-import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
-from contextlib import ExitStack
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
 
 from veracity.server import address, reaper
 from veracity.server.binaries import Binaries
+from veracity.server.ports import Ports, choose, in_use, listening
 from veracity.server.tritonlog import Sink, TritonLog
 from veracity_client.errors import ServerUnavailable
 
@@ -24,18 +23,9 @@ PORT_ATTEMPTS = 5  # a free port can be taken by another before Triton binds it
 START_SECONDS = 60.0
 POLL_SECONDS = 0.05
 FLUSH_SECONDS = 0.2  # for the last answers to leave the sockets
-LAST = "Started Metrics Service at"  # Triton's own line, after gRPC and HTTP are bound; a stranger's port cannot say it
 ERROR = re.compile(r"^\S+ E \d")  # the severity in a line of Triton's
 CHATTER = re.compile("CUDA|CudaDriver|NVML|DCGM")  # what every machine without a GPU says
 TAKEN = re.compile(r"Socket '\S+:(\d+)' already in use")
-
-
-class Ports(NamedTuple):
-    """Of the three doors; 0 asks for a free one."""
-
-    http: int
-    grpc: int
-    metrics: int
 
 
 @dataclass(frozen=True)
@@ -83,16 +73,16 @@ class Process:
         """
         for attempt in range(1, PORT_ATTEMPTS + 1):
             self.kill()  # of an attempt before; does nothing otherwise
-            ports = _choose(self._launch.host, self.ports)
+            ports = choose(self._launch.host, self.ports)
             self.log.mark()
             self._spawn(ports)
-            if self._wait_open(stopping):
+            if self._wait_open(ports, stopping):
                 self.ports = ports
                 return
             said = self.log.since_mark()
             if stopping() or attempt == PORT_ATTEMPTS or not self._by_chance(said):
                 self.kill()
-                raise ServerUnavailable(explain(said))
+                raise ServerUnavailable(explain(said, ports))
 
     def poll(self) -> int | None:
         """Return None while tritonserver runs, else its exit status (128 + n for signal n)."""
@@ -164,11 +154,12 @@ class Process:
         flags = [f"--{name}={value}" for name, value in options.items()]
         return [str(self._binaries.server), "--disable-auto-complete-config", *flags]  # ours are written by hand
 
-    def _wait_open(self, stopping: Callable[[], bool]) -> bool:
+    def _wait_open(self, ports: Ports, stopping: Callable[[], bool]) -> bool:
         deadline = time.monotonic() + START_SECONDS
         while self.poll() is None and time.monotonic() < deadline and not stopping():
-            if LAST in self.log.since_mark():
-                return True
+            with suppress(OSError, ValueError):  # the reaper has not written the process id yet
+                if listening(self.pid).issuperset(ports):
+                    return True
             time.sleep(POLL_SECONDS)
         return False
 
@@ -188,22 +179,11 @@ def _knows(binaries: Binaries, option: str) -> bool:
     return option in said
 
 
-def _choose(host: str, asked: Ports) -> Ports:
-    """Replace each 0 by a port that is free now; all are held until all are chosen, so they differ."""
-    with ExitStack() as stack:
-        return Ports(*(port or _free(host, stack) for port in asked))
-
-
-def _free(host: str, stack: ExitStack) -> int:
-    held = stack.enter_context(socket.socket(address.family(host)))
-    held.bind((host, 0))
-    return int(held.getsockname()[1])
-
-
-def explain(said: str) -> str:
-    """Return why tritonserver did not start, from what it ``said``, in one line."""
+def explain(said: str, ports: Ports) -> str:
+    """Return why tritonserver did not start on ``ports``, from what it ``said``, in one line."""
     if taken := TAKEN.search(said):
-        return f"port {taken[1]} is taken: stop who has it, or ask for port 0"
+        port = int(taken[1])
+        return in_use(next((name for name, own in ports._asdict().items() if own == port), "http"), port)
     lines = [line for line in said.splitlines() if line.strip()]
     lines = [line for line in lines if not CHATTER.search(line)]
     severe = [line for line in lines if ERROR.search(line)]

@@ -11,9 +11,10 @@ from typing import Any
 from tritonclient.utils import InferenceServerException
 
 from veracity.catalog.profiles import BENCH, children, choose, required
-from veracity.server import accelerators, binaries, repository, rundir
+from veracity.server import accelerators, address, binaries, repository, rundir
 from veracity.server.models import Models, Timeouts
-from veracity.server.process import Launch, Ports, Process
+from veracity.server.ports import Ports, check
+from veracity.server.process import Launch, Process
 from veracity.server.supervisor import Supervisor
 from veracity.server.tritonlog import Sink
 from veracity.server.watch import ModelState
@@ -72,8 +73,15 @@ class Server:
         model_config: str = "",
     ) -> None:
         ports = Ports(http_port, grpc_port, metrics_port)
+        check(ports)
         self._launch = Launch(
-            repository.absolute(), host, ports, exit_seconds, http_max_input_size, dict(env), model_config
+            repository.absolute(),
+            address.resolve(host),
+            ports,
+            exit_seconds,
+            http_max_input_size,
+            dict(env),
+            model_config,
         )
         self._wanted, self._production, self._triton, self._sink = models, production, triton, log_sink
         self._required, self._untrained = set((models if required is None else required) or ()), untrained
@@ -165,12 +173,12 @@ class Server:
         self._thread = threading.Thread(target=keeper.run, name="triton-supervisor", daemon=True)
         self._thread.start()
 
-    def request_stop(self) -> None:
-        """Begin to stop and return at once; a signal handler may call it. :meth:`wait` and :meth:`start` come back.
+    def request_stop(self, *, drain: bool = True) -> None:
+        """Begin to stop and return at once: :meth:`wait` and :meth:`start` come back. Not for a signal handler.
 
-        Asked a second time, :meth:`stop` no longer waits for the requests in flight.
+        Without ``drain``, also after a call with it, :meth:`stop` does not wait for the requests in flight.
         """
-        if self.asked_to_stop:
+        if not drain:
             self._hurry.set()
         self.asked_to_stop = True
         self._stopping.set()
