@@ -10,7 +10,7 @@ DATA := ../shared/data
 LOCK := uv pip compile --quiet --universal --python-version 3.10 --no-annotate --no-emit-package veracity-client \
 	--custom-compile-command "make lock"
 
-.PHONY: help setup models demo serve test test-export test-image starter-weights check docs lock schema clean
+.PHONY: help setup models demo serve test test-export test-image starter-weights measure check docs lock schema clean
 
 help:
 	@grep -hE '^# make|^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^# //; s/:.*## /  — /'
@@ -42,6 +42,9 @@ test-export: models ## tests that need torch, in an environment of their own
 starter-weights: models ## our networks taught, exported and calibrated anew, out of DATA: 40 minutes on two cores
 	@scripts/bootstrap $(EXPORT_VENV) requirements/runtime.lock requirements/dev.lock requirements/torch.txt
 	@scripts/starter_weights $(DATA)
+
+measure: models ## what README and docs cite, measured on DATA and brought into them: 15 quiet minutes
+	@scripts/measure $(DATA)
 
 check: setup ## what CI checks before any test: style, types, who imports whom, the Dockerfile, spelling, generated files
 	@$(BIN)/ruff format --check .
