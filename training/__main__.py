@@ -14,7 +14,6 @@ from evaluation.manifest import ManifestError
 from networks.errors import CheckpointError
 from training import evaluate
 from training.folds import FOLDS
-from veracity.calibrate import command as calibrate
 from veracity.settings import Settings
 from veracity_client.errors import VeracityError
 
@@ -71,7 +70,6 @@ def _parser() -> argparse.ArgumentParser:
     _extract(commands, shared)
     _films(commands, shared)
     evaluate.add_arguments(_add(commands, "evaluate", "training.evaluate", "measure chosen models without a server"))
-    calibrate.add(commands)
     _explain(commands, shared)
     return parser
 

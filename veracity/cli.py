@@ -22,6 +22,7 @@ def _run(argv: Sequence[str] | None) -> int:
 def parser() -> Parser:
     """Return the parser of all commands. Imported here, so that a broken installation exits with 3 as well."""
     from veracity import __version__, sample, settings_command
+    from veracity.calibrate import command as calibrate
     from veracity.install import install_command, weights_command
     from veracity.install.doctor import command as doctor
     from veracity.server import commands as server
@@ -34,6 +35,7 @@ def parser() -> Parser:
         server.add_serve,
         server.add_ready,
         settings_command.add,
+        calibrate.add,
         doctor.add,
         install_command.add,
         weights_command.add,

@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from training.__main__ import main
 from veracity.calibrate import toml_tables
 from veracity.calibrate.labelled_outputs import CalibrationInputError, Learned, read
 from veracity.calibrate.scores import ItemScores, ScoredClip, ScoreFile
+from veracity.cli import main
 from veracity.decision.calibration import FILE, Calibration
 from veracity.decision.fusion import RULES
 
@@ -74,8 +74,9 @@ def repository(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def run(repository: Path) -> Callable[..., int]:
-    return lambda *arguments: main(["calibrate", *map(str, arguments), "--repository", str(repository)])
+def run(repository: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
+    monkeypatch.setenv("VERACITY_MODEL_REPOSITORY", str(repository))
+    return lambda *arguments: main(["calibrate", *map(str, arguments)])
 
 
 def test_the_command_writes_what_the_reader_reads(
@@ -83,7 +84,7 @@ def test_the_command_writes_what_the_reader_reads(
 ) -> None:
     before = Calibration.read(file)
     tested = put(tmp_path / "test.jsonl", list(clips(seed=9, split="test")))
-    assert run(put(tmp_path / "a.jsonl", list(clips())), "--out", file, "--tested", tested) == 0
+    assert run(put(tmp_path / "a.jsonl", list(clips())), "--out", file, "--test", tested) == 0
     after = Calibration.read(file)
     own = after.of("starter")
     assert (after.thresholds, after.weights, after.fail_fast_threshold) == (
@@ -159,7 +160,7 @@ def test_weights_that_nobody_can_name_are_not_calibrated(
         (page.parent / "1").mkdir()
         (page.parent / "1" / "model.onnx").touch()
     before = file.read_bytes()
-    assert run(put(tmp_path / "a.jsonl", list(clips())), "--out", file) == 1
+    assert run(put(tmp_path / "a.jsonl", list(clips())), "--out", file) == 3
     assert f"visual_starter {words}" in capsys.readouterr().err
     assert file.read_bytes() == before
 
@@ -188,7 +189,7 @@ def test_bad_input_is_one_clear_line_and_nothing_is_changed(
 ) -> None:
     lines, more, words = BAD[case]
     before = file.read_bytes()
-    assert run(put(tmp_path / "a.jsonl", lines()), "--out", file, *more) == 1
+    assert run(put(tmp_path / "a.jsonl", lines()), "--out", file, *more) == 3
     error = capsys.readouterr().err
     assert words in error
     assert error.count("\n") == 1
@@ -215,18 +216,18 @@ def test_what_a_model_learned_from_is_left_out(run: Run, tmp_path: Path, capsys:
     assert rows == {"video 0": {*both}, "audio 0": {"visual_starter"}, "video 1": {*both}}
     rows = {row.id: set(row.outputs) for row in read([path], (), [Learned.parsed("audio_starter:train")])}
     assert rows == {"video 0": {"visual_starter"}, "audio 0": {"visual_starter"}, "video 1": {*both}}
-    assert run(path, "--learned", "audio_starter") == 1
-    assert "--learned wants MODEL:SPLIT or MODEL:SPLIT:KIND, not 'audio_starter'" in capsys.readouterr().err
+    assert run(path, "--trained-on", "audio_starter") == 3
+    assert "--trained-on wants MODEL:SPLIT or MODEL:SPLIT:KIND, not 'audio_starter'" in capsys.readouterr().err
 
 
 def test_scores_that_are_not_there_are_asked_for(
     run: Run, tmp_path: Path, file: Path, capsys: pytest.CaptureFixture
 ) -> None:
-    assert run(tmp_path / "none.jsonl", "--out", file) == 1
+    assert run(tmp_path / "none.jsonl", "--out", file) == 3
     assert "no scores at" in capsys.readouterr().err
     fitting = put(tmp_path / "a.jsonl", list(clips()))
-    assert run(fitting, "--tested", fitting, "--out", file) == 1
-    assert "--tested is for test clips alone" in capsys.readouterr().err
+    assert run(fitting, "--test", fitting, "--out", file) == 3
+    assert "--test is for test clips alone" in capsys.readouterr().err
 
 
 def test_every_kind_of_value_is_written_as_toml(file: Path) -> None:

@@ -10,7 +10,7 @@ from veracity import log
 from veracity.catalog import MODELS, provenance
 from veracity.catalog.assets import VAD_FILE
 from veracity.catalog.profiles import BENCH, PROFILES, children, choose
-from veracity.decision.calibration import Calibration
+from veracity.decision.calibration import FILE, Calibration
 from veracity.evidence.speech import SileroVad, Vad, energy_vad
 from veracity.media import Limits, find_ffmpeg
 from veracity.settings import Settings
@@ -100,7 +100,7 @@ def model_info(repository: Path, model: str) -> ModelInfo:
 
 def _calibration(settings: Settings) -> Calibration:
     """Read what was measured; the profile's fusion holds where its own models have the weights that were measured."""
-    calibration, choice = Calibration.read(), choose(settings.profile, settings.models)
+    calibration, choice = Calibration.read(settings.calibration or FILE), choose(settings.profile, settings.models)
     known = {model: calibration.checkpoints[model] for model in children(choice) if model in calibration.checkpoints}
     found = {model: provenance.checkpoint(settings.model_repository / model) for model in known}
     unmeasured = [model for model, digest in found.items() if digest not in (None, known[model])]

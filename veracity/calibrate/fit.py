@@ -14,7 +14,7 @@ from scipy.optimize import minimize
 from veracity.calibrate import metrics
 from veracity.calibrate.labelled_outputs import CalibrationInputError, Row
 from veracity.catalog import MODELS
-from veracity.decision.calibration import Calibrator
+from veracity.decision.calibration import Calibration, Calibrator
 from veracity.decision.fusion import log_odds
 from veracity.evidence.pooling import POOL
 from veracity_client.verdict import Thresholds
@@ -125,7 +125,7 @@ def fit(rows: Sequence[Row], model: str, rate: float, missed: float) -> Fitted:
     fakes = labels(rows)
     if len(set(fakes.tolist())) < 2:
         kind = "fake" if fakes.any() else "real"
-        out = f"or leave it out: --learned {model}:train {model}:validation"
+        out = f"or leave it out: --trained-on {model}:train {model}:validation"
         raise CalibrationInputError(
             f"{model}: all {len(rows)} clips that it answered are {kind}; both are wanted, {out}"
         )
@@ -136,6 +136,13 @@ def fit(rows: Sequence[Row], model: str, rate: float, missed: float) -> Fitted:
         scale, apart = SILENCE, np.full(len(rows), 0.5)
     ece = metrics.MEASURES["ece_even"](fakes, log_odds(apart))
     return Fitted(model, scale, tuple(rows), apart, auc, ece, gain, thresholds(fakes, apart, rate, missed))
+
+
+def kept(model: str, calibration: Calibration) -> Fitted:
+    """The calibration that a model has already, measured on no clips of now."""
+    nothing = metrics.Estimate(math.nan, math.nan, math.nan)
+    own = calibration.standalone_thresholds([model])
+    return Fitted(model, calibration.calibrator(model), (), np.zeros(0), nothing, math.nan, math.nan, own)
 
 
 def thresholds(fakes: npt.NDArray[np.bool_], probability: Array, rate: float, missed: float) -> Thresholds:

@@ -67,7 +67,7 @@ class Learned:
         """Read MODEL:SPLIT or MODEL:SPLIT:KIND; raises CalibrationInputError."""
         parts = text.split(":")
         if len(parts) not in (2, 3) or parts[0] not in MODELS or parts[1] not in get_args(Split):
-            raise CalibrationInputError(f"--learned wants MODEL:SPLIT or MODEL:SPLIT:KIND, not {text!r}")
+            raise CalibrationInputError(f"--trained-on wants MODEL:SPLIT or MODEL:SPLIT:KIND, not {text!r}")
         return cls(*parts)
 
     def covers(self, one: scores.ScoredClip) -> bool:
@@ -99,9 +99,9 @@ def _check(one: scores.ScoredClip, path: Path, refused: Collection[str]) -> None
         raise CalibrationInputError(f"{path}: clip {one.id} has label {one.label}, not 0 or 1")
     if one.split in refused:
         why = (
-            "what was fitted on test clips measures nothing on them; leave them out, or give them with --tested"
+            "what was fitted on test clips measures nothing on them; leave them out, or give them with --test"
             if one.split == "test"
-            else "--tested is for test clips alone"
+            else "--test is for test clips alone"
         )
         raise CalibrationInputError(f"{path}: clip {one.id} is of split {one.split}: {why}")
 

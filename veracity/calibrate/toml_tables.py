@@ -41,10 +41,13 @@ def present(path: Path) -> Calibration:
         raise CalibrationInputError(f"{path}: {error.message}") from error
 
 
-def replace(path: Path, tables: Mapping[str, Mapping[str, Value] | None]) -> Calibration:
-    """Change the file, or leave it untouched: what is written was read back whole. Raises CalibrationInputError."""
+def replace(path: Path, tables: Mapping[str, Mapping[str, Value] | None], base: Path | None = None) -> Calibration:
+    """Write ``base`` (the file itself by default) with these tables changed, or leave the file untouched.
+
+    What is written was read back whole. Raises CalibrationInputError.
+    """
     try:
-        text = put(path.read_text(encoding="utf-8"), tables)
+        text = put((base or path).read_text(encoding="utf-8"), tables)
         calibration = Calibration.parsed(text)
         unfinished = path.with_name(path.name + ".new")
         unfinished.write_text(text, encoding="utf-8")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from veracity import __version__
 from veracity.catalog import FACE_DETECTOR, MODELS
 from veracity.install import locations
 
@@ -39,6 +40,13 @@ def graph_commands(models: Sequence[str]) -> list[str]:
     rest = [name for name in models if name not in free]
     lines = [f"veracity install {' '.join(free)}"] if free else []
     return [*lines, _in_checkout(f"python -m export {' '.join(rest)}")] if rest else lines
+
+
+def extra(name: str) -> str:
+    """Say how an optional part of this package is installed; from our own wheel, whatever an index may hold."""
+    if locations.checkout():
+        return f"pip install -e '.[{name}]'"
+    return f"pip install './veracity-{__version__}-py3-none-any.whl[{name}]', with the wheel that veracity came from"
 
 
 def restore(path: str) -> str:
