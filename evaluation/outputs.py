@@ -11,7 +11,7 @@ import numpy.typing as npt
 from veracity.calibrate.scores import ScoredClip
 from veracity.catalog import LAYERS, MODELS
 from veracity.decision.calibration import Calibration, Calibrator
-from veracity.evidence.pooling import POOL
+from veracity.evidence.detector import detector
 
 VERDICT = "verdict"
 LABELS = ("real", "fake")
@@ -84,7 +84,7 @@ def _layer(key: str, item: str) -> Subject:
 
 def _model(name: str, key: str, calibration: Calibration) -> Subject:
     """One model: its clip score is pooled and calibrated as the verdict does it, and raw where that is silence."""
-    pool, scale = POOL[MODELS[name].pool], calibration.calibrator(name)
+    pool, scale = detector(name).pool, calibration.calibrator(name)
     scale = Calibrator() if scale.uninformative else scale
 
     def probability(one: ScoredClip) -> float | None:

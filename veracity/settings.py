@@ -15,6 +15,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from veracity.catalog import MODELS
 from veracity.catalog.profiles import PROFILES, choose
+from veracity.catalog.shared import WHOLE_PICTURES
 from veracity.install import locations
 from veracity_client.errors import BadOption
 
@@ -136,7 +137,7 @@ class Settings(BaseSettings):
     def _crops_are_seen(cls, crops: int, info: ValidationInfo) -> int:
         if crops > 1 and {"profile", "models"} <= set(info.data):
             seeing = [name for name, _ in choose(info.data["profile"], info.data["models"])["semantic"]]
-            if all(MODELS[name].view == "whole" for name in seeing):
+            if all(MODELS[name].kind == WHOLE_PICTURES for name in seeing):
                 raise ValueError(f"must be 1 here: {', '.join(seeing)} sees the whole picture")
         return crops
 

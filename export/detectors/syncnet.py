@@ -1,4 +1,4 @@
-"""SyncNet: how its checkpoint is read, served and compared. Distances are :mod:`veracity.evidence.sync`'s."""
+"""SyncNet: how its checkpoint is read, served and compared. Distances are :mod:`veracity.evidence.syncnet`'s."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from export.graph import error
 from export.parity import Arrays, Golden
 from export.published import Published, state_dict
 from networks.published.syncnet import Network, Served
-from veracity.evidence import sync
+from veracity.evidence import syncnet
 
 
 def unpack(content: Any) -> Mapping[str, Tensor]:
@@ -22,8 +22,8 @@ def unpack(content: Any) -> Mapping[str, Tensor]:
 
 def compare(facts: dict[str, Any], arrays: Arrays) -> float:
     """Distances, confidence and offset of a sequence against the authors'; an offset that differs is no number."""
-    mean = sync.distances(arrays["seq_lip"], arrays["seq_audio"], facts["vshift"], beyond=0.0).mean(0)
-    fit = sync.fit(mean)
+    mean = syncnet.distances(arrays["seq_lip"], arrays["seq_audio"], facts["vshift"], beyond=0.0).mean(0)
+    fit = syncnet.fit(mean)
     if fit.offset != facts["offset"]:
         return float("nan")
     wanted = np.array(facts["confidence"])

@@ -18,7 +18,7 @@ from veracity.analysis.context import AnalysisContext
 from veracity.analysis.local_infer import LocalInfer
 from veracity.analysis.pipeline import analyze
 from veracity.catalog.detectors.lipsync_syncnet import MODEL as SYNCNET
-from veracity.evidence import sync
+from veracity.evidence import syncnet
 from veracity.evidence.requests import State
 from veracity.media import Source, find_ffmpeg
 from veracity.settings import Settings
@@ -81,7 +81,7 @@ def test_syncnet_stands_in_for_lipforensics_and_says_so(synced: AnalysisContext,
     result = verdict.layer_results["3_lipsync"]
     assert result.status == "scored", result.reason
     assert [model.name for model in result.models] == ["lipsync_syncnet"]
-    assert result.fake_probability == result.mismatch_score == pytest.approx(sync.FLOOR)
+    assert result.fake_probability == result.mismatch_score == pytest.approx(syncnet.FLOOR)
     assert not verdict.degraded  # nothing that is installed was missed
     for words in ("lipsync_syncnet stands in for lipsync_lipforensics: weights not installed", "sync and not forgery"):
         assert words in result.reasoning
@@ -98,7 +98,7 @@ def test_a_mouth_that_never_fits_is_capped(synced: AnalysisContext, talking: Pat
     install(repository, gain=0.0)
     settings = synced.settings.replace(model_repository=repository)
     verdict = run(AnalysisContext.from_settings(settings), talking)
-    assert verdict.layer_results["3_lipsync"].fake_probability == pytest.approx(sync.CAP)
+    assert verdict.layer_results["3_lipsync"].fake_probability == pytest.approx(syncnet.CAP)
     assert verdict.label == "inconclusive"
 
 
@@ -165,13 +165,11 @@ def test_both_by_name_are_averaged_and_without_sound_one_is_missed(
     repository = tmp_path / "model_repository"
     shutil.copytree(synced.settings.model_repository, repository)
     tiny_models.install(repository, "lipsync_lipforensics", gain=0.0)
-    settings = dataclasses.replace(
-        synced.settings, model_repository=repository, models="lipsync_lipforensics,lipsync_syncnet"
-    )
+    settings = synced.settings.replace(model_repository=repository, models="lipsync_lipforensics,lipsync_syncnet")
     context = AnalysisContext.from_settings(settings)
     both = run(context, talking).layer_results["3_lipsync"]
-    assert both.fake_probability == pytest.approx((0.5 + sync.FLOOR) / 2)
-    assert both.agreement == pytest.approx(0.5 + sync.FLOOR)
+    assert both.fake_probability == pytest.approx((0.5 + syncnet.FLOOR) / 2)
+    assert both.agreement == pytest.approx(0.5 + syncnet.FLOOR)
     mute = run(context, made(talking, tmp_path, "-an")).layer_results["3_lipsync"]
     assert mute.fake_probability == 0.5
     assert "lipsync_syncnet is left out: the file has no audio track" in mute.reasoning

@@ -17,7 +17,7 @@ from veracity.catalog import MODELS
 from veracity.catalog.profiles import PROFILES
 from veracity.decision.calibration import Calibration, Calibrator
 from veracity.decision.fusion import RULES
-from veracity.evidence.pooling import POOL
+from veracity.evidence.detector import detector
 from veracity.evidence.requests import ModelOutput, Sample
 from veracity_client.verdict import Thresholds
 
@@ -68,14 +68,14 @@ def test_the_pool_is_in_the_loop() -> None:
     assert scale.temperature == pytest.approx(alone.temperature, rel=0.1)
 
 
-@pytest.mark.parametrize("model", [name for name, model in MODELS.items() if model.layer and model.pool != "sync"])
+@pytest.mark.parametrize("model", [name for name, model in MODELS.items() if model.pool])
 def test_a_fit_pools_as_the_verdict_does(model: str) -> None:
     """Logits beyond ±17 among them, where a probability has no room left for them."""
     rng = np.random.default_rng(0)
     answers = [answer(model, rng.normal(0, 15, 8), [1, 2] * 4) for _ in range(5)]
     given_rows = [Row(str(k), "video", True, "", "", (), {model: one}) for k, one in enumerate(answers)]
     for scale in (Calibrator(), Calibrator(4.0, -1.0), Calibrator(0.3, 2.0)):
-        wanted = [POOL[MODELS[model].pool](one, scale) for one in answers]
+        wanted = [detector(model).pool(one, scale) for one in answers]
         assert pooled(given_rows, model, scale) == pytest.approx(wanted, abs=1e-9)
 
 

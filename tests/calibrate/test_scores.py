@@ -13,7 +13,7 @@ from evaluation.manifest import Clip, ManifestError
 from veracity.calibrate import scores
 from veracity.calibrate.scores import ItemScores, LayerScore, ScoredClip, ScoreFile
 from veracity.decision.calibration import Calibrator
-from veracity.evidence.pooling import POOL
+from veracity.evidence import pooling
 from veracity.evidence.requests import ModelOutput, Sample
 from veracity_client.errors import BadVideo
 from veracity_client.verdict import Span
@@ -120,12 +120,11 @@ def test_items_pool_as_the_answer_did() -> None:
     )
     answer = ModelOutput("visual_starter", items, np.array([0.25, -2.0, 4.0], np.float32))
     kept = ItemScores.of(answer)
-    for name in ("mean", "frames", "faces", "confident"):
-        assert POOL[name](kept.output("visual_starter"), Calibrator(2.0, 0.5)) == pytest.approx(
-            POOL[name](answer, Calibrator(2.0, 0.5))
-        )
+    for pool in (pooling.mean_logit, pooling.worst_face_per_frame, pooling.worst_face, pooling.confident_faces):
+        again = pool(kept.output("visual_starter"), Calibrator(2.0, 0.5))
+        assert again == pytest.approx(pool(answer, Calibrator(2.0, 0.5)))
     rows = np.linspace(1, 2, 3 * 31).reshape(3, 31)
-    synced = ItemScores.of(dataclasses.replace(answer, distances=rows))
-    again = synced.output("lipsync_syncnet").distances
-    assert again is not None
-    assert np.allclose(again, rows, atol=1e-6)
+    synced = ItemScores.of(dataclasses.replace(answer, details=rows))
+    details = synced.output("lipsync_syncnet").details
+    assert details is not None
+    assert np.allclose(details, rows, atol=1e-6)

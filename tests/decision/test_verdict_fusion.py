@@ -129,7 +129,7 @@ def test_a_layer_that_does_not_separate_says_so_and_weighs_nothing() -> None:
     assert said.startswith("Inconclusive: the voice: measured and silent")
 
 
-@pytest.mark.parametrize("model", [name for name, model in MODELS.items() if model.layer and model.pool != "sync"])
+@pytest.mark.parametrize("model", [name for name, model in MODELS.items() if model.pool])
 def test_silence_is_one_half_whatever_pools_it(model: str) -> None:
     layer = next(layer for layer in LAYERS if layer.name == MODELS[model].layer)
     calibration = replace(FUSED, calibrators={model: Calibrator(float("inf"), 0.0)})

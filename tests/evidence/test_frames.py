@@ -9,11 +9,13 @@ from veracity.catalog import MODELS
 from veracity.catalog.layers import FACE_FRAMES, MOUTH_CLIPS, MOUTH_FRAMES, SEMANTIC_FRAMES
 from veracity.catalog.model import DFDC_CROP, SBI_CROP
 from veracity.evidence.crops import face_crop
+from veracity.evidence.detector import detector
+from veracity.evidence.excerpts import FaceInFrame, FaceRun, WholeFrame
 from veracity.evidence.faces import Detection
 from veracity.evidence.sampling import SampleCollector, plan
 from veracity.media import Frame
 
-ALL = ("visual", "lipsync", "semantic")
+ALL = (FaceInFrame, FaceRun, WholeFrame)
 
 
 @given(st.floats(0.04, 1800), st.lists(st.tuples(st.floats(0, 900), st.floats(900, 1800)), max_size=3))
@@ -57,7 +59,7 @@ FACE = Detection((200.0, 100.0, 300.0, 240.0), 0.9, np.full((5, 2), 150, np.floa
 
 def test_each_face_model_gets_its_own_crop() -> None:
     models = ("visual_sbi_b4", "visual_effnet_b7")
-    collector = SampleCollector(plan(10.0, ("visual",)), {"visual": models}, 10.0, 8)
+    collector = SampleCollector(plan(10.0, ()), [detector(name) for name in models], 10.0, 8)
     collector.add(FRAME, [FACE])
     for model, crop in zip(models, (SBI_CROP, DFDC_CROP)):
         (item,) = collector.take(model)
@@ -65,11 +67,11 @@ def test_each_face_model_gets_its_own_crop() -> None:
         assert (item.start, item.end) == (0.0, 10.0 / FACE_FRAMES)
 
 
-def test_a_face_that_the_starter_did_not_learn_of_is_asked_about_of_others_alone() -> None:
-    """Published networks keep what their authors showed them: every face."""
+def test_a_face_too_small_for_the_starter_is_scored_by_others_alone() -> None:
+    """Published networks score what their authors scored: every face."""
     models, least = ("visual_starter", "visual_sbi_b4"), MODELS["visual_starter"].least_face
     assert least > 0
-    collector = SampleCollector(plan(10.0, ("visual",)), {"visual": models}, 10.0, 8)
+    collector = SampleCollector(plan(10.0, ()), [detector(name) for name in models], 10.0, 8)
     narrow, wide = (dataclasses.replace(FACE, box=(200.0, 100.0, 200.0 + w, 240.0)) for w in (least - 1, least))
     collector.add(FRAME, [narrow])
     assert collector.spared == {"visual_starter"}
@@ -80,7 +82,7 @@ def test_a_face_that_the_starter_did_not_learn_of_is_asked_about_of_others_alone
 
 @pytest.mark.parametrize("crops", [1, 5])
 def test_a_picture_is_cut_as_often_as_is_asked(crops: int) -> None:
-    collector = SampleCollector(plan(10.0, ("semantic",)), {"semantic": ("semantic_clip_vitl14",)}, 10.0, 8, crops)
+    collector = SampleCollector(plan(10.0, (WholeFrame,)), [detector("semantic_clip_vitl14")], 10.0, 8, crops)
     collector.add(FRAME, None)
     items = collector.take("semantic_clip_vitl14")
     assert [item.start for item in items] == [0.0] * crops

@@ -14,8 +14,10 @@ from numpy.typing import NDArray
 from veracity.catalog import MODELS, Tensor
 from veracity.catalog.layers import MOUTH_SIZE
 from veracity.evidence.crops import MEAN_FACE, mouth_crops
+from veracity.evidence.detector import score
+from veracity.evidence.kinds import LipRuns
 from veracity.evidence.lips import SIDE, lip_crops
-from veracity.evidence.requests import Sample, State, beside, score
+from veracity.evidence.requests import Sample, State, sound_around
 
 SOUND = Tensor("SOUND", "INT16", (28_800,))  # 25 frames, and 10 more on either side
 
@@ -39,14 +41,14 @@ def test_lips_are_the_mouths_crop_and_what_is_round_it() -> None:
 def test_the_sound_beside_a_second_begins_ten_frames_before_it() -> None:
     sound = np.arange(3 * 16_000, dtype=np.int16)
     item = Sample(1.0, 2.0, np.zeros(0, np.uint8))
-    heard = beside(item, sound, SOUND)
+    heard = sound_around(item, sound, SOUND)
     assert heard.shape == SOUND.shape
     assert heard[10 * 640] == sound[16_000]
-    first = beside(replace(item, start=0.0, end=1.0), sound, SOUND)
+    first = sound_around(replace(item, start=0.0, end=1.0), sound, SOUND)
     assert not first[: 10 * 640].any()
     assert np.array_equal(first[10 * 640 :], sound[: 35 * 640])
-    assert not beside(replace(item, start=9.0, end=10.0), sound, SOUND).any()
-    assert not beside(item, sound[:0], SOUND).any()
+    assert not sound_around(replace(item, start=9.0, end=10.0), sound, SOUND).any()
+    assert not sound_around(item, sound[:0], SOUND).any()
 
 
 class Ear:
@@ -71,7 +73,7 @@ def test_a_model_that_hears_is_asked_with_the_sound_of_each_item() -> None:
     sound = np.repeat(np.arange(8, dtype=np.int16), 16_000)
     items = [Sample(float(k), k + 1.0, np.zeros(lips.shape, np.uint8)) for k in (1, 4, 6)]
     ear = Ear()
-    answer = asyncio.run(score(ear, model, items, sound))
+    answer = asyncio.run(score(ear, LipRuns(model), items, sound))
     assert answer.logits.tolist() == [2.0, 5.0, 7.0]  # 0.4 s into the next second
     assert ear.sizes == [2, 1]
-    assert asyncio.run(score(ear, model, items)).logits.tolist() == [0.0] * 3
+    assert asyncio.run(score(ear, LipRuns(model), items)).logits.tolist() == [0.0] * 3

@@ -22,19 +22,15 @@ from training.sound import Pcm
 from training.visual.faces import TILES, Image
 from veracity.catalog import MODELS, layers
 from veracity.catalog.layers import AUDIO_WINDOWS, WINDOW_SAMPLES
-from veracity.evidence import crops, faces, lips, speech
+from veracity.evidence import crops, faces, kinds, lips, speech
 from veracity.evidence import sampling as frames
-from veracity.evidence.requests import Infer, Sample, grey
+from veracity.evidence.detector import detector
+from veracity.evidence.requests import Infer, Sample
 from veracity.evidence.speech import Vad, speech_windows
 from veracity.media import Frame, Limits, Media, Source
 from veracity_client.errors import VeracityError
-from veracity_client.verdict import LayerName
 
-_MODELS: dict[LayerName, tuple[str, ...]] = {
-    "visual": ("visual_starter",),
-    "lipsync": ("lipsync_starter",),
-    "semantic": ("semantic_starter",),
-}
+_MODELS = ("visual_starter", "lipsync_starter", "semantic_starter")
 _MAX_FACES = 8  # a frame, as the engine's default
 FLOW_SIDE = 56  # pixels of the maps of optical flow
 _SMALL = 2 * FLOW_SIDE  # pixels of a face whose motion is measured
@@ -61,8 +57,8 @@ class Cut:
 
 def cutter(infer: Infer, vad: Vad, flow: bool = False) -> Cutter[Cut]:
     """Cuts with the engine's own code, whose change makes other files; ``infer`` finds faces, ``vad`` speech."""
-    code = "".join(inspect.getsource(module) for module in (crops, faces, frames, layers, lips, speech))
-    models = [MODELS[name] for names in _MODELS.values() for name in names]
+    code = "".join(inspect.getsource(module) for module in (crops, faces, frames, kinds, layers, lips, speech))
+    models = [MODELS[name] for name in _MODELS]
     version = f"{code}{TILES}{flow and FLOW_SIDE}{[(model.input, model.crop) for model in models]}"
 
     def cut(clip: Clip) -> Arrays:
@@ -102,8 +98,9 @@ async def _watch(
     media: Media, clip: Clip, infer: Infer, spans: Sequence[tuple[float, float]], flow: bool
 ) -> dict[str, npt.NDArray[Any]]:
     seconds = await media.video_seconds()
-    plan = frames.plan(seconds, _MODELS, spans)
-    collector, motion = frames.SampleCollector(plan, _MODELS, seconds, _MAX_FACES), Motion()
+    detectors = [detector(name) for name in _MODELS]
+    plan = frames.plan(seconds, {one.excerpt for one in detectors}, spans)
+    collector, motion = frames.SampleCollector(plan, detectors, seconds, _MAX_FACES), Motion()
     tile = next((tile for pattern, tile in TILES if clip.fake and re.search(pattern, clip.path.name)), None)
     following = {number + 1 for number in plan.faces} if flow else set()
     async for frame in media.frames(sorted({*plan.wanted, *following})):
@@ -150,7 +147,7 @@ def flow_between(before: Image, after: Image) -> Flow:
 
 
 def _small(image: Image, box: faces.Box) -> Image:
-    return grey(crops.face_crop(image, box, _SMALL))
+    return crops.luma(crops.face_crop(image, box, _SMALL))
 
 
 def _arrays(collector: frames.SampleCollector, motion: Motion | None) -> dict[str, npt.NDArray[Any]]:

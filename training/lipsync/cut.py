@@ -17,9 +17,10 @@ from training.cache import Arrays, Cutter, Unusable
 from training.sound import Pcm
 from veracity.catalog.layers import FPS, MOUTH_FRAMES
 from veracity.evidence import crops, faces, lips
-from veracity.evidence.crops import interpolate
+from veracity.evidence.crops import interpolate, luma
+from veracity.evidence.excerpts import FaceRun
 from veracity.evidence.lips import SIDE, lip_crops
-from veracity.evidence.requests import Infer, grey
+from veracity.evidence.requests import Infer
 from veracity.evidence.sampling import MOUTH_DETECT_EVERY, detect, plan
 from veracity.evidence.speech import Vad
 from veracity.media import Frame, Limits, Media, Source
@@ -86,7 +87,7 @@ async def _photograph(clip: Clip, infer: Infer) -> Iterator[_Cut]:
     image = np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB), np.uint8)
     found = (await detect(infer, [Frame(0, 0.0, image)]))[0]
     seen = [face for face in found if faces.is_visible(face, image)][:MAX_FACES]
-    return (_cut_out([grey(image)], {0: face}, range(1), k, True) for k, face in enumerate(seen))
+    return (_cut_out([luma(image)], {0: face}, range(1), k, True) for k, face in enumerate(seen))
 
 
 async def _film(clip: Clip, infer: Infer, vad: Vad) -> tuple[Pcm, list[_Cut]]:
@@ -94,7 +95,7 @@ async def _film(clip: Clip, infer: Infer, vad: Vad) -> tuple[Pcm, list[_Cut]]:
         probe = await media.probe()
         sound = await media.audio() if probe.audio else np.zeros(0, np.int16)
         seconds = await media.video_seconds()
-        chosen = plan(seconds, ("lipsync",), vad(sound) if len(sound) else ()).mouths
+        chosen = plan(seconds, (FaceRun,), vad(sound) if len(sound) else ()).mouths
         runs = _more(chosen, int(seconds * FPS))
         return sound, [cut async for cut in _followed(media, runs, {run[0] for run in chosen}, infer)]
 
@@ -118,7 +119,7 @@ async def _followed(media: Media, runs: Sequence[range], chosen: set[int], infer
             found = (await detect(infer, [frame]))[0]
             visible = [face for face in found if faces.is_visible(face, frame.image)][:MAX_FACES]
             tracker.update(frame.index, frame.time, visible, frame.image)
-        held.append(grey(frame.image))
+        held.append(luma(frame.image))
         if frame.index == left[0][-1]:
             run, pictures, held = left.pop(0), held, []
             for track in tracker.tracks:

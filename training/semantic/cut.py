@@ -29,6 +29,7 @@ from veracity.catalog import MODELS
 from veracity.catalog.detectors.semantic_starter import CLIP
 from veracity.catalog.layers import FPS
 from veracity.evidence import crops
+from veracity.evidence.excerpts import WholeFrame
 from veracity.evidence.faces import Box, is_visible
 from veracity.evidence.requests import Infer
 from veracity.evidence.sampling import detect, plan
@@ -102,7 +103,7 @@ def cutter(infer: Infer, encoder: Encoder, networks: Sequence[fakes.Network]) ->
 async def _look(clip: Clip, infer: Infer) -> list[Shown]:
     """A few of the frames that the engine would show the layer, each with its largest face."""
     with Media.open(Source(clip.path), Limits()) as film:
-        pictures = plan(await film.video_seconds() or 1 / FPS, ("semantic",)).pictures
+        pictures = plan(await film.video_seconds() or 1 / FPS, (WholeFrame,)).pictures
         some = sorted({pictures[int(k)] for k in np.linspace(0, len(pictures) - 1, FRAMES + 2)[1:-1]})
         return [await _shown(frame, clip, infer) async for frame in film.frames(some)]
 

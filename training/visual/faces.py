@@ -144,7 +144,7 @@ async def _frames(film: Path) -> AsyncIterator[Frame]:
     """The frames that the engine would look at."""
     with Media.open(Source(film), Limits()) as media:
         seconds = await media.video_seconds()
-        async for frame in media.frames(plan(seconds, ("visual",)).faces):
+        async for frame in media.frames(plan(seconds, ()).faces):
             yield frame
 
 

@@ -18,8 +18,8 @@ from veracity.catalog import FACE_DETECTOR, LAYERS, MODELS, Layer
 from veracity.catalog.profiles import FALLBACKS
 from veracity.decision.report import without_judgement
 from veracity.decision.scoring import ScoredLayer, score_layer, unscored
-from veracity.evidence import sync
-from veracity.evidence.requests import Infer, ModelOutput, Sample, State, score
+from veracity.evidence.detector import detector, score
+from veracity.evidence.requests import Infer, ModelOutput, Sample, State
 from veracity.install.advice import install_hint
 from veracity_client.errors import VeracityError
 from veracity_client.verdict import LayerResult, Options, StageEvent, Status
@@ -33,8 +33,6 @@ NOTHING = {
     "lipsync": "no face could be followed over 25 frames",
     "semantic": "no picture came out of the file",
 }
-SYNCED = {name for name, model in MODELS.items() if model.pool == "sync"}  # the models that are nothing without sound
-HEARING = {name for name, model in MODELS.items() if model.more_inputs}  # the models that want the sound as well
 
 
 @dataclass
@@ -113,7 +111,7 @@ class Analysis:
 
     def _in_vain(self, model: str) -> bool:
         """Return whether a model would be asked about a sound that is not there."""
-        return bool(self.deaf) and model in SYNCED
+        return bool(self.deaf) and detector(model).sound == "required"
 
     def _weights(self, layer: Layer) -> dict[str, float]:
         """Return whoever may have been asked: the layer's own models, then their fallbacks."""
@@ -153,7 +151,7 @@ class Analysis:
                 words = f"{fallback} stands in for {name}" if fallback in spare else f"{name} is left out"
                 notes.append(f"{words}: {self._absence(name, failures.get(name, ''))}")
         notes += [f"faces {_narrow(name)} were left out" for name in answered if name in self.spared]
-        unheard = [name for name in answered if self.deaf and name in HEARING - SYNCED]
+        unheard = [name for name in answered if self.deaf and detector(name).sound == "optional"]
         return notes + [f"{name} had no voice to hold it against: {self.deaf}" for name in unheard]
 
     def _absence(self, model: str, failure: str) -> str:
@@ -172,10 +170,7 @@ class Analysis:
 
     def ask(self, model: str, items: Sequence[Sample]) -> asyncio.Task[ModelOutput]:
         """Send items to a model at once; the answer is waited for when the layer is judged."""
-        if model in SYNCED:
-            task = asyncio.create_task(sync.score(self.infer, MODELS[model], items, self.sound))
-        else:
-            task = asyncio.create_task(score(self.infer, MODELS[model], items, self.sound))
+        task = asyncio.create_task(score(self.infer, detector(model), items, self.sound))
         self.tasks.append(task)
         return task
 

@@ -14,14 +14,15 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from veracity import log
-from veracity.analysis.analysis import HEARING, NOTHING, Analysis, Tell, cancel
+from veracity.analysis.analysis import NOTHING, Analysis, Tell, cancel
 from veracity.analysis.context import AnalysisContext
 from veracity.catalog import FACE_DETECTOR, LAYERS
-from veracity.catalog.layers import AUDIO_WINDOWS, SAMPLE_RATE
+from veracity.catalog.layers import AUDIO_WINDOWS
 from veracity.decision.report import conclude
 from veracity.decision.scoring import label_is_decided
+from veracity.evidence.detector import detector, samples
 from veracity.evidence.faces import Track
-from veracity.evidence.requests import Infer, ModelOutput, speech_items
+from veracity.evidence.requests import Infer, ModelOutput
 from veracity.evidence.sampling import SampleCollector, SamplingPlan, detect, plan
 from veracity.evidence.speech import speech_windows
 from veracity.media import Frame, Media, Probe, Source
@@ -115,8 +116,8 @@ async def _listen(run: Analysis, media: Media, probe: Probe) -> None:
     if AUDIO not in run.waiting:
         return None
     async with run.stage(AUDIO.key):
-        items = speech_items(windows, len(run.sound) / SAMPLE_RATE)
-        await run.score_layer(AUDIO, {name: [run.ask(name, items)] for name, _ in run.models(AUDIO)})
+        cut = {name: [s for w in windows for s in samples(detector(name), w)] for name, _ in run.models(AUDIO)}
+        await run.score_layer(AUDIO, {name: [run.ask(name, items)] for name, items in cut.items()})
 
 
 async def _hear(run: Analysis, media: Media, probe: Probe) -> None:
@@ -138,7 +139,7 @@ async def _hear(run: Analysis, media: Media, probe: Probe) -> None:
 
 async def _hear_for_mouths(run: Analysis, media: Media, probe: Probe) -> None:
     """Have the sound at hand where a model that hears is going to be asked; settle what cannot be asked without."""
-    if not run.deaf and any(name in HEARING for layer in run.waiting for name, _ in run.models(layer)):
+    if not run.deaf and any(detector(name).sound != "none" for layer in run.waiting for name, _ in run.models(layer)):
         if not run.sound.size:
             await _hear(run, media, probe)
             run.damage += (run.deaf,) if run.deaf else ()
@@ -176,8 +177,13 @@ async def _look(run: Analysis, media: Media, probe: Probe) -> Sequence[Track]:
     ready = {layer.name: [name for name, _ in run.models(layer)] for layer in run.waiting}
     seconds = await media.video_seconds()
     settings = run.context.settings
+    detectors = [detector(name) for names in ready.values() for name in names]
     collector = SampleCollector(
-        plan(seconds, ready, run.speech), ready, seconds, settings.max_faces, settings.semantic_crops
+        plan(seconds, {one.excerpt for one in detectors}, run.speech),
+        detectors,
+        seconds,
+        settings.max_faces,
+        settings.semantic_crops,
     )
     asked: Asked = {name: [] for names in ready.values() for name in names}
     unread = ""

@@ -13,15 +13,16 @@ from scipy.optimize import minimize
 
 from veracity.calibrate import metrics
 from veracity.calibrate.labelled_outputs import CalibrationInputError, Row
-from veracity.catalog import MODELS
 from veracity.decision.calibration import Calibration, Calibrator
 from veracity.decision.fusion import log_odds
-from veracity.evidence.pooling import POOL
+from veracity.evidence import pooling
+from veracity.evidence.detector import detector
 from veracity_client.verdict import Thresholds
 
 Array = npt.NDArray[np.float64]
 SILENCE = Calibrator(math.inf, 0.0)
-_SCALED_LAST = ("mean", "seconds", "faces")  # pools of logits, which no temperature reorders: once a clip is enough
+# pools of logits, which no temperature reorders: once a clip is enough
+_CALIBRATED_LAST = (pooling.mean_logit, pooling.mean_logit_by_seconds, pooling.worst_face)
 _HELD = 1e-6  # no clip is surer than that to the fit
 
 
@@ -61,8 +62,8 @@ class _Raw(Calibrator):
 
 def pooler(rows: Sequence[Row], model: str) -> Callable[[Calibrator], Array]:
     """P(fake) of each clip under any calibration, as the verdict has it."""
-    pool, answers = POOL[MODELS[model].pool], [row.outputs[model] for row in rows]
-    if MODELS[model].pool in _SCALED_LAST:
+    pool, answers = detector(model).pool, [row.outputs[model] for row in rows]
+    if pool in _CALIBRATED_LAST:
         logits = np.array([pool(answer, _Raw()) for answer in answers], np.float64)
         return lambda scale: scale(logits)
     return lambda scale: np.array([pool(answer, scale) for answer in answers], np.float64)

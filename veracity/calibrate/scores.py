@@ -67,7 +67,7 @@ class ItemScores:
     @classmethod
     def of(cls, answer: ModelOutput) -> ItemScores:
         """Keep all of an answer but what was looked at."""
-        items, rows = answer.items, answer.distances
+        items, rows = answer.items, answer.details
         return cls(
             start=tuple(round(item.start, 4) for item in items),
             end=tuple(round(item.end, 4) for item in items),
@@ -77,7 +77,7 @@ class ItemScores:
         )
 
     def output(self, model: str) -> ModelOutput:
-        """The answer again, its items empty: for ``veracity.evidence.pooling.POOL`` under another calibration."""
+        """The answer again, its items empty: to be pooled under another calibration."""
         times = zip(self.start, self.end, self.face)
         items = tuple(Sample(start, end, np.empty(0), face) for start, end, face in times)
         rows = None if self.distances is None else np.array(self.distances, np.float64)

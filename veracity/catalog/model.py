@@ -11,14 +11,6 @@ from veracity_client.verdict import LayerName
 
 Precision = Literal["fp32", "fp16", "int8"]
 
-# How the scores of a clip's samples become the clip's: the mean logit; the same, each sample by its seconds; the worst
-# face of each frame, then the mean of frames; the face with the highest mean logit; the DFDC winner's "confident
-# strategy"; SyncNet's offset and confidence.
-Pool = Literal["mean", "seconds", "frames", "faces", "confident", "sync"]
-
-# What layer 4 sees of a picture: its middle pixel by pixel, or the whole of it made small.
-View = Literal["middle", "whole"]
-
 
 @dataclass(frozen=True)
 class Tensor:
@@ -64,17 +56,22 @@ class Batching:
 class Model:
     """One Triton model: its tensors, how it is asked and read, and where its weights come from.
 
+    ``kind`` is the class (``module:name``) that cuts its samples and reads its outputs, see
+    ``veracity.evidence.detector``; ``pool`` the function from the samples' logits to the clip's P(fake), empty where
+    the kind has its own.
     ``export`` is the module whose ``export(args)`` makes the graph, or whose ``DETECTORS`` describes the published
     network; ``golden`` maps cases of ``python -m export parity`` to the module whose ``CASES`` has them. ``sources``
     are the fetched files that the graph is made of; none where it ships with this version, and ``optional_sources``
     those that it can be made of instead. ``joined``: they are a frozen encoder, and our head ships with this version.
     ``released`` is False while nobody can have weights: the model's folder and tensors are final. ``commercial`` is
-    False where the authors allow research only. ``view`` is what of a picture layer 4 looks at. ``least_face`` is the
-    least width in pixels of a face's box for the face to be scored.
+    False where the authors allow research only. ``least_face`` is the width in pixels that a face's box must have for
+    the face to be scored.
     """
 
     name: str
     layer: LayerName | None
+    kind: str
+    pool: str
     inputs: tuple[Tensor, ...]
     outputs: tuple[Tensor, ...]
     batching: Batching
@@ -83,9 +80,7 @@ class Model:
     export: str
     precisions: tuple[Precision, ...] = ("fp32", "fp16", "int8")
     golden: Mapping[str, str] = field(default_factory=dict)
-    pool: Pool = "mean"
     crop: Crop = SBI_CROP
-    view: View = "middle"
     least_face: int = 0
     commercial: bool = True
     released: bool = True

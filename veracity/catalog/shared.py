@@ -1,4 +1,4 @@
-"""What several detectors have in common: tensors and batching."""
+"""What several detectors have in common: tensors, kinds, pooling and batching."""
 
 from __future__ import annotations
 
@@ -22,6 +22,21 @@ def cam(side: int) -> Tensor:
     """Return the tensor of a class-activation map, float32 [side, side]."""
     return Tensor("CAM", "FP32", (side, side))
 
+
+# Classes of the protocol in veracity/evidence/detector.py
+SPEECH_WINDOWS = "veracity.evidence.kinds:SpeechWindows"
+FACE_CROPS = "veracity.evidence.kinds:FaceCrops"
+MOUTH_RUNS = "veracity.evidence.kinds:MouthRuns"
+LIP_RUNS = "veracity.evidence.kinds:LipRuns"
+WHOLE_PICTURES = "veracity.evidence.kinds:WholePictures"
+PICTURE_SQUARES = "veracity.evidence.kinds:PictureSquares"
+
+# Functions of veracity/evidence/pooling.py
+MEAN_LOGIT = "veracity.evidence.pooling:mean_logit"
+MEAN_LOGIT_BY_SECONDS = "veracity.evidence.pooling:mean_logit_by_seconds"
+WORST_FACE = "veracity.evidence.pooling:worst_face"
+WORST_FACE_PER_FRAME = "veracity.evidence.pooling:worst_face_per_frame"
+CONFIDENT_FACES = "veracity.evidence.pooling:confident_faces"
 
 # A video has up to 8 windows, 4 to a request; waiting 3 ms for another video's costs less than a second run.
 SPEECH_BATCHING = Batching(max_batch=16, request_items=4, preferred=(4, 8), delay_us=3_000, timeout_s=30, queue=64)

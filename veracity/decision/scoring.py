@@ -9,11 +9,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from veracity.catalog import LAYERS, MODELS, Layer
+from veracity.catalog import LAYERS, Layer
 from veracity.decision import fusion
 from veracity.decision.calibration import Calibration
-from veracity.evidence import sync
-from veracity.evidence.pooling import POOL
+from veracity.evidence.detector import detector
 from veracity.evidence.requests import ModelOutput
 from veracity_client.verdict import FrameScore, Label, LayerResult, ModelInfo, Span, Status, Thresholds
 
@@ -50,7 +49,7 @@ def score_layer(
     asked = [answer.model for answer, _ in answers]
     silent = calibration.uninformative(asked)
     heard = [pair for pair in answers if silent or not calibration.calibrator(pair[0].model).uninformative]
-    each = [POOL[MODELS[answer.model].pool](answer, calibration.calibrator(answer.model)) for answer, _ in heard]
+    each = [detector(answer.model).pool(answer, calibration.calibrator(answer.model)) for answer, _ in heard]
     probability = _round(float(np.average(each, weights=[weight for _, weight in heard])))
     first = heard[0][0]
     scores = calibration.calibrator(first.model)(first.logits)
@@ -58,7 +57,7 @@ def score_layer(
     bounds, sure = calibration.standalone_thresholds(asked), calibration.is_calibrated(asked)
     words = (f"{layer.looks_at}: {SILENT}" if silent else
              _layer_words(layer, probability, bounds, spans, len(first.items), sure))  # fmt: skip
-    synced = [sync.words(answer) for answer, _ in answers if answer.distances is not None]
+    explained = [detector(answer.model).explain(answer) for answer, _ in answers]
     unheard = [f"{model} is {SILENT}" for model in asked if not silent and calibration.calibrator(model).uninformative]
     agreement = 1.0 - (max(each) - min(each)) if len(each) > 1 else None
     result = LayerResult(
@@ -68,7 +67,7 @@ def score_layer(
         is_fake=None if silent else IS_FAKE[threshold_label(probability, bounds)],
         confidence=_round(max(probability, 1.0 - probability)),
         fake_probability=probability,
-        reasoning="; ".join((words, *synced, *unheard, *notes)),
+        reasoning="; ".join(filter(None, (words, *explained, *unheard, *notes))),
         models=tuple(infos),
         agreement=None if agreement is None else _round(agreement),
         frame_scores=_frame_scores(first, scores) if layer.name == "visual" else None,

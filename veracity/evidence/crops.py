@@ -144,7 +144,7 @@ def mouth_crops(frames: Sequence[Image], landmarks: Points) -> Image:
     if not len(frames):
         return np.empty((0, MOUTH_SIZE, MOUTH_SIZE), np.uint8)
     aligned = [similarity(points, MEAN_FACE) for points in smooth(landmarks)]
-    return np.stack([mouth_crop(_grey(f), a, p[3:]) for f, a, p in zip(frames, aligned, landmarks)])
+    return np.stack([mouth_crop(luma(f), a, p[3:]) for f, a, p in zip(frames, aligned, landmarks)])
 
 
 def interpolate(known: Mapping[int, Points], wanted: Sequence[int]) -> NDArray[np.float32]:
@@ -160,7 +160,8 @@ def interpolate(known: Mapping[int, Points], wanted: Sequence[int]) -> NDArray[n
     return np.stack(lines, axis=-1).reshape(len(wanted), *values.shape[1:]).astype(np.float32)
 
 
-def _grey(image: Image) -> Image:
+def luma(image: Image) -> Image:
+    """Return the luma, uint8 [H, W], of RGB [H, W, 3]; a picture that has no colour is returned as it is."""
     return image if image.ndim == 2 else _uint8(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY))
 
 

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 
 from veracity.catalog.layers import LIP_SIZE as SIDE  # the eyes lie 53 pixels apart
-from veracity.evidence.crops import MEAN_FACE, Image, Points, similarity, smooth
+from veracity.evidence.crops import MEAN_FACE, Image, Points, luma, similarity, smooth
 
 
 def lip_crops(frames: Sequence[Image], landmarks: Points) -> Image:
@@ -32,5 +32,4 @@ def _cut(frame: Image, to_face: Points, mouth: Points) -> Image:
     middle = to_face @ (*np.asarray(mouth, np.float64).mean(axis=0), 1.0)
     corner = [round(float(v)) - SIDE // 2 for v in middle]
     shifted = np.column_stack([to_face[:, :2], to_face[:, 2] - corner])
-    picture = frame if frame.ndim == 2 else cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY)
-    return np.asarray(cv2.warpAffine(picture, shifted, (SIDE, SIDE), flags=cv2.INTER_LINEAR), np.uint8)
+    return np.asarray(cv2.warpAffine(luma(frame), shifted, (SIDE, SIDE), flags=cv2.INTER_LINEAR), np.uint8)

@@ -6,21 +6,20 @@ Frame numbers are on the constant 25 fps time base. One decode pass serves all v
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
-from veracity.catalog import FACE_DETECTOR, MODELS, Model
+from veracity.catalog import FACE_DETECTOR, Model
 from veracity.catalog.layers import FACE_FRAMES, FPS, MOUTH_CLIPS, MOUTH_FRAMES, SEMANTIC_FRAMES
-from veracity.evidence import sync
-from veracity.evidence.crops import Image, face_crop, interpolate, mouth_crops, picture_crops, whole_picture
+from veracity.evidence.crops import luma
+from veracity.evidence.detector import Detector, samples
+from veracity.evidence.excerpts import Excerpt, FaceInFrame, FaceRun, WholeFrame
 from veracity.evidence.faces import Detection, Track, Tracker, detections, is_visible, letterbox
-from veracity.evidence.lips import lip_crops
-from veracity.evidence.requests import Infer, Sample, grey
+from veracity.evidence.requests import Infer, Sample
 from veracity.media import Frame
-from veracity_client.verdict import LayerName
 
 DETECTOR_SIDE = 480  # pixels of the longer side that the face detector sees; faces from 16 of them on are found
 MOUTH_DETECT_EVERY = 4  # frames of a mouth clip; landmarks between are interpolated, then smoothed over 12 frames
@@ -48,17 +47,19 @@ class SamplingPlan:
         return frozenset(mouths.union(self.faces))
 
 
-def plan(seconds: float, layers: Iterable[str], speech: Sequence[tuple[float, float]] = ()) -> SamplingPlan:
-    """Spread the frames over the clip, the mouths over its speech; ``layers`` are those that can score.
+def plan(
+    seconds: float, excerpts: Collection[type[Excerpt]], speech: Sequence[tuple[float, float]] = ()
+) -> SamplingPlan:
+    """Spread the frames over the clip, the mouths over its speech; ``excerpts`` are the kinds that are wanted.
 
     Faces are always looked for, so that the verdict can say who was in the picture.
     """
     total = max(1, int(seconds * FPS))
     faces = tuple(dict.fromkeys(int(n) for n in np.linspace(0, total - 1, FACE_FRAMES)))
     pictures = tuple(dict.fromkeys(faces[int(k)] for k in np.linspace(0, len(faces) - 1, SEMANTIC_FRAMES)))
-    mouths = _mouth_runs(total, speech) if "lipsync" in layers else ()
+    mouths = _mouth_runs(total, speech) if FaceRun in excerpts else ()
     step = seconds / len(faces)
-    return SamplingPlan(faces, pictures if "semantic" in layers else (), mouths, step)
+    return SamplingPlan(faces, pictures if WholeFrame in excerpts else (), mouths, step)
 
 
 def _mouth_runs(total: int, speech: Sequence[tuple[float, float]]) -> tuple[range, ...]:
@@ -84,10 +85,10 @@ async def detect(infer: Infer, frames: Sequence[Frame]) -> list[list[Detection]]
 
 @dataclass
 class SampleCollector:
-    """Turns frames and detections, in order, into the items of each model; tracks faces on the way."""
+    """Turns frames and detections, in order, into the samples of each model; tracks faces on the way."""
 
     plan: SamplingPlan
-    models: Mapping[LayerName, Sequence[str]]  # layer -> models that will score it
+    detectors: Sequence[Detector]  # those that will score
     seconds: float
     max_faces: int
     crops: int = 1  # squares that are cut out of a picture
@@ -116,67 +117,48 @@ class SampleCollector:
     def _until(self, time: float) -> float:
         return min(self.seconds, time + self.plan.step)
 
+    def _that_take(self, excerpt: type[Excerpt]) -> list[Detector]:
+        return [detector for detector in self.detectors if detector.excerpt is excerpt]
+
+    def _cut(self, detector: Detector, excerpt: Excerpt) -> None:
+        self.items[detector.model.name] += samples(detector, excerpt)
+
     def _faces(self, frame: Frame, followed: Sequence[tuple[Track, Detection]]) -> None:
-        for model in self.models.get("visual", ()):
-            for track, detection in followed:
-                if not large_enough(detection, MODELS[model]):
-                    self.spared.add(model)
-                    continue
-                crop = face_crop(frame.image, detection.box, MODELS[model].size, MODELS[model].crop)
-                self.items[model].append(Sample(frame.time, self._until(frame.time), crop, track.id))
+        until = self._until(frame.time)
+        faces = [FaceInFrame(frame.time, until, frame.image, track.id, face) for track, face in followed]
+        for detector in self._that_take(FaceInFrame):
+            for face in faces:
+                if large_enough(face.detection, detector.model):
+                    self._cut(detector, face)
+                else:
+                    self.spared.add(detector.model.name)
 
     def _picture(self, frame: Frame) -> None:
-        for model in self.models.get("semantic", ()):
-            for crop in self._views(frame.image, MODELS[model]):
-                self.items[model].append(Sample(frame.time, self._until(frame.time), crop))
-
-    def _views(self, image: Image, model: Model) -> list[Image]:
-        if model.view == "whole":
-            return [whole_picture(image, model.size)]
-        return picture_crops(image, model.size, self.crops)
+        picture = WholeFrame(frame.time, self._until(frame.time), frame.image, self.crops)
+        for detector in self._that_take(WholeFrame):
+            self._cut(detector, picture)
 
     def _mouths(self, frame: Frame) -> None:
         for run in self.plan.mouths:
             if frame.index in run:
-                self._held[frame.index] = frame.image if self._colour else grey(frame.image)
+                self._held[frame.index] = frame.image if self._colour else luma(frame.image)
             if frame.index == run[-1]:
                 self._finish(run)
 
     @property
     def _colour(self) -> bool:
-        """Whether colour is wanted of the mouths' frames: a second of full HD is 156 MB then, in grey 52."""
-        return any(MODELS[model].pool == "sync" for model in self.models.get("lipsync", ()))
+        return any(detector.colour for detector in self._that_take(FaceRun))
 
     def _finish(self, run: range) -> None:
-        """Cut the mouths of every face that was followed through the whole run; let the pictures go."""
+        """Cut the samples of every face that was followed through the whole run; let the pictures go."""
         pictures = [self._held.pop(number, None) for number in run]
         if any(picture is None for picture in pictures):
             return  # the clip ended before it should
         frames = [picture for picture in pictures if picture is not None]
-        models = self.models.get("lipsync", ())
         for track in self.tracker.tracks:
             known = {n: d for n, d in zip(track.frames, track.detections) if n in run}
             if run[0] not in known or run[-1] not in known:
                 continue  # the face came or went
-            cut = {kind: CUT[kind](frames, known, run) for kind in {MODELS[model].input.name for model in models}}
-            for model in models:
-                tensor = cut[MODELS[model].input.name]
-                self.items[model].append(Sample(run[0] / FPS, (run[-1] + 1) / FPS, tensor, track.id))
-
-
-def _mouths(frames: Sequence[Image], known: Mapping[int, Detection], run: range) -> Image:
-    """Cut the mouth of a face out of every frame of a run, uint8 [25, 96, 96]."""
-    return mouth_crops(frames, interpolate({n: face.landmarks for n, face in known.items()}, run))
-
-
-def _lips(frames: Sequence[Image], known: Mapping[int, Detection], run: range) -> Image:
-    """Cut the lips and the face round them out of every frame of a run, uint8 [25, 144, 144]."""
-    return lip_crops(frames, interpolate({n: face.landmarks for n, face in known.items()}, run))
-
-
-def _whole_faces(frames: Sequence[Image], known: Mapping[int, Detection], run: range) -> Image:
-    """Cut a face out of every frame of a run as SyncNet sees it, uint8 [25, 224, 224, 3]."""
-    return sync.face_crops(frames, interpolate({n: np.array(face.box) for n, face in known.items()}, run))
-
-
-CUT = {"MOUTHS": _mouths, "LIPS": _lips, "FACES": _whole_faces}  # by the input's name
+            face = FaceRun(frames, run, track.id, known)
+            for detector in self._that_take(FaceRun):
+                self._cut(detector, face)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from veracity.catalog.assets import Source
 from veracity.catalog.model import FAKE_LOGIT, Model
-from veracity.catalog.shared import SPEECH_BATCHING, WAVEFORM
+from veracity.catalog.shared import MEAN_LOGIT, SPEECH_BATCHING, SPEECH_WINDOWS, WAVEFORM
 
 WEIGHTS = Source(
     "aasist_l.pt",
@@ -20,6 +20,8 @@ WEIGHTS = Source(
 MODEL = Model(
     name="audio_aasist_l",
     layer="audio",
+    kind=SPEECH_WINDOWS,
+    pool=MEAN_LOGIT,
     inputs=(WAVEFORM,),
     outputs=(FAKE_LOGIT,),
     batching=SPEECH_BATCHING,

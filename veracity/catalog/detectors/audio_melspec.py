@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from veracity.catalog.model import FAKE_LOGIT, Model
-from veracity.catalog.shared import OURS, SPEECH_BATCHING, WAVEFORM
+from veracity.catalog.shared import MEAN_LOGIT, OURS, SPEECH_BATCHING, SPEECH_WINDOWS, WAVEFORM
 
 MODEL = Model(
     name="audio_melspec",
     layer="audio",
+    kind=SPEECH_WINDOWS,
+    pool=MEAN_LOGIT,
     inputs=(WAVEFORM,),
     outputs=(FAKE_LOGIT,),
     batching=SPEECH_BATCHING,

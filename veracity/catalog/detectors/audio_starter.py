@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from veracity.catalog.assets import Source
 from veracity.catalog.model import FAKE_LOGIT, Model
-from veracity.catalog.shared import OURS, SPEECH_BATCHING, WAVEFORM
+from veracity.catalog.shared import MEAN_LOGIT_BY_SECONDS, OURS, SPEECH_BATCHING, SPEECH_WINDOWS, WAVEFORM
 
 WHISPER = Source(
     "whisper_tiny_en.bin",
@@ -18,13 +18,14 @@ WHISPER = Source(
 MODEL = Model(
     name="audio_starter",
     layer="audio",
+    kind=SPEECH_WINDOWS,
+    pool=MEAN_LOGIT_BY_SECONDS,
     inputs=(WAVEFORM,),
     outputs=(FAKE_LOGIT,),
     batching=SPEECH_BATCHING,
     licence=OURS,
     homepage="docs/models/audio_starter.md",
     export="export.audio_starter",
-    pool="seconds",
     sources=(WHISPER,),
     joined=True,
 )

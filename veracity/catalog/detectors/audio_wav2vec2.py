@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from veracity.catalog.assets import Source
 from veracity.catalog.model import FAKE_LOGIT, Model
-from veracity.catalog.shared import SPEECH_BATCHING, WAVEFORM
+from veracity.catalog.shared import MEAN_LOGIT, SPEECH_BATCHING, SPEECH_WINDOWS, WAVEFORM
 
 _HOMEPAGE = "https://huggingface.co/MelodyMachine/Deepfake-audio-detection-V2"
 # the last commit with weights: "Training in progress, epoch 5", of the five epochs that the model card states
@@ -18,6 +18,8 @@ CONFIG = Source("wav2vec2_melodymachine.json", f"{_REVISION}!config.json", None,
 MODEL = Model(
     name="audio_wav2vec2",
     layer="audio",
+    kind=SPEECH_WINDOWS,
+    pool=MEAN_LOGIT,
     inputs=(WAVEFORM,),
     outputs=(FAKE_LOGIT,),
     batching=SPEECH_BATCHING,

@@ -29,6 +29,8 @@ YUNET = Source(
 MODEL = Model(
     name="face_detector",
     layer=None,
+    kind="",
+    pool="",
     inputs=(Tensor("IMAGE", "UINT8", (-1, -1, 3)),),
     outputs=(
         Tensor("BOXES", "FP32", (MAX_FACES, 4)),

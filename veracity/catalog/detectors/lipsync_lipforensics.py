@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from veracity.catalog.assets import Source
 from veracity.catalog.model import FAKE_LOGIT, Model
-from veracity.catalog.shared import MOUTH_BATCHING, MOUTHS
+from veracity.catalog.shared import MOUTH_BATCHING, MOUTH_RUNS, MOUTHS, WORST_FACE
 
 WEIGHTS = Source(
     "lipforensics_ff.pt",
@@ -19,6 +19,8 @@ WEIGHTS = Source(
 MODEL = Model(
     name="lipsync_lipforensics",
     layer="lipsync",
+    kind=MOUTH_RUNS,
+    pool=WORST_FACE,
     inputs=(MOUTHS,),
     outputs=(FAKE_LOGIT,),
     batching=MOUTH_BATCHING,
@@ -29,6 +31,5 @@ MODEL = Model(
         "lipforensics": "export.detectors.lipforensics",
         "lipforensics_mouth_crop": "export.detectors.crops",
     },
-    pool="faces",
     sources=(WEIGHTS,),
 )

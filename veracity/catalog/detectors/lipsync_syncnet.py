@@ -5,6 +5,7 @@ from __future__ import annotations
 from veracity.catalog.assets import Source
 from veracity.catalog.model import Batching, Model, Tensor
 
+SIDE = 224  # pixels of the face
 FRAMES = 5  # that it sees at once: 0.2 s
 # its 20 windows of 25 ms every 10 ms over that time, and the sample before them, which pre-emphasis reads
 SOUND_SAMPLES = 1 + 19 * 160 + 400
@@ -23,7 +24,9 @@ WEIGHTS = Source(
 MODEL = Model(
     name="lipsync_syncnet",
     layer="lipsync",
-    inputs=(Tensor("FACES", "UINT8", (FRAMES, 224, 224, 3)), Tensor("SOUND", "INT16", (SOUND_SAMPLES,))),
+    kind="veracity.evidence.syncnet:SyncNet",
+    pool="",
+    inputs=(Tensor("FACES", "UINT8", (FRAMES, SIDE, SIDE, 3)), Tensor("SOUND", "INT16", (SOUND_SAMPLES,))),
     outputs=(Tensor("FACES_EMBEDDING", "FP32", (1024,)), Tensor("SOUND_EMBEDDING", "FP32", (1024,))),
     # A second of one face is 21 windows, 8 to a request.
     batching=Batching(max_batch=32, request_items=8, preferred=(8, 16), delay_us=5_000, timeout_s=60, queue=64),
@@ -31,6 +34,5 @@ MODEL = Model(
     homepage=WEIGHTS.homepage,
     export="export.detectors.syncnet",
     golden={"syncnet": "export.detectors.syncnet"},
-    pool="sync",
     sources=(WEIGHTS,),
 )

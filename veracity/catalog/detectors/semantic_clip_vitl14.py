@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from veracity.catalog.assets import Source
 from veracity.catalog.model import FAKE_LOGIT, Model
-from veracity.catalog.shared import FRAME, PICTURE_BATCHING
+from veracity.catalog.shared import FRAME, MEAN_LOGIT, PICTURE_BATCHING, PICTURE_SQUARES
 
 _CLIP = "hf:timm/vit_large_patch14_clip_224.openai@18d0535469bb561bf468d76c1d73aa35156c922b"
 _UFD = (
@@ -33,6 +33,8 @@ HEAD = Source(
 MODEL = Model(
     name="semantic_clip_vitl14",
     layer="semantic",
+    kind=PICTURE_SQUARES,
+    pool=MEAN_LOGIT,
     inputs=(FRAME,),
     outputs=(FAKE_LOGIT,),
     batching=PICTURE_BATCHING,

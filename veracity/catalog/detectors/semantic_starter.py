@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from veracity.catalog.assets import Source
 from veracity.catalog.model import FAKE_LOGIT, Model
-from veracity.catalog.shared import FRAME, OURS, PICTURE_BATCHING
+from veracity.catalog.shared import FRAME, MEAN_LOGIT, OURS, PICTURE_BATCHING, WHOLE_PICTURES
 
 CLIP = Source(  # OpenAI's image tower; pixel_values [b, 3, 224, 224] → image_embeds [b, 512]
     "clip_vitb16_int8.onnx",
@@ -18,6 +18,8 @@ CLIP = Source(  # OpenAI's image tower; pixel_values [b, 3, 224, 224] → image_
 MODEL = Model(
     name="semantic_starter",
     layer="semantic",
+    kind=WHOLE_PICTURES,
+    pool=MEAN_LOGIT,
     inputs=(FRAME,),
     outputs=(FAKE_LOGIT,),
     batching=PICTURE_BATCHING,
@@ -25,7 +27,6 @@ MODEL = Model(
     homepage="docs/models/semantic_starter.md",
     export="export.semantic_starter",
     precisions=("fp32",),
-    view="whole",
     sources=(CLIP,),
     joined=True,
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from veracity.catalog.assets import Source
 from veracity.catalog.model import DFDC_CROP, FAKE_LOGIT, Model
-from veracity.catalog.shared import FACE_BATCHING, cam, face
+from veracity.catalog.shared import CONFIDENT_FACES, FACE_BATCHING, FACE_CROPS, cam, face
 
 _B7 = "final_111_DeepFakeClassifier_tf_efficientnet_b7_ns_0_36"  # the first of the winner's seven
 
@@ -21,6 +21,8 @@ WEIGHTS = Source(
 MODEL = Model(
     name="visual_effnet_b7",
     layer="visual",
+    kind=FACE_CROPS,
+    pool=CONFIDENT_FACES,
     inputs=(face(380),),
     outputs=(FAKE_LOGIT, cam(12)),
     batching=FACE_BATCHING,
@@ -28,7 +30,6 @@ MODEL = Model(
     homepage=WEIGHTS.homepage,
     export="export.detectors.dfdc",
     golden={"dfdc_efficientnet_b7": "export.detectors.dfdc"},
-    pool="confident",
     crop=DFDC_CROP,
     sources=(WEIGHTS,),
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from veracity.catalog.assets import Source
 from veracity.catalog.model import FAKE_LOGIT, SBI_CROP, Model
-from veracity.catalog.shared import FACE_BATCHING, cam, face
+from veracity.catalog.shared import FACE_BATCHING, FACE_CROPS, WORST_FACE_PER_FRAME, cam, face
 
 WEIGHTS = Source(
     "sbi_ffc23.pt",
@@ -20,6 +20,8 @@ WEIGHTS = Source(
 MODEL = Model(
     name="visual_sbi_b4",
     layer="visual",
+    kind=FACE_CROPS,
+    pool=WORST_FACE_PER_FRAME,
     inputs=(face(380),),
     outputs=(FAKE_LOGIT, cam(12)),
     batching=FACE_BATCHING,
@@ -28,7 +30,6 @@ MODEL = Model(
     commercial=False,
     export="export.detectors.sbi",
     golden={"sbi_efficientnet_b4": "export.detectors.sbi", "sbi_face_crop": "export.detectors.crops"},
-    pool="frames",
     crop=SBI_CROP,
     sources=(WEIGHTS,),
 )

@@ -9,10 +9,10 @@ from conftest import SHARED
 
 from veracity.catalog import LAYERS
 from veracity.catalog.detectors.lipsync_syncnet import MODEL as SYNCNET
-from veracity.catalog.detectors.lipsync_syncnet import SOUND_SAMPLES as SYNC_SAMPLES
+from veracity.catalog.detectors.lipsync_syncnet import SOUND_SAMPLES
 from veracity.decision.calibration import Calibration, Calibrator
 from veracity.decision.scoring import score_layer
-from veracity.evidence import sync
+from veracity.evidence import syncnet
 from veracity.evidence.requests import ModelOutput, Sample
 
 
@@ -24,7 +24,7 @@ def points(seed: int, count: int = 60, size: float = 1.0) -> np.ndarray:
 def test_sound_that_comes_early_has_a_positive_offset(early: int) -> None:
     sounds = points(0)
     lips = np.roll(sounds, early, axis=0) + points(1, size=0.1)
-    fit = sync.fit(np.nanmean(sync.distances(lips, sounds), axis=0))
+    fit = syncnet.fit(np.nanmean(syncnet.distances(lips, sounds), axis=0))
     assert fit.offset == early
     assert fit.confidence > 30
 
@@ -34,30 +34,30 @@ def test_distances_offset_and_confidence_are_the_authors() -> None:
     if not case.is_file():
         pytest.skip("the golden cases are not here")
     arrays = np.load(case)
-    mean = sync.distances(arrays["seq_lip"], arrays["seq_audio"], beyond=0.0).mean(axis=0)
+    mean = syncnet.distances(arrays["seq_lip"], arrays["seq_audio"], beyond=0.0).mean(axis=0)
     assert mean == pytest.approx(arrays["mean_distance"], rel=1e-5)
-    assert sync.fit(mean).offset == 3
-    assert sync.fit(mean).confidence == pytest.approx(34.4831848, rel=1e-5)
+    assert syncnet.fit(mean).offset == 3
+    assert syncnet.fit(mean).confidence == pytest.approx(34.4831848, rel=1e-5)
 
 
 def test_what_lies_past_the_sound_does_not_count() -> None:
     """Unrelated points are √2 × 32 apart; the zeros of the authors would look nearer than any of them."""
     lips, sounds = points(0, 21), points(1, 21)
-    assert np.nanmean(sync.distances(lips, sounds), axis=0) == pytest.approx(np.full(21, 45.2), rel=0.02)
-    assert sync.distances(lips, sounds, beyond=0.0).mean(axis=0)[[0, -1]] == pytest.approx([39, 39], rel=0.02)
+    assert np.nanmean(syncnet.distances(lips, sounds), axis=0) == pytest.approx(np.full(21, 45.2), rel=0.02)
+    assert syncnet.distances(lips, sounds, beyond=0.0).mean(axis=0)[[0, -1]] == pytest.approx([39, 39], rel=0.02)
 
 
 def test_no_confidence_leads_out_of_the_cap_and_the_cap_not_over_a_threshold() -> None:
     thresholds = Calibration.read().thresholds
-    probabilities = [sync.Fit(0, confidence).probability for confidence in (-5, 0, 2, 3, 5, 7, 10, 1e9)]
+    probabilities = [syncnet.Fit(0, confidence).probability for confidence in (-5, 0, 2, 3, 5, 7, 10, 1e9)]
     assert probabilities == sorted(probabilities, reverse=True)
-    assert (probabilities[0], probabilities[-1]) == pytest.approx((sync.CAP, sync.FLOOR))
-    assert thresholds.real < sync.FLOOR < 0.5 < sync.CAP < thresholds.fake
+    assert (probabilities[0], probabilities[-1]) == pytest.approx((syncnet.CAP, syncnet.FLOOR))
+    assert thresholds.real < syncnet.FLOOR < 0.5 < syncnet.CAP < thresholds.fake
 
 
 def rows(*confidences: float, offset: int = 0) -> np.ndarray:
-    mean = np.full((len(confidences), 2 * sync.SHIFT + 1), 20.0)
-    mean[:, sync.SHIFT - offset] -= confidences
+    mean = np.full((len(confidences), 2 * syncnet.SHIFT + 1), 20.0)
+    mean[:, syncnet.SHIFT - offset] -= confidences
     return mean
 
 
@@ -67,7 +67,7 @@ def answer(faces: list[int], *confidences: float, offset: int = 0) -> ModelOutpu
 
 
 def test_the_face_that_fits_best_counts_over_all_its_seconds() -> None:
-    assert sync.best(answer([1, 2, 1, 2], 0.0, 8.0, 1.0, 4.0)).confidence == pytest.approx(6.0)
+    assert syncnet.best(answer([1, 2, 1, 2], 0.0, 8.0, 1.0, 4.0)).confidence == pytest.approx(6.0)
 
 
 @pytest.mark.parametrize(
@@ -82,7 +82,7 @@ def test_words_say_offset_confidence_and_that_it_is_capped(offset: int, words: s
     assert judged.result.is_fake is None
 
 
-@pytest.mark.parametrize(("confidence", "wanted"), [(0.0, sync.CAP), (50.0, sync.FLOOR)])
+@pytest.mark.parametrize(("confidence", "wanted"), [(0.0, syncnet.CAP), (50.0, syncnet.FLOOR)])
 def test_no_calibration_leads_out_of_the_cap(confidence: float, wanted: float) -> None:
     sharp = dataclasses.replace(Calibration.read(), calibrators={SYNCNET.name: Calibrator(temperature=0.01)})
     assert score_layer(LAYERS[2], [(answer([1], confidence), 1.0)], sharp, ()).result.fake_probability == wanted
@@ -92,16 +92,16 @@ def test_answers_are_joined_in_the_order_of_time() -> None:
     late, early = answer([1], 9.0), answer([1], 2.0)
     late = dataclasses.replace(late, items=(dataclasses.replace(late.items[0], start=8.0),))
     joined = ModelOutput.joined([late, early])
-    assert joined.distances is not None
-    assert [sync.fit(row).confidence for row in joined.distances] == [2.0, 9.0]
+    assert joined.details is not None
+    assert [syncnet.fit(row).confidence for row in joined.details] == [2.0, 9.0]
 
 
 @pytest.mark.parametrize("start", [0.0, 1.0])
 def test_five_faces_go_with_their_sound(start: float) -> None:
     frames = np.arange(25, dtype=np.uint8)[:, None, None, None].repeat(3, axis=3)
     sound = (np.arange(48_000) % 32_000).astype(np.int16)
-    faces, cut = sync.windows(Sample(start, start + 1, frames), sound)
-    assert (len(faces), cut.shape) == (21, (21, SYNC_SAMPLES))
+    faces, cut = syncnet.windows(Sample(start, start + 1, frames), sound)
+    assert (len(faces), cut.shape) == (21, (21, SOUND_SAMPLES))
     for k in (0, 7, 20):
         first = round(start * 16_000) + 640 * k
         assert faces[k, :, 0, 0, 0].tolist() == [k, k + 1, k + 2, k + 3, k + 4]
@@ -110,7 +110,7 @@ def test_five_faces_go_with_their_sound(start: float) -> None:
 
 
 def test_past_the_end_of_the_sound_there_is_silence() -> None:
-    _, cut = sync.windows(Sample(1.0, 2.0, np.zeros((25, 1, 1, 3), np.uint8)), np.ones(17_000, np.int16))
+    _, cut = syncnet.windows(Sample(1.0, 2.0, np.zeros((25, 1, 1, 3), np.uint8)), np.ones(17_000, np.int16))
     assert cut[0].sum() == 1001
     assert not cut[-1].any()
 
@@ -118,24 +118,24 @@ def test_past_the_end_of_the_sound_there_is_silence() -> None:
 def test_a_face_is_cut_as_its_authors_cut() -> None:
     """A box of half side 80 at (300, 200): columns 188 to 412, rows 120 to 344, stretched to 224."""
     image = np.random.default_rng(0).integers(0, 256, (400, 600, 3), np.uint8)
-    (crop,) = sync.face_crops([image], np.array([[220.0, 150.0, 380.0, 250.0]]))
+    (crop,) = syncnet.face_crops([image], np.array([[220.0, 150.0, 380.0, 250.0]]))
     assert (crop == image[120:344, 188:412]).all()
     large = cv2.resize(image, None, fx=2.5, fy=2.5)
-    (crop,) = sync.face_crops([large], np.array([[550.0, 375.0, 950.0, 625.0]]))
+    (crop,) = syncnet.face_crops([large], np.array([[550.0, 375.0, 950.0, 625.0]]))
     assert np.abs(crop.astype(int) - cv2.resize(large[300:860, 470:1030], (224, 224))).max() <= 8
 
 
 def test_beyond_the_picture_there_is_grey_and_a_box_of_any_size_is_cut() -> None:
     image = np.full((100, 100, 3), 255, np.uint8)
-    (crop,) = sync.face_crops([image], np.array([[-50.0, 20.0, 50.0, 60.0]]))
-    assert (crop[112, 0] == sync.BEYOND).all()
+    (crop,) = syncnet.face_crops([image], np.array([[-50.0, 20.0, 50.0, 60.0]]))
+    assert (crop[112, 0] == syncnet.BEYOND).all()
     assert (crop[112, -1] == 255).all()
-    assert sync.face_crops([image], np.array([[-1e6, -1e6, 1e6, 1e6]])).shape == (1, 224, 224, 3)
+    assert syncnet.face_crops([image], np.array([[-1e6, -1e6, 1e6, 1e6]])).shape == (1, 224, 224, 3)
 
 
 def test_one_jump_of_the_detector_does_not_move_the_crop() -> None:
     image = np.random.default_rng(0).integers(0, 256, (400, 600, 3), np.uint8)
     boxes = np.tile([220.0, 150.0, 380.0, 250.0], (25, 1))
     boxes[12] += 70
-    crops = sync.face_crops([image] * 25, boxes)
+    crops = syncnet.face_crops([image] * 25, boxes)
     assert (crops == crops[0]).all()
