@@ -54,6 +54,7 @@ check: setup ## what CI checks before any test: style, types, who imports whom, 
 	@$(BIN)/hadolint Dockerfile.triton
 	@$(BIN)/codespell $$(git ls-files '*.py' '*.md' '*.toml' '*.pbtxt' Makefile)
 	@$(BIN)/python -m benchmarks figures --check
+	@$(BIN)/python -m export configs --check
 
 docs: ## the documentation's pages in site/, every link checked
 	@scripts/bootstrap $(DOCS_VENV) requirements/docs.lock

@@ -1,4 +1,4 @@
-"""`python -m export MODEL…` writes graphs into the model repository; `python -m export parity DIR` proves networks."""
+"""`python -m export MODEL…` writes graphs into the model repository; see also `… parity DIR` and `… configs`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 from networks.errors import CheckpointError
 from veracity import log
 from veracity.catalog import MODELS, Model
-from veracity.settings import Settings
+from veracity.settings import CHECKOUT, Settings
 from veracity_client.errors import BadOption, VeracityError
 
 # what `make test-export` does before its tests
@@ -28,6 +28,8 @@ def main(arguments: list[str] | None = None) -> int:
             return _parity(arguments[1:])
         if arguments[:1] == ["migrate"]:
             return _migrate(arguments[1:])
+        if arguments[:1] == ["configs"]:
+            return _configs(arguments[1:])
         args = _parser().parse_args(arguments)
         models = [MODELS[name] for name in args.models]
         for model in models:
@@ -147,6 +149,19 @@ def _migrate(arguments: Sequence[str]) -> int:
     args = parser.parse_args(arguments)
     made = migrate.migrate(args.old, args.new, level=args.level, trained_on=tuple(args.trained_on))
     sys.stdout.write("\n".join((*made.steps, f"{migrate.UNSAID}.", f"{args.new} is written.", "")))
+    return 0
+
+
+def _configs(arguments: Sequence[str]) -> int:
+    from export import configs
+
+    parser = argparse.ArgumentParser(prog="python -m export configs", description=configs.__doc__)
+    parser.add_argument("--check", action="store_true", help="write nothing; fail with the difference")
+    parser.add_argument("--repository", type=Path, default=CHECKOUT / "model_repository", help="where they are")
+    args = parser.parse_args(arguments)
+    if args.check:
+        return 0 if configs.check(args.repository) else 1
+    configs.write(args.repository)
     return 0
 
 

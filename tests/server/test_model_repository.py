@@ -1,4 +1,4 @@
-"""What stands in a config.pbtxt and in the layer table is the same; read with Triton's own schema."""
+"""The generated configurations, read with Triton's own schema: every model batches, warms and bounds its queue."""
 
 from pathlib import Path
 

@@ -19,6 +19,7 @@ import triton_python_backend_utils as pb
 from veracity import log
 from veracity.analysis.context import AnalysisContext
 from veracity.analysis.pipeline import analyze, ignore
+from veracity.catalog.serving import VIDEOS_AT_ONCE, VIDEOS_WAITING
 from veracity.serving.bls import BlsInfer
 from veracity.serving.request import is_empty, parse
 from veracity.settings import Settings
@@ -27,7 +28,6 @@ from veracity_client.verdict import StageEvent, Verdict, event_to_json
 
 THREADS = 64  # of the event loop: an inference in flight holds one, and asyncio's own default is cores + 4
 CANCEL_POLL_SECONDS = 0.25
-STREAMS_AT_ONCE, STREAMS_WAITING = 4, 32  # as many as deepfake_detector has instances and places in its queue
 
 logger = log.get(__name__)
 
@@ -100,7 +100,7 @@ class DetectorStream(Detector):
     def initialize(self, args: Mapping[str, str]) -> None:
         """Bound what Triton does not: a decoupled instance is handed every request at once, its queue never fills."""
         super().initialize(args)
-        self.turns = asyncio.Semaphore(STREAMS_AT_ONCE)
+        self.turns = asyncio.Semaphore(VIDEOS_AT_ONCE)
         self.streams = 0
 
     async def execute(self, requests: Sequence[Any]) -> None:
@@ -114,7 +114,7 @@ class DetectorStream(Detector):
 
         self.streams += 1
         try:
-            if self.streams > STREAMS_AT_ONCE + STREAMS_WAITING:
+            if self.streams > VIDEOS_AT_ONCE + VIDEOS_WAITING:
                 raise Overloaded("as many streams as this server takes are waiting; ask again later")
             async with self.turns:
                 verdict = await self._guarded(request, sender.is_cancelled, tell)
