@@ -161,7 +161,7 @@ def ask_slow(url: str, model: str, seconds: float) -> bytes:
 
 
 def descendants(pid: int) -> set[int]:
-    below = reaper.children(pid)
+    below = reaper.child_processes(pid)
     return below.union(*(descendants(child) for child in below))
 
 

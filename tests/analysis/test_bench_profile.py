@@ -199,7 +199,7 @@ def stubs(server: Server, model: str) -> list[int]:
     def line(pid: int) -> str:
         return Path(f"/proc/{pid}/cmdline").read_text()
 
-    found = [pid for pid in reaper.children(server.pid) if f"/{model}/" in line(pid)]
+    found = [pid for pid in reaper.child_processes(server.pid) if f"/{model}/" in line(pid)]
     assert found
     return found
 

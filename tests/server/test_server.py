@@ -17,7 +17,7 @@ from tritonclient.utils import InferenceServerException
 from veracity.catalog import provenance
 from veracity.server import Server, address, binaries, process, repository, rundir
 from veracity.server.ports import Ports
-from veracity.server.tritonlog import LONGEST_BYTES, TritonLog
+from veracity.server.tritonlog import MAX_BYTES, TritonLog
 from veracity_client.errors import ServerUnavailable
 
 
@@ -151,22 +151,22 @@ Error: Failed to initialize NVML
     assert process.explain(said, Ports(0, 1, 2)).endswith('"failed to start GRPC service: no permission"')
     taken = process.explain("failed to start: Socket '127.0.0.1:1' already in use ", Ports(0, 1, 2))
     assert taken == "port 1 is already in use; stop the other process or pass --grpc-port 0"
-    assert "it said nothing" in process.explain("", Ports(0, 1, 2))
+    assert "it printed nothing" in process.explain("", Ports(0, 1, 2))
 
 
 def test_log_is_bounded_and_passed_on_whole(tmp_path: Path) -> None:
     passed = bytearray()
     log = TritonLog(tmp_path / "log", passed.extend)
-    chunk = bytes(range(256)) * (LONGEST_BYTES // 1024)
+    chunk = bytes(range(256)) * (MAX_BYTES // 1024)
     with log.path.open("ab", buffering=0) as file:
         for _ in range(9):
             file.write(chunk)
-            log.look()
-            assert log.path.stat().st_size <= LONGEST_BYTES
+            log.poll()
+            assert log.path.stat().st_size <= MAX_BYTES
         log.mark()
         file.write(b"the end")
     assert log.since_mark() == "the end"
-    log.look()
+    log.poll()
     assert bytes(passed) == chunk * 9 + b"the end"
 
 

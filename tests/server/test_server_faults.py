@@ -47,12 +47,12 @@ def client(server: Server) -> Iterator["grpc.InferenceServerClient"]:
 
 
 @pytest.mark.triton
-def test_dead_model_process_is_healed(server: Server, client: "grpc.InferenceServerClient") -> None:
-    before = reaper.children(server.pid)
+def test_dead_model_process_is_reloaded(server: Server, client: "grpc.InferenceServerClient") -> None:
+    before = reaper.child_processes(server.pid)
     assert len(before) == 4  # two instances of the child, Triton's default on a CPU, and the detectors
     for stub in before:
         os.kill(stub, signal.SIGKILL)
-    eventually(lambda: len(reaper.children(server.pid) - before) == 4 and ready_states(server) == {"ready"})
+    eventually(lambda: len(reaper.child_processes(server.pid) - before) == 4 and ready_states(server) == {"ready"})
     assert ask(client, [[1, 2]]).tolist() == [[11, 22]]
 
 
@@ -86,11 +86,11 @@ def sleepers(tmp_path: Path) -> Path:
 
 
 @pytest.mark.triton
-def test_healing_leaves_no_process_of_before(sleepers: Path) -> None:
+def test_reloading_leaves_no_process_of_before(sleepers: Path) -> None:
     busy = sleepers.parent / "busy"
     options = {"canary_seconds": 1.0, "child_hang_seconds": 4.0, "env": {"BUSY_FOLDER": str(busy)}}
     with Server(sleepers, **options) as server, ThreadPoolExecutor(1) as pool:
-        before = reaper.children(server.pid)
+        before = reaper.child_processes(server.pid)
         assert len(before) == 2
         slow = pool.submit(ask_slow, server.grpc_url, "sleeper", 2.0)
         eventually(lambda: any(busy.iterdir()))
@@ -98,24 +98,34 @@ def test_healing_leaves_no_process_of_before(sleepers: Path) -> None:
         (other,) = before - {at_work}
         os.kill(other, signal.SIGKILL)
         assert int(slow.result()) == at_work
-        eventually(lambda: len(reaper.children(server.pid) - before) == 2 and not reaper.children(server.pid) & before)
+        eventually(
+            lambda: (
+                len(reaper.child_processes(server.pid) - before) == 2
+                and not reaper.child_processes(server.pid) & before
+            )
+        )
         assert server.models["sleeper"].state == "ready"
         assert int(ask_slow(server.grpc_url, "sleeper", 0.0)) not in before
 
 
 @pytest.mark.triton
-def test_healing_kills_what_outlasts_its_bound(sleepers: Path) -> None:
+def test_reloading_kills_processes_after_their_timeout(sleepers: Path) -> None:
     """Triton alone would wait for the busy process until its request ends."""
     busy = sleepers.parent / "busy"
     options = {"canary_seconds": 1.0, "child_hang_seconds": 2.0, "env": {"BUSY_FOLDER": str(busy)}}
     with Server(sleepers, **options) as server, ThreadPoolExecutor(1) as pool:
-        before = reaper.children(server.pid)
+        before = reaper.child_processes(server.pid)
         slow = pool.submit(ask_slow, server.grpc_url, "sleeper", 60.0)
         eventually(lambda: any(busy.iterdir()))
         (at_work,) = {int(path.name) for path in busy.iterdir()}
         (other,) = before - {at_work}
         os.kill(other, signal.SIGKILL)
-        eventually(lambda: len(reaper.children(server.pid) - before) == 2 and not reaper.children(server.pid) & before)
+        eventually(
+            lambda: (
+                len(reaper.child_processes(server.pid) - before) == 2
+                and not reaper.child_processes(server.pid) & before
+            )
+        )
         with pytest.raises(InferenceServerException):
             slow.result(timeout=20)
 
@@ -137,24 +147,24 @@ def test_model_whose_first_load_failed_is_tried_again(models: Path, tmp_path: Pa
 
 
 @pytest.mark.triton
-def test_graph_without_its_papers_is_not_loaded(tmp_path: Path) -> None:
+def test_graph_of_another_digest_than_in_its_provenance_is_not_loaded(tmp_path: Path) -> None:
     write_onnx(tmp_path / "double")
     graph, provenance = tmp_path / "double/1/model.onnx", tmp_path / "double/provenance.json"
     provenance.write_text(json.dumps({"graph_sha256": "0" * 64}))
     with Server(tmp_path, canary_seconds=0.5) as server:
         assert server.models["double"].state == "failed"
         assert "its sha256 is not the one in provenance.json: export it anew" in server.models["double"].reason
-        assert not reaper.children(server.pid)
+        assert not reaper.child_processes(server.pid)
         provenance.write_text(json.dumps({"graph_sha256": hashlib.sha256(graph.read_bytes()).hexdigest()}))
         eventually(lambda: server.models["double"].state == "ready")
         provenance.write_text(json.dumps({"graph_sha256": "0" * 64}))
-        for stub in reaper.children(server.pid):
+        for stub in reaper.child_processes(server.pid):
             os.kill(stub, signal.SIGKILL)
         eventually(lambda: "sha256" in server.models["double"].reason)
-        assert not reaper.children(server.pid)
+        assert not reaper.child_processes(server.pid)
 
 
-def test_children_have_less_patience_than_detectors() -> None:
-    patience = Timeouts(canary=5, hang=900, child_hang=120, load=300)
-    assert patience.with_hang("deepfake_detector_stream") == 900
-    assert patience.with_hang("face_detector") == 120
+def test_children_have_shorter_timeouts_than_detectors() -> None:
+    timeouts = Timeouts(canary=5, hang=900, child_hang=120, load=300)
+    assert timeouts.hang_of("deepfake_detector_stream") == 900
+    assert timeouts.hang_of("face_detector") == 120

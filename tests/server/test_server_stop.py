@@ -43,8 +43,8 @@ def test_stop_leaves_nothing_even_with_a_dead_model_process(models: Path) -> Non
         below, run_dir = {server.pid} | descendants(server.pid), server.run_dir
         assert len(below) == 3  # the server and its two model processes
         assert shared_memory(run_dir)
-        server.request_stop()  # so that nobody heals
-        for stub in reaper.children(server.pid):
+        server.request_stop()  # so that nothing is reloaded
+        for stub in reaper.child_processes(server.pid):
             os.kill(stub, signal.SIGKILL)
     assert not alive(below)
     assert not shared_memory(run_dir)
@@ -87,13 +87,13 @@ def test_killed_supervisor_leaves_nothing(supervisor: "tuple[subprocess.Popen[st
 
 
 @pytest.mark.triton
-def test_next_start_removes_what_a_killed_guard_could_not(
+def test_next_start_removes_what_a_killed_reaper_could_not(
     supervisor: "tuple[subprocess.Popen[str], set[int], Path]",
 ) -> None:
     process, below, run_dir = supervisor
-    (keeper,) = reaper.children(process.pid)
-    os.kill(process.pid, signal.SIGSTOP)  # it shall not restart anything
-    os.kill(keeper, signal.SIGKILL)
+    (reaper_pid,) = reaper.child_processes(process.pid)
+    os.kill(process.pid, signal.SIGSTOP)  # so that it restarts nothing
+    os.kill(reaper_pid, signal.SIGKILL)
     process.kill()
     process.wait()
     assert run_dir in rundir.remove_stale()
@@ -131,10 +131,10 @@ def test_request_in_flight_is_answered_and_a_new_one_refused(slow: Path, model: 
 
 
 @pytest.mark.triton
-@pytest.mark.parametrize("impatient", [False, True], ids=["deadline", "second signal"])
-def test_stop_waits_no_longer_than_it_is_told(slow: Path, impatient: bool) -> None:
+@pytest.mark.parametrize("drains", [True, False], ids=["deadline", "second signal"])
+def test_stop_waits_no_longer_than_it_is_told(slow: Path, drains: bool) -> None:
     busy = slow.parent / "busy"
-    seconds = int(4 * PATIENCE) if impatient else 1
+    seconds = 1 if drains else int(4 * PATIENCE)
     server = Server(slow, env={"BUSY_FOLDER": str(busy)}, exit_seconds=seconds)
     server.start()
     with ThreadPoolExecutor(2) as pool:
@@ -142,7 +142,7 @@ def test_stop_waits_no_longer_than_it_is_told(slow: Path, impatient: bool) -> No
         eventually(lambda: any(busy.iterdir()))
         server.request_stop()
         stop = pool.submit(server.stop)
-        if impatient:
+        if not drains:
             server.request_stop(drain=False)
         stop.result(PATIENCE)
         with pytest.raises(InferenceServerException):

@@ -16,7 +16,7 @@ from veracity.analysis.pipeline import analyze
 from veracity.catalog import MODELS
 from veracity.media import Source
 from veracity.server import Server
-from veracity.server.reaper import children
+from veracity.server.reaper import child_processes
 from veracity_client import AsyncDetector, Detector, Options, StageEvent, Verdict, errors
 
 pytestmark = pytest.mark.triton
@@ -132,7 +132,7 @@ def test_the_stream_works_on_no_more_videos_at_once_than_it_has_places(
         asked = [pool.submit(lambda: [*detector.stages(talking, EXHAUSTIVE)][-1]) for _ in range(12)]
         most = 0
         while not all(future.done() for future in asked):
-            most = max(most, sum(len(children(stub)) for stub in children(server.pid)))
+            most = max(most, sum(len(child_processes(stub)) for stub in child_processes(server.pid)))
             time.sleep(0.01)
     assert all(isinstance(future.result(), Verdict) for future in asked)
     assert 2 <= most <= 4, f"{most} decoders ran at one time"

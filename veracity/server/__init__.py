@@ -1,6 +1,24 @@
-"""The embedded Triton: find it, start it, load and warm its models, keep it alive, stop it.
+"""The embedded Triton: find it, start it, load and test its models, keep it alive, stop it.
 
-The names are imported at their first use: the command line reads this package for every command.
+From the command line down to the processes:
+
+    commands      veracity analyze, serve and ready: arguments and exit codes
+    foreground    serve(): a server in the foreground, until SIGINT or SIGTERM (signals)
+    server        Server: the public class; start, stop, and the order of both
+    supervisor    the thread that keeps tritonserver and its models alive, and drains them (drain)
+    models        load, check and reload each model; its state and health (health), its old processes (orphans)
+    smoke_test    whether a loaded model answers right; readiness does that to a server elsewhere
+    control       gRPC to tritonserver: load, unload, statistics, probes
+
+    process       one tritonserver: start, stop, why it did not start; its log (tritonlog)
+    launch        its command line and environment; its addresses (address) and ports (ports)
+    reaper        the process between us and tritonserver, which leaves none behind when either dies
+    rundir        the private directory of a run, and what crashed runs left
+    binaries      where tritonserver comes from: pip's wheel or NVIDIA's image; backends/ is our part of it
+    accelerators  whether it can serve TensorRT configurations
+    repository    which models of the repository can be served
+
+The names below are imported at their first use: the command line reads this package for every command.
 """
 
 from __future__ import annotations
@@ -8,12 +26,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from veracity.server.command import serve
+    from veracity.server.foreground import serve
+    from veracity.server.health import ModelState
     from veracity.server.server import Server
-    from veracity.server.watch import ModelState
 
 __all__ = ["ModelState", "Server", "serve"]
-HOMES = {"ModelState": "watch", "Server": "server", "serve": "command"}
+HOMES = {"ModelState": "health", "Server": "server", "serve": "foreground"}
 
 
 def __getattr__(name: str) -> Any:

@@ -1,4 +1,4 @@
-"""Find a tritonserver, and make of the pip wheel's a set of backends that serves our model repository."""
+"""Find a tritonserver, and for the one of the pip wheel make a backends directory that serves our model repository."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ class Binaries:
 def find(directory: Path | None, run_dir: Path) -> Binaries:
     """Find the server: in ``directory``, else pip's wheel, else NVIDIA's image.
 
-    NVIDIA's own tree is used as it is. Out of the wheel a backends directory is made inside ``run_dir``, by copies, as
-    Triton refuses links that leave it. Raises :class:`ServerUnavailable` that says what to install.
+    NVIDIA's own tree is used as it is. For the wheel's, a backends directory is copied into ``run_dir``, since Triton
+    refuses links that leave it. Raises :class:`ServerUnavailable` that says what to install.
     """
     server = find_tritonserver(directory)
     wheel = _wheel()
@@ -67,9 +67,9 @@ def find_tritonserver(directory: Path | None = None) -> Path:
 
 
 def check_stub(wheel: Path | None = None) -> None:
-    """Start the wheel's Python stub without arguments: what the loader cannot find it says before any code runs.
+    """Start the wheel's Python stub without arguments: the loader names a missing library before any code runs.
 
-    ``wheel`` is the ``site-packages`` that has it; None looks for it, and asks nothing where there is no wheel.
+    ``wheel`` is the ``site-packages`` that has it; None searches for it, and checks nothing where there is none.
     Raises :class:`ServerUnavailable` with the apt line.
     """
     wheel = wheel or _wheel()
@@ -82,11 +82,11 @@ def check_stub(wheel: Path | None = None) -> None:
         return
     library = missing[1]
     advice = f"apt-get install -y libpython{_version()}" if library.startswith("libpython") else f"install {library}"
-    raise ServerUnavailable(f"the embedded Triton needs {library}, which this system has not: {advice}")
+    raise ServerUnavailable(f"the embedded Triton needs {library}, which this system lacks: {advice}")
 
 
 def python_path(entries: list[str]) -> list[str]:
-    """Return ``entries`` of ``sys.path`` without the standard library, which the stub brings."""
+    """Return ``entries`` of ``sys.path`` without the standard library, which the stub has itself."""
     standard = {sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib")}
     paths = [Path(entry or Path.cwd()) for entry in entries]
     kept = [p for p in paths if str(p) not in standard and p.name != "lib-dynload" and p.is_dir()]
@@ -129,13 +129,15 @@ def _copy_backends(wheel: Path, into: Path) -> Path:
 def _make_environment(into: Path) -> Path:
     """Make a virtual environment that sees what this interpreter sees; returns its ``bin``.
 
-    The wheel's stub isolates its interpreter, so that PYTHONPATH means nothing to it. It does look for the first
-    ``python3`` on PATH, and takes the environment that this one belongs to.
+    The wheel's stub isolates its interpreter and so ignores PYTHONPATH, but it uses the virtual environment of the
+    first ``python3`` on PATH.
     """
     packages = into / "lib" / f"python{_version()}" / "site-packages"
     packages.mkdir(parents=True)
     (packages / "veracity.pth").write_text("\n".join(python_path(sys.path)) + "\n")
-    home = Path(sys.base_prefix, "bin") if _own_libpython() else Path("/usr/bin")  # a library goes with its own modules
+    home = (
+        Path(sys.base_prefix, "bin") if _own_libpython() else Path("/usr/bin")
+    )  # a libpython needs its own standard library
     (into / "pyvenv.cfg").write_text(f"home = {home}\ninclude-system-site-packages = false\n")
     (into / "bin").mkdir()
     (into / "bin" / "python3").symlink_to(Path(sys.base_prefix, "bin", f"python{_version()}"))
@@ -149,6 +151,6 @@ def _own_libpython() -> Path | None:
 
 
 def _linking(wheel: Path) -> dict[str, str]:
-    """Return what makes the server and the stub find their libraries, this interpreter's own libpython first."""
+    """Return the variable by which server and stub find their libraries, this interpreter's own libpython first."""
     libraries = [_own_libpython(), wheel / "nvidia_pytriton.libs", os.environ.get("LD_LIBRARY_PATH")]
     return {"LD_LIBRARY_PATH": os.pathsep.join(str(path) for path in libraries if path)}

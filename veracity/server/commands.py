@@ -34,11 +34,11 @@ def add_serve(commands: Commands[Any]) -> None:
 
 def add_ready(commands: Commands[Any]) -> None:
     """Add ``ready``."""
-    text = "send every model of a running server a request; exit 1, with a line a fault, if one does not answer"
+    text = "send every model of a running server a request; exit 1, with a line per fault, if one does not answer"
     ready = commands.add_parser("ready", help=text)
     ready.add_argument("url", nargs="?", default=client_cli.DEFAULT_URL, help="its gRPC address (default: %(default)s)")
     ready.add_argument(
-        "--timeout", type=float, default=10.0, metavar="S", help="seconds a model (default: %(default)s)"
+        "--timeout", type=float, default=10.0, metavar="S", help="seconds per model (default: %(default)s)"
     )
     ready.set_defaults(command=_ready)
 
@@ -49,7 +49,7 @@ def _analyze(args: argparse.Namespace) -> int:
 
 @contextmanager
 def _own_server() -> Iterator[str]:
-    """Yield the address of a server: the one at the default port, else one of our own until we leave."""
+    """Yield the address of a server: the one at the default port, else one that runs until the command ends."""
     from veracity import log
     from veracity.server import Server
     from veracity.settings import Settings
@@ -61,8 +61,8 @@ def _own_server() -> Iterator[str]:
             return
     settings = Settings.from_env()
     before_serving(settings)
-    log.configure("warning")  # the person wants the verdict, and stdout is its alone
-    sys.stderr.write(f"no server at {client_cli.DEFAULT_URL}: starting one of our own\n")
+    log.configure("warning")  # only the verdict matters here, and it alone goes to standard output
+    sys.stderr.write(f"no server at {client_cli.DEFAULT_URL}: starting one for this command\n")
     with Server.from_settings(settings) as server:
         server.require("deepfake_detector")
         yield server.grpc_url

@@ -16,9 +16,9 @@ from tritonclient.utils import InferenceServerException, triton_to_np_dtype
 from veracity.catalog import Model, smoke_test
 from veracity_client.triton_errors import process_died
 
-DYNAMIC = 32  # what a probe has for a dimension of -1 unless model_warmup says: the deepest stride of our networks
-TIMED_OUT = "StatusCode.DEADLINE_EXCEEDED"
-NO_ANSWER = (TIMED_OUT, "StatusCode.UNAVAILABLE", "StatusCode.CANCELLED")  # a full queue is neither life nor death
+FREE_SIDE = 32  # a dimension of -1 in a probe, unless model_warmup gives one: the deepest stride of our networks
+DEADLINE = "StatusCode.DEADLINE_EXCEEDED"
+NO_ANSWER = (DEADLINE, "StatusCode.UNAVAILABLE", "StatusCode.CANCELLED")  # a full queue shows neither life nor death
 UNLOAD_SECONDS = 10.0
 INDEX_SECONDS = 5.0
 
@@ -28,7 +28,7 @@ class ProbeResult(Enum):
 
     ALIVE = "answered"
     REFUSED = "answered with an error"
-    SILENT = "no answer in time"
+    TIMED_OUT = "no answer in time"
     DEAD = "process died"
 
 
@@ -54,33 +54,33 @@ class Control:
         try:
             self._client.load_model(model, client_timeout=timeout)
         except InferenceServerException as error:
-            raise LoadFailed(reason(error)) from None
+            raise LoadFailed(one_line(error)) from None
 
     def unload(self, model: str) -> None:
-        """Unload: from then on requests are refused, those in it go on; a model not loaded is left so."""
+        """Unload: new requests are refused from then on, those in flight go on. Nothing happens if it is not loaded."""
         try:
             self._client.unload_model(model, client_timeout=UNLOAD_SECONDS)
             deadline = time.monotonic() + UNLOAD_SECONDS
             while time.monotonic() < deadline and self._is_ready(model):
                 time.sleep(0.05)
         except InferenceServerException:
-            return  # load, which follows, says what is wrong
+            return  # the load that follows reports what is wrong
 
-    def log_verbosely(self) -> None:
-        """Have Triton log what it does; for the few seconds of a stop."""
+    def enable_verbose_log(self) -> None:
+        """Have Triton log every step, for the few seconds of a stop."""
         self._client.update_log_settings({"log_verbose_level": 1}, client_timeout=INDEX_SECONDS)
 
     def unloading(self) -> set[str]:
-        """Return the models that were told to go and still have requests, or processes, in them."""
+        """Return the models that are being unloaded: they still have requests or processes."""
         return {name for name, (state, _) in self.index(INDEX_SECONDS).items() if state == "UNLOADING"}
 
-    def successes(self) -> dict[str, int]:
-        """Return how many requests each loaded model has answered well since it was loaded."""
+    def success_counts(self) -> dict[str, int]:
+        """Return how many requests each loaded model has answered without error since it was loaded."""
         stats = self._client.get_inference_statistics(client_timeout=INDEX_SECONDS)
         return {model.name: model.inference_stats.success.count for model in stats.model_stats}
 
     def probe(self, model: str, timeout: float) -> tuple[ProbeResult, str]:
-        """Send zeros of the model's shape, an empty string for BYTES; returns what came of it and Triton's words."""
+        """Send zeros of the model's shape, an empty string for BYTES; returns the result and Triton's error text."""
         try:
             config = self._client.get_model_config(model, client_timeout=timeout).config
             inputs = _zeros(config)
@@ -89,19 +89,20 @@ class Control:
             else:
                 self._client.infer(model, inputs, client_timeout=timeout)
         except InferenceServerException as error:
-            return _judge(model, error), reason(error)
+            return _result_of(model, error), one_line(error)
         return ProbeResult.ALIVE, ""
 
-    def ask(self, model: Model, timeout: float) -> tuple[dict[str, NDArray[Any]], bool]:
-        """Return a model's answer to its known question, and whether TensorRT gave it; raises InferenceServerException.
+    def run_smoke_test(self, model: Model, timeout: float) -> tuple[dict[str, NDArray[Any]], bool]:
+        """Return a model's outputs for its smoke test, and whether TensorRT computed them.
 
-        TensorRT computes in fewer bits than the graph has, and may take an input in another type: see its config.
+        TensorRT computes in fewer bits than the graph has, and may take an input in another type: its config says so.
+        Raises InferenceServerException.
         """
         config = self._client.get_model_config(model.name, client_timeout=timeout).config
-        question = smoke_test.question(model)
-        if strange := [tensor.name for tensor in config.input if tensor.name not in question]:
-            raise InferenceServerException(f"takes {', '.join(strange)}, which no model of that name here does")
-        inputs = [_given(tensor, question[tensor.name]) for tensor in config.input]
+        arrays = smoke_test.question(model)
+        if unknown := [tensor.name for tensor in config.input if tensor.name not in arrays]:
+            raise InferenceServerException(f"takes {', '.join(unknown)}, which no model of that name here does")
+        inputs = [_input(tensor, arrays[tensor.name]) for tensor in config.input]
         result = self._client.infer(model.name, inputs, client_timeout=timeout)
         runners = (
             config.backend,
@@ -118,8 +119,8 @@ class Control:
             try:
                 error = answers.get(timeout=timeout)
             except queue.Empty:
-                error = InferenceServerException("deadline exceeded", status=TIMED_OUT)
-            client.stop_stream(cancel_requests=error is not None and error.status() == TIMED_OUT)
+                error = InferenceServerException("deadline exceeded", status=DEADLINE)
+            client.stop_stream(cancel_requests=error is not None and error.status() == DEADLINE)
         if error is not None:
             raise error
 
@@ -128,7 +129,7 @@ class Control:
         return bool(self._client.is_server_ready(client_timeout=timeout))
 
     def index(self, timeout: float) -> dict[str, tuple[str, str]]:
-        """Return of each model of the repository its state, empty where nobody asked for it, and Triton's reason."""
+        """Return each model's state, empty where it was never loaded, and Triton's reason for it."""
         index = self._client.get_model_repository_index(client_timeout=timeout)
         return {model.name: (model.state, model.reason) for model in index.models}
 
@@ -136,38 +137,36 @@ class Control:
         return bool(self._client.is_model_ready(model, client_timeout=INDEX_SECONDS))
 
 
-def reason(error: InferenceServerException) -> str:
+def one_line(error: InferenceServerException) -> str:
     """Return Triton's message in one line, without the traceback that the Python backend appends."""
     text = str(error.message()).partition("\n\nAt:")[0]
     return " ".join(text.split())
 
 
-def _judge(model: str, error: InferenceServerException) -> ProbeResult:
+def _result_of(model: str, error: InferenceServerException) -> ProbeResult:
     if process_died(model, error.message()):
         return ProbeResult.DEAD
-    return ProbeResult.SILENT if error.status() in NO_ANSWER else ProbeResult.REFUSED
+    return ProbeResult.TIMED_OUT if error.status() in NO_ANSWER else ProbeResult.REFUSED
 
 
 def _zeros(config: Any) -> list[Any]:
-    warm = {name: list(t.dims) for sample in config.model_warmup for name, t in sample.inputs.items()}
-    needed = [t for t in config.input if not t.optional] or list(config.input)[
-        :1
-    ]  # Triton refuses a request of nothing
-    return [_zero(t, warm.get(t.name, []), config.max_batch_size > 0) for t in needed]
+    warmup = {name: list(t.dims) for sample in config.model_warmup for name, t in sample.inputs.items()}
+    needed = [t for t in config.input if not t.optional] or list(config.input)[:1]  # Triton refuses an empty request
+    return [_zero(t, warmup.get(t.name, []), config.max_batch_size > 0) for t in needed]
 
 
-def _zero(tensor: Any, warm: list[int], batched: bool) -> Any:
-    dynamic = 1 if _datatype(tensor) == "BYTES" else DYNAMIC
-    shape = [1] * batched + (warm or [dynamic if d < 0 else d for d in tensor.dims])
-    return _given(tensor, np.full(shape, b"", np.object_) if dynamic == 1 else np.zeros(shape))
+def _zero(tensor: Any, dims: list[int], batched: bool) -> Any:
+    free_side = 1 if _datatype(tensor) == "BYTES" else FREE_SIDE
+    shape = [1] * batched + (dims or [free_side if d < 0 else d for d in tensor.dims])
+    return _input(tensor, np.full(shape, b"", np.object_) if free_side == 1 else np.zeros(shape))
 
 
-def _given(tensor: Any, array: NDArray[Any]) -> Any:
-    """Make the request's tensor of one of the config's, in its type."""
+def _input(tensor: Any, array: NDArray[Any]) -> Any:
+    """Make the request's tensor for one of the config's, in its type."""
     datatype = _datatype(tensor)
-    made = grpc.InferInput(tensor.name, list(array.shape), datatype)
-    made.set_data_from_numpy(array.astype(triton_to_np_dtype(datatype), copy=False))
-    return made
+    tensor_input = grpc.InferInput(tensor.name, list(array.shape), datatype)
+    tensor_input.set_data_from_numpy(array.astype(triton_to_np_dtype(datatype), copy=False))
+    return tensor_input
 
 
 def _datatype(tensor: Any) -> str:

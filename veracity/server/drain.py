@@ -1,49 +1,47 @@
-"""Take no more requests and wait for those in flight."""
+"""Refuse new requests and wait for those in flight."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from functools import partial
 
 from veracity.server.control import Control
+from veracity.server.health import ModelHealth
 from veracity.server.tritonlog import TritonLog
-from veracity.server.watch import Watch
 
-EMPTY = "TRITONBACKEND_ModelInstanceFinalize"  # Triton's verbose log, at each process of a model without requests
+FINALIZED = "TRITONBACKEND_ModelInstanceFinalize"  # in Triton's verbose log when an instance has no request any more
 POLL_SECONDS = 0.05
-INDEX_POLLS = 10  # asking Triton costs some lines of its log
+POLLS_PER_INDEX = 10  # Triton's index is read less often: each read writes some lines into the log
 
 
-def drain(control: Control, watches: Sequence[Watch], log: TritonLog, give_up: Callable[[], bool]) -> bool:
+def drain(control: Control, models: Sequence[ModelHealth], log: TritonLog, give_up: Callable[[], bool]) -> bool:
     """Unload the models one after the other; returns whether all requests in them were answered.
 
-    Triton's in-flight count leaves out what runs in the Python backend, and to wait until a model is gone takes a
-    second a process, sometimes for ever. But it begins to take a model apart, which it logs, only after the last
-    answer. The line has no name: it is known whose it is by how many the models before may still write.
+    Triton's count of requests in flight leaves out those inside the Python backend, and waiting until a model is
+    unloaded takes a second per process, sometimes for ever. But Triton finalizes an instance only after its last answer
+    and logs that. The log line does not name the model: one belongs to this model, rather than to one unloaded before
+    it, when there are more lines than those have processes.
     """
-    control.log_verbosely()
+    control.enable_verbose_log()
     log.mark()
-    before = 0
-    for watch in watches:
-        control.unload(watch.name)
-        if not _wait_empty(control, watch.name, partial(_logged, log, before), give_up):
+    lines_of_others = 0
+    for model in models:
+        control.unload(model.name)
+        if not _wait_until_empty(control, model.name, log, lines_of_others, give_up):
             return False
-        before += len(watch.processes)
+        lines_of_others += len(model.processes)
     return True
 
 
-def _logged(log: TritonLog, before: int) -> bool:
-    return log.since_mark().count(EMPTY) > before
-
-
-def _wait_empty(control: Control, model: str, logged: Callable[[], bool], give_up: Callable[[], bool]) -> bool:
+def _wait_until_empty(
+    control: Control, model: str, log: TritonLog, lines_of_others: int, give_up: Callable[[], bool]
+) -> bool:
     polls = 0
-    while not logged():
+    while log.since_mark().count(FINALIZED) <= lines_of_others:
         if give_up():
             return False
         polls += 1
-        if polls % INDEX_POLLS == 0 and model not in control.unloading():
+        if polls % POLLS_PER_INDEX == 0 and model not in control.unloading():
             return True
         time.sleep(POLL_SECONDS)
     return True

@@ -1,4 +1,4 @@
-"""Load the models of one tritonserver, look after them, and heal those whose process died."""
+"""Load the models of one tritonserver, check them, and reload those whose process died."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from veracity import log
 from veracity.catalog import provenance
 from veracity.server import reaper, smoke_test
 from veracity.server.control import Control, LoadFailed, ProbeResult
+from veracity.server.health import QUICK_ATTEMPTS, ModelHealth, ModelState, backoff
 from veracity.server.orphans import Orphans
 from veracity.server.repository import Contents, is_detector
-from veracity.server.watch import QUICK_ATTEMPTS, ModelState, Watch, back_off
 
 NO_FOLDER = "the repository has no such model"
 
@@ -30,19 +30,19 @@ class Timeouts:
     child_hang: float
     load: float
 
-    def with_hang(self, model: str) -> float:
+    def hang_of(self, model: str) -> float:
         """Return how long a model may give no sign of life: a child answers sooner than a detector."""
         return self.hang if is_detector(model) else self.child_hang
 
 
 class Models:
-    """The state of every model of ``repository``; one thread loads and looks, any may ask for :meth:`states`."""
+    """The models of ``repository`` in one tritonserver. One thread loads and checks, any may read :meth:`states`."""
 
-    def __init__(self, repository: Path, patience: Timeouts, stopping: Callable[[], bool]) -> None:
-        self._repository, self._patience, self._stopping = repository, patience, stopping
+    def __init__(self, repository: Path, timeouts: Timeouts, stopping: Callable[[], bool]) -> None:
+        self._repository, self._timeouts, self._stopping = repository, timeouts, stopping
         self._states: dict[str, ModelState] = {}
-        self._watches: dict[str, Watch] = {}
-        self._leftovers = Orphans()
+        self._health: dict[str, ModelHealth] = {}
+        self._orphans = Orphans()
         self._lock = threading.Lock()
 
     def states(self) -> dict[str, ModelState]:
@@ -51,122 +51,127 @@ class Models:
             return dict(self._states)
 
     def load_all(self, control: Control, contents: Contents, server: int) -> None:
-        """Load and warm the children, then the detectors; what fails is noted and the rest goes on."""
+        """Load and test the children, then the detectors; a model that fails is noted and the others go on.
+
+        ``server`` is the process id of tritonserver, here and below.
+        """
         installed = contents.children + contents.detectors
         with self._lock:
             self._states = {name: ModelState("failed", "not loaded yet") for name in installed}
             self._states |= {name: ModelState("missing", reason) for name, reason in contents.missing.items()}
             self._states |= {name: ModelState("failed", NO_FOLDER) for name in contents.unknown}
-        self._watches, self._leftovers = {}, Orphans()
+        self._health, self._orphans = {}, Orphans()
         for name in installed:
             if self._stopping():
                 return
             self._load_first(control, name, server)
 
-    def all_lost(self, reason: str) -> None:
+    def mark_all_failed(self, reason: str) -> None:
         """Note that no model is served."""
         with self._lock:
             self._states |= {n: ModelState("failed", reason) for n, s in self._states.items() if s.state == "ready"}
 
-    def look(self, control: Control, server: int) -> None:
-        """Look at each model once; heal what died. Costs a read of /proc unless a canary is due."""
-        now, living = time.monotonic(), reaper.children(server)
-        self._leftovers.sweep(living)
-        due = [watch for watch in self._watches.values() if watch.lost(living) or now >= watch.next_look]
+    def check(self, control: Control, server: int) -> None:
+        """Check each model that is due and reload what died. Costs a read of /proc when no model is due."""
+        now, running = time.monotonic(), reaper.child_processes(server)
+        self._orphans.kill_due(running)
+        due = [health for health in self._health.values() if health.process_died(running) or now >= health.next_check]
         if not due:
             return
-        successes = control.successes()
-        for watch in due:
+        successes = control.success_counts()
+        for health in due:
             if self._stopping():
                 return
-            self._look_at(control, watch, successes.get(watch.name, 0), server)
+            self._check(control, health, successes.get(health.name, 0), server)
 
-    def to_drain(self) -> list[Watch]:
-        """Return what has to be empty before a stop: the detectors, who need their children until the end.
+    def in_drain_order(self) -> list[ModelHealth]:
+        """Return the models that have to be empty before a stop, those with the fewest processes first.
 
-        Those of the fewest processes come first.
+        These are the detectors, which need their children until the end; without detectors, all models.
         """
-        ready = [w for name, w in list(self._watches.items()) if self.states()[name].state == "ready"]
-        return sorted([w for w in ready if is_detector(w.name)] or ready, key=lambda watch: len(watch.processes))
+        ready = [h for name, h in list(self._health.items()) if self.states()[name].state == "ready"]
+        detectors = [health for health in ready if is_detector(health.name)]
+        return sorted(detectors or ready, key=lambda health: len(health.processes))
 
-    def _look_at(self, control: Control, watch: Watch, successes: int, server: int) -> None:
-        if watch.attempts:  # it is down: its plan says when to try again
-            if time.monotonic() >= watch.next_look:
-                self._heal(control, watch, server)
-        elif watch.lost(reaper.children(server)):
-            self._lost(control, watch, "its process died", server)
-        elif not watch.progressed(successes, self._patience.canary):
-            self._canary_through(control, watch, server)
+    def _check(self, control: Control, health: ModelHealth, successes: int, server: int) -> None:
+        if health.failed_attempts:  # it is down
+            if time.monotonic() >= health.next_check:
+                self._reload(control, health, server)
+        elif health.process_died(reaper.child_processes(server)):
+            self._on_death(control, health, "its process died", server)
+        elif not health.mark_progress(successes, self._timeouts.canary):
+            self._send_canary(control, health, server)
 
-    def _canary_through(self, control: Control, watch: Watch, server: int) -> None:
-        began, least, hang = time.monotonic(), self._patience.canary, self._patience.with_hang(watch.name)
-        pulse, words = control.probe(watch.name, 2 * least)
+    def _send_canary(self, control: Control, health: ModelHealth, server: int) -> None:
+        began, interval = time.monotonic(), self._timeouts.canary
+        hang = self._timeouts.hang_of(health.name)
+        result, reason = control.probe(health.name, 2 * interval)
         took = time.monotonic() - began
-        if pulse is ProbeResult.DEAD:
-            self._lost(control, watch, words, server)
-        elif pulse is not ProbeResult.SILENT:
-            watch.answered(took, least)
-            watch.successes += pulse is ProbeResult.ALIVE
-        elif time.monotonic() - watch.alive > hang:
-            self._lost(control, watch, f"no answer for {hang:.0f} s", server)
+        if result is ProbeResult.DEAD:
+            self._on_death(control, health, reason, server)
+        elif result is not ProbeResult.TIMED_OUT:
+            health.mark_alive(took, interval)
+            health.successes += result is ProbeResult.ALIVE
+        elif time.monotonic() - health.last_alive > hang:
+            self._on_death(control, health, f"no answer for {hang:.0f} s", server)
         else:
-            _log.warning("canary unanswered", model=watch.name, reason=words)
-            watch.looked(took, least)
+            _log.warning("canary unanswered", model=health.name, reason=reason)
+            health.schedule(took, interval)
 
-    def _lost(self, control: Control, watch: Watch, reason: str, server: int) -> None:
-        if self._stopping():  # it went because it was told to
+    def _on_death(self, control: Control, health: ModelHealth, reason: str, server: int) -> None:
+        if self._stopping():  # the stop ended it
             return
-        _log.error("model died", model=watch.name, reason=reason)
-        self._note(watch.name, ModelState("failed", reason))
-        self._heal(control, watch, server)
+        _log.error("model died", model=health.name, reason=reason)
+        self._set_state(health.name, ModelState("failed", reason))
+        self._reload(control, health, server)
 
-    def _heal(self, control: Control, watch: Watch, server: int) -> None:
+    def _reload(self, control: Control, health: ModelHealth, server: int) -> None:
         """Unload and load: loading alone leaves a dead process as it is."""
-        watch.attempts += 1
-        control.unload(watch.name)
-        self._leftovers.add(watch.processes, self._patience.with_hang(watch.name))
+        health.failed_attempts += 1
+        control.unload(health.name)
+        self._orphans.add(health.processes, self._timeouts.hang_of(health.name))
         try:
-            watch.processes = self._load_and_warm(control, watch.name, server)
+            health.processes = self._load_and_test(control, health.name, server)
         except LoadFailed as error:
-            self._not_healed(watch, str(error))
+            self._load_failed(health, str(error))
         else:
-            _log.warning("model healed", model=watch.name, attempt=watch.attempts)
-            watch.successes = 0
-            watch.answered(0.0, self._patience.canary)
-            self._note(watch.name, ModelState("ready"))
+            _log.warning("model reloaded", model=health.name, attempt=health.failed_attempts)
+            health.successes = 0
+            health.mark_alive(0.0, self._timeouts.canary)
+            self._set_state(health.name, ModelState("ready"))
 
-    def _not_healed(self, watch: Watch, reason: str) -> None:
-        pause = back_off(watch.attempts + 1)
-        watch.down(pause)
-        self._note(watch.name, ModelState("failed", reason))
-        level = _log.critical if watch.attempts >= QUICK_ATTEMPTS else _log.error
-        level("healing failed", model=watch.name, attempt=watch.attempts, reason=reason, next_seconds=pause)
+    def _load_failed(self, health: ModelHealth, reason: str) -> None:
+        pause = backoff(health.failed_attempts + 1)
+        health.mark_down(pause)
+        self._set_state(health.name, ModelState("failed", reason))
+        level = _log.critical if health.failed_attempts >= QUICK_ATTEMPTS else _log.error
+        level("load failed", model=health.name, attempt=health.failed_attempts, reason=reason, next_seconds=pause)
 
     def _load_first(self, control: Control, name: str, server: int) -> None:
         began = time.monotonic()
-        self._watches[name] = watch = Watch(name)
+        self._health[name] = health = ModelHealth(name)
         try:
-            watch.processes = self._load_and_warm(control, name, server)
+            health.processes = self._load_and_test(control, name, server)
         except LoadFailed as error:
-            watch.attempts = 1
-            self._not_healed(watch, str(error))
+            health.failed_attempts = 1
+            self._load_failed(health, str(error))
             return
-        watch.answered(0.0, self._patience.canary)
-        self._note(name, ModelState("ready"))
+        health.mark_alive(0.0, self._timeouts.canary)
+        self._set_state(name, ModelState("ready"))
         _log.info("model ready", model=name, seconds=round(time.monotonic() - began, 2))
 
-    def _load_and_warm(self, control: Control, name: str, server: int) -> frozenset[int]:
+    def _load_and_test(self, control: Control, name: str, server: int) -> frozenset[int]:
         """Return the model's processes: those that came with its load. Raises :class:`LoadFailed`."""
-        if objection := provenance.integrity_error(self._repository / name):
-            raise LoadFailed(objection)
-        before = reaper.children(server)
-        control.load(name, self._patience.load)
-        processes = frozenset(reaper.children(server) - before)
-        if fault := smoke_test.fault(control, name, self._repository, self._patience.load):
+        if error := provenance.integrity_error(self._repository / name):
+            raise LoadFailed(error)
+        before = reaper.child_processes(server)
+        control.load(name, self._timeouts.load)
+        processes = frozenset(reaper.child_processes(server) - before)
+        if fault := smoke_test.fault(control, name, self._repository, self._timeouts.load):
             control.unload(name)
             raise LoadFailed(f"loaded, but its first inference failed: {fault}")
         return processes
 
-    def _note(self, name: str, state: ModelState) -> None:
+    def _set_state(self, name: str, state: ModelState) -> None:
         with self._lock:
             self._states[name] = state

@@ -1,6 +1,6 @@
-"""The processes of models that were loaded again: they may finish what they do, then they have to go.
+"""Processes of models that were loaded again: each may finish its request, then it has to end.
 
-Triton waits for all processes of an unloaded model, for ever when one of them died: the others would stay.
+Triton waits for all processes of an unloaded model, for ever when one of them died: without this the others would stay.
 """
 
 from __future__ import annotations
@@ -17,20 +17,20 @@ _log = log.get(__name__)
 
 
 class Orphans:
-    """Processes and when each is killed, in seconds of ``time.monotonic``."""
+    """Process ids and the time of ``time.monotonic`` at which each is killed."""
 
     def __init__(self) -> None:
-        self._due: dict[int, float] = {}
+        self._deadlines: dict[int, float] = {}
 
     def add(self, processes: Iterable[int], seconds: float) -> None:
-        """Give processes so long to finish."""
-        self._due |= dict.fromkeys(processes, time.monotonic() + seconds)
+        """Give processes ``seconds`` to finish."""
+        self._deadlines |= dict.fromkeys(processes, time.monotonic() + seconds)
 
-    def sweep(self, living: set[int]) -> None:
-        """Kill what is due; forget what is not among ``living``, Triton's children, before its number is used again."""
+    def kill_due(self, running: set[int]) -> None:
+        """Kill what is due. ``running`` are Triton's children: other ids are forgotten, before they are used again."""
         now = time.monotonic()
-        due = [pid for pid, end in self._due.items() if pid in living and now >= end]
-        self._due = {pid: end for pid, end in self._due.items() if pid in living and pid not in due}
+        due = [pid for pid, deadline in self._deadlines.items() if pid in running and now >= deadline]
+        self._deadlines = {pid: end for pid, end in self._deadlines.items() if pid in running and pid not in due}
         for pid in due:
             _log.warning("process of an unloaded model killed", pid=pid)
             with suppress(ProcessLookupError):

@@ -1,6 +1,6 @@
-"""``veracity ready``: ask a running server as its clients would, model by model; a container's healthcheck.
+"""``veracity ready``: send every model of a running server a request, as its clients would. A container's healthcheck.
 
-Has to be quick, since it is started anew for each look: neither ONNX Runtime nor the engine is imported.
+It has to start quickly, since every check is a new process: neither ONNX Runtime nor the analysis is imported.
 """
 
 from __future__ import annotations
@@ -13,22 +13,22 @@ from tritonclient.utils import InferenceServerException
 from veracity.catalog import FACE_DETECTOR
 from veracity.catalog.profiles import BENCH, children, choose, required
 from veracity.server import repository
-from veracity.server.control import Control, reason
+from veracity.server.control import Control, one_line
 from veracity.server.repository import DETECTORS
 from veracity.server.smoke_test import fault
 from veracity.settings import Settings
 from veracity_client._wire import Address
 from veracity_client.errors import BadOption
 
-READY = "READY"  # Triton's word; of a model that nobody asked it to load it says nothing
+READY = "READY"  # in Triton's index; a model that was never loaded has no state there
 
 
 def faults(settings: Settings, url: str, timeout: float) -> Iterator[str]:
     """Yield what keeps the server at ``url`` (gRPC, host:port) from being ready; nothing where it is.
 
-    Each model of the profile that was loaded is asked the known question, its answer held against its papers where
-    the model repository is at hand, and both detectors an empty video. ``timeout`` is in seconds, a question. Raises
-    :class:`BadOption` for an address that is none, or no time.
+    Each loaded model of the profile gets its smoke test, whose outputs must be those in its provenance where the model
+    repository is at hand; both detectors get an empty video. ``timeout`` is in seconds per model. Raises
+    :class:`BadOption` for a malformed address or timeout.
     """
     if not 0 < timeout < math.inf:
         raise BadOption(f"--timeout is a number of seconds over 0, got {timeout:g}")
@@ -38,7 +38,7 @@ def faults(settings: Settings, url: str, timeout: float) -> Iterator[str]:
                 yield "the server is not ready: Triton says that a model is not"
             yield from _models(control, settings, timeout)
         except InferenceServerException as error:
-            yield f"the server at {url} does not answer by gRPC: {reason(error)}"
+            yield f"the server at {url} does not answer by gRPC: {one_line(error)}"
 
 
 def _models(control: Control, settings: Settings, timeout: float) -> Iterator[str]:
@@ -47,23 +47,23 @@ def _models(control: Control, settings: Settings, timeout: float) -> Iterator[st
     for name in names:
         state, why = states.get(name, ("", ""))
         if state == READY:
-            words = fault(control, name, settings.model_repository, timeout)
-            answered += [] if words else [name]
-            if words:
-                yield f"{name}: {words}"
+            found = fault(control, name, settings.model_repository, timeout)
+            answered += [] if found else [name]
+            if found:
+                yield f"{name}: {found}"
         elif state or name in needed:
             yield f"{name}: is {state.lower() or 'not loaded'}{f' ({why})' if why else ''}"
     if not set(answered) - {FACE_DETECTOR.name, *DETECTORS}:
-        yield f"no model that scores answered, of {_asked(settings)}: every verdict would be inconclusive"
+        yield f"no model that scores answered, of {_selection(settings)}: every verdict would be inconclusive"
 
 
-def _asked(settings: Settings) -> str:
+def _selection(settings: Settings) -> str:
     instead = f" with {settings.models}" if settings.models else ""
     return f"profile {settings.profile}{instead}"
 
 
 def _names(settings: Settings) -> tuple[tuple[str, ...], set[str]]:
-    """Return the profile's models, and those that must be loaded: in development what we see installed."""
+    """Return the profile's models, and those that must be loaded: in development only what is installed here."""
     choice = choose(settings.profile, settings.models)
     names = (*children(choice), *DETECTORS)
     here = repository.read(settings.model_repository, names, untrained=settings.profile == BENCH)

@@ -1,4 +1,4 @@
-"""What a model repository holds: children with weights, children without, and the detectors that call them."""
+"""What a model repository holds: detectors, and their children, the models that detectors call."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ class Contents:
 
     children: tuple[str, ...]
     detectors: tuple[str, ...]
-    missing: Mapping[str, str]  # a folder without weights that may answer, and why
-    unknown: tuple[str, ...]  # asked for, and no folder at all
+    missing: Mapping[str, str]  # folders without usable weights: name to reason
+    unknown: tuple[str, ...]  # names without a folder
 
 
 def is_detector(name: str) -> bool:
@@ -31,7 +31,7 @@ def is_detector(name: str) -> bool:
 
 
 def check(repository: Path) -> None:
-    """Raise :class:`ServerUnavailable` where there is no such folder; Triton's own words do not name it."""
+    """Raise :class:`ServerUnavailable` where there is no such folder; Triton's own error does not name it."""
     if not repository.is_dir():
         raise ServerUnavailable(f"no model repository at {repository}: correct VERACITY_MODEL_REPOSITORY")
 
@@ -39,7 +39,7 @@ def check(repository: Path) -> None:
 def read(repository: Path, models: Sequence[str] | None = None, *, untrained: bool = False) -> Contents:
     """Sort the folders of ``repository``, or those of them that ``models`` names.
 
-    Graphs with made-up weights count as missing unless ``untrained`` says that time is to be measured.
+    Graphs with made-up weights count as missing unless ``untrained``, which is for measuring time.
     """
     folders = sorted(path.parent.name for path in repository.glob("*/config.pbtxt"))
     names = folders if models is None else list(dict.fromkeys(models))
@@ -59,4 +59,4 @@ def _why_missing(folder: Path, untrained: bool) -> str:
     try:
         return "" if untrained else provenance.rejection_reason(folder)
     except provenance.ProvenanceError:
-        return ""  # the load fails of it and says so
+        return ""  # the load fails for this and says so

@@ -1,4 +1,4 @@
-"""A private directory for each run, and the removal of what crashed runs left."""
+"""A private directory for each run, and the removal of what crashed runs left behind."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _log = log.get(__name__)
 
 @dataclass(frozen=True)
 class RunDir:
-    """A directory of mode 0700 whose lock the kernel lets go when its owner dies, however that happens."""
+    """A directory of mode 0700 whose lock the kernel releases when its owner dies, however that happens."""
 
     path: Path
     lock: int  # file descriptor
@@ -34,16 +34,16 @@ class RunDir:
 
 
 def create() -> RunDir:
-    """Make a run directory, after removing those of our own dead runs.
+    """Make a run directory, after removing those of our own runs that are dead.
 
-    A lock says who is dead, not a process id: ids are used again, and differ between containers sharing ``/tmp``.
+    A lock tells which are, not a process id: ids are used again, and differ between containers that share ``/tmp``.
     """
     remove_stale()
     path = Path(tempfile.mkdtemp(prefix=PREFIX))
-    unnamed = path / f".{LOCK}"
-    descriptor = os.open(unnamed, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    hidden = path / f".{LOCK}"
+    descriptor = os.open(hidden, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
     fcntl.flock(descriptor, fcntl.LOCK_EX)
-    unnamed.rename(path / LOCK)  # only a lock already held is ever seen under its name
+    hidden.rename(path / LOCK)  # so that no lock is ever seen under this name before it is held
     return RunDir(path, descriptor)
 
 
@@ -52,16 +52,16 @@ def remove_stale() -> list[Path]:
     locks = Path(tempfile.gettempdir()).glob(f"{PREFIX}*/{LOCK}")
     stale = [path.parent for path in locks if _is_free(path)]
     for path in stale:
-        _kill_strays(path.name)
+        _kill_orphans(path.name)
         remove_run(path)
         _log.info("removed a crashed run", run=path.name)
     return stale
 
 
-def _kill_strays(run: str) -> None:
+def _kill_orphans(run: str) -> None:
     """Kill the model processes of a dead run; one that waits for a lock its server died with would wait for ever."""
     for entry in Path("/proc").glob("[0-9]*/cmdline"):
-        with suppress(OSError):  # it ended, or is another user's
+        with suppress(OSError):  # it ended, or belongs to another user
             program, *arguments = entry.read_text(errors="replace").split("\0")
             if Path(program).name.startswith("triton") and run in program + " ".join(arguments):
                 os.kill(int(entry.parent.name), signal.SIGKILL)
@@ -73,6 +73,6 @@ def _is_free(lock: Path) -> bool:
             return False
         with lock.open("rb") as file:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:  # held, or another start was faster
+    except OSError:  # it is held, or another start was faster
         return False
     return True

@@ -1,4 +1,4 @@
-"""A tritonserver that is kept alive: started, loaded in order, watched, healed, and stopped without a trace."""
+"""A tritonserver under supervision: start, load, check, reload, drain, stop."""
 
 from __future__ import annotations
 
@@ -12,12 +12,13 @@ from tritonclient.utils import InferenceServerException
 
 from veracity.catalog.profiles import BENCH, children, choose, required
 from veracity.server import accelerators, address, binaries, repository, rundir
+from veracity.server.health import ModelState
+from veracity.server.launch import Launch
 from veracity.server.models import Models, Timeouts
 from veracity.server.ports import Ports, check
-from veracity.server.process import Launch, Process
+from veracity.server.process import TritonProcess
 from veracity.server.supervisor import Supervisor
 from veracity.server.tritonlog import Sink
-from veracity.server.watch import ModelState
 from veracity.settings import Settings
 from veracity_client.errors import ModelUnavailable, ServerUnavailable
 
@@ -30,23 +31,23 @@ class Server:
 
     Args:
         repository: folder of model folders.
-        host: address that all three doors listen on.
-        http_port, grpc_port, metrics_port: 0 chooses a free one.
+        host: name or address that all three endpoints listen on.
+        http_port, grpc_port, metrics_port: 0 picks a free one.
         models: names to load; None loads all that have weights.
         env: variables added to the model processes' environment.
         production: refuse to start when a model fails to load, or one of ``required`` is missing.
         required: of ``models``, those that production cannot do without; None means all.
         untrained: serve graphs with made-up weights too, to measure time.
-        canary_seconds: between two looks at a model that answered nothing since; a canary waits twice as long.
-        hang_seconds: a detector that neither answered nor progressed for so long is loaded again, and what is in it
-            then is lost. More than any request may take, since a canary waits in the same queue.
+        canary_seconds: between two checks of a model that answered no request since; a canary may take twice as long.
+        hang_seconds: a detector that answers nothing for so long is loaded again, and its requests are lost. Has to be
+            longer than any request, since canaries wait in the same queue.
         child_hang_seconds: the same for the models that detectors call; their queues refuse after 30 to 60 seconds.
-        load_seconds: longest wait for one model to load, and for its first answer.
-        exit_seconds: what requests in flight get at the stop; new ones are refused meanwhile.
-        http_max_input_size: bytes; for servers that bound it (the one of the pip wheel does not).
-        log_sink: is called with the bytes that Triton and the models log, from the start to the last line.
+        load_seconds: longest wait for one model to load, and for its smoke test.
+        exit_seconds: what requests in flight get at the stop; new ones are refused by then.
+        http_max_input_size: bytes; for servers that limit it (the one of the pip wheel does not).
+        log_sink: is called with the bytes that Triton and the models log.
         triton: a directory with ``bin/tritonserver`` and ``backends/``, used as it is; None searches.
-        model_config: name of the ``configs/<name>.pbtxt`` that models use which have it.
+        model_config: name of the ``configs/<name>.pbtxt`` that each model uses which has it.
     """
 
     def __init__(
@@ -72,48 +73,42 @@ class Server:
         triton: Path | None = None,
         model_config: str = "",
     ) -> None:
-        ports = Ports(http_port, grpc_port, metrics_port)
+        ports, host = Ports(http_port, grpc_port, metrics_port), address.resolve(host)
         check(ports)
         self._launch = Launch(
-            repository.absolute(),
-            address.resolve(host),
-            ports,
-            exit_seconds,
-            http_max_input_size,
-            dict(env),
-            model_config,
+            repository.absolute(), host, ports, exit_seconds, http_max_input_size, dict(env), model_config
         )
-        self._wanted, self._production, self._triton, self._sink = models, production, triton, log_sink
+        self._model_names, self._production, self._triton, self._sink = models, production, triton, log_sink
         self._required, self._untrained = set((models if required is None else required) or ()), untrained
-        self._stopping, self._hurry = threading.Event(), threading.Event()
-        patience = Timeouts(canary_seconds, hang_seconds, child_hang_seconds, load_seconds)
-        self._models = Models(self._launch.repository, patience, self._stopping.is_set)
-        self.asked_to_stop = False  # by request_stop; a start that fails stops too
+        self._stopping, self._skip_drain = threading.Event(), threading.Event()
+        timeouts = Timeouts(canary_seconds, hang_seconds, child_hang_seconds, load_seconds)
+        self._models = Models(self._launch.repository, timeouts, self._stopping.is_set)
+        self.stop_requested = False  # by request_stop; a start that fails stops too
         self._run_dir: rundir.RunDir | None = None
-        self._process: Process | None = None
-        self._keeper: Supervisor | None = None
+        self._process: TritonProcess | None = None
+        self._supervisor: Supervisor | None = None
         self._thread: threading.Thread | None = None
 
     @classmethod
     def from_settings(cls, settings: Settings, **options: Any) -> Server:
         """Serve the models of the settings' profile; model processes see the same settings. ``options`` as above.
 
-        Raises :class:`ServerUnavailable` where production asks for more than this machine or the models have.
+        Raises :class:`ServerUnavailable` for the faults that ``veracity doctor`` finds, in production.
         """
         production, choice = settings.env == "production", choose(settings.profile, settings.models)
         if production:
             _refuse_faults(settings)
-        given: dict[str, Any] = {
+        defaults: dict[str, Any] = {
             "models": (*children(choice), *repository.DETECTORS),
             "required": (*required(choice), *repository.DETECTORS),
             "untrained": settings.profile == BENCH,
             "env": settings.to_env(),
             "production": production,
-            "http_max_input_size": 2 * settings.max_bytes,  # so that ours is the error of a video that is too large
+            "http_max_input_size": 2 * settings.max_bytes,  # so that the error for a video that is too large is ours
             "triton": settings.triton,
             "model_config": settings.model_config_name,
         }
-        return cls(settings.model_repository, **(given | options))
+        return cls(settings.model_repository, **(defaults | options))
 
     def __enter__(self) -> Server:
         self.start()
@@ -124,7 +119,7 @@ class Server:
 
     @property
     def models(self) -> dict[str, ModelState]:
-        """Name to state, of every model that was asked for."""
+        """Name to state, of every model that was to be loaded."""
         return self._models.states()
 
     @property
@@ -153,24 +148,24 @@ class Server:
         return self._running.log.path.parent
 
     def start(self) -> None:
-        """Start, load and warm; returns when all is served that can be.
+        """Start, load and test; returns when all is served that can be.
 
         Raises:
-            ServerUnavailable: no tritonserver, no model repository, a library or a port is missing, or it was told to
-                stop meanwhile.
+            ServerUnavailable: no tritonserver, no model repository, a library or a port is missing, or the
+                stop began meanwhile.
             ModelUnavailable: in production, a model is missing or does not load.
         """
         if self._process is not None:
-            raise ServerUnavailable("this server was started before: make a new one")
+            raise ServerUnavailable("a server can be started only once: make a new one")
         try:
-            keeper = self._launch_and_load()
+            supervisor = self._launch_and_load()
         except BaseException as error:
             self.stop()
             if isinstance(error, InferenceServerException):
                 raise ServerUnavailable(f"tritonserver ended while starting: {error.message()}") from None
             raise
         self._running.log.follow()
-        self._thread = threading.Thread(target=keeper.run, name="triton-supervisor", daemon=True)
+        self._thread = threading.Thread(target=supervisor.run, name="triton-supervisor", daemon=True)
         self._thread.start()
 
     def request_stop(self, *, drain: bool = True) -> None:
@@ -179,8 +174,8 @@ class Server:
         Without ``drain``, also after a call with it, :meth:`stop` does not wait for the requests in flight.
         """
         if not drain:
-            self._hurry.set()
-        self.asked_to_stop = True
+            self._skip_drain.set()
+        self.stop_requested = True
         self._stopping.set()
         if self._process is not None and self._thread is None:  # starting: there is nothing to drain
             self._process.terminate()
@@ -188,8 +183,8 @@ class Server:
     def stop(self) -> None:
         """Drain, stop, and leave no process, no shared memory and no run directory. May be called twice."""
         self._stopping.set()
-        if self._keeper is not None and self._thread is not None:
-            self._keeper.drain(self._launch.exit_seconds, self._hurry.is_set)
+        if self._supervisor is not None and self._thread is not None:
+            self._supervisor.drain(self._launch.exit_seconds, self._skip_drain.is_set)
         if self._process is not None:
             self._process.stop()
         if self._thread is not None:
@@ -202,16 +197,16 @@ class Server:
 
     def require(self, name: str) -> None:
         """Raise :class:`ModelUnavailable`, with the reason, unless the model of that name is served."""
-        model = self.models.get(name, ModelState("missing", "this server was not asked to load it"))
+        model = self.models.get(name, ModelState("missing", "this server was not told to load it"))
         if model.state != "ready":
             raise ModelUnavailable(f"{name}: {model.reason}")
 
     def wait(self, timeout: float | None = None) -> bool:
-        """Block until somebody stops the server, or for ``timeout`` seconds; returns whether it was stopped."""
+        """Block until the stop begins, or for ``timeout`` seconds; returns whether it has begun."""
         return self._stopping.wait(timeout)
 
     @property
-    def _running(self) -> Process:
+    def _running(self) -> TritonProcess:
         if self._process is None:
             raise ServerUnavailable("the server was not started")
         return self._process
@@ -221,19 +216,19 @@ class Server:
         self._run_dir = rundir.create()
         found = binaries.find(self._triton, self._run_dir.path)
         accelerators.check(self._launch.model_config, found.backends)
-        self._process = Process(found, self._launch, self._run_dir.path, self._sink)
-        self._keeper = Supervisor(self._process, self._models, self._read, self._stopping)
+        self._process = TritonProcess(found, self._launch, self._run_dir.path, self._sink)
+        self._supervisor = Supervisor(self._process, self._models, self._read, self._stopping)
         self._process.start(self._stopping.is_set)
-        self._keeper.load()
+        self._supervisor.load()
         if self._production:
             self._refuse_gaps()
-        return self._keeper
+        return self._supervisor
 
     def _read(self) -> repository.Contents:
-        return repository.read(self._launch.repository, self._wanted, untrained=self._untrained)
+        return repository.read(self._launch.repository, self._model_names, untrained=self._untrained)
 
     def _refuse_gaps(self) -> None:
-        """Raise for what did not load, and for what is missing; a fallback may be missing, and not be broken."""
+        """Raise for models that failed to load, and for required ones that are missing; a fallback may be missing."""
         states = self.models.items()
         gaps = {n: s for n, s in states if s.state == "failed" or (s.state == "missing" and n in self._required)}
         if gaps:
@@ -241,7 +236,7 @@ class Server:
 
 
 def _refuse_faults(settings: Settings) -> None:
-    """Examine all but what Triton does itself with every model: load it and ask it."""
+    """Raise for what the doctor finds; the graphs are not loaded for that, since Triton loads and tests each."""
     from veracity.install import doctor
 
     repository.check(settings.model_repository)

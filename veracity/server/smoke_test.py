@@ -1,4 +1,4 @@
-"""Whether a loaded model answers, and answers right: what the supervisor asks after a load, and ``veracity ready``."""
+"""Test that a loaded model answers, and answers right: after each load, and for ``veracity ready``."""
 
 from __future__ import annotations
 
@@ -7,31 +7,29 @@ from pathlib import Path
 from tritonclient.utils import InferenceServerException
 
 from veracity.catalog import MODELS, provenance, smoke_test
-from veracity.server.control import Control, ProbeResult, reason
+from veracity.server.control import Control, ProbeResult, one_line
 from veracity.server.repository import is_detector
 from veracity_client.errors import from_wire
 
 
 def fault(control: Control, name: str, repository: Path, timeout: float) -> str:
-    """Return what is wrong with a loaded model; empty where it answers as its papers say, if ``repository`` has them.
+    """Return what is wrong with a loaded model, empty where nothing is; ``timeout`` is in seconds.
 
-    A model of the layer table is asked the known question. A detector gets an empty video, and an error of ours is
-    its answer. Others get zeros.
+    A model of the catalog gets its smoke test, whose outputs must be those in its provenance, where ``repository`` has
+    that. A detector gets an empty video and has to answer with an error of ours. Other models get zeros.
     """
     if name in MODELS:
-        return _of_layer(control, name, repository, timeout)
-    pulse, words = control.probe(name, timeout)
-    alive = pulse is ProbeResult.ALIVE or (
-        pulse is ProbeResult.REFUSED and is_detector(name) and from_wire(words) is not None
-    )
-    return "" if alive else words
+        return _smoke_test_fault(control, name, repository, timeout)
+    result, text = control.probe(name, timeout)
+    refused = result is ProbeResult.REFUSED and is_detector(name) and from_wire(text) is not None
+    return "" if refused or result is ProbeResult.ALIVE else text
 
 
-def _of_layer(control: Control, name: str, repository: Path, timeout: float) -> str:
+def _smoke_test_fault(control: Control, name: str, repository: Path, timeout: float) -> str:
     try:
-        answer, coarse = control.ask(MODELS[name], timeout)
-        return smoke_test.fault(MODELS[name], answer, provenance.read(repository / name), coarse=coarse)
+        outputs, coarse = control.run_smoke_test(MODELS[name], timeout)
+        return smoke_test.fault(MODELS[name], outputs, provenance.read(repository / name), coarse=coarse)
     except InferenceServerException as error:
-        return reason(error)
+        return one_line(error)
     except provenance.ProvenanceError as error:
         return error.message

@@ -11,31 +11,36 @@ from tritonclient.utils import InferenceServerException
 from veracity import log
 from veracity.server.control import Control
 from veracity.server.drain import drain
+from veracity.server.health import backoff
 from veracity.server.models import Models
-from veracity.server.process import Process
+from veracity.server.process import TritonProcess
 from veracity.server.repository import Contents
-from veracity.server.watch import back_off
 from veracity_client.errors import ServerUnavailable, VeracityError
 
-TICK_SECONDS = 0.5  # how often the processes are looked at, which costs a read of /proc
-SETTLED_SECONDS = 60.0  # a server that ran so long starts with a fresh count of restarts
+TICK_SECONDS = 0.5  # between two checks of the processes, each of which reads /proc
+STABLE_SECONDS = 60.0  # a tritonserver that ran so long starts with a fresh count of restarts
 
 _log = log.get(__name__)
 
 
 class Supervisor:
-    """Looks after ``process`` and its ``models``, which are those that ``read`` finds at each start."""
+    """Looks after ``process`` and its ``models``, which are those that ``read_repository`` finds at each start."""
 
     def __init__(
-        self, process: Process, models: Models, read: Callable[[], Contents], stopping: threading.Event
+        self,
+        process: TritonProcess,
+        models: Models,
+        read_repository: Callable[[], Contents],
+        stopping: threading.Event,
     ) -> None:
-        self._process, self._models, self._read, self._stopping = process, models, read, stopping
+        self._process, self._models = process, models
+        self._read_repository, self._stopping = read_repository, stopping
         self._restarts = 0
 
     def load(self) -> None:
-        """Load the models; raises ServerUnavailable when told to stop meanwhile."""
+        """Load the models; raises ServerUnavailable when the stop begins meanwhile."""
         with Control(self._process.grpc_url) as control:
-            self._models.load_all(control, self._read(), self._process.pid)
+            self._models.load_all(control, self._read_repository(), self._process.pid)
         if self._stopping.is_set():
             raise ServerUnavailable("told to stop while starting")
 
@@ -43,39 +48,40 @@ class Supervisor:
         """Supervise until the stop begins."""
         while not self._stopping.is_set():
             began = time.monotonic()
-            self._watch()
+            self._check_until_it_ends()
             if not self._stopping.is_set():
                 self._restart(time.monotonic() - began)
 
-    def drain(self, seconds: float, hurry: Callable[[], bool]) -> None:
-        """Refuse new requests and give those in flight so long to be answered; less when ``hurry`` says so."""
+    def drain(self, seconds: float, skip: Callable[[], bool]) -> None:
+        """Refuse new requests and give those in flight ``seconds`` to be answered; none once ``skip`` returns true."""
         deadline = time.monotonic() + seconds
 
         def give_up() -> bool:
-            return hurry() or time.monotonic() > deadline or self._process.poll() is not None
+            return skip() or time.monotonic() > deadline or self._process.poll() is not None
 
         try:
             with Control(self._process.grpc_url) as control:
-                if not give_up() and not drain(control, self._models.to_drain(), self._process.log, give_up):
+                models = self._models.in_drain_order()
+                if not give_up() and not drain(control, models, self._process.log, give_up):
                     _log.warning("requests in flight were cut off")
         except InferenceServerException as error:
             _log.warning("not drained", reason=str(error))
 
-    def _watch(self) -> None:
-        """Look at the models until tritonserver ends or the stop begins."""
+    def _check_until_it_ends(self) -> None:
+        """Check the models until tritonserver ends or the stop begins."""
         with Control(self._process.grpc_url) as control:
             while not self._stopping.wait(TICK_SECONDS) and self._process.poll() is None:
                 try:
-                    self._models.look(control, self._process.pid)
+                    self._models.check(control, self._process.pid)
                 except Exception:  # whatever it was, supervision goes on
                     if not self._stopping.is_set():
-                        _log.exception("a look at the models failed")
+                        _log.exception("a check of the models failed")
 
-    def _restart(self, lived: float) -> None:
-        """Start tritonserver again, after a pause that grows with each early death."""
-        self._restarts = 1 if lived > SETTLED_SECONDS else self._restarts + 1
-        pause = back_off(self._restarts)
-        self._models.all_lost("tritonserver ended and is being restarted")
+    def _restart(self, uptime: float) -> None:
+        """Start tritonserver again, after a pause that grows with each early end."""
+        self._restarts = 1 if uptime > STABLE_SECONDS else self._restarts + 1
+        pause = backoff(self._restarts)
+        self._models.mark_all_failed("tritonserver ended and is being restarted")
         _log.error("tritonserver ended", status=self._process.poll(), restart=self._restarts, next_seconds=pause)
         if self._stopping.wait(pause):
             return

@@ -1,4 +1,4 @@
-"""Triton's own log: a file of bounded size that can be passed on while it grows."""
+"""Triton's own log: a file of bounded size whose new content is passed on while it grows."""
 
 from __future__ import annotations
 
@@ -7,28 +7,28 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-LONGEST_BYTES = 8 << 20  # then it is cut
+MAX_BYTES = 8 << 20  # then it is cut
 KEPT_BYTES = 1 << 20  # the newest
-LOOK_SECONDS = 0.5
+POLL_SECONDS = 0.5
 
 Sink = Callable[[bytes], object]
 
 
 class TritonLog:
-    """The log of all restarts of one run. Positions count every byte ever written, also those that were cut off."""
+    """The log of all restarts of one run. Positions count every byte ever written, those that were cut off too."""
 
     def __init__(self, path: Path, sink: Sink | None = None) -> None:
         self.path = path
         self._sink = sink
-        self._base = self._mark = self._passed = 0
+        self._cut_bytes = self._mark = self._passed_on = 0
         self._lock = threading.Lock()
         self._ended = threading.Event()
         self._thread: threading.Thread | None = None
 
     def mark(self) -> None:
-        """Remember the end: :meth:`since_mark` begins here."""
+        """Remember this point: :meth:`since_mark` begins here."""
         with self._lock:
-            self._mark = self._base + (self.path.stat().st_size if self.path.exists() else 0)
+            self._mark = self._cut_bytes + (self.path.stat().st_size if self.path.exists() else 0)
 
     def since_mark(self) -> str:
         """Return what was written since :meth:`mark`."""
@@ -36,42 +36,42 @@ class TritonLog:
             return self._read(self._mark).decode(errors="replace")
 
     def follow(self) -> None:
-        """Pass on and bound from now on, in a thread, until :meth:`close`."""
+        """Pass on and cut from now on, in a thread, until :meth:`close`."""
         self._thread = threading.Thread(target=self._follow, name="triton-log", daemon=True)
         self._thread.start()
 
     def close(self) -> None:
-        """Pass on the last lines: call it when their writer has ended."""
+        """Pass on the last lines, once their writer has ended."""
         self._ended.set()
         if self._thread is not None:
             self._thread.join()
 
-    def look(self) -> None:
+    def poll(self) -> None:
         """Pass on what is new, and cut the file when it is too long."""
         with self._lock:
-            if self._sink is not None and (new := self._read(self._passed)):
-                self._passed += len(new)
-                with suppress(OSError, ValueError):  # nobody listens any more, and Triton serves on
+            if self._sink is not None and (new := self._read(self._passed_on)):
+                self._passed_on += len(new)
+                with suppress(OSError, ValueError):  # the reader is gone, and Triton goes on
                     self._sink(new)
-            if self.path.stat().st_size > LONGEST_BYTES:
+            if self.path.stat().st_size > MAX_BYTES:
                 self._cut()
 
     def _follow(self) -> None:
-        with suppress(FileNotFoundError):  # somebody cleaned the folder of temporary files
-            while not self._ended.wait(LOOK_SECONDS):
-                self.look()
-            self.look()
+        with suppress(FileNotFoundError):  # the run directory was removed by somebody else
+            while not self._ended.wait(POLL_SECONDS):
+                self.poll()
+            self.poll()
 
     def _read(self, position: int) -> bytes:
         with self.path.open("rb") as file:
-            file.seek(max(0, position - self._base))
+            file.seek(max(0, position - self._cut_bytes))
             return file.read()
 
     def _cut(self) -> None:
-        """Keep the newest bytes. Triton appends, so that it goes on at the new end; a line may fall between."""
+        """Keep the newest bytes. Triton appends at the new end; a line that it writes meanwhile may be lost."""
         with self.path.open("r+b") as file:
             content = file.read()
             file.truncate(0)
         with self.path.open("ab") as file:
             file.write(content[-KEPT_BYTES:])
-        self._base += len(content) - KEPT_BYTES
+        self._cut_bytes += len(content) - KEPT_BYTES

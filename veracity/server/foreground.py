@@ -9,9 +9,9 @@ from rich.console import Console
 from rich.table import Table
 
 from veracity import log
+from veracity.server.health import ModelState
 from veracity.server.server import Server
 from veracity.server.signals import stop_on_signals
-from veracity.server.watch import ModelState
 from veracity.settings import Settings
 from veracity_client.console import ERROR
 from veracity_client.errors import VeracityError
@@ -29,22 +29,22 @@ def serve(settings: Settings, *, console: Console | None = None, **options: Any)
     try:
         server = Server.from_settings(settings, log_sink=_to_stderr, **options)
     except VeracityError as error:
-        sys.stderr.write(f"veracity: {type(error).__name__}: {error.message}\n")  # a line a fault
+        sys.stderr.write(f"veracity: {type(error).__name__}: {error.message}\n")  # one line per fault
         return ERROR
     try:
         with stop_on_signals(server), server:
             _announce(console, server)
             server.wait()
     except VeracityError as error:
-        if server.asked_to_stop:  # by a signal before it had started: nothing went wrong
+        if server.stop_requested:  # by a signal during the start: nothing went wrong
             return 0
         sys.stderr.write(f"veracity: {error.to_wire()}\n")
         return ERROR
     return 0
 
 
-def _to_stderr(written: bytes) -> None:
-    sys.stderr.buffer.write(written)
+def _to_stderr(content: bytes) -> None:
+    sys.stderr.buffer.write(content)
     sys.stderr.flush()
 
 
@@ -57,8 +57,8 @@ def _announce(console: Console, server: Server) -> None:
 
 def table(models: dict[str, ModelState]) -> Table:
     """Return the table of models that a person reads."""
-    made = Table("model", "state", "reason", box=None, pad_edge=False)
+    rows = Table("model", "state", "reason", box=None, pad_edge=False)
     for name, model in models.items():
         colour = COLOURS[model.state]
-        made.add_row(name, f"[{colour}]{model.state}[/{colour}]", model.reason)
-    return made
+        rows.add_row(name, f"[{colour}]{model.state}[/{colour}]", model.reason)
+    return rows
