@@ -26,6 +26,9 @@ from veracity.settings import Settings
 from veracity_client import Options
 from veracity_client.errors import VeracityError
 
+# tritonclient's wheel brings an old one, which wants libb64 and libcudart; on an older glibc pip finds a placeholder
+_ELSEWHERE = "pip install 'perf-analyzer>=2' (glibc 2.38 or newer), or name NVIDIA's program by --perf-analyzer"
+_NO_LIBRARY = 127  # the loader's exit code
 COLUMNS = {
     "Inferences/Second": "videos_per_second",
     "p50 latency": "p50_ms",
@@ -48,8 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Sweep both protocols against one server, print a table, write ``results/throughput.json``."""
-    if shutil.which(args.perf_analyzer) is None:
-        raise VeracityError("perf_analyzer is not installed: pip install perf-analyzer, or name it by --perf-analyzer")
+    args.perf_analyzer = _program(args.perf_analyzer)
     clip = clip_of(args.clip)
     with tempfile.TemporaryDirectory() as folder, Server.from_settings(Settings.from_env()) as server:
         data = _input_file(Path(folder), clip, args.policy)
@@ -60,6 +62,17 @@ def run(args: argparse.Namespace) -> int:
     _print(sweeps)
     sys.stderr.write(f"written to {record.write('throughput', figures)}\n")
     return 0
+
+
+def _program(name: str) -> str:
+    """The program's path: on PATH, or beside this Python; raises VeracityError where there is none that runs."""
+    found = shutil.which(name) or shutil.which(name, path=str(Path(sys.executable).parent))
+    if found is None:
+        raise VeracityError(f"{name} was not found: {_ELSEWHERE}")
+    attempt = subprocess.run([found, "--version"], capture_output=True, text=True, check=False)
+    if attempt.returncode == _NO_LIBRARY:
+        raise VeracityError(f"{attempt.stderr.strip()}: install that library, or {_ELSEWHERE}")
+    return found
 
 
 def _installed() -> dict[str, Any]:

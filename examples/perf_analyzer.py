@@ -1,6 +1,8 @@
-"""Videos per second at rising concurrency, by perf_analyzer (pip install perf-analyzer, or name it in PERF_ANALYZER).
+"""Videos per second at rising concurrency, by NVIDIA's perf_analyzer.
 
 python examples/perf_analyzer.py clip.mp4 [localhost:8001] [--concurrency 1:4] [--requests 24]
+
+pip install 'perf-analyzer>=2' wants glibc 2.38 or newer (Ubuntu 24.04); elsewhere name the program in PERF_ANALYZER.
 """
 
 import argparse
