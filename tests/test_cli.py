@@ -70,10 +70,10 @@ def test_the_exit_code_is_the_highest(server: Server, clips: Path, names: list[s
 
 
 @triton
-@pytest.mark.parametrize("door", ["grpc", "http"])
-def test_json_is_one_document_a_file_in_order_and_nothing_else(server: Server, clips: Path, door: str) -> None:
+@pytest.mark.parametrize("transport", ["grpc", "http"])
+def test_json_is_one_document_a_file_in_order_and_nothing_else(server: Server, clips: Path, transport: str) -> None:
     names = [str(clips / name) for name in ("fake", "error", "absent", "real")]
-    done = run("--json", *names, url=f"{door}://{server.grpc_url if door == 'grpc' else server.http_url}")
+    done = run("--json", *names, url=f"{transport}://{server.grpc_url if transport == 'grpc' else server.http_url}")
     assert done.returncode == 3
     assert done.stderr == b""
     fake, error, absent, real = found = documents(done)

@@ -9,8 +9,8 @@ with Detector("localhost:8001") as detector:
 
 from __future__ import annotations
 
+from veracity_client._address import TlsConfig
 from veracity_client._version import __version__
-from veracity_client._wire import TlsConfig
 from veracity_client.client import AsyncDetector, Detector
 from veracity_client.errors import VeracityError
 from veracity_client.verdict import Options, StageEvent, Verdict

@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import struct
 from collections.abc import AsyncGenerator, Generator
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,9 @@ import grpc  # type: ignore[import-untyped]
 import grpc.aio  # type: ignore[import-untyped]
 from tritonclient.grpc import service_pb2, service_pb2_grpc
 
-from veracity_client._wire import API_KEY_HEADER, DETECTOR, Address, Request, TlsConfig, failure, unreachable
+from veracity_client._address import API_KEY_HEADER, Address, TlsConfig, is_local, unreachable
+from veracity_client._per_loop import PerLoop
+from veracity_client._wire import DETECTOR, Request, failure
 from veracity_client.errors import VeracityError
 
 CHANNEL_OPTIONS = (
@@ -26,7 +27,12 @@ CHANNEL_OPTIONS = (
     ("grpc.keepalive_timeout_ms", 20_000),
 )
 TRITON_KEY_PREFIX = "triton-grpc-protocol-"  # of the header that Triton itself checks, --grpc-restricted-protocol
-SEPARATOR_BYTES = 4  # of the length before each element of a BYTES tensor, little endian
+LENGTH_BYTES = 4  # of the length before each element of a BYTES tensor, little endian
+
+
+def channel_options(target: str) -> list[tuple[str, int]]:
+    """Return the options of a channel to ``target``. What is on this machine is never reached through a proxy."""
+    return [*CHANNEL_OPTIONS, *([("grpc.enable_http_proxy", 0)] if is_local(target) else [])]
 
 
 class _Transport:
@@ -38,19 +44,19 @@ class _Transport:
 
     def _open(self, module: Any) -> Any:
         """Open a channel of ``grpc`` or of ``grpc.aio``."""
-        target = self._address.target
+        target, options = self._address.target, channel_options(self._address.target)
         if self._credentials is None:
-            return module.insecure_channel(target, options=CHANNEL_OPTIONS)
-        return module.secure_channel(target, self._credentials, options=CHANNEL_OPTIONS)
+            return module.insecure_channel(target, options=options)
+        return module.secure_channel(target, self._credentials, options=options)
 
     def _error(self, error: grpc.RpcError, request: Request) -> VeracityError:
         code, text = error.code().name, error.details() or ""
-        found = failure(text, code, request.id)
+        found = failure(text, code, request.id, self._address.through)
         return unreachable(self._address, text) if code == "UNAVAILABLE" and found.http == 502 else found
 
 
 class GrpcTransport(_Transport):
-    """The sync door; safe to use from many threads."""
+    """The sync transport; safe to use from many threads."""
 
     def __init__(self, address: Address) -> None:
         super().__init__(address)
@@ -79,8 +85,8 @@ class GrpcTransport(_Transport):
     def ready(self, timeout: float) -> bool:
         """Say whether the server answers and the detector is loaded."""
         try:
-            asked = service_pb2.ModelReadyRequest(name=DETECTOR)
-            return bool(self._stub.ModelReady(asked, timeout=timeout, metadata=self._metadata).ready)
+            request = service_pb2.ModelReadyRequest(name=DETECTOR)
+            return bool(self._stub.ModelReady(request, timeout=timeout, metadata=self._metadata).ready)
         except grpc.RpcError:
             return False
 
@@ -90,15 +96,15 @@ class GrpcTransport(_Transport):
 
 
 class AsyncGrpcTransport(_Transport):
-    """The async door; its channel belongs to the event loop of the first call."""
+    """The async transport; a channel belongs to one event loop, so each loop has its own."""
 
-    @cached_property
-    def _channel(self) -> Any:
-        return self._open(grpc.aio)
+    def __init__(self, address: Address) -> None:
+        super().__init__(address)
+        self._channels = PerLoop(lambda: self._open(grpc.aio))
 
-    @cached_property
+    @property
     def _stub(self) -> Any:
-        return service_pb2_grpc.GRPCInferenceServiceStub(self._channel)
+        return service_pb2_grpc.GRPCInferenceServiceStub(self._channels.get())
 
     async def infer(self, request: Request, timeout: float | None) -> bytes:
         """Return the output's bytes."""
@@ -122,14 +128,16 @@ class AsyncGrpcTransport(_Transport):
     async def ready(self, timeout: float) -> bool:
         """Say whether the server answers and the detector is loaded."""
         try:
-            asked = service_pb2.ModelReadyRequest(name=DETECTOR)
-            return bool((await self._stub.ModelReady(asked, timeout=timeout, metadata=self._metadata)).ready)
+            request = service_pb2.ModelReadyRequest(name=DETECTOR)
+            return bool((await self._stub.ModelReady(request, timeout=timeout, metadata=self._metadata)).ready)
         except grpc.RpcError:
             return False
 
     async def close(self) -> None:
-        """Close the channel."""
-        await self._channel.close()
+        """Close the channel of the running event loop."""
+        channel = self._channels.pop()
+        if channel is not None:
+            await channel.close()
 
 
 def _credentials(tls: TlsConfig) -> Any:
@@ -150,7 +158,7 @@ def _message(request: Request) -> Any:
 
 
 def _output(answer: Any) -> bytes:
-    return bytes(answer.raw_output_contents[0][SEPARATOR_BYTES:])
+    return bytes(answer.raw_output_contents[0][LENGTH_BYTES:])
 
 
 def _streamed(response: Any, request: Request) -> bytes:

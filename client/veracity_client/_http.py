@@ -8,79 +8,44 @@ from __future__ import annotations
 import asyncio
 import json
 import ssl
-from collections.abc import AsyncGenerator, Generator
-from functools import cached_property
-from typing import Any
+import threading
+from collections.abc import AsyncGenerator, Coroutine, Generator
+from concurrent.futures import CancelledError
+from typing import Any, TypeVar
 
 import httpx
 
-from veracity_client._wire import DETECTOR, Address, Request, TlsConfig, failure, json_tensor, unreachable
-from veracity_client.errors import AnalysisTimeout, BadOption, InternalError, VeracityError
+from veracity_client._address import Address, TlsConfig, unreachable
+from veracity_client._per_loop import PerLoop
+from veracity_client._wire import DETECTOR, NO_TIME_LEFT, Request, failure, json_tensor
+from veracity_client.errors import AnalysisTimeout, BadOption, InternalError, ServerUnavailable, VeracityError
+
+T = TypeVar("T")
 
 NO_STAGES = "stages come over gRPC alone: give the server's gRPC address, or use analyze()"
+BAD_PROXY = (ValueError, ImportError)  # what httpx raises for a proxy's URL: unknown scheme, SOCKS without its package
 LENGTH_HEADER = "Inference-Header-Content-Length"
 
 
-class _Transport:
+class AsyncHttpTransport:
+    """The async transport; connections belong to one event loop, so each loop has its own."""
+
     def __init__(self, address: Address) -> None:
         self._address = address
-        self._settings: dict[str, Any] = {
+        settings: dict[str, Any] = {
             "base_url": f"{'https' if address.tls else 'http'}://{address.target}/v2/models",
             "headers": dict(address.headers),
             "verify": _context(address.tls) if address.tls else False,
+            "trust_env": not address.is_local,  # what is on this machine is never reached through a proxy
         }
-
-    def _error(self, error: Exception) -> VeracityError:
-        if isinstance(error, (httpx.TimeoutException, asyncio.TimeoutError)):
-            return AnalysisTimeout("no verdict within the time given")
-        if isinstance(error, (httpx.TransportError, httpx.InvalidURL)):
-            return unreachable(self._address, str(error) or type(error).__name__)
-        return InternalError(f"the request failed: {error!r}")
-
-
-class HttpTransport(_Transport):
-    """The sync door; safe to use from many threads."""
-
-    def __init__(self, address: Address) -> None:
-        super().__init__(address)
-        self._client = httpx.Client(**self._settings)
-
-    def infer(self, request: Request, timeout: float | None) -> bytes:
-        """Return the output's bytes; ``timeout`` bounds each of connecting, sending and waiting."""
-        try:
-            return _answer(self._client.post(timeout=timeout, **_post(request)), request)
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
-            raise self._error(error) from None
-
-    def stream(self, _request: Request, _timeout: float | None) -> Generator[bytes, None, None]:
-        """Raise :class:`BadOption`: Triton streams over gRPC alone."""
-        raise BadOption(NO_STAGES)
-
-    def ready(self, timeout: float) -> bool:
-        """Say whether the server answers and the detector is loaded."""
-        try:
-            return self._client.get(f"/{DETECTOR}/ready", timeout=timeout).status_code == httpx.codes.OK
-        except (httpx.HTTPError, httpx.InvalidURL):
-            return False
-
-    def close(self) -> None:
-        """Close the connections."""
-        self._client.close()
-
-
-class AsyncHttpTransport(_Transport):
-    """The async door; its connections belong to the event loop of the first call."""
-
-    @cached_property
-    def _client(self) -> httpx.AsyncClient:
-        return httpx.AsyncClient(**self._settings)
+        self._clients = PerLoop(lambda: httpx.AsyncClient(**settings))
 
     async def infer(self, request: Request, timeout: float | None) -> bytes:
-        """Return the output's bytes."""
+        """Return the output's bytes; ``timeout`` bounds all of it, however slowly the other side sends."""
         try:
-            posted = self._client.post(timeout=None, **_post(request))
-            return _answer(await asyncio.wait_for(posted, timeout), request)
-        except (httpx.HTTPError, httpx.InvalidURL, asyncio.TimeoutError) as error:
+            posted = self._clients.get().post(timeout=None, **_post(request))
+            return self._answer(await asyncio.wait_for(posted, timeout), request)
+        except (httpx.HTTPError, httpx.InvalidURL, asyncio.TimeoutError, *BAD_PROXY) as error:
             raise self._error(error) from None
 
     def stream(self, _request: Request, _timeout: float | None) -> AsyncGenerator[bytes, None]:
@@ -90,13 +55,97 @@ class AsyncHttpTransport(_Transport):
     async def ready(self, timeout: float) -> bool:
         """Say whether the server answers and the detector is loaded."""
         try:
-            return (await self._client.get(f"/{DETECTOR}/ready", timeout=timeout)).status_code == httpx.codes.OK
-        except (httpx.HTTPError, httpx.InvalidURL):
+            asked = self._clients.get().get(f"/{DETECTOR}/ready", timeout=None)
+            return (await asyncio.wait_for(asked, timeout)).status_code == httpx.codes.OK
+        except (httpx.HTTPError, httpx.InvalidURL, asyncio.TimeoutError, *BAD_PROXY):
             return False
 
     async def close(self) -> None:
-        """Close the connections."""
-        await self._client.aclose()
+        """Close the connections of the running event loop."""
+        client = self._clients.pop()
+        if client is not None:
+            await client.aclose()
+
+    def _error(self, error: Exception) -> VeracityError:
+        if isinstance(error, asyncio.TimeoutError):
+            return AnalysisTimeout(f"{NO_TIME_LEFT}{self._address.through}")
+        if isinstance(error, (httpx.TransportError, httpx.InvalidURL, *BAD_PROXY)):
+            return unreachable(self._address, str(error) or type(error).__name__)
+        return InternalError(f"the request failed: {error!r}")
+
+    def _answer(self, response: httpx.Response, request: Request) -> bytes:
+        if response.status_code == httpx.codes.OK:
+            return json_tensor(response.content).encode()
+        raise failure(_text(response), str(response.status_code), request.id, self._address.through)
+
+
+class HttpTransport:
+    """The sync transport: the async one on an event loop of its own, whose one deadline bounds connecting, sending,
+    waiting and receiving together. Safe to use from many threads.
+    """
+
+    def __init__(self, address: Address) -> None:
+        self._transport = AsyncHttpTransport(address)
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._lock = threading.Lock()
+        self._calls: set[asyncio.Future[Any]] = set()
+
+    def infer(self, request: Request, timeout: float | None) -> bytes:
+        """Return the output's bytes."""
+        return self._run(self._transport.infer(request, timeout))
+
+    def stream(self, _request: Request, _timeout: float | None) -> Generator[bytes, None, None]:
+        """Raise :class:`BadOption`: Triton streams over gRPC alone."""
+        raise BadOption(NO_STAGES)
+
+    def ready(self, timeout: float) -> bool:
+        """Say whether the server answers and the detector is loaded."""
+        return self._run(self._transport.ready(timeout))
+
+    def close(self) -> None:
+        """Close the connections and end the loop; requests that other threads wait for raise ServerUnavailable."""
+        with self._lock:
+            loop, self._loop = self._loop, None
+        if loop is not None:
+            asyncio.run_coroutine_threadsafe(self._end(), loop).result()
+            loop.call_soon_threadsafe(loop.stop)
+
+    async def _end(self) -> None:
+        under_way = list(self._calls)
+        for task in under_way:
+            task.cancel()
+        await asyncio.gather(*under_way, return_exceptions=True)
+        await self._transport.close()
+
+    def _run(self, call: Coroutine[Any, Any, T]) -> T:
+        with self._lock:
+            if self._loop is None:
+                self._loop = asyncio.new_event_loop()
+                threading.Thread(target=_run_loop, args=(self._loop,), daemon=True, name="veracity-http").start()
+            future = asyncio.run_coroutine_threadsafe(self._kept(call), self._loop)
+        try:
+            return future.result()
+        except CancelledError:
+            raise ServerUnavailable("the detector was closed while a request was under way") from None
+        except BaseException:  # Ctrl-C among others: the request ends as well
+            future.cancel()
+            raise
+
+    async def _kept(self, call: Coroutine[Any, Any, T]) -> T:
+        """Await ``call``, known to :meth:`close` as under way."""
+        task = asyncio.ensure_future(call)
+        self._calls.add(task)
+        try:
+            return await task
+        finally:
+            self._calls.discard(task)
+
+
+def _run_loop(loop: asyncio.AbstractEventLoop) -> None:
+    try:
+        loop.run_forever()
+    finally:
+        loop.close()
 
 
 def _context(tls: TlsConfig) -> ssl.SSLContext:
@@ -116,12 +165,6 @@ def _post(request: Request) -> dict[str, Any]:
     header = json.dumps({"id": request.id, "inputs": inputs, "outputs": [{"name": request.output}]}).encode()
     headers = {LENGTH_HEADER: str(len(header)), "Content-Type": "application/octet-stream"}
     return {"url": f"/{request.model}/infer", "content": b"".join([header, *values]), "headers": headers}
-
-
-def _answer(response: httpx.Response, request: Request) -> bytes:
-    if response.status_code == httpx.codes.OK:
-        return json_tensor(response.content).encode()
-    raise failure(_text(response), str(response.status_code), request.id)
 
 
 def _text(response: httpx.Response) -> str:

@@ -39,7 +39,7 @@ class Screen:
         self._err = Console(highlight=False, emoji=False, markup=False, stderr=True)
 
     def watch(self, name: str, detector: Detector, video: Any, options: Options) -> Verdict:
-        """Analyse with progress where there is someone to see it and the door tells stages."""
+        """Analyse with progress where there is someone to see it and the transport tells stages."""
         if detector.protocol == "http" or not self._err.is_terminal:
             return detector.analyze(video, options)
         columns = (TextColumn("{task.description}", markup=False), BarColumn(), TimeElapsedColumn())

@@ -1,4 +1,4 @@
-"""The way in: :class:`Detector`, :class:`AsyncDetector`. Over gRPC or HTTP; stages over gRPC alone."""
+""":class:`Detector` and :class:`AsyncDetector`: a Veracity server, over gRPC or HTTP; stages over gRPC alone."""
 
 from __future__ import annotations
 
@@ -9,17 +9,9 @@ from contextlib import aclosing, closing
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from veracity_client._wire import (
-    Address,
-    Protocol,
-    RetryBudget,
-    TlsConfig,
-    Video,
-    build,
-    read,
-    read_event,
-    read_verdict,
-)
+from veracity_client._address import Address, Protocol, TlsConfig
+from veracity_client._source import Video, read, server_path
+from veracity_client._wire import RetryBudget, build, read_event, read_verdict
 from veracity_client.errors import BadOption, InternalError, Overloaded
 from veracity_client.verdict import Options, StageEvent, Verdict
 
@@ -31,12 +23,14 @@ READY_SECONDS = 5.0  # a server that takes longer to say so is not ready
 
 
 class _Base:
-    """What both detectors are told.
+    """What both detectors have in common.
 
     ``url``: ``host:port`` or one of ``grpc://``, ``grpcs://``, ``http://``, ``https://`` before it. ``api_key`` is sent
-    as the header ``x-api-key``. ``retries``: how often an overloaded server is asked again, after 0.2 s, 0.4 s, … with
-    jitter; no other error is retried. ``timeout``: seconds for one analysis, retries included, and the server is told;
-    None leaves the deadline to ``Options.deadline_seconds``. Raises :class:`BadOption` for a bad url or key.
+    as the header ``x-api-key``. ``retries``: how often a request is repeated that an overloaded server refused, after
+    0.2 s, 0.4 s, … with jitter; no other error is retried. ``timeout``: seconds for one analysis, retries included, and
+    the server is told; None leaves the deadline to ``Options.deadline_seconds``. Proxies are taken from the environment
+    (``grpc_proxy``, ``https_proxy``, ``http_proxy``), but for a server on this machine. Raises :class:`BadOption` for a
+    bad url or key.
     """
 
     def __init__(
@@ -65,7 +59,7 @@ class _Base:
         """``grpc`` or ``http``."""
         return self._address.protocol
 
-    def _patience(self, timeout: float | None) -> RetryBudget:
+    def _budget(self, timeout: float | None) -> RetryBudget:
         return RetryBudget(self._timeout if timeout is None else timeout, self._retries)
 
 
@@ -73,7 +67,7 @@ class Detector(_Base):
     """A Veracity server. Safe to use from many threads; close it, or use it as a context manager."""
 
     def _connect(self) -> None:
-        self._door = _door(self._address)
+        self._transport = _transport(self._address)
 
     def analyze(self, video: Video, options: Options | None = None, *, timeout: float | None = None) -> Verdict:
         """Send a video (path, bytes or binary file object) and return the verdict.
@@ -81,11 +75,11 @@ class Detector(_Base):
         Raises a class of :mod:`veracity_client.errors`: what the server raised, or ServerUnavailable,
         AnalysisTimeout, BadVideo for a file that cannot be read here.
         """
-        return self._ask(read(video), options, self._patience(timeout))
+        return self._request(read(video), options, self._budget(timeout))
 
     def analyze_path(self, path: str, options: Options | None = None, *, timeout: float | None = None) -> Verdict:
         """Name a file under the server's media root and return the verdict. Raises as :meth:`analyze` does."""
-        return self._ask(path, options, self._patience(timeout))
+        return self._request(server_path(path), options, self._budget(timeout))
 
     def stages(
         self, video: Video, options: Options | None = None, *, timeout: float | None = None
@@ -94,15 +88,15 @@ class Detector(_Base):
 
         Raises as :meth:`analyze` does, and :class:`BadOption` over HTTP.
         """
-        return self._stages(read(video), options, self._patience(timeout))
+        return self._stages(read(video), options, self._budget(timeout))
 
     def ready(self) -> bool:
         """Say whether a server answers here with the detector loaded."""
-        return self._door.ready(READY_SECONDS)
+        return self._transport.ready(READY_SECONDS)
 
     def close(self) -> None:
         """Let go of the connections."""
-        self._door.close()
+        self._transport.close()
 
     def __enter__(self) -> Detector:
         return self
@@ -110,22 +104,22 @@ class Detector(_Base):
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
         self.close()
 
-    def _ask(self, source: bytes | str, options: Options | None, patience: RetryBudget) -> Verdict:
+    def _request(self, source: bytes | str, options: Options | None, budget: RetryBudget) -> Verdict:
         while True:
-            left = patience.left()
+            left = budget.left()
             try:
-                return read_verdict(self._door.infer(build(source, options, left), left))
+                return read_verdict(self._transport.infer(build(source, options, left), left))
             except Overloaded as error:
-                time.sleep(patience.pause(error))
+                time.sleep(budget.pause(error))
 
     def _stages(
-        self, source: bytes, options: Options | None, patience: RetryBudget
+        self, source: bytes, options: Options | None, budget: RetryBudget
     ) -> Generator[StageEvent | Verdict, None, None]:
         begun = False
         while True:
-            left = patience.left()
+            left = budget.left()
             try:
-                with closing(self._door.stream(build(source, options, left, stream=True), left)) as messages:
+                with closing(self._transport.stream(build(source, options, left, stream=True), left)) as messages:
                     for message in messages:
                         begun, event = True, read_event(message)
                         if event is not None:
@@ -136,41 +130,43 @@ class Detector(_Base):
             except Overloaded as error:
                 if begun:
                     raise
-                time.sleep(patience.pause(error))
+                time.sleep(budget.pause(error))
 
 
 class AsyncDetector(_Base):
-    """The same for asyncio; ``async with``, ``await`` and ``async for``. It belongs to one event loop."""
+    """The same for asyncio: ``async with``, ``await`` and ``async for``. Each event loop that uses it has connections
+    of its own; ``close`` closes those of the running one.
+    """
 
     def _connect(self) -> None:
-        self._door = _async_door(self._address)
+        self._transport = _async_transport(self._address)
 
     async def analyze(self, video: Video, options: Options | None = None, *, timeout: float | None = None) -> Verdict:
         """Send a video and return the verdict; see :meth:`Detector.analyze`."""
-        patience = self._patience(timeout)
-        return await self._ask(await asyncio.to_thread(read, video), options, patience)
+        budget = self._budget(timeout)
+        return await self._request(await asyncio.to_thread(read, video), options, budget)
 
     async def analyze_path(self, path: str, options: Options | None = None, *, timeout: float | None = None) -> Verdict:
         """Name a file under the server's media root; see :meth:`Detector.analyze_path`."""
-        return await self._ask(path, options, self._patience(timeout))
+        return await self._request(server_path(path), options, self._budget(timeout))
 
     async def stages(
         self, video: Video, options: Options | None = None, *, timeout: float | None = None
     ) -> AsyncGenerator[StageEvent | Verdict, None]:
         """Yield what happens, the verdict last; see :meth:`Detector.stages`. Leave early by ``aclose()``."""
-        patience = self._patience(timeout)
+        budget = self._budget(timeout)
         source = await asyncio.to_thread(read, video)
-        async with aclosing(self._stages(source, options, patience)) as events:
+        async with aclosing(self._stages(source, options, budget)) as events:
             async for event in events:
                 yield event
 
     async def ready(self) -> bool:
         """Say whether a server answers here with the detector loaded."""
-        return await self._door.ready(READY_SECONDS)
+        return await self._transport.ready(READY_SECONDS)
 
     async def close(self) -> None:
         """Let go of the connections."""
-        await self._door.close()
+        await self._transport.close()
 
     async def __aenter__(self) -> AsyncDetector:
         return self
@@ -180,22 +176,24 @@ class AsyncDetector(_Base):
     ) -> None:
         await self.close()
 
-    async def _ask(self, source: bytes | str, options: Options | None, patience: RetryBudget) -> Verdict:
+    async def _request(self, source: bytes | str, options: Options | None, budget: RetryBudget) -> Verdict:
         while True:
-            left = patience.left()
+            left = budget.left()
             try:
-                return read_verdict(await self._door.infer(build(source, options, left), left))
+                return read_verdict(await self._transport.infer(build(source, options, left), left))
             except Overloaded as error:
-                await asyncio.sleep(patience.pause(error))
+                await asyncio.sleep(budget.pause(error))
 
     async def _stages(
-        self, source: bytes, options: Options | None, patience: RetryBudget
+        self, source: bytes, options: Options | None, budget: RetryBudget
     ) -> AsyncGenerator[StageEvent | Verdict, None]:
         begun = False
         while True:
-            left = patience.left()
+            left = budget.left()
             try:
-                async with aclosing(self._door.stream(build(source, options, left, stream=True), left)) as messages:
+                async with aclosing(
+                    self._transport.stream(build(source, options, left, stream=True), left)
+                ) as messages:
                     async for message in messages:
                         begun, event = True, read_event(message)
                         if event is not None:
@@ -206,10 +204,10 @@ class AsyncDetector(_Base):
             except Overloaded as error:
                 if begun:
                     raise
-                await asyncio.sleep(patience.pause(error))
+                await asyncio.sleep(budget.pause(error))
 
 
-def _door(address: Address) -> GrpcTransport | HttpTransport:
+def _transport(address: Address) -> GrpcTransport | HttpTransport:
     if address.protocol == "http":
         from veracity_client._http import HttpTransport
 
@@ -219,7 +217,7 @@ def _door(address: Address) -> GrpcTransport | HttpTransport:
     return GrpcTransport(address)
 
 
-def _async_door(address: Address) -> AsyncGrpcTransport | AsyncHttpTransport:
+def _async_transport(address: Address) -> AsyncGrpcTransport | AsyncHttpTransport:
     if address.protocol == "http":
         from veracity_client._http import AsyncHttpTransport
 

@@ -1,4 +1,4 @@
-"""The client through a real tritonserver whose engine is a double (``double_model.py``), and in trouble."""
+"""The client through a real tritonserver whose detectors are doubles (``double_model.py``), and in trouble."""
 
 import asyncio
 import dataclasses
@@ -17,7 +17,7 @@ from veracity.server import Server
 from veracity_client import AsyncDetector, Detector, Options, StageEvent, Verdict, errors
 
 triton = pytest.mark.triton
-DOORS = ("grpc", "http")
+TRANSPORTS = ("grpc", "http")
 MEGABYTES_100 = 100 * 10**6
 
 
@@ -30,8 +30,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 
 @pytest.fixture
-def url(server: Server, door: str) -> str:
-    return f"{door}://{server.grpc_url if door == 'grpc' else server.http_url}"
+def url(server: Server, transport: str) -> str:
+    return f"{transport}://{server.grpc_url if transport == 'grpc' else server.http_url}"
 
 
 @pytest.fixture
@@ -59,7 +59,7 @@ async def ask(url: str, video: Any, **options: Any) -> Verdict:
 
 
 @triton
-@pytest.mark.parametrize("door", DOORS)
+@pytest.mark.parametrize("transport", TRANSPORTS)
 def test_a_path_bytes_and_a_file_object_are_one(detector: Detector, tmp_path: Path) -> None:
     clip = tmp_path / "clip.mp4"
     clip.write_bytes(b"real \x00\xff clip\n")
@@ -76,13 +76,13 @@ def test_a_path_bytes_and_a_file_object_are_one(detector: Detector, tmp_path: Pa
 
 
 @triton
-@pytest.mark.parametrize("door", DOORS)
+@pytest.mark.parametrize("transport", TRANSPORTS)
 def test_a_path_on_the_server(detector: Detector) -> None:
     assert asked(detector.analyze_path("häuser/clip.mp4"))["path"] == "häuser/clip.mp4"
 
 
 @triton
-@pytest.mark.parametrize("door", DOORS)
+@pytest.mark.parametrize("transport", TRANSPORTS)
 def test_async(url: str) -> None:
     async def both() -> list[Verdict]:
         async with AsyncDetector(url) as found:
@@ -93,7 +93,7 @@ def test_async(url: str) -> None:
 
 
 @triton
-@pytest.mark.parametrize("door", ["grpc"])
+@pytest.mark.parametrize("transport", ["grpc"])
 def test_stages_come_in_order_and_the_verdict_last(detector: Detector, url: str) -> None:
     async def aio() -> list[StageEvent | Verdict]:
         async with AsyncDetector(url) as found:
@@ -106,7 +106,7 @@ def test_stages_come_in_order_and_the_verdict_last(detector: Detector, url: str)
 
 
 @triton
-@pytest.mark.parametrize("door", ["http"])
+@pytest.mark.parametrize("transport", ["http"])
 def test_no_stages_over_http(detector: Detector, url: str) -> None:
     with pytest.raises(errors.BadOption, match="gRPC"):
         list(detector.stages(b"real"))
@@ -120,7 +120,7 @@ def test_no_stages_over_http(detector: Detector, url: str) -> None:
 
 
 @triton
-@pytest.mark.parametrize("door", ["grpc"])
+@pytest.mark.parametrize("transport", ["grpc"])
 def test_leaving_a_stream_early_ends_the_analysis(detector: Detector, url: str, tmp_path: Path) -> None:
     with_sync, with_async = tmp_path / "sync", tmp_path / "async"
     events = detector.stages(f"watch {with_sync}".encode())
@@ -146,26 +146,26 @@ def _appears(path: Path) -> None:
 
 
 @triton
-@pytest.mark.parametrize("door", DOORS)
-def test_an_error_keeps_its_class_and_is_asked_for_once(url: str, door: str) -> None:
-    line = f"error BadVideo: no moov atom in {door}"
+@pytest.mark.parametrize("transport", TRANSPORTS)
+def test_an_error_keeps_its_class_and_is_asked_for_once(url: str, transport: str) -> None:
+    line = f"error BadVideo: no moov atom in {transport}"
     with Detector(url, retries=5) as found, pytest.raises(errors.BadVideo) as caught:
         found.analyze(line.encode())
-    assert caught.value.message == f"no moov atom in {door} (asked 1)"
+    assert caught.value.message == f"no moov atom in {transport} (asked 1)"
     assert caught.value.request_id
     with pytest.raises(errors.BadVideo, match=r"asked 2"):
         asyncio.run(ask(url, line.encode(), retries=5))
 
 
 @triton
-@pytest.mark.parametrize("door", ["grpc"])
+@pytest.mark.parametrize("transport", ["grpc"])
 def test_an_error_in_the_stream_keeps_its_class(detector: Detector) -> None:
     with pytest.raises(errors.TooLong, match=r"^hours \(asked 1\)$"):
         list(detector.stages(b"error TooLong: hours"))
 
 
 @triton
-@pytest.mark.parametrize("door", DOORS)
+@pytest.mark.parametrize("transport", TRANSPORTS)
 def test_an_overloaded_server_is_asked_again(url: str, gate: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The queue stays full until the client pauses, so that only a second attempt can have been answered."""
     with ThreadPoolExecutor(8) as pool, Detector(url, retries=0) as impatient, Detector(url, retries=30) as patient:
@@ -198,7 +198,7 @@ def _fill_the_queue(pool: ThreadPoolExecutor, detector: Detector, gate: Path) ->
 
 
 @triton
-@pytest.mark.parametrize("door", DOORS)
+@pytest.mark.parametrize("transport", TRANSPORTS)
 def test_retries_end_with_the_deadline(url: str, gate: Path) -> None:
     with ThreadPoolExecutor(8) as pool, Detector(url, retries=0) as filler:
         _fill_the_queue(pool, filler, gate)
@@ -208,7 +208,7 @@ def test_retries_end_with_the_deadline(url: str, gate: Path) -> None:
 
 
 @triton
-@pytest.mark.parametrize("door", DOORS)
+@pytest.mark.parametrize("transport", TRANSPORTS)
 def test_a_deadline_ends_the_wait_and_the_server_knows_it(detector: Detector, url: str, gate: Path) -> None:
     with pytest.raises(errors.AnalysisTimeout):
         detector.analyze(f"wait {gate}".encode(), timeout=0.5)
@@ -222,13 +222,13 @@ def test_a_deadline_ends_the_wait_and_the_server_knows_it(detector: Detector, ur
 
 
 @triton
-@pytest.mark.parametrize("door", DOORS)
+@pytest.mark.parametrize("transport", TRANSPORTS)
 def test_a_hundred_megabytes(detector: Detector) -> None:
     assert detector.analyze(bytes(MEGABYTES_100)).input.bytes == MEGABYTES_100
 
 
 @triton
-@pytest.mark.parametrize("door", DOORS)
+@pytest.mark.parametrize("transport", TRANSPORTS)
 def test_many_threads_share_a_client(server: Server, url: str) -> None:
     with Detector(url, retries=100) as found, ThreadPoolExecutor(8) as pool:
         sizes = list(pool.map(lambda n: found.analyze(bytes(n)).input.bytes, range(1, 25)))

@@ -1,26 +1,20 @@
-"""The client where no Triton is: nobody there, a doorman who wants a key or TLS, wrong arguments, a server's words."""
+"""The client where no Triton is: no server, one that wants a key or TLS, wrong arguments, texts of a server."""
 
 import asyncio
-import io
 import shutil
 import socket
-import ssl
 import subprocess
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
-from threading import Thread
 from typing import Any
 
-import grpc
 import pytest
+from refusing_servers import refusing_grpc, refusing_http
 
 from veracity_client import AsyncDetector, Detector, TlsConfig, Verdict, errors
-from veracity_client._wire import API_KEY_HEADER, MAX_REQUEST_BYTES, Address, failure
+from veracity_client._address import API_KEY_HEADER, Address
+from veracity_client._wire import failure
 
-DOORS = ("grpc", "http")
+TRANSPORTS = ("grpc", "http")
 
 
 async def ask(url: str, video: Any, **options: Any) -> Verdict:
@@ -28,11 +22,11 @@ async def ask(url: str, video: Any, **options: Any) -> Verdict:
         return await found.analyze(video)
 
 
-@pytest.mark.parametrize("door", DOORS)
-def test_nobody_answers(door: str) -> None:
+@pytest.mark.parametrize("transport", TRANSPORTS)
+def test_nobody_answers(transport: str) -> None:
     with socket.socket() as bound:  # bound, not listening: nobody else can take the port
         bound.bind(("127.0.0.1", 0))
-        url = f"{door}://127.0.0.1:{bound.getsockname()[1]}"
+        url = f"{transport}://127.0.0.1:{bound.getsockname()[1]}"
         with Detector(url) as found:
             assert not found.ready()
             with pytest.raises(errors.ServerUnavailable, match=r"no server answers at 127\.0\.0\.1"):
@@ -41,66 +35,19 @@ def test_nobody_answers(door: str) -> None:
             asyncio.run(ask(url, b"real"))
 
 
-class Doorman(BaseHTTPRequestHandler):
-    """Refuses everybody, and remembers the key that was shown."""
-
-    def do_POST(self) -> None:
-        self.server.shown = self.headers[API_KEY_HEADER]  # type: ignore[attr-defined]
-        self.rfile.read(int(self.headers["Content-Length"]))
-        self.send_error(401)
-
-    def log_message(self, *_args: Any) -> None:
-        pass
-
-
-@contextmanager
-def http_doorman(tls: tuple[Path, Path] | None = None) -> Iterator[HTTPServer]:
-    with HTTPServer(("127.0.0.1", 0), Doorman) as doorman:
-        if tls:
-            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-            context.load_cert_chain(*tls)
-            doorman.socket = context.wrap_socket(doorman.socket, server_side=True)
-        Thread(target=doorman.serve_forever, daemon=True).start()
-        yield doorman
-        doorman.shutdown()
-
-
-@contextmanager
-def grpc_doorman(tls: tuple[Path, Path] | None = None) -> Iterator[tuple[int, list[dict[str, str]]]]:
-    shown: list[dict[str, str]] = []
-
-    class Refuse(grpc.ServerInterceptor):
-        def intercept_service(self, _continuation: Any, details: Any) -> Any:
-            shown.append(dict(details.invocation_metadata))
-            return grpc.unary_unary_rpc_method_handler(
-                lambda _request, context: context.abort(grpc.StatusCode.UNAUTHENTICATED, "who are you?")
-            )
-
-    with ThreadPoolExecutor(2) as pool:
-        doorman = grpc.server(pool, interceptors=[Refuse()])
-        if tls:
-            certificate, key = (path.read_bytes() for path in tls)
-            port = doorman.add_secure_port("127.0.0.1:0", grpc.ssl_server_credentials([(key, certificate)]))
-        else:
-            port = doorman.add_insecure_port("127.0.0.1:0")
-        doorman.start()
-        yield port, shown
-        doorman.stop(None).wait()
-
-
 def test_the_api_key_is_shown_over_http() -> None:
-    with http_doorman() as doorman:
-        url = f"http://127.0.0.1:{doorman.server_port}"
+    with refusing_http() as server:
+        url = f"http://127.0.0.1:{server.server_port}"
         with Detector(url, api_key="s3cret") as found, pytest.raises(errors.Unauthorized):
             found.analyze(b"real")
-        assert doorman.shown == "s3cret"  # type: ignore[attr-defined]
+        assert server.shown == "s3cret"  # type: ignore[attr-defined]
         with pytest.raises(errors.Unauthorized):
             asyncio.run(ask(url, b"real", api_key="other"))
-        assert doorman.shown == "other"  # type: ignore[attr-defined]
+        assert server.shown == "other"  # type: ignore[attr-defined]
 
 
 def test_the_api_key_is_shown_over_grpc() -> None:
-    with grpc_doorman() as (port, shown):
+    with refusing_grpc() as (port, shown):
         with Detector(f"127.0.0.1:{port}", api_key="s3cret") as found, pytest.raises(errors.Unauthorized):
             found.analyze(b"real")
         with pytest.raises(errors.Unauthorized):
@@ -123,11 +70,11 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     return made, key
 
 
-@pytest.mark.parametrize("door", DOORS)
-def test_tls_reaches_a_server_that_is_vouched_for_and_no_other(certificate: tuple[Path, Path], door: str) -> None:
+@pytest.mark.parametrize("transport", TRANSPORTS)
+def test_tls_reaches_a_server_that_is_vouched_for_and_no_other(certificate: tuple[Path, Path], transport: str) -> None:
     trusted = TlsConfig(ca=certificate[0])
-    with http_doorman(certificate) as http, grpc_doorman(certificate) as (port, _):
-        url = f"{door}s://127.0.0.1:{port if door == 'grpc' else http.server_port}"
+    with refusing_http(certificate) as http, refusing_grpc(certificate) as (port, _):
+        url = f"{transport}s://127.0.0.1:{port if transport == 'grpc' else http.server_port}"
         with Detector(url, tls=trusted) as found, pytest.raises(errors.Unauthorized):  # it was heard, and refused
             found.analyze(b"real")
         with pytest.raises(errors.Unauthorized):
@@ -136,30 +83,6 @@ def test_tls_reaches_a_server_that_is_vouched_for_and_no_other(certificate: tupl
             found.analyze(b"real")
         with pytest.raises(errors.ServerUnavailable):
             asyncio.run(ask(url, b"real"))
-
-
-@pytest.mark.parametrize(
-    ("video", "error"),
-    [
-        ("/nowhere/clip.mp4", errors.BadVideo),
-        ("/", errors.BadVideo),
-        ("a\0b", errors.BadVideo),
-        (io.StringIO("text"), errors.BadOption),
-    ],
-)
-def test_a_file_that_cannot_be_read_never_leaves(video: Any, error: type[errors.VeracityError]) -> None:
-    with Detector("localhost:1") as found, pytest.raises(error):
-        found.analyze(video)
-    with pytest.raises(error):
-        asyncio.run(ask("localhost:1", video))
-
-
-def test_a_file_larger_than_a_request_is_not_read(tmp_path: Path) -> None:
-    huge = tmp_path / "huge.mp4"
-    with huge.open("wb") as file:
-        file.truncate(MAX_REQUEST_BYTES + 1)
-    with Detector("localhost:1") as found, pytest.raises(errors.TooLarge):
-        found.analyze(huge)
 
 
 @pytest.mark.parametrize(

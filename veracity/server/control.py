@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from tritonclient.utils import InferenceServerException, triton_to_np_dtype
 
 from veracity.catalog import Model, smoke_test
+from veracity_client._grpc import channel_options
 from veracity_client.triton_errors import process_died
 
 FREE_SIDE = 32  # a dimension of -1 in a probe, unless model_warmup gives one: the deepest stride of our networks
@@ -40,7 +41,7 @@ class Control:
     """A gRPC connection for one supervisor. Times are seconds."""
 
     def __init__(self, url: str) -> None:
-        self._client = grpc.InferenceServerClient(url)
+        self._client = grpc.InferenceServerClient(url, channel_args=channel_options(url))
         self._url = url
 
     def __enter__(self) -> Control:

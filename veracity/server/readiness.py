@@ -17,7 +17,7 @@ from veracity.server.control import Control, one_line
 from veracity.server.repository import DETECTORS
 from veracity.server.smoke_test import fault
 from veracity.settings import Settings
-from veracity_client._wire import Address
+from veracity_client._address import Address
 from veracity_client.errors import BadOption
 
 READY = "READY"  # in Triton's index; a model that was never loaded has no state there
