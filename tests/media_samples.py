@@ -18,7 +18,8 @@ import pytest
 from numpy.typing import NDArray
 
 from veracity.media import Frame, Media, Probe, Source
-from veracity.media.ffmpeg import Limits, find_ffmpeg
+from veracity.media.ffmpeg import find_ffmpeg
+from veracity.media.sandbox import Limits
 from veracity_client.errors import VeracityError
 
 T = TypeVar("T")

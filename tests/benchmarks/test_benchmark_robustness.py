@@ -13,7 +13,8 @@ from benchmarks import robustness
 from evaluation.manifest import ManifestError
 from veracity.calibrate import scores
 from veracity.media import Media, Source
-from veracity.media.ffmpeg import Limits, find_ffmpeg
+from veracity.media.ffmpeg import find_ffmpeg
+from veracity.media.sandbox import Limits
 
 
 async def look(path: Path) -> tuple[np.ndarray, list[np.ndarray], tuple[int, int]]:

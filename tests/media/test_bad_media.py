@@ -11,7 +11,8 @@ import pytest
 from media_samples import audio, frames, probe, run
 
 from veracity.media import Media, Source
-from veracity.media.ffmpeg import Limits, find_ffmpeg
+from veracity.media.ffmpeg import find_ffmpeg
+from veracity.media.sandbox import Limits
 from veracity_client.errors import (
     BadVideo,
     LimitExceeded,
@@ -126,7 +127,7 @@ def test_messages_say_what_to_do(ffmpeg: Path, tmp_path: Path) -> None:
     broken.write_text("#!/bin/sh\nkill -SEGV $$\n")
     broken.chmod(0o755)
     with pytest.raises(BadVideo, match=r"broke down .*convert it anew or send another") as caught:
-        run(probe(samples.png(9, 9), broken))
+        run(frames(samples.png(9, 9), broken, [0]))
     assert samples.is_ours(caught.value)
 
 

@@ -14,7 +14,8 @@ import pytest
 from media_samples import frames, probe, run
 
 from veracity.media import Media, Source
-from veracity.media.ffmpeg import MIB, Limits, find_ffmpeg, running
+from veracity.media.ffmpeg import find_ffmpeg
+from veracity.media.sandbox import MIB, Limits, running
 from veracity_client.errors import AnalysisTimeout, BadOption, BadVideo, LimitExceeded, VeracityError
 
 BOMB = samples.gif(4000, 2000, 4000)  # 92 kB; 4,000 × 32 MB of pixels
@@ -84,7 +85,7 @@ def test_the_childs_limits_and_surroundings(tmp_path: Path, monkeypatch: pytest.
 
     async def told() -> str:
         with (tmp_path / "ffmpeg").open() as source:
-            async with running(script, [], source.fileno(), limits) as child:
+            async with running([str(script)], source.fileno(), limits) as child:
                 output = await child.rest()
                 assert not await child.end()
                 return output.decode()

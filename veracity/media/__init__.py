@@ -1,7 +1,8 @@
-"""One file under analysis: what is in it, its sound, its frames; ffmpeg as a sandboxed child process."""
+"""One file under analysis: what is in it, its sound, its frames; decoders as sandboxed child processes."""
 
 from __future__ import annotations
 
+from veracity.media.levels import Levels
 from veracity.media.media import Frame, Limits, Media, Probe, Source, find_ffmpeg
 
-__all__ = ["Frame", "Limits", "Media", "Probe", "Source", "find_ffmpeg"]
+__all__ = ["Frame", "Levels", "Limits", "Media", "Probe", "Source", "find_ffmpeg"]

@@ -1,4 +1,4 @@
-"""The runs that decode: which sound, which frames, in which form they leave ffmpeg, and the frames read from it."""
+"""The ffmpeg runs that decode: their arguments, and the frames read from their output."""
 
 from __future__ import annotations
 
@@ -12,14 +12,28 @@ import numpy as np
 from numpy.typing import NDArray
 
 from veracity.catalog.layers import FPS, SAMPLE_RATE
-from veracity.media.ffmpeg import PLAYABLE, FfmpegProcess, Limits, error_from_stderr, input_args
-from veracity.media.probe import VideoStream
-from veracity_client.errors import BadOption, NoFrames, UnsupportedCodec
+from veracity.media.ffmpeg import input_args, nothing_decoded
+from veracity.media.probe import AudioStream, Timeline, VideoStream
+from veracity.media.sandbox import DecoderProcess, Limits
+from veracity_client.errors import BadOption
 
 AHEAD = 8  # frames decoded before they are asked for: 8 × 6.2 MB
 FULL_HD = 1920 * 1080  # pixels; larger pictures are scaled down to that many before they leave ffmpeg
 RUNS = 2_000  # of consecutive frames in one pass; ffmpeg takes an argument of at most 128 KiB
-TURNS = {0: (), 90: ("transpose=clock",), 180: ("hflip", "vflip"), 270: ("transpose=cclock",)}
+# EXIF orientation -> filters that make the picture upright
+UPRIGHT: dict[int, tuple[str, ...]] = {
+    1: (), 2: ("hflip",), 3: ("hflip", "vflip"), 4: ("vflip",), 5: ("transpose=cclock_flip",),
+    6: ("transpose=clock",), 7: ("transpose=clock_flip",), 8: ("transpose=cclock",),
+}  # fmt: skip
+# A picture of high dynamic range as a player shows it on an ordinary screen. BT.2408: white lies at 203 cd/m².
+TO_SDR = (
+    "zscale=transfer=linear:npl=203",
+    "format=gbrpf32le",
+    "zscale=primaries=bt709",
+    "tonemap=tonemap=mobius:desat=0",
+    "zscale=transfer=bt709:matrix=bt709:range=tv",
+    "format=yuv444p",
+)
 
 
 @dataclass(frozen=True)
@@ -31,44 +45,45 @@ class Frame:
     image: NDArray[np.uint8]
 
 
-def audio_arguments(limits: Limits, track: int) -> list[str]:
-    """Return the arguments that give a track as s16le; late starts and holes become silence, no picture is decoded."""
-    sound = ["-map", f"0:a:{track}", "-af", "aresample=async=1:first_pts=0", "-ac", "1", "-ar", str(SAMPLE_RATE)]
+def audio_arguments(
+    limits: Limits, track: AudioStream, timeline: Timeline, channel: int | None = None, *, mix: bool = True
+) -> list[str]:
+    """Return the arguments that give a track as 16 kHz s16le; late starts and holes become silence.
+
+    All channels are mixed to one; with ``channel`` that one alone is given; without ``mix`` all of them, interleaved.
+    """
+    filters = [*_without_jumps("asetpts", timeline), "aresample=async=1:first_pts=0"]
+    if channel is not None:
+        filters.append(f"pan=mono|c0=c{channel}")
+    count = 1 if mix or channel is not None else track.channels
+    sound = ["-map", f"0:a:{track.index}", "-af", ",".join(filters), "-ac", str(count), "-ar", str(SAMPLE_RATE)]
     return [*input_args(limits, "-vn"), *sound, "-t", f"{limits.max_seconds:g}", "-f", "s16le", "pipe:1"]
 
 
-def packet_arguments(limits: Limits) -> list[str]:
-    """Return the arguments that go through the packets, decode nothing, and tell how far they came."""
-    over = f"{limits.max_seconds + 1:g}"
-    every = ["-map", "0:V?", "-map", "0:a?", "-c", "copy", "-t", over]
-    return [*input_args(limits), *every, "-progress", "pipe:1", "-f", "null", "-"]
-
-
-def listing_arguments(limits: Limits, stream: str) -> list[str]:
-    """Return the arguments that list the packets of one stream, ``V:0`` or ``a:1``, and decode nothing."""
-    one = ["-map", f"0:{stream}", "-c", "copy", "-frames", str(limits.max_frames)]
-    return [*input_args(limits), *one, "-f", "framecrc", "pipe:1"]
-
-
-def picture_arguments(limits: Limits, video: VideoStream, runs: Sequence[range], width: int, height: int) -> list[str]:
+def picture_arguments(
+    limits: Limits, video: VideoStream, timeline: Timeline, runs: Sequence[range], width: int, height: int
+) -> list[str]:
     """Return the arguments that give the frames of ``runs`` as RGB bytes.
 
     Frames are picked before they are scaled, converted and turned, and turned by us: ffmpeg would turn all of them.
     """
-    across, down = (height, width) if video.rotation in (90, 270) else (width, height)
+    across, down = (height, width) if video.orientation > 4 else (width, height)
     filters = [
+        *([f"select='lte(t,{timeline.stray_after:.3f})'"] if timeline.stray_after is not None else []),
+        *_without_jumps("setpts", timeline),
         *(["yadif=deint=interlaced"] if video.interlaced else []),
         f"fps={FPS}:start_time=0:eof_action=pass",  # to the last frame, however short it is shown
         f"select='{_select(runs)}'",
         f"setpts=N/({FPS}*TB)",  # without holes, so that no version of ffmpeg fills them with repeated frames
         f"scale={across}:{down}",
+        *(TO_SDR if video.hdr else ()),
         "format=rgb24",
-        *TURNS[video.rotation],
+        *UPRIGHT[video.orientation],
     ]
     # A change of size midway must not start the time base anew; yadif alone cannot take one.
     keep = [] if video.interlaced else ["-reinit_filter", "0"]
     count = sum(len(run) for run in runs)
-    output = ["-map", "0:V:0", "-vf", ",".join(filters), "-frames:v", str(count), "-pix_fmt", "rgb24"]
+    output = ["-map", f"0:V:{video.index}", "-vf", ",".join(filters), "-frames:v", str(count), "-pix_fmt", "rgb24"]
     return [
         *input_args(limits, "-noautorotate", "-an", *keep),
         *output,
@@ -78,6 +93,14 @@ def picture_arguments(limits: Limits, video: VideoStream, runs: Sequence[range],
         "rawvideo",
         "pipe:1",
     ]
+
+
+def _without_jumps(name: str, timeline: Timeline) -> list[str]:
+    """Return the filter that leaves out the seconds in which nothing plays, none where there are none."""
+    if not timeline.jumps:
+        return []
+    skipped = "+".join(f"gte(T,{at:.3f})*{excess:.3f}" for at, excess in timeline.jumps)
+    return [f"{name}='PTS-({skipped})/TB'"]
 
 
 def runs_of(wanted: Sequence[int]) -> list[range]:
@@ -105,7 +128,7 @@ def shown_size(video: VideoStream) -> tuple[int, int]:
 
 
 async def pump_frames(
-    child: FfmpegProcess,
+    child: DecoderProcess,
     wanted: Sequence[int],
     shape: tuple[int, int, int],
     video: VideoStream,
@@ -119,18 +142,9 @@ async def pump_frames(
             if await child.fill(image.data.cast("B")) < image.nbytes:
                 said = await child.end()
                 if not count:
-                    raise _nothing(said, video)
+                    raise nothing_decoded(said, "no picture", video.codec)
                 break
             await ahead.put(Frame(index, index / FPS, image))
         await ahead.put(said)
     except Exception as error:  # raised again where the frames are asked for
         await ahead.put(error)
-
-
-def _nothing(said: str, video: VideoStream) -> Exception:
-    error = error_from_stderr(
-        said, NoFrames(f"no picture could be decoded: damaged, cut short or encrypted; {PLAYABLE}")
-    )
-    if isinstance(error, UnsupportedCodec):  # ffmpeg calls a codec it has never heard of "none"
-        return UnsupportedCodec(f"there is no decoder for the video codec {video.codec}")
-    return error

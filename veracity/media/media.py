@@ -1,17 +1,17 @@
 """One file under analysis: what is in it, its sound, its frames.
 
-    probe    what the file says of itself            0.1 s
+    probe    its tracks, and how long they play      0.15 s; every packet is counted, one picture a track decoded
     audio    one track, 16 kHz mono                  0.1 s for 10 s of sound; no picture is decoded
     frames   the wanted ones, as they are decoded    one pass, on a constant 25 fps time base
 
-The file's name never reaches ffmpeg, and each run is sandboxed (:mod:`veracity.media.ffmpeg`).
+The file's name never reaches a decoder, and each run is sandboxed (:mod:`veracity.media.sandbox`).
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -19,50 +19,64 @@ from types import TracebackType
 import numpy as np
 from numpy.typing import NDArray
 
+from veracity import log
 from veracity.catalog.layers import FPS, SAMPLE_RATE
-from veracity.media import decoding
+from veracity.media import boxes, decoding, pictures
 from veracity.media.decoding import AHEAD, Frame
-from veracity.media.ffmpeg import PLAYABLE, FfmpegProcess, Limits, error_from_stderr, find_ffmpeg, input_args, running
-from veracity.media.probe import Probe, is_cut, is_protected, parse_banner, parse_packets, parse_progress, within_limits
+from veracity.media.ffmpeg import FORMATS, find_ffmpeg, nothing_decoded
+from veracity.media.levels import Levels, measure_levels
+from veracity.media.probe import SLACK, Probe, parse_facts, within_limits
+from veracity.media.sandbox import DecoderProcess, Limits, running, script
 from veracity.media.source import Source, SourceFile
-from veracity_client.errors import BadVideo, NoFrames
+from veracity_client.errors import (
+    BadVideo,
+    InternalError,
+    LimitExceeded,
+    NoFrames,
+    UnsupportedCodec,
+)
 
 __all__ = ["Frame", "Limits", "Media", "Probe", "Source", "find_ffmpeg"]
 
-SLACK = 0.5  # seconds that may be missing at the end of what can be read before it is said
+logger = log.get(__name__)
+MAX_PACKETS = 2_000_000  # of all tracks; 200 MB of 10 ms sound packets are fewer
 
 
 class Media:
     """A context manager around one open file; leaving it ends what still runs on it.
 
+    ``video_track`` is the one whose frames are wanted, None for the one that a player would show.
     ``damage`` says in short sentences how far the file could be read where that is less far than it promises.
     """
 
-    def __init__(self, file: SourceFile, limits: Limits, ffmpeg: Path) -> None:
+    def __init__(self, file: SourceFile, limits: Limits, ffmpeg: Path, video_track: int | None = None) -> None:
         self.size = file.size  # bytes
         self.sha256 = file.sha256
         self.damage: tuple[str, ...] = ()
         self._file = file
+        self._converted: SourceFile | None = None  # the picture that is decoded instead
         self._limits = limits
         self._ffmpeg = ffmpeg
+        self._video_track = video_track
         self._probe: Probe | None = None
-        self._video_seconds: float | None = None
-        self._children: set[FfmpegProcess] = set()
+        self._children: set[DecoderProcess] = set()
 
     @classmethod
-    def open(cls, source: Source, limits: Limits, ffmpeg: Path | None = None) -> Media:
+    def open(cls, source: Source, limits: Limits, ffmpeg: Path | None = None, video_track: int | None = None) -> Media:
         """Open a source, which blocks while its bytes are copied and hashed; :meth:`opened` does it in a thread.
 
         Raises :class:`TooLarge`; :class:`BadVideo` where the file is empty or not a regular file.
         """
         program = find_ffmpeg(ffmpeg)
-        return cls(source.open(limits.max_bytes), limits, program)
+        return cls(source.open(limits.max_bytes), limits, program, video_track)
 
     @classmethod
     @asynccontextmanager
-    async def opened(cls, source: Source, limits: Limits, ffmpeg: Path | None = None) -> AsyncIterator[Media]:
+    async def opened(
+        cls, source: Source, limits: Limits, ffmpeg: Path | None = None, video_track: int | None = None
+    ) -> AsyncIterator[Media]:
         """Open a source in a thread, off the event loop, and close it on leaving. Raises as :meth:`open`."""
-        opening = asyncio.create_task(asyncio.to_thread(cls.open, source, limits, ffmpeg))
+        opening = asyncio.create_task(asyncio.to_thread(cls.open, source, limits, ffmpeg, video_track))
         try:
             media = await asyncio.shield(opening)
         except asyncio.CancelledError:
@@ -76,6 +90,8 @@ class Media:
         for child in self._children:
             child.kill()
         self._file.close()
+        if self._converted is not None:
+            self._converted.close()
 
     def __enter__(self) -> Media:
         return self
@@ -86,84 +102,89 @@ class Media:
     async def probe(self) -> Probe:
         """Return what is in the file, read once.
 
-        Raises :class:`BadVideo`, :class:`UnsupportedCodec`, :class:`NoFrames`; :class:`TooLong`,
-        :class:`TooManyPixels` and :class:`LimitExceeded` from what the file says of itself, before anything is decoded.
+        Raises :class:`BadVideo`, :class:`UnsupportedCodec`, :class:`NoFrames`; :class:`BadOption` where there is no
+        such video track; :class:`TooLong`, :class:`TooManyPixels` and :class:`LimitExceeded`.
         """
         if self._probe is None:
-            async with self._child("-v", "info", *input_args(self._limits)) as child:
-                said = await child.end()
-            found = parse_banner(said)
-            if is_protected(self._file.descriptor, self.size):  # decoders make noise of it and call that a success
+            if boxes.is_protected(self._file.descriptor):
                 raise BadVideo("the file is encrypted (DRM); send one that plays without a key")
-            if found is None or not (found.video or found.audio):
-                raise error_from_stderr(said, BadVideo(f"this is no video or audio file, or it is damaged; {PLAYABLE}"))
-            self._probe = within_limits(await self._measured(found), self._limits)
+            if name := pictures.picture_format(self._file.descriptor):
+                picture = Source(await pictures.convert(self._file.descriptor, name, self._limits))
+                self._converted = await asyncio.to_thread(picture.open, pictures.MAX_BYTES)
+            found = within_limits(await self._inspected(), self._limits)
+            if name and found.video:
+                found = replace(found, video=replace(found.video, codec=name.split()[-1].lower()))
+            self._probe = found
+            self._note_timeline(found)
         return self._probe
 
-    async def _measured(self, probe: Probe) -> Probe:
-        """Fill in a duration that the file does not tell, by going through its packets."""
-        if probe.seconds is not None:
-            return probe
-        async with self._child("-v", "error", *decoding.packet_arguments(self._limits)) as child:
+    async def _inspected(self) -> Probe:
+        most = {"max_pixels": self._limits.max_pixels, "max_packets": MAX_PACKETS}
+        async with self._child(script("inspect_script.py", "av", formats=FORMATS, **most)) as child:
             told = await child.rest()
-            await child.end()
-        return replace(probe, seconds=parse_progress(told.decode(errors="replace"), probe.video))
+            said = await child.end()
+        if not told:
+            logger.error("inspecting a file failed", said=said)
+            raise InternalError("the file could not be inspected; the server's log has the reason")
+        found = parse_facts(told, self._video_track)
+        if found is None or not (found.video or found.audio):
+            raise pictures.unreadable(self._file.descriptor)
+        if not found.complete:
+            raise LimitExceeded(f"the file has over {MAX_PACKETS} packets; convert it anew")
+        return found
+
+    def _note_timeline(self, probe: Probe) -> None:
+        for at, excess in probe.timeline.jumps:
+            self._note(f"the file's clock jumps by {excess:.1f} s at {at - excess / 2:.1f} s, and nothing plays there")
+        if probe.timeline.stray_after is not None:
+            self._note("pictures with a time far past the end were left out")
 
     async def video_seconds(self) -> float:
-        """Return when the pictures end, which may be before the sound does; 0 where there are none. Read once.
-
-        Where there is sound beside them the video's packets are gone through, and nothing is decoded; a file that is
-        cut short gets what it promises, so that frames past the cut are asked for and missed. Raises as ``probe``.
-        """
+        """Return when the pictures end as they can be played, which may be before the sound does; 0 without any."""
         probe = await self.probe()
         if probe.video is None:
             return 0.0
-        if not probe.audio:
-            return probe.seconds or 0.0
-        if self._video_seconds is None:
-            _, self._video_seconds = await self._extent("V:0", probe.video.codec)
-        return self._video_seconds
+        return probe.video.seconds if probe.audio else probe.seconds or 0.0
 
-    async def _extent(self, stream: str, codec: str) -> tuple[float, float]:
-        """Return up to which second a stream's packets can be read, and up to which the file promises them.
-
-        No container tells where each stream ends. So a stream ends where its packets do, unless the file is cut short.
-        """
-        async with self._child("-v", "error", *decoding.listing_arguments(self._limits, stream)) as child:
-            told = await child.rest()
-            said = await child.end()
-        container = (await self.probe()).seconds or 0.0
-        read = parse_packets(told.decode(errors="replace"))
-        if read is None:
-            return 0.0, container
-        return read, max(read, container) if is_cut(said, codec) else read
-
-    def _note(self, what: str, read: float, promised: float) -> None:
-        note = f"the {what} can be read up to {read:.1f} s of {promised:.1f} s"
-        if read < promised - SLACK and note not in self.damage:
+    def _note(self, note: str) -> None:
+        if note not in self.damage:
             self.damage += (note,)
 
-    async def audio(self, track: int = 0) -> NDArray[np.int16]:
+    def _note_end(self, what: str, read: float, promised: float) -> None:
+        if read < promised - SLACK:
+            self._note(f"the {what} can be read up to {read:.1f} s of {promised:.1f} s")
+
+    async def audio(self, track: int = 0, channel: int | None = None) -> NDArray[np.int16]:
         """Decode a track to int16 [samples], 16 kHz mono, sample 0 at time 0 of the file; empty where it holds nothing.
 
-        A late start and holes over 0.1 s are filled with silence, so that sample n is at n / 16000 s.
-        Less than the file promises is noted in ``damage`` where ffmpeg complained.
+        All channels are mixed, unless one is named. A late start and holes over 0.1 s are filled with silence, so that
+        sample n is at n / 16000 s. Less than the file promises is noted in ``damage`` where ffmpeg complained.
         Raises :class:`BadOption` where there is no such track, :class:`BadVideo`, :class:`UnsupportedCodec`.
         """
-        async with self._child("-v", "error", *decoding.audio_arguments(self._limits, track)) as child:
+        probe = await self.probe()
+        stream = probe.sound_track(track)
+        arguments = decoding.audio_arguments(self._limits, stream, probe.timeline, channel)
+        async with self._ffmpeg_child(arguments) as child:
             pcm = await child.rest()
             said = await child.end()
         if said and not pcm:
-            raise error_from_stderr(said, BadVideo(f"the sound cannot be decoded: damaged or encrypted; {PLAYABLE}"))
+            raise nothing_decoded(said, "the sound", stream.codec)
         samples = np.frombuffer(pcm, np.int16)
         if said:
-            self._note("sound", len(samples) / SAMPLE_RATE, await self._promised_sound(track))
+            alone = probe.video is None and len(probe.audio) == 1
+            promised = probe.declared if probe.declared and (alone or probe.cut) else stream.seconds
+            self._note_end("sound", len(samples) / SAMPLE_RATE, promised)
         return samples
 
-    async def _promised_sound(self, track: int) -> float:
+    async def levels(self, track: int = 0) -> Levels:
+        """Measure the channels of a track. Raises :class:`BadOption` where there is no such track."""
         probe = await self.probe()
-        alone = probe.video is None and len(probe.audio) == 1
-        return (probe.seconds or 0.0) if alone else (await self._extent(f"a:{track}", probe.audio[track].codec))[1]
+        stream = probe.sound_track(track)
+        arguments = decoding.audio_arguments(self._limits, stream, probe.timeline, mix=False)
+        async with self._ffmpeg_child(arguments) as child:
+            levels = await measure_levels(child, stream.channels)
+            await child.end()
+        return levels
 
     async def frames(self, wanted: Sequence[int], size: tuple[int, int] | None = None) -> AsyncGenerator[Frame, None]:
         """Yield the ``wanted`` frames while decoding goes on; those past the end of the video never come.
@@ -176,14 +197,17 @@ class Media:
         runs = decoding.runs_of(wanted)
         if not runs:
             return
-        video = (await self.probe()).video
+        probe = await self.probe()
+        video = probe.video
         if video is None:
             raise NoFrames("the file holds no picture")
+        if not video.width:
+            raise UnsupportedCodec(f"there is no decoder for the video codec {video.codec}")
         width, height = size or decoding.shown_size(video)
         ahead: asyncio.Queue[Frame | Exception | str] = asyncio.Queue(AHEAD)
         count = 0
-        arguments = decoding.picture_arguments(self._limits, video, runs, width, height)
-        async with self._child("-v", "error", *arguments) as child:
+        arguments = decoding.picture_arguments(self._limits, video, probe.timeline, runs, width, height)
+        async with self._ffmpeg_child(arguments) as child:
             pump = asyncio.create_task(decoding.pump_frames(child, wanted, (height, width, 3), video, ahead))
             try:
                 while isinstance(item := await ahead.get(), Frame):
@@ -194,23 +218,29 @@ class Media:
             finally:
                 pump.cancel()
                 await asyncio.wait([pump])
-        if item:
-            await self._note_pictures(video.codec, (wanted[count - 1] + 1) / FPS, wanted[count] / FPS)
+        missing = wanted[count] / FPS if item and count < len(wanted) else None
+        self._note_pictures(probe, (wanted[count - 1] + 1) / FPS, missing)
 
-    async def _note_pictures(self, codec: str, came: float, missing: float) -> None:
-        """Note that there are pictures to the second ``came``, and none at ``missing``."""
-        read, promised = await self._extent("V:0", codec)
-        if missing < promised - SLACK:
-            self._note("pictures", min(max(came, read), missing) if read < promised else came, promised)
+    def _note_pictures(self, probe: Probe, came: float, missing: float | None) -> None:
+        """Note that there are pictures to the second ``came``, and none at ``missing`` though they were promised."""
+        end = probe.video.seconds if probe.video else 0.0
+        if probe.cut and probe.declared:
+            self._note_end("pictures", min(max(came, end), missing or end), probe.declared)
+        elif missing is not None and missing < end - SLACK:
+            self._note_end("pictures", came, end)
 
     @asynccontextmanager
-    async def _child(self, *arguments: str) -> AsyncIterator[FfmpegProcess]:
-        async with running(self._ffmpeg, arguments, self._file.descriptor, self._limits) as child:
+    async def _child(self, command: Sequence[str]) -> AsyncIterator[DecoderProcess]:
+        file = self._converted or self._file
+        async with running(command, file.descriptor, self._limits) as child:
             self._children.add(child)
             try:
                 yield child
             finally:
                 self._children.discard(child)
+
+    def _ffmpeg_child(self, arguments: Sequence[str]) -> AbstractAsyncContextManager[DecoderProcess]:
+        return self._child([str(self._ffmpeg), *arguments])
 
 
 def _close(opening: asyncio.Task[Media]) -> None:

@@ -1,169 +1,234 @@
-"""What a file holds, read from ffmpeg's own words: the wheel's ffmpeg comes without ffprobe.
+"""What a file holds: its tracks as ffmpeg's libraries know them, and how long each can be played.
 
-The file chooses parts of that text (titles, languages). So what is read here describes and plans; safety rests on
-ffmpeg's own limits, and the size of what leaves it is dictated.
+The facts come from :mod:`veracity.media.inspect_script`, a child in the sandbox. What a container declares of its
+length counts only where its packets agree.
 """
 
 from __future__ import annotations
 
-import os
-import re
-from dataclasses import dataclass
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
 from veracity.catalog.layers import FPS
-from veracity.media.ffmpeg import Limits
-from veracity_client.errors import LimitExceeded, TooLong
+from veracity.media.sandbox import Limits
+from veracity_client.errors import BadOption, LimitExceeded, TooLong, TooManyPixels
+
+SLACK = 0.5  # seconds by which what is declared and what is read may differ
+PIXEL_SHAPES = (1.03, 4.0)  # long to short side; less is the rounding of a size, more is a broken header
+DEFAULT, ATTACHED = 1, 1024 | 2048  # dispositions: the track that players take; cover art and thumbnails
+MUCH_MORE = 10  # times the bytes: of two video tracks the other one shows something
+TRANSFERS: Mapping[int, Literal["PQ", "HLG"]] = {16: "PQ", 18: "HLG"}  # ITU-T H.273, table 3
+# Signs of a display matrix's a, b, c, d (x' = ax + cy, y' = bx + dy) -> the EXIF orientation that means the same.
+ORIENTATIONS = {
+    (1, 0, 0, 1): 1, (-1, 0, 0, 1): 2, (-1, 0, 0, -1): 3, (1, 0, 0, -1): 4,
+    (0, 1, 1, 0): 5, (0, 1, -1, 0): 6, (0, -1, -1, 0): 7, (0, -1, 1, 0): 8,
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
 class VideoStream:
-    """The picture. ``width`` and ``height`` are as shown: upright and with square pixels.
+    """Moving or still pictures, the ``index``-th such track; cover art does not count.
 
-    ``fps`` is the file's own; ``rotation`` says by how many degrees clockwise frames are turned to be upright.
+    ``width`` and ``height`` are as shown: upright and with square pixels. ``fps`` is the file's own. ``orientation`` is
+    EXIF's number of how the coded picture has to be turned, 1 to 8, 1 for not at all. ``hdr`` is the transfer function
+    of a picture with a high dynamic range. ``seconds`` is when the track ends as it can be played. Of a codec that
+    nobody knows the size is 0.
     """
 
     codec: str
     width: int
     height: int
     fps: float | None
-    rotation: int
-    interlaced: bool
+    orientation: int = 1
+    interlaced: bool = False
+    index: int = 0
+    seconds: float = 0.0
+    frames: int = 0
+    hdr: Literal["PQ", "HLG"] | None = None
+    coded_pixels: int = 0
 
 
 @dataclass(frozen=True)
 class AudioStream:
-    """A sound track, the ``index``-th of them."""
+    """A sound track, the ``index``-th of them; ``mixable`` where ffmpeg knows what each channel is."""
 
     codec: str
     index: int
+    channels: int = 1
+    mixable: bool = True
+    packets: int = 0
+    seconds: float = 0.0
+    default: bool = False
+
+
+@dataclass(frozen=True)
+class Timeline:
+    """Where the file's clock leaves what can be played.
+
+    ``jumps`` are (second, seconds to leave out) where nothing plays for long; pictures after the second
+    ``stray_after`` were stamped with a time that is not theirs.
+    """
+
+    jumps: tuple[tuple[float, float], ...] = ()
+    stray_after: float | None = None
 
 
 @dataclass(frozen=True)
 class Probe:
-    """``seconds`` is None where nothing tells the length; cover art is no video."""
+    """``seconds`` is how long the file plays, ``declared`` what its container says; ``cut`` where it ends too early.
+
+    ``video`` is the track that is examined, of ``video_tracks``.
+    """
 
     seconds: float | None
     video: VideoStream | None
     audio: tuple[AudioStream, ...]
+    declared: float | None = None
+    cut: bool = False
+    video_tracks: int = 0
+    timeline: Timeline = field(default_factory=Timeline)
+    complete: bool = True
+
+    @property
+    def audio_order(self) -> list[int]:
+        """Sound tracks as they are to be tried: the default that holds packets first, empty ones last."""
+        ranked = sorted(self.audio, key=lambda a: (not a.packets, not a.default, a.index))
+        return [stream.index for stream in ranked]
+
+    def sound_track(self, index: int) -> AudioStream:
+        """Return a sound track. Raises :class:`BadOption` where there is none of that number."""
+        if index >= len(self.audio):
+            raise BadOption(f"audio_track {index} asked for; the file has {len(self.audio)}")
+        return self.audio[index]
 
 
-INPUT = re.compile(r"^Input #0, \S+, from ", re.M)
-DURATION = re.compile(r"^  Duration: (\d+):(\d\d):(\d\d(?:\.\d+)?)", re.M)
-STREAM = re.compile(r"^ +Stream #0:\d+.*?: (Video|Audio): (.+)$", re.M)
-SIZE = re.compile(r", (\d+)x(\d+)\b")
-PIXEL_ASPECT = re.compile(r"\bSAR (\d+):(\d+)")
-RATE = re.compile(r", ([\d.]+)(k?) (?:fps|tbr)\b")
-ROTATION = re.compile(r"display ?matrix: rotation of (-?[\d.]+) degrees", re.I)
-FIELDS = re.compile(r"\b(?:top|bottom) (?:coded )?first\b")
-PIXEL_SHAPES = (1.03, 4.0)  # long to short side; less is the rounding of a size, more is a broken header
-PACKET = re.compile(r"^0, +\S+, +(-?\d+), +(\d+),", re.M)
-TIME_BASE = re.compile(r"^#tb 0: (\d+)/(\d+)$", re.M)
-SPEAKER = re.compile(r"^\[(?:in#0/)?([\w,]+) @ ", re.M)
-PROTECTION = re.compile(rb"schm\0{4}(?:cenc|cens|cbc1|cbcs|piff)")  # an mp4's scheme box, ISO/IEC 23001-7
-BOXES = 10_000  # at the top of an mp4, looked through for its index
-INDEX_BYTES = 64 << 20  # of the index, looked through; an hour takes about 2 MB
+def parse_facts(text: bytes, video_track: int | None = None) -> Probe | None:
+    """Read what the child printed; None where it could open nothing.
 
-
-def parse_banner(said: str) -> Probe | None:
-    """Read what ``ffmpeg -i`` prints; None where it opened nothing. A length that ffmpeg only guessed is left out."""
-    opened = INPUT.search(said)
-    if opened is None:
+    Raises :class:`BadOption` where there is no such video track, :class:`TooManyPixels`.
+    """
+    facts = json.loads(text)
+    if "tracks" not in facts:
         return None
-    guessed, said = "Estimating duration" in said[: opened.start()], said[opened.start() :]
-    length = None if guessed else DURATION.search(said)
-    streams = list(STREAM.finditer(said))
-    ends = [stream.start() for stream in streams[1:]] + [len(said)]
-    pictures = (_video(s[2], said[s.end() : end]) for s, end in zip(streams, ends) if s[1] == "Video")
-    sounds = [s[2] for s in streams if s[1] == "Audio"]
+    if facts["too_large"]:
+        raise TooManyPixels(f"pictures of {facts['too_large']} pixels are more than VERACITY_MAX_PIXELS allows")
+    kinds: dict[str, list[Mapping[str, Any]]] = {"video": [], "audio": []}
+    for track in facts["tracks"]:
+        if not track["disposition"] & ATTACHED:
+            kinds[track["type"]].append(track)
+    audio = tuple(_audio(index, track) for index, track in enumerate(kinds["audio"]))
+    videos = [_video(index, track) for index, track in enumerate(kinds["video"])]
+    chosen = _chosen(kinds["video"], video_track)
+    video = None if chosen is None else videos[chosen]
+    ends = [a.seconds for a in audio] + [v.seconds for v in videos if v]
+    declared = None if facts["declared"] is None else math.floor(facts["declared"] * 100 + 0.5) / 100
     return Probe(
-        seconds=float(length[1]) * 3600 + float(length[2]) * 60 + float(length[3]) if length else None,
-        video=next((picture for picture in pictures if picture), None),
-        audio=tuple(AudioStream(_codec(text), index) for index, text in enumerate(sounds)),
+        seconds=_seconds(ends, declared, alone=bool(videos) and not audio),
+        video=video,
+        audio=audio,
+        declared=declared,
+        cut=facts["cut"],
+        video_tracks=len(videos),
+        timeline=Timeline(tuple((at, excess) for at, excess in facts["jumps"]), facts["stray_after"]),
+        complete=facts["complete"],
     )
 
 
-def parse_progress(told: str, video: VideoStream | None) -> float | None:
-    """Return the seconds that ``-progress`` came to; by the number of frames where the packets carry no time."""
-    times = re.findall(r"^out_time=(\d+):(\d\d):(\d\d\.\d+)$", told, re.M)
-    if times:
-        hours, minutes, seconds = times[-1]
-        return int(hours) * 3600 + int(minutes) * 60 + float(seconds)
-    frames = re.findall(r"^frame=\s*(\d+)$", told, re.M)
-    return int(frames[-1]) / video.fps if frames and video and video.fps else None
+def _seconds(ends: Sequence[float], declared: float | None, *, alone: bool) -> float | None:
+    """Return how long a file plays: until its last packet ends.
+
+    Pictures alone play on to the length that the container declares, where it is half a second more at most: the last
+    packet of some formats does not say how long it is shown.
+    """
+    end = max(ends, default=0.0)
+    if alone:
+        end = math.floor(end * 100 + 0.5) / 100
+        return max(end, declared) if declared and declared <= end + SLACK else end or None
+    return end or None
 
 
-def parse_packets(told: str) -> float | None:
-    """Return the second at which the last packet of a list in the format ``framecrc`` ends, if any has a time."""
-    base = TIME_BASE.search(told)
-    end = max((int(packet[1]) + int(packet[2]) for packet in PACKET.finditer(told)), default=None)
-    return None if base is None or end is None else end * int(base[1]) / int(base[2])
+def _chosen(tracks: Sequence[Mapping[str, Any]], wanted: int | None) -> int | None:
+    """Return the video track to examine: the one asked for, else the default, unless another one shows far more."""
+    if wanted is not None and wanted >= len(tracks):
+        raise BadOption(f"video_track {wanted} asked for; the file has {len(tracks)}")
+    if wanted is not None or not tracks:
+        return wanted
+    able = [k for k, track in enumerate(tracks) if _has_size(track)] or [0]
+    first = next((k for k in able if tracks[k]["disposition"] & DEFAULT), able[0])
+    fullest = max(able, key=lambda k: int(tracks[k]["bytes"]))
+    return fullest if tracks[fullest]["bytes"] > MUCH_MORE * tracks[first]["bytes"] else first
 
 
-def within_limits(probe: Probe, limits: Limits) -> Probe:
-    """Return the probe; raises :class:`TooLong` and :class:`LimitExceeded` for what the file says of itself."""
-    seconds = probe.seconds or 0.0
-    if seconds > limits.max_seconds:
-        raise TooLong(f"{seconds:.0f} s are more than the {limits.max_seconds:g} that VERACITY_MAX_SECONDS allows")
-    frames = int(seconds * max(FPS, (probe.video and probe.video.fps) or 0.0)) if probe.video else 0
-    if frames > limits.max_frames:
-        raise LimitExceeded(f"{frames} frames are more than the {limits.max_frames} of VERACITY_MAX_FRAMES")
-    return probe
+def _has_size(track: Mapping[str, Any]) -> bool:
+    return bool(track.get("size")) and all(track["size"])
 
 
-def is_cut(said: str, codec: str) -> bool:
-    """Tell whether words about a run that decoded nothing come from the container: not from the codec's parser."""
-    return any(speaker not in ("NULL", codec) for speaker in SPEAKER.findall(said))
+def _audio(index: int, track: Mapping[str, Any]) -> AudioStream:
+    channels = track.get("channels") or 1
+    mixable = channels <= 2 or not track["layout"].endswith("channels")
+    end, default = track["end"] or 0.0, bool(track["disposition"] & DEFAULT)
+    return AudioStream(track["codec"] or "unknown", index, channels, mixable, track["packets"], end, default)
 
 
-def is_protected(file: int, size: int) -> bool:
-    """Tell whether an open mp4 of ``size`` bytes is encrypted the way DRM systems do it; ffmpeg does not say."""
-    at = 0
-    for _ in range(BOXES):
-        head = os.pread(file, 16, at)
-        if len(head) < 8 or not head[4:8].isalnum():
-            return False
-        length = int.from_bytes(head[8:16] if head[:4] == b"\0\0\0\1" else head[:4], "big")
-        if head[4:8] == b"moov":
-            return PROTECTION.search(os.pread(file, min(length, INDEX_BYTES), at)) is not None
-        at += length
-        if length < 8 or at >= size:
-            return False
-    return False
-
-
-def _video(text: str, details: str) -> VideoStream | None:
-    size = SIZE.search(text)
-    if "(attached pic)" in text or size is None:
+def _video(index: int, track: Mapping[str, Any]) -> VideoStream | None:
+    if not track["decodable"]:
+        return VideoStream(track["codec"] or "unknown", 0, 0, None, index=index)
+    if not _has_size(track):
         return None
-    aspect, rate, turn = PIXEL_ASPECT.search(text), RATE.search(text), ROTATION.search(details)
-    shape = _square(int(size[1]), int(size[2]), aspect)
-    rotation = round(-float(turn[1]) / 90) * 90 % 360 if turn else 0
-    width, height = shape[::-1] if rotation in (90, 270) else shape
-    fps = float(rate[1]) * (1000 if rate[2] else 1) if rate else 0.0
-    colours = text[: size.start()].split(", ", 1)[-1]
+    orientation = _orientation(track["matrix"])
+    width, height = _square(*track["size"], *track["aspect"])
+    fps = track["fps"] or None
+    end = track["end"]
     return VideoStream(
-        codec=_codec(text),
-        width=width,
-        height=height,
-        fps=fps or None,
-        rotation=rotation,
-        interlaced=FIELDS.search(colours) is not None,
+        codec=track["codec"],
+        width=height if orientation > 4 else width,
+        height=width if orientation > 4 else height,
+        fps=fps,
+        orientation=orientation,
+        interlaced=track["interlaced"],
+        index=index,
+        seconds=track["packets"] / (fps or FPS) if end is None else end,
+        frames=track["packets"],
+        hdr=TRANSFERS.get(track["transfer"]),
+        coded_pixels=math.prod(track["size"]),
     )
 
 
-def _square(width: int, height: int, aspect: re.Match[str] | None) -> tuple[int, int]:
+def _orientation(matrix: Sequence[int]) -> int:
+    """Return the EXIF orientation that is nearest to a display matrix, 1 for none."""
+    if not matrix:
+        return 1
+    a, b, c, d = matrix[0], matrix[1], matrix[3], matrix[4]
+    straight = abs(a) + abs(d) >= abs(b) + abs(c)
+    a, b, c, d = (a, 0, 0, d) if straight else (0, b, c, 0)
+    return ORIENTATIONS.get((_sign(a), _sign(b), _sign(c), _sign(d)), 1)
+
+
+def _sign(value: int) -> int:
+    return (value > 0) - (value < 0)
+
+
+def _square(width: int, height: int, across: int, down: int) -> tuple[int, int]:
     """Widen or narrow a picture so that its pixels are square."""
-    across, down = (int(aspect[1]), int(aspect[2])) if aspect else (1, 1)
     least, most = PIXEL_SHAPES
     if not least * min(across, down) <= max(across, down) <= most * min(across, down):
         return width, height
     return max(1, round(width * across / down)), height
 
 
-def _codec(text: str) -> str:
-    """Return the codec's name, or the four letters that the file calls it by where ffmpeg does not know it."""
-    name = re.match(r"\w+", text)
-    letters = re.search(r"\((\w{4}) / 0x", text)
-    if letters and (name is None or name[0] in ("none", "unknown")):
-        return letters[1]
-    return name[0] if name else "unknown"
+def within_limits(probe: Probe, limits: Limits) -> Probe:
+    """Return the probe; raises :class:`TooLong`, :class:`TooManyPixels` and :class:`LimitExceeded`."""
+    seconds = probe.seconds or 0.0
+    if seconds > limits.max_seconds:
+        raise TooLong(f"{seconds:.0f} s are more than the {limits.max_seconds:g} that VERACITY_MAX_SECONDS allows")
+    if probe.video is None:
+        return probe
+    if probe.video.coded_pixels > limits.max_pixels:
+        raise TooManyPixels(f"pictures of {probe.video.coded_pixels} pixels are more than VERACITY_MAX_PIXELS allows")
+    frames = max(int(seconds * max(FPS, probe.video.fps or 0.0)), probe.video.frames)
+    if frames > limits.max_frames:
+        raise LimitExceeded(f"{frames} frames are more than the {limits.max_frames} of VERACITY_MAX_FRAMES")
+    return probe

@@ -1,0 +1,210 @@
+"""A decoder as a sandboxed child process: ffmpeg, or a Python script around its libraries.
+
+A hostile file can take over a decoder. So it runs in a process group of its own with limits on processor time, memory
+and open files, writes no file, sees an empty environment, and is handed nothing but the one file under analysis.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import importlib.util
+import json
+import os
+import re
+import shutil
+import signal
+import sys
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from veracity_client.errors import AnalysisTimeout, BadVideo, LimitExceeded, VeracityError
+
+MIB = 1 << 20
+PIPE_BYTES = 1 * MIB  # what Linux lets an ordinary user have; 64 KiB would mean 95 wake-ups a 1080p frame
+STDERR_BYTES = 256 << 10  # kept of what a decoder says; the rest is read and dropped
+F_SETPIPE_SZ = 1031  # fcntl.F_SETPIPE_SZ, which Python 3.10 has on Linux only and type checkers nowhere else
+ENVIRONMENT = {"LC_ALL": "C", "AV_LOG_FORCE_NOCOLOR": "1", "MALLOC_ARENA_MAX": "2"}  # each arena counts 64 MiB
+OUT_OF_MEMORY = 12  # exit status of our scripts, errno's ENOMEM
+# As ffmpeg ends a line about an error code, and as the dynamic linker does; titles of a file are not printed.
+NO_MEMORY = re.compile(r"(?:^|: )Cannot allocate memory$|failed to map segment|^MemoryError", re.M)
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one file may have (bytes, seconds, pixels a frame, frames), and what each decoder run on it may use.
+
+    ``cpu_seconds`` is processor time over all threads, ``memory_bytes`` address space, ``wall_seconds`` the time spent
+    waiting for the decoder: what the consumer of frames takes is not counted.
+    """
+
+    max_bytes: int = 200 * MIB
+    max_seconds: float = 1800.0
+    max_pixels: int = 8192 * 4320
+    max_frames: int = 200_000
+    cpu_seconds: int = 600
+    memory_bytes: int = 4096 * MIB
+    wall_seconds: float = 300.0
+
+
+class DecoderProcess:
+    """A running decoder: its output as bytes, its end as an error of ours."""
+
+    def __init__(self, process: asyncio.subprocess.Process, output: int, limits: Limits) -> None:
+        self._process = process
+        self._output = output
+        self._limits = limits
+        self._seconds_left = limits.wall_seconds
+        self._expired = False
+        self._listener = asyncio.create_task(self._listen())
+
+    async def fill(self, view: memoryview) -> int:
+        """Read until ``view`` is full or the output ends; return the bytes read."""
+        done = 0
+        with self._clock():
+            while done < len(view):
+                try:
+                    count = os.readv(self._output, [view[done:]])
+                except BlockingIOError:
+                    await self._readable()
+                    continue
+                if not count:
+                    break
+                done += count
+        return done
+
+    async def rest(self, most: int | None = None) -> bytes:
+        """Read the output to its end, or to over ``most`` bytes; without ``most`` the arguments must bound it."""
+        parts, block, total = [], bytearray(PIPE_BYTES), 0
+        while (most is None or total <= most) and (count := await self.fill(memoryview(block))):
+            parts.append(bytes(block[:count]))
+            total += count
+        return b"".join(parts)
+
+    async def end(self) -> str:
+        """Wait for the exit and return what was said; raises :class:`LimitExceeded` or :class:`AnalysisTimeout`."""
+        with self._clock():
+            said = await self._listener
+            code = await self._process.wait()
+        if self._expired:
+            limit = f"{self._limits.wall_seconds:g} s (VERACITY_FFMPEG_WALL_SECONDS)"
+            raise AnalysisTimeout(f"decoding took longer than {limit}; send a shorter or smaller video")
+        if code == OUT_OF_MEMORY or NO_MEMORY.search(said):
+            raise LimitExceeded(f"decoding needs more memory than {self._memory}; send a smaller video")
+        if code in (255, -signal.SIGXCPU):  # 255: ffmpeg caught the signal and closed down
+            limit = f"{self._limits.cpu_seconds} s of processor time (VERACITY_FFMPEG_CPU_SECONDS)"
+            raise LimitExceeded(f"decoding took more than {limit}; send a shorter or smaller video")
+        if code == -signal.SIGKILL:
+            raise LimitExceeded(f"the system stopped the decoder, for processor time or memory over {self._memory}")
+        if code < 0:
+            raise BadVideo("the decoder broke down on this file: it is damaged; convert it anew or send another")
+        return said if code == 0 else said or f"the decoder ended with {code}"
+
+    @property
+    def exit_status(self) -> int | None:
+        """What it ended with; None while it runs."""
+        return self._process.returncode
+
+    @property
+    def _memory(self) -> str:
+        return f"{self._limits.memory_bytes // MIB} MiB (VERACITY_FFMPEG_MEMORY_BYTES)"
+
+    def kill(self) -> None:
+        """End the whole process group at once."""
+        if self._process.returncode is None:
+            with suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGKILL)
+
+    async def gone(self) -> None:
+        """Kill it and wait until nothing is left of it."""
+        self.kill()
+        await self._process.wait()
+        await self._listener
+
+    async def _listen(self) -> str:
+        kept = bytearray()
+        assert self._process.stderr is not None
+        while chunk := await self._process.stderr.read(1 << 16):
+            kept += chunk[: STDERR_BYTES - len(kept)]
+        return kept.decode(errors="replace")
+
+    async def _readable(self) -> None:
+        loop, ready = asyncio.get_running_loop(), asyncio.Event()
+        loop.add_reader(self._output, ready.set)
+        try:
+            await ready.wait()
+        finally:
+            loop.remove_reader(self._output)
+
+    @contextmanager
+    def _clock(self) -> Iterator[None]:
+        """Count the time inside against the wall-clock limit; when it is used up the child dies, its output ends."""
+        loop = asyncio.get_running_loop()
+        start, timer = loop.time(), loop.call_later(self._seconds_left, self._expire)
+        try:
+            yield
+        finally:
+            timer.cancel()
+            self._seconds_left -= loop.time() - start
+
+    def _expire(self) -> None:
+        self._expired = True
+        self.kill()
+
+
+@asynccontextmanager
+async def running(command: Sequence[str], source: int, limits: Limits) -> AsyncIterator[DecoderProcess]:
+    """Run a decoder whose standard input is the open file ``source``; nothing of it survives the block."""
+    launcher = _launcher(limits)
+    output, far_end = os.pipe()
+    os.set_blocking(output, False)
+    with suppress(OSError):  # an unprivileged user's pipes have a common ceiling; a small pipe is only slower
+        fcntl.fcntl(far_end, F_SETPIPE_SZ, PIPE_BYTES)
+    try:
+        try:
+            process = await asyncio.create_subprocess_exec(
+                *launcher, *command,
+                stdin=source, stdout=far_end, stderr=asyncio.subprocess.PIPE,
+                env=ENVIRONMENT, cwd="/", start_new_session=True,
+            )  # fmt: skip
+        finally:
+            os.close(far_end)
+        child = DecoderProcess(process, output, limits)
+        try:
+            yield child
+        finally:
+            await child.gone()
+    finally:
+        os.close(output)
+
+
+def script(name: str, library: str, **settings: Any) -> list[str]:
+    """Return the command that runs a script of this folder, with the packages of this interpreter and nothing else."""
+    found = importlib.util.find_spec(library)
+    if found is None or found.origin is None:
+        raise VeracityError(f"the Python package {library} is missing: install veracity anew")
+    packages = str(Path(found.origin).parent.parent)
+    given = json.dumps({"packages": packages, **settings})
+    return [_python(), "-I", "-S", "-B", str(Path(__file__).with_name(name)), given]
+
+
+def _python() -> str:
+    """Return this interpreter; embedded in tritonserver's stub it may not know its own name."""
+    version = f"python{sys.version_info[0]}.{sys.version_info[1]}"
+    known = [sys.executable, str(Path(sys.base_prefix, "bin", version)), shutil.which(version) or ""]
+    for candidate in known:
+        if Path(candidate).name.startswith("python") and os.access(candidate, os.X_OK):
+            return candidate
+    raise VeracityError(f"{version} is not found; put it on PATH")
+
+
+def _launcher(limits: Limits) -> list[str]:
+    prlimit = shutil.which("prlimit")
+    if prlimit is None:
+        raise VeracityError("prlimit is missing, no media is decoded without it: apt-get install util-linux")
+    cpu = limits.cpu_seconds
+    bounds = {"cpu": f"{cpu}:{cpu + 1}", "as": limits.memory_bytes, "fsize": 0, "nofile": 64, "core": 0}
+    return [prlimit, *(f"--{name}={value}" for name, value in bounds.items()), "--"]
