@@ -22,6 +22,7 @@ from veracity.evidence.requests import Infer, Sample
 from veracity.media import Frame
 
 DETECTOR_SIDE = 480  # pixels of the longer side that the face detector sees; faces from 16 of them on are found
+NEIGHBOURS = 1.0  # seconds between two pictures up to which they tell what is between them
 MOUTH_DETECT_EVERY = 4  # frames of a mouth clip; landmarks between are interpolated, then smoothed over 12 frames
 
 
@@ -115,7 +116,8 @@ class SampleCollector:
         return self.items.pop(model, [])
 
     def _until(self, time: float) -> float:
-        return min(self.seconds, time + self.plan.step)
+        """Return until when a picture stands for the clip: to the next one, or for itself where that is far."""
+        return min(self.seconds, time + (self.plan.step if self.plan.step <= NEIGHBOURS else 1 / FPS))
 
     def _that_take(self, excerpt: type[Excerpt]) -> list[Detector]:
         return [detector for detector in self.detectors if detector.excerpt is excerpt]

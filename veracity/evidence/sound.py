@@ -1,0 +1,116 @@
+"""Which sound of a file is examined: the track that carries some, and of its channels the mix or the one that speaks.
+
+A mix of all channels is what a mono speaker plays, and what ordinary files are examined by. It hides a voice whose
+channels are out of phase, and drowns one that shares a track with noise on the other side.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from veracity.evidence.speech import Spans, Vad
+from veracity.media import Levels, Media
+from veracity_client.errors import VeracityError
+
+SILENCE = 33  # of 32,768: -60 dB below full scale; a track that stays under it carries no sound
+CANCELLED = 0.15  # of the louder channel's power left in the mix: one channel alone leaves 0.25, in phase 1
+ALIKE = 0.5  # correlation of two channels from which their mix holds what either holds
+AUDIBLE = 0.01  # of the louder channel's power under which a channel is as good as silent
+MOST_CHANNELS = 4  # the loudest ones, where there is no mix
+QUIET = 0.2  # of the speaking channel's speech that the other one may seem to have
+CLEARER = 1.25  # times the speech of the mix that a channel must have to be preferred
+
+
+@dataclass(frozen=True, eq=False)
+class Sound:
+    """One way to hear a file: int16 [samples], 16 kHz, of a track; ``channel`` is None where all are mixed."""
+
+    samples: NDArray[np.int16]
+    track: int
+    channel: int | None = None
+    power: float = 1.0
+
+    @classmethod
+    def empty(cls) -> Sound:
+        """Return no sound."""
+        return cls(np.zeros(0, np.int16), 0)
+
+
+async def read_sound(media: Media, track: int | None = None) -> list[Sound]:
+    """Decode a track, the one that carries sound where none is named; several where its channels tell different things.
+
+    Raises what :meth:`Media.audio` raises.
+    """
+    if track is not None:
+        return await _read_track(media, track)
+    order = (await media.probe()).audio_order
+    first: list[Sound] | VeracityError | None = None
+    for candidate in order:
+        try:
+            sounds = await _read_track(media, candidate)
+        except VeracityError as error:
+            first = first or error
+            continue
+        if len(order) == 1 or any(_is_audible(sound) for sound in sounds):
+            return sounds
+        first = sounds if first is None or isinstance(first, VeracityError) else first
+    if isinstance(first, VeracityError):
+        raise first
+    return first or await _read_track(media, 0)
+
+
+async def _read_track(media: Media, track: int) -> list[Sound]:
+    streams = (await media.probe()).audio
+    stream = streams[track] if track < len(streams) else None
+    if stream is None or stream.channels == 1:
+        return [Sound(await media.audio(track), track)]
+    if not stream.mixable:
+        return await _read_channels(media, track, _loudest(await media.levels(track)))
+    mix, levels = await asyncio.gather(media.audio(track), media.levels(track))
+    if stream.channels > 2 or not levels.power.any():
+        return [Sound(mix, track)]
+    if levels.mix_power < CANCELLED * levels.power.max():
+        return await _read_channels(media, track, _loudest(levels)[:1])
+    if levels.correlation(0, 1) >= ALIKE or levels.power.min() < AUDIBLE * levels.power.max():
+        return [Sound(mix, track)]
+    return [Sound(mix, track), *await _read_channels(media, track, [(k, float(p)) for k, p in enumerate(levels.power)])]
+
+
+def _loudest(levels: Levels) -> list[tuple[int, float]]:
+    order = np.argsort(-levels.power, kind="stable")[:MOST_CHANNELS]
+    heard = [(int(k), float(levels.power[k])) for k in order if levels.power[k] >= AUDIBLE * levels.power.max()]
+    return heard or [(0, 0.0)]
+
+
+async def _read_channels(media: Media, track: int, channels: Sequence[tuple[int, float]]) -> list[Sound]:
+    return [Sound(await media.audio(track, channel), track, channel, power) for channel, power in channels]
+
+
+def _is_audible(sound: Sound) -> bool:
+    return bool(sound.samples.size) and max(int(sound.samples.max()), -int(sound.samples.min())) >= SILENCE
+
+
+def find_speech(sounds: Sequence[Sound], vad: Vad) -> tuple[Sound, Spans]:
+    """Return the sound in which somebody speaks, and where; the first of ``sounds`` unless another is clearer."""
+    spans = [vad(sound.samples) for sound in sounds]
+    return sounds[best := _clearest(sounds, [_seconds(found) for found in spans])], spans[best]
+
+
+def _clearest(sounds: Sequence[Sound], speech: Sequence[float]) -> int:
+    most = max(range(len(sounds)), key=lambda k: speech[k])
+    if sounds[0].channel is not None or len(sounds) == 1:
+        return most  # no mix among them
+    if speech[most] > CLEARER * speech[0] + 0.5:
+        return most
+    one, other = sorted((1, 2), key=lambda k: -speech[k])
+    alone = speech[one] > 0 and speech[other] <= QUIET * speech[one]
+    return one if alone and sounds[other].power >= AUDIBLE * sounds[one].power else 0
+
+
+def _seconds(spans: Spans) -> float:
+    return sum(end - start for start, end in spans)
