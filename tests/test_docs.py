@@ -6,6 +6,9 @@ import veracity
 import veracity_client
 from veracity.settings import CHECKOUT, CONFIG_FILE, Settings, variable
 
+FOLDERS = ("*.md", "client/*.md", "examples/*.md", "docs/**/*.md")
+PAGES = [page for pattern in FOLDERS for page in sorted(CHECKOUT.glob(pattern))]
+
 
 def test_every_setting_is_documented_with_its_default() -> None:
     rows = re.findall(r"^\| `(VERACITY_\w+)` \| ([^|]*) \|", (CHECKOUT / "docs" / "operate.md").read_text(), re.M)
@@ -29,6 +32,6 @@ def test_both_packages_have_one_version() -> None:
 
 
 def test_links_between_documents_lead_somewhere() -> None:
-    for page in [CHECKOUT / "README.md", *CHECKOUT.glob("docs/**/*.md")]:
+    for page in PAGES:
         for target in re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text()):
             assert (page.parent / target).exists(), f"{page.name} links to {target}"
