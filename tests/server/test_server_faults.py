@@ -168,3 +168,14 @@ def test_children_have_shorter_timeouts_than_detectors() -> None:
     timeouts = Timeouts(canary=5, hang=900, child_hang=120, load=300)
     assert timeouts.hang_of("deepfake_detector_stream") == 900
     assert timeouts.hang_of("face_detector") == 120
+
+
+@pytest.mark.triton
+def test_the_supervisor_reaches_its_server_without_the_proxy_of_the_environment(
+    models: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("http_proxy", "https_proxy", "grpc_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")  # where nobody listens
+    monkeypatch.delenv("no_proxy", raising=False)
+    with Server(models, models=["double", "deepfake_detector_stream"]) as server:
+        assert {name: state.reason for name, state in server.models.items() if state.state != "ready"} == {}

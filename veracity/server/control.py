@@ -5,6 +5,7 @@ from __future__ import annotations
 import queue
 import time
 from enum import Enum
+from functools import partial
 from types import TracebackType
 from typing import Any
 
@@ -38,11 +39,12 @@ class LoadFailed(Exception):
 
 
 class Control:
-    """A gRPC connection for one supervisor. Times are seconds."""
+    """A gRPC connection to ``url``, past every proxy of the environment if ``direct``. Times are seconds."""
 
-    def __init__(self, url: str) -> None:
-        self._client = grpc.InferenceServerClient(url, channel_args=channel_options(url))
-        self._url = url
+    def __init__(self, url: str, *, direct: bool = True) -> None:
+        options = [*channel_options(url), *([("grpc.enable_http_proxy", 0)] if direct else [])]
+        self._connect = partial(grpc.InferenceServerClient, url, channel_args=options)
+        self._client = self._connect()
 
     def __enter__(self) -> Control:
         return self
@@ -114,9 +116,12 @@ class Control:
     def _stream(self, model: str, inputs: list[Any], timeout: float) -> None:
         """Wait for a decoupled model's first answer. Its own connection: one has room for one stream."""
         answers: queue.Queue[InferenceServerException | None] = queue.Queue()
-        with grpc.InferenceServerClient(self._url) as client:
+        with self._connect() as client:
             client.start_stream(lambda result, error: answers.put(error))  # noqa: ARG005, tritonclient's signature
-            client.async_stream_infer(model, inputs, enable_empty_final_response=True)
+            try:
+                client.async_stream_infer(model, inputs, enable_empty_final_response=True)
+            except InferenceServerException as broken:  # the stream's own error, which says why, came first
+                answers.put(broken)
             try:
                 error = answers.get(timeout=timeout)
             except queue.Empty:

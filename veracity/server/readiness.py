@@ -32,7 +32,7 @@ def faults(settings: Settings, url: str, timeout: float) -> Iterator[str]:
     """
     if not 0 < timeout < math.inf:
         raise BadOption(f"--timeout is a number of seconds over 0, got {timeout:g}")
-    with Control(Address.parse(url, "grpc", False, None).target) as control:
+    with Control(Address.parse(url, "grpc", False, None).target, direct=False) as control:
         try:
             if not control.server_is_ready(timeout):
                 yield "the server is not ready: Triton says that a model is not"
