@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 NOTHING = "–"
+HANDFUL = 5  # clips, below which resampling gives an interval that means nothing
 Group = Mapping[str, Any]
 """Figures of some clips: an entry of a subject's ``by``."""
 
@@ -58,14 +59,15 @@ def wrong_of_decided(real: Iterable[Group], fake: Iterable[Group]) -> float | No
 
 
 def by_source(subject: Mapping[str, Any], *, verdict: bool) -> str:
-    """A row for each source and label that was scored."""
+    """A row for each source and label that was scored; no AUC of sources with a handful of clips."""
     words = ("fake", "real", "inconclusive") if verdict else ("fake", "real")
-    rows = [
-        (group["source"], group["label"], str(group["scored"]), f"{group['mean_fake_probability']:.2f}", auc(group),
-         *(str(said([group], word)) for word in words))
-        for group in subject["by"]["source"]
-        if group["scored"] and group["label"] != "both"
-    ]  # fmt: skip
+    rows = []
+    for group in subject["by"]["source"]:
+        if group["scored"] and group["label"] != "both":
+            worth = auc(group) if group["scored"] >= HANDFUL else NOTHING
+            called = (str(said([group], word)) for word in words)
+            mean = f"{group['mean_fake_probability']:.2f}"
+            rows.append((group["source"], group["label"], str(group["scored"]), mean, worth, *called))
     return table(("source", "label", "scored", "mean P(fake)", "AUC", *(f"called {word}" for word in words)), rows)
 
 
