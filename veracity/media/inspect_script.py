@@ -2,10 +2,9 @@
 
     python -I -S -B inspect_script.py '{"packages": …, "formats": …, "max_pixels": …, "max_packets": …}' < FILE
 
-The facts come from ffmpeg's libraries (PyAV) as values. They used to be read from the words that ``ffmpeg -i`` prints,
-parts of which the file chooses: a language tag could hide a sound track. ``ffprobe`` would do as well, but the ffmpeg
-that pip installs comes without it and Debian's is too old for the orientation of photographs and for HEIC; PyAV is one
-version everywhere. Measured: 0.12 s a file, of which the import takes 0.08; ``ffmpeg -i`` took 0.1.
+The facts are values of ffmpeg's libraries (PyAV), not words that ``ffmpeg -i`` prints: the file chooses some of those,
+and a language tag could hide a sound track. ``ffprobe`` does not come with the ffmpeg that pip installs, and Debian's
+knows nothing of a photograph's orientation; PyAV is one version everywhere. 0.12 s a file, 0.08 of them the import.
 
 Every packet is counted and one picture a track is decoded: what a container declares of its length is not believed.
 """
@@ -17,6 +16,7 @@ import re
 import struct
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from fractions import Fraction
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
@@ -36,6 +36,7 @@ FIRST_FRAMES = 3  # decoded of each video track, to see whether it is interlaced
 FIRST_PACKETS = 100  # that these are looked for in
 FEW = 0.1  # of a track's packets; more that are out of order are no strays
 MAX_JUMPS = 50
+LOG_ERROR = 16  # AV_LOG_ERROR
 TOO_LARGE = re.compile(r"Picture size (\d+x\d+) is invalid")
 UNKNOWN_CODEC = re.compile(r"parameters for stream (\d+) .*?\((\w{4}) / 0x")
 
@@ -45,7 +46,9 @@ class Track:
 
     def __init__(self, stream: Stream) -> None:
         self.stream = stream
-        self.base = float(stream.time_base or Fraction(1, 25))
+        self.tick = stream.time_base or Fraction(1, 25)  # seconds
+        self.base = float(self.tick)
+        self.last_tick, self.stamps_hold = 0, True
         self.packets = self.bytes = self.frames = 0
         self.times: list[tuple[float, float]] = []  # start, duration of each packet
         self.matrix: tuple[int, ...] = ()
@@ -64,6 +67,7 @@ class Track:
         time = packet.pts if packet.pts is not None else packet.dts
         if time is not None:
             self.times.append((time * self.base, (packet.duration or 0) * self.base))
+            self.last_tick = max(self.last_tick, time + (packet.duration or 0))
 
     def look(self, frame: Any) -> None:
         """Read how a decoded picture is to be shown; the first one's orientation counts."""
@@ -86,10 +90,8 @@ def main() -> int:
     try:
         with av.logging.Capture() as messages:
             facts = _facts(given)
-    except MemoryError:
-        return OUT_OF_MEMORY
-    except (av.FFmpegError, ValueError, OverflowError) as error:
-        if getattr(error, "errno", 0) == OUT_OF_MEMORY:
+    except (av.FFmpegError, MemoryError, ValueError, OverflowError) as error:
+        if isinstance(error, MemoryError) or getattr(error, "errno", 0) == OUT_OF_MEMORY:
             return OUT_OF_MEMORY
         facts = {"error": type(error).__name__}
     _read_messages(facts, messages)
@@ -99,11 +101,9 @@ def main() -> int:
 
 def _read_messages(facts: dict[str, Any], messages: Sequence[tuple[int, str, str]]) -> None:
     """Note whether the container ends too early (a codec's errors do not shorten it), and names for error messages."""
-    import av
-
     sizes = (TOO_LARGE.search(text) for _, _, text in messages)
     facts["too_large"] = next((found[1] for found in sizes if found), None)
-    facts["cut"] = any(level <= av.logging.ERROR and name == facts.get("format") for level, name, _ in messages)
+    facts["cut"] = any(level <= LOG_ERROR and name == facts.get("format") for level, name, _ in messages)
     for track in facts.get("tracks", ()):
         if track["codec"] is None:
             named = (UNKNOWN_CODEC.search(text) for _, _, text in messages)
@@ -167,13 +167,10 @@ def _decode(track: Track, packet: av.Packet[Any], max_pixels: int) -> None:
     import av
 
     context: Any = track.stream.codec_context
-    if context is None or context.width * context.height > max_pixels:
-        return
-    try:
-        for frame in packet.decode():
-            track.look(frame)
-    except (av.FFmpegError, EOFError):
-        pass  # whoever decodes the track says what is wrong with it
+    if context is not None and context.width * context.height <= max_pixels:
+        with suppress(av.FFmpegError, EOFError):  # whoever decodes the track says what is wrong with it
+            for frame in packet.decode():
+                track.look(frame)
 
 
 def _drop_strays(tracks: Any) -> float | None:
@@ -187,7 +184,7 @@ def _drop_strays(tracks: Any) -> float | None:
                 kept.append((time, duration))
             later = min(later, time)
         if 0 < len(track.times) - len(kept) <= FEW * len(track.times):
-            found, track.times = True, kept[::-1]
+            found, track.times, track.stamps_hold = True, kept[::-1], False
         last += [time for time, _ in track.times]
     return max(last) + JUMP_SECONDS / 2 if found else None
 
@@ -229,8 +226,13 @@ def _describe(track: Track, start: float, jumps: list[tuple[float, float]], time
 
 def _end(track: Track, start: float, jumps: list[tuple[float, float]], times_restart: bool) -> float | None:
     """Return when the track ends as it can be played, in seconds from the start of the file."""
-    if not track.times or times_restart:
-        return _joined_end(track.times, start) if track.times else None
+    if not track.times:
+        return None
+    steady = all(abs(b - a) <= JUMP_SECONDS and lasts <= JUMP_SECONDS for (a, lasts), (b, _) in pairwise(track.times))
+    if steady and track.stamps_hold and not jumps:  # to the bit what ffmpeg's list of packets says
+        return float((track.last_tick - round(Fraction(start) / track.tick)) * track.tick)
+    if times_restart:
+        return _joined_end(track.times, start)
     end = max(time + (lasts if lasts <= JUMP_SECONDS else FRAME_SECONDS) for time, lasts in track.times)
     return end - start - sum(excess for at, excess in jumps if at < end)
 
