@@ -6,7 +6,7 @@ The facts are values of ffmpeg's libraries (PyAV), not words that ``ffmpeg -i`` 
 and a language tag could hide a sound track. ``ffprobe`` does not come with the ffmpeg that pip installs, and Debian's
 knows nothing of a photograph's orientation; PyAV is one version everywhere. 0.12 s a file, 0.08 of them the import.
 
-Every packet is counted and one picture a track is decoded: what a container declares of its length is not believed.
+Every packet is counted, since what a container declares of its length may be wrong.
 """
 
 from __future__ import annotations
@@ -47,8 +47,7 @@ class Track:
     def __init__(self, stream: Stream) -> None:
         self.stream = stream
         self.tick = stream.time_base or Fraction(1, 25)  # seconds
-        self.base = float(self.tick)
-        self.last_tick, self.stamps_hold = 0, True
+        self.base, self.last_tick, self.stamps_hold = float(self.tick), 0, True
         self.packets = self.bytes = self.frames = 0
         self.times: list[tuple[float, float]] = []  # start, duration of each packet
         self.matrix: tuple[int, ...] = ()
