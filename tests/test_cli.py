@@ -89,6 +89,28 @@ def test_json_is_one_document_a_file_in_order_and_nothing_else(server: Server, c
 
 
 @triton
+def test_a_folder_and_a_pattern_are_analysed_in_order_several_at_a_time(server: Server, tmp_path: Path) -> None:
+    for number in range(9):
+        (tmp_path / f"{number}.mp4").write_text("fake" if number % 2 else "real")
+    (tmp_path / "notes.txt").write_text("nothing")
+    done = run("--json", "--jobs", "2", tmp_path, f"{tmp_path}/[01].mp4", url=server.grpc_url)
+    assert done.returncode == 1
+    assert [(Path(d["file"]).name, d.get("label")) for d in documents(done)] == [
+        (f"{number}.mp4", "fake" if number % 2 else "real") for number in (*range(9), 0, 1)
+    ]
+    assert b"skipped 1 of 10 files" in done.stderr
+
+
+@triton
+@pytest.mark.parametrize("encoding", ["latin-1", "ascii"])
+def test_the_card_prints_in_any_encoding(server: Server, clips: Path, encoding: str) -> None:
+    done = run(clips / "fake", url=server.grpc_url, PYTHONIOENCODING=encoding)
+    assert done.returncode == 1, done.stderr
+    assert done.stderr == b""
+    assert b"FAKE" in done.stdout
+
+
+@triton
 def test_standard_input(server: Server) -> None:
     done = run("--json", "-", url=server.grpc_url, stdin=b"inconclusive")
     assert done.returncode == 2
@@ -140,7 +162,16 @@ def test_nobody_answers() -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong", [["--policy", "never"], ["--layers", "mouth"], ["--layers", ""], ["--audio-track", "x"], ["--what"], []]
+    "wrong",
+    [
+        ["--policy", "never"],
+        ["--layers", "mouth"],
+        ["--layers", ""],
+        ["--audio-track", "x"],
+        ["--jobs", "0"],
+        ["--what"],
+        [],
+    ],
 )
 def test_a_wrong_command_line_is_an_error_and_not_inconclusive(wrong: list[str]) -> None:
     done = run(*wrong, *(["clip.mp4"] if wrong else []))
@@ -167,6 +198,22 @@ def test_ctrl_c_is_one_line(server: Server, tmp_path: Path) -> None:
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=30)
     gate.touch()
+    assert (process.returncode, out, err) == (130, b"", b"veracity-client: interrupted\n")
+
+
+@triton
+def test_ctrl_c_ends_many_files_at_once(server: Server, tmp_path: Path) -> None:
+    pipes = [tmp_path / "a.mp4", tmp_path / "b.mp4", tmp_path / "c.mp4"]
+    for pipe in pipes:
+        os.mkfifo(pipe)
+    command = ["env", "--default-signal=INT", *COMMAND, "--jobs", "2", "--url", server.grpc_url, *map(str, pipes)]
+    with (
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process,
+        pipes[0].open("wb"),  # opens when the command reads it
+        pipes[1].open("wb"),
+    ):
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=60)
     assert (process.returncode, out, err) == (130, b"", b"veracity-client: interrupted\n")
 
 

@@ -39,7 +39,7 @@ class Screen:
         self._err = Console(highlight=False, emoji=False, markup=False, stderr=True)
 
     def watch(self, name: str, detector: Detector, video: Any, options: Options) -> Verdict:
-        """Analyse with progress where there is someone to see it and the transport tells stages."""
+        """Analyse, with progress where standard error is a terminal and the transport sends stages."""
         if detector.protocol == "http" or not self._err.is_terminal:
             return detector.analyze(video, options)
         columns = (TextColumn("{task.description}", markup=False), BarColumn(), TimeElapsedColumn())
@@ -71,7 +71,7 @@ def _follow(events: Iterator[StageEvent | Verdict], progress: Progress, name: st
 
 def card(name: str, verdict: Verdict) -> Panel:
     """Lay out one verdict."""
-    colour = COLOURS[verdict.label]
+    colour = COLOURS.get(verdict.label, "default")
     parts: list[RenderableType] = [
         Text(printable(name), "bold", overflow="fold"),
         _headline(verdict, colour),
@@ -127,14 +127,16 @@ def _moment(span: Span, layer: str) -> str:
 def _notes(verdict: Verdict) -> list[Text]:
     notes = [f"profile {verdict.profile.name}: {verdict.profile.statement}"]
     if not verdict.calibrated and verdict.fake_probability is not None:
-        notes.append("not calibrated: the probabilities order clips, they are no frequencies")
+        notes.append("not calibrated: a higher probability means more likely fake, but it is not a frequency")
     notes.append(f"policy {verdict.policy}, {verdict.processing_time:.2f} s")
     lines = [Text(printable(note), style="dim") for note in notes]
     return [Text(printable(_degraded(verdict)), "yellow"), *lines] if verdict.degraded else lines
 
 
 def _degraded(verdict: Verdict) -> str:
+    if verdict.degraded_reasons:
+        return f"degraded: {'; '.join(reason.text for reason in verdict.degraded_reasons)}"
     failed = [key for key, result in sorted(verdict.layer_results.items()) if result.status == "failed"]
     if failed:
-        return f"degraded: {', '.join(failed)} failed and is not in this verdict"
+        return f"degraded: {', '.join(failed)} failed and did not count in this verdict"
     return "degraded: a model did not answer, or the file could not be read to its end; the reasons above say which"

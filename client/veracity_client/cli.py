@@ -7,13 +7,15 @@ import json
 import os
 import sys
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, closing, nullcontext
 from typing import TYPE_CHECKING, Any, get_args
 
 from veracity_client._version import __version__
 from veracity_client.client import Detector
 from veracity_client.console import ERROR, EXIT_CODES, Parser, run_command
-from veracity_client.errors import VeracityError
+from veracity_client.errors import BadVideo, VeracityError
+from veracity_client.inputs import STANDARD_INPUT, expand
+from veracity_client.ordered import ordered_map
 from veracity_client.verdict import LayerName, Options, Policy, Verdict
 
 if TYPE_CHECKING:
@@ -24,8 +26,13 @@ DEFAULT_URL = "localhost:8001"
 Connect = Callable[[], AbstractContextManager[str]]
 """Gives a server where no ``--url`` was given: a context manager that yields its url and may stop it afterwards."""
 
+JOBS = 4  # as many videos as a server analyses at the same time, unless it is set up otherwise
+
 DESCRIPTION = "Say of each video whether it is fake."
 EPILOG = """\
+A FILE may be a folder, whose media files are analysed with those of all folders below it, or a quoted pattern like
+'clips/*.mp4' or 'clips/**/*.mov'. What was skipped in a folder is said on standard error.
+
 Exit code: 0 real, 1 fake, 2 inconclusive, 3 error, 130 interrupted; with several files the highest of theirs.
 With --json each file gives one line, in the order given: {"file": NAME, ...the verdict...} or
 {"file": NAME, "error": {"type": ..., "message": ...}}; nothing else goes to standard output."""
@@ -52,7 +59,12 @@ def add_analyze(commands: argparse._SubParsersAction[Any]) -> argparse.ArgumentP
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("files", nargs="+", metavar="FILE", help="a video or sound file; - is standard input")
+    parser.add_argument(
+        "files",
+        nargs="+",
+        metavar="FILE",
+        help="a video, picture or sound file, a folder, or a pattern; - is standard input",
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON document a line and file")
     parser.add_argument("--policy", choices=get_args(Policy), default="fail_fast", help="when to stop early")
     parser.add_argument("--layers", type=_layers, metavar="NAME,…", help=f"some of {','.join(get_args(LayerName))}")
@@ -61,42 +73,66 @@ def add_analyze(commands: argparse._SubParsersAction[Any]) -> argparse.ArgumentP
     parser.add_argument("--url", help=f"grpc://, grpcs://, http:// or https:// HOST:PORT (default: {DEFAULT_URL})")
     parser.add_argument("--api-key", metavar="KEY", help="better given as VERACITY_API_KEY: others see command lines")
     parser.add_argument("--timeout", type=float, metavar="S", help="seconds for one file")
+    parser.add_argument("--jobs", type=_jobs, default=JOBS, metavar="N", help=f"files at a time (default: {JOBS})")
     return parser
 
 
 def run_analyze(args: argparse.Namespace, connect: Connect | None = None) -> int:
-    """Analyse the files one after another; return the highest of their exit codes.
+    """Analyse the files, ``args.jobs`` at a time, and report in the order given; return the highest exit code.
 
-    ``connect`` is called once where no ``--url`` was given. KeyboardInterrupt goes through.
+    A file is read when its turn comes. ``connect`` is called once where no ``--url`` was given. KeyboardInterrupt goes
+    through.
     """
     report = _Json() if args.json else _screen()
+    names, notes = expand(args.files)
+    for note in notes:
+        sys.stderr.write(f"{note}\n")
     try:
         options = _options(args)
         server = connect() if connect and args.url is None else nullcontext(args.url or DEFAULT_URL)
         with server as url, _detector(url, args) as detector:
-            return max(_analyze(name, detector, options, report) for name in args.files)
+            watch = report.watch if min(args.jobs, len(names)) == 1 else _analyze
+
+            def analyze(name: str) -> Verdict | VeracityError:
+                try:
+                    return watch(name, detector, _open(name), options)
+                except VeracityError as error:
+                    return error
+
+            with closing(ordered_map(analyze, names, args.jobs)) as results:
+                return max(_report(report, name, result) for name, result in zip(names, results))
     except VeracityError as error:  # of the whole run: a bad option, or no server could be started
-        for name in args.files:
+        for name in names:
             report.error(name, error)
         return ERROR
 
 
-def _analyze(name: str, detector: Detector, options: Options, report: _Json | Screen) -> int:
-    video: Any = sys.stdin.buffer if name == "-" else name
-    try:
-        verdict = report.watch(name, detector, video, options)
-    except VeracityError as error:
-        report.error(name, error)
+def _open(name: str) -> Any:
+    if name != STANDARD_INPUT:
+        return name
+    try:  # not sys.stdin, whose lock a thread that still reads would hold when the process ends
+        return os.fdopen(os.dup(0), "rb")
+    except OSError as error:
+        raise BadVideo(f"cannot read standard input: {error.strerror}") from None
+
+
+def _analyze(_name: str, detector: Detector, video: Any, options: Options) -> Verdict:
+    return detector.analyze(video, options)
+
+
+def _report(report: _Json | Screen, name: str, result: Verdict | VeracityError) -> int:
+    if isinstance(result, VeracityError):
+        report.error(name, result)
         return ERROR
-    report.verdict(name, verdict)
-    return EXIT_CODES[verdict.label]
+    report.verdict(name, result)
+    return EXIT_CODES[result.final_verdict]
 
 
 class _Json:
     """One document a line; ASCII, so that a name that is no UTF-8 comes back from it byte for byte."""
 
-    def watch(self, _name: str, detector: Detector, video: Any, options: Options) -> Verdict:
-        return detector.analyze(video, options)
+    def watch(self, name: str, detector: Detector, video: Any, options: Options) -> Verdict:
+        return _analyze(name, detector, video, options)
 
     def verdict(self, name: str, verdict: Verdict) -> None:
         self._line({"file": name, **verdict.to_dict()})
@@ -126,6 +162,12 @@ def _detector(url: str, args: argparse.Namespace) -> Detector:
 def _options(args: argparse.Namespace) -> Options:
     chosen: dict[str, Any] = {"layers": args.layers} if args.layers else {}
     return Options(policy=args.policy, audio_track=args.audio_track, video_track=args.video_track, **chosen)
+
+
+def _jobs(text: str) -> int:
+    if not (text.isdecimal() and int(text)):
+        raise argparse.ArgumentTypeError(f"give a whole number over 0, got {text!r}")
+    return int(text)
 
 
 def _layers(text: str) -> tuple[str, ...]:

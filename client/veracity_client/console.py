@@ -12,7 +12,7 @@ from typing import NoReturn, TextIO
 
 from veracity_client.errors import VeracityError
 
-EXIT_CODES = {"real": 0, "fake": 1, "inconclusive": 2}
+EXIT_CODES = {False: 0, True: 1, None: 2}  # by ``final_verdict``: real, fake, inconclusive
 ERROR = 3
 INTERRUPTED = 130
 

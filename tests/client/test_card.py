@@ -25,7 +25,7 @@ def test_the_card_says_all_that_a_person_needs() -> None:
         "0:00.0 – 0:04.0 0.97 1_audio",
         "1:03.2 – 1:05.0 0.91 1_audio",
         "profile starter: small networks of our own",
-        "degraded: 3_lipsync failed",
+        "degraded: lipsync_starter does not answer",
         "not calibrated",
     ):
         assert said in text
@@ -34,8 +34,18 @@ def test_the_card_says_all_that_a_person_needs() -> None:
 def test_a_degraded_verdict_of_which_no_layer_failed_blames_none() -> None:
     whole = {key: result for key, result in canned.LAYERS.items() if result.status != "failed"}
     console = Console(width=200, record=True, file=io.StringIO())
-    console.print(card("clip.mp4", dataclasses.replace(canned.VERDICT, layer_results=whole)))
+    older = dataclasses.replace(canned.VERDICT, layer_results=whole, degraded_reasons=())
+    console.print(card("clip.mp4", older))
     assert "degraded: a model did not answer, or the file could not be read to its end" in console.export_text()
+
+
+def test_words_of_a_newer_server_are_shown() -> None:
+    layer = dataclasses.replace(canned.LAYERS["1_audio"], status="postponed")
+    newer = dataclasses.replace(canned.VERDICT, label="edited", layer_results={"9_smell": layer})
+    console = Console(width=100, record=True, file=io.StringIO())
+    console.print(card("clip.mp4", newer))
+    text = console.export_text()
+    assert all(word in text for word in ("EDITED", "9_smell", "postponed"))
 
 
 def test_without_a_score_nothing_is_said_of_its_calibration() -> None:
