@@ -17,7 +17,7 @@ from tritonclient import grpc
 from tritonclient.utils import np_to_triton_dtype
 
 from evaluation import record
-from veracity.analysis.context import model_info
+from veracity.analysis.installed import model_info
 from veracity.catalog import MODELS, Model, provenance, smoke_test
 from veracity.catalog.profiles import BENCH
 from veracity.server import Server

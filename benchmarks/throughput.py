@@ -19,7 +19,7 @@ from rich.table import Table
 
 from benchmarks.target import clip_of
 from evaluation import record
-from veracity.analysis.context import model_info
+from veracity.analysis.installed import model_info
 from veracity.catalog.profiles import children, choose
 from veracity.server import Server
 from veracity.settings import Settings

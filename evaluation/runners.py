@@ -60,7 +60,7 @@ def local(settings: Settings, threads: int = 0) -> Door:
 
     def ask(path: Path) -> Heard:
         seen = asyncio.run(observe(Source(path), infer, options, context))
-        return seen.verdict, seen.answers
+        return seen.verdict, seen.outputs
 
     return Door(ask, _fingerprint("local", settings), context.calibration)
 

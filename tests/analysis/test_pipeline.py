@@ -16,7 +16,7 @@ from veracity.analysis.pipeline import analyze
 from veracity.evidence.requests import State
 from veracity.media import Source
 from veracity.settings import Settings
-from veracity_client.errors import AnalysisTimeout, BadOption, InternalError
+from veracity_client.errors import AnalysisTimeout, BadOption, InternalError, ModelUnavailable
 from veracity_client.verdict import Options, StageEvent, Verdict
 
 EXHAUSTIVE = Options(policy="exhaustive")
@@ -26,7 +26,21 @@ def run(context: AnalysisContext, video: bytes | Path, options: Options = EXHAUS
         heard: list[StageEvent] | None = None) -> Verdict:  # fmt: skip
     infer = infer or LocalInfer(context.settings.model_repository)
     tell = heard.append if heard is not None else lambda event: None
-    return asyncio.run(analyze(Source(video), infer, options, context, tell))
+    return with_reasons(asyncio.run(analyze(Source(video), infer, options, context, tell)))
+
+
+def with_reasons(verdict: Verdict) -> Verdict:
+    """Return a verdict in which whatever is missing has a code and words."""
+    for result in verdict.layer_results.values():
+        assert (result.status == "scored") == (result.code is None)
+        assert (result.status == "scored") == (result.reason == "")
+    assert verdict.degraded == bool(verdict.degraded_reasons)
+    assert (verdict.label == "inconclusive") == (verdict.inconclusive_reason is not None)
+    return verdict
+
+
+def codes(verdict: Verdict) -> dict[str, str | None]:
+    return {key: result.code for key, result in verdict.layer_results.items()}
 
 
 def statuses(verdict: Verdict) -> dict[str, str]:
@@ -54,7 +68,7 @@ def test_all_four_layers_score_a_talking_head(full_context: AnalysisContext, tal
 
 def test_lips_without_a_sound_say_so(full_context: AnalysisContext, talking: Path, tmp_path: Path) -> None:
     silent = media_samples.write(tmp_path / "silent.mp4", "-i", talking, "-an", "-c:v", "copy")
-    words = "lipsync_starter had no voice to hold it against"
+    words = "lipsync_starter judged without the sound"
     assert f"{words}: the file has no audio track" in run(full_context, silent).layer_results["3_lipsync"].reasoning
     assert words not in run(full_context, talking).layer_results["3_lipsync"].reasoning
 
@@ -75,6 +89,8 @@ class Counting(LocalInfer):
         return "down" if model == self.down else super().state(model)
 
     async def __call__(self, model: str, inputs: Mapping[str, np.ndarray]) -> Mapping[str, np.ndarray]:
+        if model == self.down:
+            raise ModelUnavailable(f"{model} does not answer")
         if model == self.broken:
             raise InternalError(f"{model} failed")
         if model == self.slow:
@@ -105,6 +121,9 @@ def test_a_model_that_is_down_is_told_from_one_without_weights(
     verdict = run(full_context, talking, infer=counting)
     assert verdict.layer_results["4_semantic"].status == "failed"
     assert "does not answer" in verdict.layer_results["4_semantic"].reason
+    assert [(why.code, why.text) for why in verdict.degraded_reasons] == [
+        ("model_down", "the whole picture: semantic_starter does not answer")
+    ]
 
 
 def test_without_a_face_detector_the_picture_is_still_looked_at(
@@ -127,7 +146,7 @@ def test_a_face_detector_that_fails_on_the_way_takes_only_the_layers_that_need_i
         "1_audio": "scored", "2_visual": "failed", "3_lipsync": "failed", "4_semantic": "scored",
     }  # fmt: skip
     assert verdict.layer_results["2_visual"].reason == "face_detector failed"
-    assert verdict.degraded
+    assert [reason.code for reason in verdict.degraded_reasons] == ["model_failed", "model_failed"]
 
 
 class Dazed(LocalInfer):
@@ -160,7 +179,10 @@ def test_layers_without_weights_abstain_with_what_to_do(
     assert set(statuses(verdict).values()) == {"abstained"}
     for key in ("1_audio", "3_lipsync"):
         assert "weights not installed: " in verdict.layer_results[key].reason
+    assert set(codes(verdict).values()) == {"weights_missing"}
     assert (verdict.label, verdict.final_verdict, verdict.fake_probability) == ("inconclusive", None, None)
+    assert verdict.inconclusive_reason
+    assert verdict.inconclusive_reason.code == "nothing_scored"
 
 
 def telling_ffmpeg(folder: Path) -> Path:
@@ -176,8 +198,8 @@ def telling_ffmpeg(folder: Path) -> Path:
 
 
 def certain(context: AnalysisContext, ffmpeg: Path, stop: float) -> AnalysisContext:
-    calibration = dataclasses.replace(context.calibration, fail_fast_threshold=stop)
-    return dataclasses.replace(context, ffmpeg=ffmpeg, calibration=calibration)
+    measured = dataclasses.replace(context.measured, fail_fast_threshold=stop, profiles={})
+    return dataclasses.replace(context, ffmpeg=ffmpeg, measured=measured)
 
 
 @pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="needs a system ffmpeg to log")
@@ -187,6 +209,7 @@ def test_fail_fast_never_asks_ffmpeg_for_frames(full_context: AnalysisContext, t
     assert statuses(verdict) == {
         "1_audio": "scored", "2_visual": "skipped", "3_lipsync": "skipped", "4_semantic": "skipped",
     }  # fmt: skip
+    assert codes(verdict)["2_visual"] == "not_needed"
     assert (tmp_path / "sound").exists()
     assert not (tmp_path / "frames").exists()
     run(certain(full_context, script, stop=1.1), talking, Options(policy="fail_fast"))
@@ -203,6 +226,9 @@ def test_only_the_layers_asked_for_run(full_context: AnalysisContext, talking: P
     verdict = run(full_context, talking, Options(policy="exhaustive", layers=("semantic",)))
     assert statuses(verdict) == {
         "1_audio": "skipped", "2_visual": "skipped", "3_lipsync": "skipped", "4_semantic": "scored",
+    }  # fmt: skip
+    assert codes(verdict) == {
+        "1_audio": "not_requested", "2_visual": "not_requested", "3_lipsync": "not_requested", "4_semantic": None,
     }  # fmt: skip
     assert "sound" not in verdict.timings
 
@@ -228,3 +254,5 @@ def test_sound_without_pictures_and_pictures_without_sound(full_context: Analysi
     assert pictures.layer_results["1_audio"].reason == "the file has no audio track"
     assert pictures.layer_results["4_semantic"].status == "scored"
     assert pictures.layer_results["2_visual"].reason == "no face was found"
+    assert codes(sound)["2_visual"] == "no_video"
+    assert list(codes(pictures).values()) == ["no_audio", "no_face", "no_face", None]

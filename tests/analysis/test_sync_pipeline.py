@@ -146,7 +146,9 @@ def test_where_lipforensics_is_down_syncnet_stands_in(synced: AnalysisContext, t
     verdict = run(synced, talking, infer)
     result = verdict.layer_results["3_lipsync"]
     assert result.status == "scored"
-    assert "lipsync_syncnet stands in for lipsync_lipforensics: it did not answer" in result.reasoning
+    assert (
+        "lipsync_syncnet stands in for lipsync_lipforensics: lipsync_lipforensics does not answer" in result.reasoning
+    )
     assert verdict.degraded
 
 
@@ -172,13 +174,13 @@ def test_both_by_name_are_averaged_and_without_sound_one_is_missed(
     assert both.agreement == pytest.approx(0.5 + syncnet.FLOOR)
     mute = run(context, made(talking, tmp_path, "-an")).layer_results["3_lipsync"]
     assert mute.fake_probability == 0.5
-    assert "lipsync_syncnet is left out: the file has no audio track" in mute.reasoning
+    assert "lipsync_syncnet is left out: lipsync_syncnet needs the sound: the file has no audio track" in mute.reasoning
 
 
 def test_without_sound_it_abstains(synced: AnalysisContext, talking: Path, tmp_path: Path) -> None:
     result = run(synced, made(talking, tmp_path, "-an")).layer_results["3_lipsync"]
     assert result.status == "abstained"
-    assert "lipsync_syncnet: no sound to hold the mouths against: the file has no audio track" in result.reason
+    assert "lipsync_syncnet needs the sound: the file has no audio track" in result.reason
     assert "weights not installed" in result.reason
 
 
@@ -187,7 +189,7 @@ def test_where_nobody_speaks_it_abstains(synced: AnalysisContext, talking: Path,
     settings = synced.settings.replace(models="lipsync_syncnet")
     result = run(AnalysisContext.from_settings(settings), quiet).layer_results["3_lipsync"]
     assert result.status == "abstained"
-    assert result.reason == "no sound to hold the mouths against: nobody speaks in it"
+    assert result.reason == "lipsync_syncnet needs the sound: no speech was found"
 
 
 def test_sound_that_cannot_be_decoded_degrades_even_where_mouths_alone_wanted_it(
@@ -196,7 +198,7 @@ def test_sound_that_cannot_be_decoded_degrades_even_where_mouths_alone_wanted_it
     verdict = run(synced, with_unknown_sound(talking, tmp_path))
     result = verdict.layer_results["3_lipsync"]
     assert result.status == "abstained"
-    assert "lipsync_syncnet: no sound to hold the mouths against: " in result.reason
+    assert "lipsync_syncnet needs the sound: " in result.reason
     assert verdict.degraded
 
 

@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from veracity.catalog import LAYERS, MODELS
+from veracity.decision import wording
 from veracity.decision.calibration import Calibration, Calibrator
-from veracity.decision.report import sentence
-from veracity.decision.scoring import evidence, fuse, label, score_layer, unscored
+from veracity.decision.scoring import evidence_share, fuse, label, score_layer, unscored
 from veracity.evidence.requests import ModelOutput, Sample
 from veracity_client.verdict import LayerResult
 
@@ -31,7 +31,7 @@ def results(scores: dict[str, float | None]) -> dict[str, LayerResult]:
 
 def verdict(scores: dict[str, float | None], tracks: tuple[str, ...] = BOTH) -> str:
     found = results(scores)
-    return label(fuse(found, tracks, CALIBRATION), evidence(found, tracks, CALIBRATION), CALIBRATION)
+    return label(fuse(found, tracks, CALIBRATION), evidence_share(found, tracks, CALIBRATION), CALIBRATION)
 
 
 def test_all_layers_agree() -> None:
@@ -168,12 +168,12 @@ def test_two_models_are_averaged_by_weight_and_their_agreement_is_told() -> None
 
 def test_the_sentence_names_what_was_not_looked_at() -> None:
     found = results({"audio": 0.95})
-    said = sentence("fake", 0.95, found, 0.3, CALIBRATION)
+    said = wording.sentence("fake", 0.95, found)
     assert said.startswith("Fake (P(fake) 0.95)")
-    assert "not looked at: the faces, the mouths, the whole picture (no weights)" in said
+    assert "not examined: the faces, the mouths, the whole picture (no weights)" in said
 
 
 def test_an_unscored_layer_says_why_and_nothing_else() -> None:
-    result = unscored("abstained", "no face was found", 0.25).result
+    result = unscored("abstained", wording.reason("no_face"), 0.25).result
     assert (result.fake_probability, result.is_fake, result.confidence) == (None, None, None)
-    assert result.reason == "no face was found"
+    assert (result.code, result.reason) == ("no_face", "no face was found")

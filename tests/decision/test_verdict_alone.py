@@ -11,7 +11,7 @@ from test_verdict_fusion import BOTH, FUSED, NAMES, answer, probabilities, resul
 from veracity.catalog import LAYERS
 from veracity.decision.calibration import Calibrator
 from veracity.decision.fusion import RULES, Rule, fused
-from veracity.decision.scoring import IS_FAKE, evidence, fuse, judging, label, score_layer
+from veracity.decision.scoring import IS_FAKE, evidence_share, for_tracks, fuse, label, score_layer
 from veracity_client.verdict import ModelInfo, Thresholds
 
 
@@ -45,11 +45,11 @@ def test_a_sound_files_verdict_is_its_voices_own_word(logit: float) -> None:
     infos = [ModelInfo("audio_starter", "1", "", "", "")]
     voice = score_layer(LAYERS[0], [(answer("audio_starter", logit), 1.0)], APART, infos).result
     found = {**results({}), "1_audio": voice}
-    judged = judging(found, ("audio",), APART)
+    judged = for_tracks(found, ("audio",), APART)
     probability = fuse(found, ("audio",), judged)
     assert probability == voice.fake_probability
     assert judged.thresholds == Thresholds(0.6, 0.45)
-    assert IS_FAKE[label(probability, evidence(found, ("audio",), judged), judged)] is voice.is_fake
+    assert IS_FAKE[label(probability, evidence_share(found, ("audio",), judged), judged)] is voice.is_fake
 
 
 @pytest.mark.parametrize(
@@ -69,7 +69,7 @@ def test_the_thresholds_of_films_are_for_what_several_layers_could_look_at(
     found = results({"visual": 0.85}, dict.fromkeys(NAMES, 0.0) | weights)
     infos = (ModelInfo("visual_starter", "1", "", "", ""),)
     found["2_visual"] = replace(found["2_visual"], models=infos)
-    assert judging(found, tracks, calibration).thresholds == (Thresholds(0.9, 0.1) if own else FUSED.thresholds)
+    assert for_tracks(found, tracks, calibration).thresholds == (Thresholds(0.9, 0.1) if own else FUSED.thresholds)
 
 
 def test_a_silent_model_weighs_nothing_among_others() -> None:
@@ -82,5 +82,5 @@ def test_a_silent_model_weighs_nothing_among_others() -> None:
     assert judged.spans == alone.spans
     assert judged.result.is_fake is None  # held against the thresholds of the one that speaks
     assert judged.result.agreement is None
-    assert "audio_aasist is measured and silent" in judged.result.reasoning
+    assert "audio_aasist is uninformative" in judged.result.reasoning
     assert judged.result.weight == calibration.weights["audio"]

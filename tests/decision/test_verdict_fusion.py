@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from veracity.analysis.context import AnalysisContext
 from veracity.catalog import LAYERS, MODELS
 from veracity.catalog.profiles import PROFILES
+from veracity.decision import wording
 from veracity.decision.calibration import FILE, Calibration, CalibrationError, Calibrator
 from veracity.decision.fusion import RULES, Rule, fused
-from veracity.decision.report import sentence
-from veracity.decision.scoring import evidence, fuse, label, label_is_decided, score_layer
+from veracity.decision.scoring import evidence_share, fuse, label, label_is_decided, score_layer
 from veracity.evidence.requests import ModelOutput, Sample
 from veracity.settings import Settings
 from veracity_client.verdict import LayerResult, Thresholds
@@ -42,7 +42,7 @@ def results(scores: dict[str, float | None], weights: dict[str, float] = WEIGHTS
 
 def verdict(scores: dict[str, float | None], calibration: Calibration, tracks: tuple[str, ...] = BOTH) -> str:
     found = results(scores)
-    return label(fuse(found, tracks, calibration), evidence(found, tracks, calibration), calibration)
+    return label(fuse(found, tracks, calibration), evidence_share(found, tracks, calibration), calibration)
 
 
 def together(rule: Rule, *scores: float, weights: tuple[float, ...] = (0.5, 0.5), strength: float = 1.0) -> float:
@@ -121,12 +121,12 @@ def silenced(calibration: Calibration = FUSED) -> LayerResult:
 def test_a_layer_that_does_not_separate_says_so_and_weighs_nothing() -> None:
     result = silenced()
     assert (result.fake_probability, result.weight, result.is_fake) == (0.5, 0.0, None)
-    assert "measured and silent" in result.reasoning
+    assert "uninformative" in result.reasoning
     found = {**results({}), "1_audio": result}
     assert fuse(found, BOTH, FUSED) is None
-    assert evidence(found, BOTH, FUSED) == 0
-    said = sentence("inconclusive", None, found, 0.0, FUSED)
-    assert said.startswith("Inconclusive: the voice: measured and silent")
+    assert evidence_share(found, BOTH, FUSED) == 0
+    said = wording.sentence("inconclusive", None, found, wording.reason("nothing_scored"))
+    assert said.startswith("Inconclusive: the voice: uninformative")
 
 
 @pytest.mark.parametrize("model", [name for name, model in MODELS.items() if model.pool])
@@ -167,12 +167,13 @@ def test_a_profiles_own_fusion_holds_for_it_alone() -> None:
     assert own.weights == {"audio": 0.5, "visual": 0.5, "lipsync": 0.0, "semantic": 0.0}
 
 
-def test_another_model_in_a_layer_leaves_the_profiles_fusion(monkeypatch: pytest.MonkeyPatch) -> None:
-    text = own_text()
-    monkeypatch.setattr(Calibration, "read", classmethod(lambda cls: cls.parsed(text)))
-    assert AnalysisContext.from_settings(Settings(vad="energy")).calibration.rule == "odds"
-    assert AnalysisContext.from_settings(Settings(vad="energy", models="audio_aasist")).calibration.rule == "mean"
-    assert AnalysisContext.from_settings(Settings(vad="energy", profile="published")).calibration.rule == "mean"
+def test_another_model_in_a_layer_leaves_the_profiles_fusion(tmp_path: Path) -> None:
+    file = tmp_path / "calibration.toml"
+    file.write_text(own_text(), encoding="utf-8")
+    own = Settings(vad="energy", calibration=file)
+    assert AnalysisContext.from_settings(own).calibration.rule == "odds"
+    assert AnalysisContext.from_settings(own.replace(models="audio_aasist")).calibration.rule == "mean"
+    assert AnalysisContext.from_settings(own.replace(profile="published")).calibration.rule == "mean"
 
 
 @pytest.mark.parametrize(

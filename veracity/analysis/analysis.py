@@ -1,4 +1,4 @@
-"""The state of one analysis: what was said so far, how long it took, who listens."""
+"""One analysis under way: who can answer, what was found, which inferences run, who hears of the stages."""
 
 from __future__ import annotations
 
@@ -9,209 +9,139 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Literal
 
-import numpy as np
-from numpy.typing import NDArray
-
 from veracity import log
 from veracity.analysis.context import AnalysisContext
-from veracity.catalog import FACE_DETECTOR, LAYERS, MODELS, Layer
+from veracity.analysis.roster import NOT_ANSWERING, Roster
+from veracity.catalog import LAYERS, Layer
 from veracity.catalog.layers import SAMPLE_RATE
 from veracity.catalog.profiles import FALLBACKS
-from veracity.decision.report import with_coverage, without_judgement
-from veracity.decision.scoring import ScoredLayer, score_layer, unscored
-from veracity.evidence import coverage
-from veracity.evidence.detector import detector, score
-from veracity.evidence.requests import Infer, ModelOutput, Sample, State
-from veracity.install.advice import install_hint
-from veracity_client.errors import VeracityError
-from veracity_client.verdict import Coverage, LayerResult, Options, StageEvent, Status
+from veracity.decision import wording
+from veracity.decision.evidence import Evidence, ScoredLayer
+from veracity.decision.scoring import score_layer, unscored
+from veracity.evidence.detector import NO_SOUND, detector, score
+from veracity.evidence.requests import Infer, ModelOutput, Sample
+from veracity_client.errors import ModelUnavailable, VeracityError
+from veracity_client.reasons import Reason
+from veracity_client.verdict import LayerResult, Options, StageEvent, Status
 
 logger = log.get(__name__)
 Tell = Callable[[StageEvent], None]
-
-NOTHING = {
-    "audio": "less than half a second of speech",
-    "visual": "no face was found",
-    "lipsync": "no face could be followed over 25 frames",
-    "semantic": "no picture came out of the file",
-}
+Requests = Mapping[str, Sequence[asyncio.Task[ModelOutput]]]  # of each model, those that were sent
 
 
 @dataclass
 class Analysis:
-    """One analysis under way.
-
-    ``spared`` are the models that some face was too small for. ``blind`` says why faces could not be looked for any
-    more, ``deaf`` why no sound can be held against a mouth, ``damage`` what of the file could not be read, ``missed``
-    which models have weights and did not answer, though others did in their place. ``answers`` holds what each model
-    said of all its items. ``sound`` is int16 [samples], 16 kHz, empty before it is decoded.
-    """
+    """The state of one request. ``begun`` is on the monotonic clock, in seconds."""
 
     infer: Infer
     options: Options
     context: AnalysisContext
+    roster: Roster
     tell: Tell
-    judged: dict[str, ScoredLayer] = field(default_factory=dict)
-    answers: dict[str, ModelOutput] = field(default_factory=dict)
-    timings: dict[str, float] = field(default_factory=dict)
-    speech: list[tuple[float, float]] = field(default_factory=list)
-    sound: NDArray[np.int16] = field(default_factory=lambda: np.zeros(0, np.int16))
-    audio_track: int | None = None
-    audio_channel: int | None = None
-    video_seconds: float = 0.0
-    spared: set[str] = field(default_factory=set)
-    blind: str = ""
-    deaf: str = ""
-    damage: tuple[str, ...] = ()
-    missed: set[str] = field(default_factory=set)
+    begun: float
+    evidence: Evidence = field(default_factory=Evidence)
     tasks: list[asyncio.Task[ModelOutput]] = field(default_factory=list)
-    begun: float = field(default_factory=time.monotonic)
 
     @property
-    def results(self) -> dict[str, LayerResult]:
-        """What each layer said so far, by key."""
-        return {layer.key: self.judged[layer.key].result for layer in LAYERS if layer.key in self.judged}
-
-    @property
-    def waiting(self) -> list[Layer]:
-        """The layers that have not said anything yet."""
-        return [layer for layer in LAYERS if layer.key not in self.judged]
+    def pending(self) -> list[Layer]:
+        """The layers that are not settled yet."""
+        return [layer for layer in LAYERS if layer.key not in self.evidence.layers]
 
     @asynccontextmanager
     async def stage(self, name: str) -> AsyncIterator[None]:
-        """Time a stage and tell of its beginning and end, and of the layer's result where it had one."""
-        self._say(name, "started")
+        """Time a stage and tell of its beginning and end, and of the layer's result where it has one."""
+        self._tell(name, "started")
         start = time.monotonic()
         yield
-        self.timings[name] = time.monotonic() - start
-        self._say(name, "done", result=self.results.get(name))
+        self.evidence.timings[name] = time.monotonic() - start
+        self._tell(name, "done", result=self.evidence.results.get(name))
 
     def progress(self, stage: str, share: float) -> None:
         """Tell how much of a stage is done, 0 to 1."""
-        self._say(stage, "progress", progress=round(share, 3))
+        self._tell(stage, "progress", progress=round(share, 3))
 
-    def without(self, layer: Layer, status: Status, reason: str) -> None:
-        """Settle a layer that was not asked, with its reason, and tell of it."""
-        self._settle_unscored(layer, status, reason)
-        self._say(layer.key, "done", result=self.results[layer.key])
+    def skip_layer(self, layer: Layer, status: Status, why: Reason) -> None:
+        """Settle a layer that is not scored, with its reason, and tell of it."""
+        self._settle(layer, unscored(status, why, self.roster.calibration.weights[layer.name]))
+        self._tell(layer.key, "done", result=self.evidence.results[layer.key])
 
-    def _settle_unscored(self, layer: Layer, status: Status, reason: str) -> None:
-        self.judged[layer.key] = unscored(status, reason, self.context.calibration.weights[layer.name])
+    def skip_unable_layers(self) -> None:
+        """Settle the pending layers that nobody can answer for."""
+        for layer in self.pending:
+            if unable := self.roster.why_unable(layer):
+                self.skip_layer(layer, *unable)
 
-    def state(self, model: str) -> State:
-        """Return the runtime's word; a model that may not answer in this profile is as good as missing."""
-        return "missing" if self.context.barred(model) else self.infer.state(model)
+    def lose_sound(self, why: Reason) -> None:
+        """Record that no sound can be used: the models that need it cannot answer."""
+        self.evidence.audio_error = why
+        self.roster = self.roster.without_sound(why)
 
-    def models(self, layer: Layer) -> list[tuple[str, float]]:
-        """Return the layer's models that answer, with their weights; the fallback of one that does not."""
-        found: dict[str, float] = {}
-        for name, weight in self.context.models(layer.name):
-            model = name if self._answers(name) else FALLBACKS.get(name, name)
-            if self._answers(model):
-                found.setdefault(model, weight)
-        return list(found.items())
-
-    def _answers(self, model: str) -> bool:
-        return self.state(model) == "ready" and not self._in_vain(model)
-
-    def _in_vain(self, model: str) -> bool:
-        """Return whether a model would be asked about a sound that is not there."""
-        return bool(self.deaf) and detector(model).sound == "required"
-
-    def _weights(self, layer: Layer) -> dict[str, float]:
-        """Return whoever may have been asked: the layer's own models, then their fallbacks."""
-        own = dict(self.context.models(layer.name))
-        return own | {FALLBACKS[m]: w for m, w in own.items() if m in FALLBACKS and FALLBACKS[m] not in own}
-
-    def set_aside_without_model(self, layer: Layer) -> None:
-        """Settle a layer none of whose models answers, or whose faces nobody finds."""
-        own = [name for name, _ in self.context.models(layer.name)]
-        able = list(self._weights(layer))
-        if self.models(layer):
-            if not layer.needs_faces or self.infer.state(FACE_DETECTOR.name) == "ready":
-                return
-            own = able = [FACE_DETECTOR.name]
-        down = [name for name in able if self.state(name) != "missing" and not self._in_vain(name)]
-        if down:
-            self.without(layer, "failed", f"{', '.join(down)} does not answer")
-        else:
-            self.without(layer, "abstained", "; ".join(self._why_not(model) for model in own))
-
-    def _why_not(self, model: str) -> str:
-        """Say why a model that is not down was not asked, nor its fallback."""
-        unheard = f"no sound to hold the mouths against: {self.deaf}"
-        if self.state(model) == "ready":
-            return unheard
-        reason = self._missing(model)
-        fallback = FALLBACKS.get(model, "")
-        return f"{reason}; {fallback}: {unheard}" if fallback and self.state(fallback) == "ready" else reason
-
-    def _notes(self, layer: Layer, answered: Sequence[str], failures: Mapping[str, str]) -> list[str]:
-        """Say which of the layer's own models are not in its score, why, and who stands in."""
-        own = [name for name, _ in self.context.models(layer.name)]
-        spare, notes = {*answered} - {*own}, []
-        for name in own:
-            if name not in answered:
-                fallback = FALLBACKS.get(name)
-                words = f"{fallback} stands in for {name}" if fallback in spare else f"{name} is left out"
-                notes.append(f"{words}: {self._absence(name, failures.get(name, ''))}")
-        notes += [f"faces {_narrow(name)} were left out" for name in answered if name in self.spared]
-        unheard = [name for name in answered if self.deaf and detector(name).sound == "optional"]
-        return notes + [f"{name} had no voice to hold it against: {self.deaf}" for name in unheard]
-
-    def _absence(self, model: str, failure: str) -> str:
-        """Say why a model gave no answer; one that was to be asked and has weights is missed."""
-        if self._in_vain(model):
-            return self.deaf
-        if self.state(model) == "missing":
-            return self._missing(model)
-        if model in self.spared and not failure:
-            return _all_small(model)
-        self.missed.add(model)
-        return failure or "it did not answer"
-
-    def _missing(self, model: str) -> str:
-        return self.context.barred(model) or install_hint(model, untrained=self.context.measures_time)
-
-    def ask(self, model: str, items: Sequence[Sample]) -> asyncio.Task[ModelOutput]:
-        """Send items to a model at once; the answer is waited for when the layer is judged."""
-        task = asyncio.create_task(score(self.infer, detector(model), items, self.sound))
+    def send(self, model: str, samples: Sequence[Sample]) -> asyncio.Task[ModelOutput]:
+        """Send samples to a model at once; its output is awaited when the layer is scored."""
+        sound = NO_SOUND if self.evidence.sound is None else self.evidence.sound
+        task = asyncio.create_task(score(self.infer, detector(model), samples, sound))
         self.tasks.append(task)
         return task
 
-    async def score_layer(self, layer: Layer, asked: Mapping[str, Sequence[asyncio.Task[ModelOutput]]]) -> None:
-        """Wait for a layer's answers and judge it; a model that fails leaves the layer to the others."""
-        answers: list[tuple[ModelOutput, float]] = []
-        failures: dict[str, str] = {}
-        for name, weight in self._weights(layer).items():
-            try:
-                parts = await asyncio.gather(*asked.get(name, ()))
-            except VeracityError as error:
-                failures[name] = error.message
-                continue
-            if parts:
-                answers.append((ModelOutput.joined(parts), weight))
+    async def score_layer(self, layer: Layer, requests: Requests, nothing_found: Reason) -> None:
+        """Await a layer's outputs and score it; a model that fails leaves the layer to the others.
+
+        ``nothing_found`` is why the layer abstains where no model was sent anything.
+        """
+        weights = self.roster.layers[layer.name].candidates
+        outputs, failures = await _outputs(weights, requests)
         if failures:
-            logger.warning("models failed", layer=layer.key, failures=failures)
-        self.answers.update((answer.model, answer) for answer, _ in answers)
-        if answers:
-            infos = [self.context.info(answer.model) for answer, _ in answers]
-            notes = self._notes(layer, [info.name for info in infos], failures)
-            scored = score_layer(layer, answers, self.context.calibration, infos, notes)
-            self.judged[layer.key] = without_judgement(
-                with_coverage(scored, layer.name, self._coverage(layer, answers[0][0]))
-            )
-        elif failures:
-            self._settle_unscored(layer, "failed", "; ".join(failures.values()))
-        else:
-            small = [_all_small(name) for name, _ in self.models(layer) if name in self.spared]
-            self._settle_unscored(layer, "abstained", "; ".join(small) or NOTHING[layer.name])
+            logger.warning("models failed", layer=layer.key, failures={m: why.text for m, why in failures.items()})
+            self.roster = self.roster.without(failures)
+        self.evidence.outputs.update(outputs)
+        if outputs:
+            weighted = [(output, weights[model]) for model, output in outputs.items()]
+            infos = [self.roster.infos[model] for model in outputs]
+            notes = self._notes(layer, list(outputs))
+            scored = score_layer(layer, weighted, self.roster.calibration, infos, notes, self._seconds(layer))
+            self._settle(layer, scored)
+            return
+        status: Status = "failed" if failures else "abstained"
+        why = wording.joined(list(failures.values())) if failures else nothing_found
+        self._settle(layer, unscored(status, why, self.roster.calibration.weights[layer.name]))
 
-    def _coverage(self, layer: Layer, output: ModelOutput) -> Coverage:
-        seconds = len(self.sound) / SAMPLE_RATE if layer.about == "audio" else self.video_seconds
-        return coverage.measure(layer.name, ((item.start, item.end) for item in output.items), seconds)
+    def _seconds(self, layer: Layer) -> float:
+        """Return how long the layer's kind of track lasts."""
+        if layer.about == "audio":
+            return 0.0 if self.evidence.sound is None else len(self.evidence.sound) / SAMPLE_RATE
+        return self.evidence.video_seconds or 0.0
 
-    def _say(
+    def _notes(self, layer: Layer, answered: Sequence[str]) -> list[str]:
+        """Say which of the profile's models are not in a layer's score, and what the others did not see or hear.
+
+        An installed model that did not answer degrades the verdict.
+        """
+        roster, notes = self.roster.layers[layer.name], []
+        own = [name for name, _ in roster.own]
+        for name in own:
+            if name not in answered:
+                why = roster.absent.get(name) or self._nothing_sent(name)
+                if why.code in NOT_ANSWERING:
+                    self.evidence.unanswered[name] = why
+                fallback = FALLBACKS.get(name)
+                stands_in = fallback if fallback in answered and fallback not in own else None
+                notes.append(wording.left_out(name, why, stands_in))
+        notes += [wording.small_faces_left_out(name) for name in answered if name in self.evidence.too_small]
+        if why_deaf := self.evidence.audio_error:
+            notes += [
+                wording.judged_without_sound(name, why_deaf) for name in answered if detector(name).sound != "none"
+            ]
+        return notes
+
+    def _nothing_sent(self, model: str) -> Reason:
+        if model in self.evidence.too_small:
+            return wording.too_small(model)
+        return wording.reason("model_down", models=model)
+
+    def _settle(self, layer: Layer, scored: ScoredLayer) -> None:
+        self.evidence.settle(layer.key, scored)
+
+    def _tell(
         self,
         stage: str,
         status: Literal["started", "progress", "done"],
@@ -222,16 +152,25 @@ class Analysis:
         seconds = round(time.monotonic() - self.begun, 3)
         self.tell(StageEvent(stage, status, seconds, progress=progress, result=result))
 
-
-def _narrow(model: str) -> str:
-    return f"under {MODELS[model].least_face} pixels wide"
-
-
-def _all_small(model: str) -> str:
-    return f"every face is {_narrow(model)}: too small to judge"
+    def cancel(self) -> None:
+        """Drop the inferences that nobody awaits any more; those that were issued run to their end in the server."""
+        for task in self.tasks:
+            task.cancel()
 
 
-def cancel(tasks: Sequence[asyncio.Task[ModelOutput]]) -> None:
-    """Let go of inferences that nobody waits for any more; those issued run to their end in the server."""
-    for task in tasks:
-        task.cancel()
+async def _outputs(models: Mapping[str, float], requests: Requests) -> tuple[dict[str, ModelOutput], dict[str, Reason]]:
+    """Return each model's output, and why each of the others failed; one that was sent nothing is in neither."""
+    outputs: dict[str, ModelOutput] = {}
+    failures: dict[str, Reason] = {}
+    for model in models:
+        try:
+            parts = await asyncio.gather(*requests.get(model, ()))
+        except VeracityError as error:
+            code: Literal["model_down", "model_failed"] = (
+                "model_down" if isinstance(error, ModelUnavailable) else "model_failed"
+            )
+            failures[model] = Reason(code, error.message)
+            continue
+        if parts:
+            outputs[model] = ModelOutput.joined(parts)
+    return outputs, failures

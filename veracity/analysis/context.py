@@ -1,20 +1,21 @@
-"""What every analysis of one process shares: settings, calibration, voice-activity detector, ffmpeg, papers."""
+"""What all analyses of one process share: settings, calibration, voice-activity detector, ffmpeg, installed models."""
 
 from __future__ import annotations
 
-import functools
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from veracity import log
-from veracity.catalog import MODELS, provenance
+from veracity.analysis.installed import InstalledModels
 from veracity.catalog.assets import VAD_FILE
-from veracity.catalog.profiles import BENCH, PROFILES, children, choose
+from veracity.catalog.profiles import BENCH, PROFILES, Choice, Weighted, children, choose
 from veracity.decision.calibration import FILE, Calibration
 from veracity.evidence.speech import SileroVad, Vad, energy_vad
 from veracity.media import Limits, find_ffmpeg
 from veracity.settings import Settings
 from veracity_client.errors import ModelUnavailable
+from veracity_client.reasons import Reason
 from veracity_client.verdict import LayerName, ModelInfo, Profile
 
 logger = log.get(__name__)
@@ -22,17 +23,34 @@ logger = log.get(__name__)
 
 @dataclass(frozen=True)
 class AnalysisContext:
-    """Made once a process, read by all analyses in it."""
+    """Made once a process, read by all analyses in it.
+
+    ``measured`` is the calibration as it was read; :attr:`calibration` is what of it holds for the weights that are
+    installed now.
+    """
 
     settings: Settings
-    calibration: Calibration
+    measured: Calibration
     vad: Vad
     ffmpeg: Path
+    installed: InstalledModels
+    _calibrations: dict[frozenset[str], Calibration] = field(
+        init=False, default_factory=dict, compare=False, repr=False
+    )
 
     @classmethod
     def from_settings(cls, settings: Settings) -> AnalysisContext:
         """Raises :class:`ModelUnavailable` for a missing VAD, :class:`VeracityError` for a missing ffmpeg."""
-        return cls(settings, _calibration(settings), _vad(settings), find_ffmpeg(settings.ffmpeg))
+        installed = InstalledModels(settings.model_repository)
+        context = cls(
+            settings,
+            Calibration.read(settings.calibration or FILE),
+            _vad(settings),
+            find_ffmpeg(settings.ffmpeg),
+            installed,
+        )
+        _ = context.calibration  # what was not measured is logged when the process starts
+        return context
 
     @property
     def limits(self) -> Limits:
@@ -49,65 +67,62 @@ class AnalysisContext:
         )
 
     @property
-    def profile(self) -> Profile:
-        """The profile's name and how well it measured, which says nothing of other models in its layers."""
-        name, unmeasured = self.settings.profile, self.calibration.unmeasured
-        choice = choose(name, self.settings.models)
-        if self.measures_time or (choice == PROFILES[name] and not unmeasured):
-            return Profile(name, self.calibration.statements[name])
-        own = {model for layer in PROFILES[name].values() for model, _ in layer} - unmeasured
-        asked = dict.fromkeys((*(model for layer in choice.values() for model, _ in layer), *sorted(unmeasured)))
-        others = [model for model in asked if model not in own]
-        said = (f"{model}: {self.calibration.measurement(model)}" for model in others)
-        renamed = choice != PROFILES[name]
-        instead = "VERACITY_MODELS instead of its own" if renamed else "other weights than were measured"
-        return Profile(name, f"with {instead}. " + ". ".join(said))
+    def choice(self) -> Choice:
+        """The models of each layer, with their weights."""
+        return choose(self.settings.profile, self.settings.models)
 
-    def models(self, layer: LayerName) -> tuple[tuple[str, float], ...]:
+    def models(self, layer: LayerName) -> Weighted:
         """Return the layer's models in this profile, with their weights."""
-        return choose(self.settings.profile, self.settings.models)[layer]
+        return self.choice[layer]
 
     @property
-    def measures_time(self) -> bool:
-        """Whether this is the profile ``bench``, whose answers are never judged."""
+    def timing_only(self) -> bool:
+        """Whether this is the profile ``bench``, whose scores are never judged."""
         return self.settings.profile == BENCH
 
-    def barred(self, model: str) -> str:
-        """Return why an installed model may not answer in this profile; empty where it may, or none is installed."""
-        folder = self.settings.model_repository / model
-        try:
-            return "" if self.measures_time else provenance.rejection_reason(folder)
-        except provenance.ProvenanceError as error:
-            return error.message
+    @property
+    def calibration(self) -> Calibration:
+        """What was measured of the weights that are installed now; the files are looked at, which blocks.
+
+        The profile's own fusion holds where its own models have the weights that were measured.
+        """
+        choice = self.choice
+        unmeasured = self.installed.with_other_weights(self.measured.checkpoints, children(choice))
+        if unmeasured not in self._calibrations:
+            if unmeasured:
+                logger.warning("uncalibrated, these weights were not measured", models=sorted(unmeasured))
+            own = choice == PROFILES[self.settings.profile] and not unmeasured
+            self._calibrations[unmeasured] = self.measured.without(unmeasured).of(self.settings.profile if own else "")
+        return self._calibrations[unmeasured]
+
+    @property
+    def profile(self) -> Profile:
+        """The profile's name and how well it measured, with the weights that are installed now."""
+        return self.profile_with(self.calibration)
+
+    def profile_with(self, calibration: Calibration) -> Profile:
+        """Return the profile's name and how well it measured; of other models in its layers each is named."""
+        name, unmeasured, choice = self.settings.profile, calibration.unmeasured, self.choice
+        if self.timing_only or (choice == PROFILES[name] and not unmeasured):
+            return Profile(name, calibration.statements[name])
+        own = _names(PROFILES[name]).keys() - unmeasured
+        others = [model for model in {**_names(choice), **dict.fromkeys(sorted(unmeasured))} if model not in own]
+        measurements = (f"{model}: {calibration.measurement(model)}" for model in others)
+        renamed = choice != PROFILES[name]
+        instead = "VERACITY_MODELS instead of its own" if renamed else "other weights than were measured"
+        return Profile(name, f"with {instead}. " + ". ".join(measurements))
+
+    def rejection(self, model: str) -> Reason | None:
+        """Return why an installed model may not answer in this profile; None where it may, or none is installed."""
+        return None if self.timing_only else self.installed[model].rejection
 
     def info(self, model: str) -> ModelInfo:
-        """Return the papers of an installed model, and how well it measured."""
-        return replace(model_info(self.settings.model_repository, model), measured=self.calibration.measurement(model))
+        """Return what is known of a model as it is installed now, and how well it measured."""
+        return replace(self.installed[model].info, measured=self.calibration.measurement(model))
 
 
-@functools.cache
-def model_info(repository: Path, model: str) -> ModelInfo:
-    """Read a model's ``provenance.json``, which every export writes beside the graph."""
-    data = provenance.read(repository / model)
-    return ModelInfo(
-        name=model,
-        version=str(data.get("version", "1")),
-        sha256=data.get("graph_sha256", "unknown"),
-        trained_on=provenance.NOTHING if data.get("untrained") else ", ".join(data.get("trained_on", ["unknown"])),
-        licence=provenance.licence(MODELS[model]),
-    )
-
-
-def _calibration(settings: Settings) -> Calibration:
-    """Read what was measured; the profile's fusion holds where its own models have the weights that were measured."""
-    calibration, choice = Calibration.read(settings.calibration or FILE), choose(settings.profile, settings.models)
-    known = {model: calibration.checkpoints[model] for model in children(choice) if model in calibration.checkpoints}
-    found = {model: provenance.checkpoint(settings.model_repository / model) for model in known}
-    unmeasured = [model for model, digest in found.items() if digest not in (None, known[model])]
-    if unmeasured:
-        logger.warning("uncalibrated, these weights were not measured", models=unmeasured)
-    own = choice == PROFILES[settings.profile] and not unmeasured
-    return calibration.without(unmeasured).of(settings.profile if own else "")
+def _names(choice: Choice) -> Mapping[str, None]:
+    return dict.fromkeys(model for models in choice.values() for model, _ in models)
 
 
 def _vad(settings: Settings) -> Vad:

@@ -81,7 +81,7 @@ def score(clips: Sequence[FolderClip], settings: Settings, target: Path) -> Path
                 file.add(ScoredClip.of_error(clip, Path("/"), by, error))
                 continue
             known_kind = replace(clip, kind=_kind(seen.verdict.input))
-            file.add(ScoredClip.of_verdict(known_kind, Path("/"), by, seen.verdict, seen.answers))
+            file.add(ScoredClip.of_verdict(known_kind, Path("/"), by, seen.verdict, seen.outputs))
     return target
 
 

@@ -1,0 +1,115 @@
+"""The decision is a function of the evidence, and gives every reason a code."""
+
+from dataclasses import replace
+
+import pytest
+from test_verdict_fusion import FUSED, results
+
+from veracity.decision import wording
+from veracity.decision.decision import decide, reason_to_stop
+from veracity.decision.evidence import Evidence, ScoredLayer
+from veracity.decision.scoring import unscored
+from veracity_client.reasons import MEANINGS
+from veracity_client.verdict import Label, LayerResult
+
+CALIBRATION = replace(FUSED, rule="mean", evidence_fake=0.15, evidence_real=0.44, fail_fast_threshold=0.9)
+ALL = ("audio", "visual", "lipsync", "semantic")
+
+
+def evidence(scores: dict[str, float | None], **labels: Label) -> Evidence:
+    found = Evidence()
+    found.tracks = ("audio", "video")
+    is_fake = {"fake": True, "real": False, "inconclusive": None}
+    for key, result in results(scores).items():
+        label = labels.get(key.partition("_")[2])
+        found.settle(key, ScoredLayer(replace(result, is_fake=is_fake[label]) if label else result))
+    return found
+
+
+def test_evidence_only_grows() -> None:
+    found = Evidence()
+    found.settle("1_audio", unscored("abstained", wording.reason("no_speech"), 0.3))
+    with pytest.raises(ValueError, match="1_audio is settled already"):
+        found.settle("1_audio", unscored("abstained", wording.reason("no_audio"), 0.3))
+    found.audio_error = wording.reason("no_speech")
+    with pytest.raises(AttributeError, match="audio_error is known already"):
+        found.audio_error = wording.reason("no_audio")
+    assert found.audio_error.code == "no_speech"
+
+
+def test_the_same_evidence_gives_the_same_decision() -> None:
+    scores = dict.fromkeys(ALL, 0.95)
+    assert decide(evidence(scores), CALIBRATION) == decide(evidence(scores), CALIBRATION)
+    assert decide(evidence(scores), CALIBRATION).label == "fake"
+    assert decide(evidence(scores), CALIBRATION).inconclusive is None
+
+
+@pytest.mark.parametrize(
+    ("scores", "labels", "code"),
+    [
+        ({}, {}, "nothing_scored"),
+        ({"audio": 0.01}, {}, "evidence_too_weak"),
+        (dict.fromkeys(ALL, 0.5), {}, "between_thresholds"),
+        (dict.fromkeys(ALL, 0.5), {"audio": "fake", "visual": "fake"}, "between_thresholds"),
+        (dict.fromkeys(ALL, 0.5), {"audio": "fake", "semantic": "real"}, "evidence_conflicts"),
+    ],
+)
+def test_inconclusive_has_a_reason(scores: dict[str, float | None], labels: dict[str, Label], code: str) -> None:
+    decision = decide(evidence(scores, **labels), CALIBRATION)
+    assert decision.inconclusive
+    assert (decision.label, decision.inconclusive.code) == ("inconclusive", code)
+    assert decision.confidence == 0
+
+
+def test_layers_that_disagree_are_named() -> None:
+    decision = decide(evidence(dict.fromkeys(ALL, 0.5), audio="fake", visual="fake", semantic="real"), CALIBRATION)
+    assert decision.inconclusive
+    assert decision.inconclusive.text == "layers disagree: the voice, the faces say fake, the whole picture say real"
+
+
+def test_a_profile_that_only_measures_time_judges_nothing() -> None:
+    decision = decide(evidence(dict.fromkeys(ALL, 0.95)), CALIBRATION, timing_only=True)
+    assert decision.inconclusive
+    assert (decision.label, decision.fake_probability, decision.inconclusive.code) == (
+        "inconclusive",
+        None,
+        "untrained",
+    )
+
+
+def test_whatever_is_missing_of_a_verdict_degrades_it_with_its_code() -> None:
+    found = Evidence()
+    found.tracks = ("audio", "video")
+    for key, result in results({"audio": 0.5, "visual": 0.5}).items():
+        lost = LayerResult("failed", "semantic_starter does not answer", 0.1, None, None, None, "", code="model_down")
+        found.settle(key, ScoredLayer(lost if key == "4_semantic" else result))
+    assert [reason.code for reason in decide(found, CALIBRATION).degraded] == ["model_down"]
+    found.unanswered["lipsync_lipforensics"] = wording.reason("model_failed", why="it failed")
+    found.read_warnings.append(wording.reason("truncated", why="the sound can be read up to 1.0 s of 2.0 s"))
+    degraded = decide(found, CALIBRATION).degraded
+    assert [reason.code for reason in degraded] == ["model_down", "model_failed", "truncated"]
+    assert degraded[0].text == "the whole picture: semantic_starter does not answer"
+
+
+def test_an_abstention_does_not_degrade() -> None:
+    assert decide(evidence({"audio": 0.95}), CALIBRATION).degraded == ()
+
+
+def test_a_policy_stops_for_its_own_reason_only() -> None:
+    sure = {key: r for key, r in results({"audio": 0.97}).items() if key == "1_audio"}
+    both = ("audio", "video")
+    stop = reason_to_stop(sure, both, CALIBRATION, "fail_fast")
+    assert stop
+    assert stop.code == "not_needed"
+    assert stop.text.startswith("not needed: the voice alone reached 0.97")
+    assert reason_to_stop(sure, both, CALIBRATION, "exhaustive") is None
+    unsure = {key: r for key, r in results({"audio": 0.6}).items() if key == "1_audio"}
+    assert reason_to_stop(unsure, both, CALIBRATION, "fail_fast") is None
+    assert reason_to_stop(unsure, both, CALIBRATION, "decided") is None
+    decided = reason_to_stop(results({"audio": 0.6}), both, CALIBRATION, "decided")
+    assert decided
+    assert decided.text == "not needed: it could not change the label (policy decided)"
+
+
+def test_every_code_has_a_sentence() -> None:
+    assert set(wording.TEMPLATES) == set(MEANINGS)

@@ -1,0 +1,75 @@
+"""Layer 1: the sound alone. No frame is decoded for it."""
+
+from __future__ import annotations
+
+import asyncio
+
+from veracity.analysis.analysis import Analysis
+from veracity.catalog import LAYERS
+from veracity.catalog.layers import AUDIO_WINDOWS
+from veracity.decision import wording
+from veracity.evidence.detector import NO_SOUND, detector, samples
+from veracity.evidence.sound import find_speech, read_sound
+from veracity.evidence.speech import MIN_SPEECH_SECONDS, speech_windows
+from veracity.media import Media, Probe
+from veracity_client.errors import BadOption, VeracityError
+from veracity_client.reasons import Reason
+
+AUDIO = LAYERS[0]
+
+
+async def score_voice(analysis: Analysis, media: Media, probe: Probe) -> None:
+    """Decode the sound, find speech and score the voice."""
+    await _decode_sound(analysis, media, probe)
+    evidence = analysis.evidence
+    if evidence.audio_error:
+        return analysis.skip_layer(AUDIO, "failed", evidence.audio_error)
+    sound, speech = evidence.sound if evidence.sound is not None else NO_SOUND, list(evidence.speech or ())
+    windows = speech_windows(sound, lambda _: speech, limit=AUDIO_WINDOWS)
+    too_little = _too_little(speech)
+    if not windows:
+        return analysis.skip_layer(AUDIO, "abstained", too_little)
+    async with analysis.stage(AUDIO.key):
+        detectors = [detector(name) for name in analysis.roster.layers[AUDIO.name].answering]
+        cut = {of.model.name: [sample for window in windows for sample in samples(of, window)] for of in detectors}
+        await analysis.score_layer(AUDIO, {name: [analysis.send(name, cut[name])] for name in cut}, too_little)
+
+
+async def provide_sound(analysis: Analysis, media: Media, probe: Probe) -> None:
+    """Have the sound ready where a model of the pictures takes it; settle the layers that nobody can score without."""
+    evidence, layers = analysis.evidence, analysis.roster.layers
+    taking = any(detector(name).sound != "none" for layer in analysis.pending for name in layers[layer.name].answering)
+    if taking and not evidence.audio_error:
+        if evidence.sound is None:
+            await _decode_sound(analysis, media, probe)
+            if evidence.audio_error:
+                evidence.read_warnings.append(evidence.audio_error)
+        if not evidence.speech and not evidence.audio_error:
+            analysis.lose_sound(wording.reason("no_speech"))
+    analysis.skip_unable_layers()
+
+
+async def _decode_sound(analysis: Analysis, media: Media, probe: Probe) -> None:
+    """Decode the sound and find the speech in it.
+
+    Sound that cannot be decoded is recorded where there are pictures, and raised where the file has nothing else.
+    """
+    evidence, track = analysis.evidence, analysis.options.audio_track
+    if track is not None and track >= len(probe.audio):
+        raise BadOption(f"audio_track {track} is not there; the file has {len(probe.audio)}, counted from 0")
+    try:
+        async with analysis.stage("sound"):
+            sounds = await read_sound(media, track)
+    except VeracityError as error:
+        if probe.video is None:
+            raise
+        return analysis.lose_sound(wording.reason("audio_unreadable", why=error.message))
+    async with analysis.stage("speech"):
+        heard, evidence.speech = await asyncio.to_thread(find_speech, sounds, analysis.context.vad)
+    evidence.sound, evidence.audio_track, evidence.audio_channel = heard.samples, heard.track, heard.channel
+
+
+def _too_little(speech: list[tuple[float, float]]) -> Reason:
+    if not speech:
+        return wording.reason("no_speech")
+    return wording.reason("too_short", needed=f"{MIN_SPEECH_SECONDS:g} s of speech")

@@ -1,0 +1,125 @@
+"""Who can answer: decided once a request, and replaced only where a model fails or the sound cannot be used."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from veracity.analysis.context import AnalysisContext
+from veracity.catalog import FACE_DETECTOR, LAYERS, Layer
+from veracity.catalog.profiles import FALLBACKS, Weighted
+from veracity.decision import wording
+from veracity.decision.calibration import Calibration
+from veracity.evidence.detector import detector
+from veracity.evidence.requests import Infer, State
+from veracity.install.advice import install_hint
+from veracity_client.reasons import Reason
+from veracity_client.verdict import LayerName, ModelInfo, Profile, Status
+
+NOT_ANSWERING = ("model_down", "model_failed")
+
+
+@dataclass(frozen=True)
+class LayerRoster:
+    """The models of one layer: ``own`` are the profile's with their weights; ``absent`` says why one cannot answer."""
+
+    layer: Layer
+    own: Weighted
+    absent: Mapping[str, Reason]
+
+    @property
+    def candidates(self) -> Mapping[str, float]:
+        """All that may answer, with their weights: the profile's own models, then their fallbacks."""
+        own = dict(self.own)
+        return own | {FALLBACKS[m]: w for m, w in own.items() if m in FALLBACKS and FALLBACKS[m] not in own}
+
+    @property
+    def answering(self) -> Mapping[str, float]:
+        """The models that can answer, with their weights; the fallback of one that cannot."""
+        found: dict[str, float] = {}
+        for name, weight in self.own:
+            model = FALLBACKS.get(name, name) if name in self.absent else name
+            if model not in self.absent:
+                found.setdefault(model, weight)
+        return found
+
+    def why_unable(self) -> tuple[Status, Reason] | None:
+        """Return the status and the reason of a layer none of whose models can answer; None where one can."""
+        if self.answering:
+            return None
+        down = [name for name in self.candidates if self.absent[name].code in NOT_ANSWERING]
+        if down:
+            return "failed", wording.reason("model_down", models=", ".join(down))
+        return "abstained", wording.joined([self._why_absent(name) for name, _ in self.own])
+
+    def _why_absent(self, model: str) -> Reason:
+        """Return why a model is absent, and its fallback with it where that lacks something other than weights."""
+        fallback = self.absent.get(FALLBACKS.get(model, ""))
+        if fallback is None or fallback.code == "weights_missing":
+            return self.absent[model]
+        return wording.joined([self.absent[model], fallback])
+
+
+@dataclass(frozen=True)
+class Roster:
+    """Who can answer in each layer, with what is known of the models as they are installed now."""
+
+    layers: Mapping[LayerName, LayerRoster]
+    face_detector: Reason | None  # why it cannot answer
+    infos: Mapping[str, ModelInfo]  # of all candidates
+    calibration: Calibration
+    profile: Profile
+
+    @classmethod
+    def decide(cls, context: AnalysisContext, infer: Infer) -> Roster:
+        """Look once at the runtime and at the disk, which blocks: call it in a thread."""
+        calibration = context.calibration
+        layers = {layer.name: LayerRoster(layer, context.models(layer.name), {}) for layer in LAYERS}
+        names = [name for layer in layers.values() for name in layer.candidates]
+        absent = {name: why for name in names if (why := _why_absent(context, infer, name))}
+        return cls(
+            layers={name: replace(layer, absent=absent) for name, layer in layers.items()},
+            face_detector=_by_state(context, FACE_DETECTOR.name, infer.state(FACE_DETECTOR.name)),
+            infos={
+                name: replace(context.installed[name].info, measured=calibration.measurement(name)) for name in names
+            },
+            calibration=calibration,
+            profile=context.profile_with(calibration),
+        )
+
+    def why_unable(self, layer: Layer) -> tuple[Status, Reason] | None:
+        """Return the status and the reason of a layer that cannot be scored; None where it can."""
+        unable = self.layers[layer.name].why_unable()
+        if unable is None and layer.needs_faces and self.face_detector:
+            return ("failed" if self.face_detector.code in NOT_ANSWERING else "abstained"), self.face_detector
+        return unable
+
+    def without(self, absent: Mapping[str, Reason]) -> Roster:
+        """Return the roster in which these models cannot answer, each with its reason."""
+        layers = {name: replace(layer, absent={**layer.absent, **absent}) for name, layer in self.layers.items()}
+        return replace(self, layers=layers)
+
+    def without_sound(self, why: Reason) -> Roster:
+        """Return the roster of a file whose sound cannot be used: what compares mouths with it cannot answer."""
+        installed = {
+            name
+            for layer in self.layers.values()
+            for name in layer.candidates
+            if name not in layer.absent or layer.absent[name].code in NOT_ANSWERING
+        }
+        return self.without(
+            {name: wording.needs_sound(name, why) for name in installed if detector(name).sound == "required"}
+        )
+
+
+def _why_absent(context: AnalysisContext, infer: Infer, model: str) -> Reason | None:
+    rejection = context.rejection(model)
+    return rejection or _by_state(context, model, infer.state(model))
+
+
+def _by_state(context: AnalysisContext, model: str, state: State) -> Reason | None:
+    if state == "ready":
+        return None
+    if state == "down":
+        return wording.reason("model_down", models=model)
+    return wording.reason("weights_missing", why=install_hint(model, untrained=context.timing_only))

@@ -1,0 +1,102 @@
+"""From evidence to a label: a pure function, without clock, files or models."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from veracity.catalog import LAYERS
+from veracity.decision import wording
+from veracity.decision.calibration import Calibration
+from veracity.decision.evidence import Evidence
+from veracity.decision.scoring import evidence_share, for_tracks, fuse, label, label_is_decided, threshold_label
+from veracity_client.reasons import Reason
+from veracity_client.verdict import Label, LayerResult, Policy, Thresholds
+
+AUDIO = LAYERS[0]
+
+
+@dataclass(frozen=True)
+class Decision:
+    """``fake_probability`` is None where nothing that carries weight scored; ``inconclusive`` says why, if it is."""
+
+    label: Label
+    fake_probability: float | None
+    confidence: float
+    thresholds: Thresholds
+    calibrated: bool
+    inconclusive: Reason | None
+    degraded: tuple[Reason, ...]
+
+
+def decide(evidence: Evidence, calibration: Calibration, *, timing_only: bool = False) -> Decision:
+    """Decide on all layers' results. ``timing_only`` is profile ``bench``, whose scores are never judged."""
+    results, tracks = evidence.results, evidence.tracks or ()
+    calibration = for_tracks(results, tracks, calibration)
+    probability = fuse(results, tracks, calibration)
+    share = evidence_share(results, tracks, calibration)
+    found = label(probability, share, calibration)
+    why = _why_inconclusive(results, probability, share, calibration) if found == "inconclusive" else None
+    if timing_only:
+        found, probability, why = "inconclusive", None, wording.reason("untrained", why=wording.TIMED_ONLY)
+    scored = [result for result in results.values() if result.status == "scored"]
+    return Decision(
+        label=found,
+        fake_probability=None if probability is None else round(probability, 4),
+        confidence=_confidence(found, probability),
+        thresholds=calibration.thresholds,
+        calibrated=bool(scored) and calibration.is_calibrated(m.name for r in scored for m in r.models),
+        inconclusive=why,
+        degraded=_degraded(evidence),
+    )
+
+
+def reason_to_stop(
+    results: Mapping[str, LayerResult], tracks: Sequence[str], calibration: Calibration, policy: Policy
+) -> Reason | None:
+    """Return why the layers that are not in ``results`` need not be scored; None where they must be."""
+    voice = results.get(AUDIO.key)
+    score = voice.fake_probability if voice else None
+    if policy == "fail_fast" and voice and score is not None and score >= calibration.fail_fast_threshold:
+        unsure = "" if calibration.is_calibrated(m.name for m in voice.models) else ", uncalibrated"
+        return wording.reason("not_needed", why=f"the voice alone reached {score:.2f}{unsure}", policy=policy)
+    pending = {layer.key: calibration.weights[layer.name] for layer in LAYERS if layer.key not in results}
+    if policy == "decided" and label_is_decided(results, pending, tracks, calibration):
+        return wording.reason("not_needed", why="it could not change the label", policy=policy)
+    return None
+
+
+def _why_inconclusive(
+    results: Mapping[str, LayerResult], probability: float | None, share: float, calibration: Calibration
+) -> Reason:
+    if probability is None:
+        return wording.reason("nothing_scored")
+    thresholds = calibration.thresholds
+    if threshold_label(probability, thresholds) != "inconclusive":
+        return wording.reason("evidence_too_weak", share=share)
+    fake, real = (
+        ", ".join(
+            layer.looks_at for layer in LAYERS if (result := results[layer.key]).weight and result.is_fake is word
+        )
+        for word in (True, False)
+    )
+    if fake and real:
+        return wording.reason("evidence_conflicts", fake=fake, real=real)
+    return wording.reason("between_thresholds", probability=probability, real=thresholds.real, fake=thresholds.fake)
+
+
+def _degraded(evidence: Evidence) -> tuple[Reason, ...]:
+    """Return what would have been in the verdict if all had gone well: layers, models, parts of the file."""
+    failed = [layer for layer in LAYERS if (found := evidence.results.get(layer.key)) and found.status == "failed"]
+    layers = [
+        wording.of_layer(layer, Reason(result.code or "model_failed", result.reason))
+        for layer in failed
+        for result in [evidence.results[layer.key]]
+    ]
+    return (*layers, *evidence.unanswered.values(), *evidence.read_warnings)
+
+
+def _confidence(found: Label, probability: float | None) -> float:
+    if probability is None or found == "inconclusive":
+        return 0.0
+    return round(probability if found == "fake" else 1.0 - probability, 4)

@@ -1,0 +1,156 @@
+"""Every sentence of a verdict, made from codes and numbers. Nothing is decided here."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+
+from veracity.catalog import LAYERS, MODELS, Layer
+from veracity_client.reasons import Reason, ReasonCode
+from veracity_client.verdict import InputInfo, Label, LayerResult, Span
+
+TEMPLATES: Mapping[ReasonCode, str] = {
+    "not_requested": "not requested",
+    "not_needed": "not needed: {why} (policy {policy})",
+    "no_audio": "the file has no audio track",
+    "no_video": "the file has no video track",
+    "no_speech": "no speech was found",
+    "no_face": "no face was found",
+    "face_too_small": "every face is under {pixels} pixels wide: too small to judge",
+    "face_not_followed": "no face could be followed over {frames} frames",
+    "too_short": "less than {needed}",
+    "weights_missing": "{why}",
+    "model_rejected": "{why}",
+    "model_down": "{models} does not answer",
+    "model_failed": "{why}",
+    "audio_unreadable": "{why}",
+    "frames_unreadable": "{why}",
+    "truncated": "{why}",
+    "nothing_scored": "no layer could score this file",
+    "evidence_too_weak": "only {share:.0%} of the evidence could be weighed",
+    "evidence_conflicts": "layers disagree: {fake} say fake, {real} say real",
+    "between_thresholds": "P(fake) {probability:.2f} lies between {real:g} (real) and {fake:g} (fake)",
+    "uncalibrated": "{models} were not calibrated, so no threshold applies",
+    "untrained": "{why}",
+    "out_of_domain": "the file is unlike the data that the models were measured on: {why}",
+}
+UNINFORMATIVE = "uninformative: on measured clips it does not separate real from fake, so it carries no weight"
+UNTRAINED = "Untrained:"  # how a sentence that rests on made-up weights begins
+TIMED_ONLY = "the profile bench measures time and judges nothing"
+OPENING: Mapping[Label, str] = {"fake": "Fake", "real": "Real", "inconclusive": "Inconclusive"}
+FINDING: Mapping[Label, str] = {"fake": "manipulated", "real": "genuine", "inconclusive": "unclear"}
+
+
+def reason(code: ReasonCode, **facts: object) -> Reason:
+    """Return a reason with its sentence; ``facts`` are what the code's template names."""
+    return Reason(code, TEMPLATES[code].format(**facts))
+
+
+def joined(reasons: Sequence[Reason]) -> Reason:
+    """Return several reasons as one, with the code of the first."""
+    return Reason(reasons[0].code, "; ".join(dict.fromkeys(one.text for one in reasons)))
+
+
+def needs_sound(model: str, why: Reason) -> Reason:
+    """Return why a model that compares mouths with the sound cannot answer."""
+    return Reason(why.code, f"{model} needs the sound: {why.text}")
+
+
+def of_layer(layer: Layer, why: Reason) -> Reason:
+    """Return a reason with the layer that it is about."""
+    return Reason(why.code, f"{layer.looks_at}: {why.text}")
+
+
+def too_small(model: str) -> Reason:
+    """Return that every face is narrower than a model can judge."""
+    return reason("face_too_small", pixels=MODELS[model].least_face)
+
+
+def left_out(model: str, why: Reason, fallback: str | None) -> str:
+    """Say that a model of the profile is not in a layer's score, why, and which model is there in its place."""
+    what = f"{fallback} stands in for {model}" if fallback else f"{model} is left out"
+    return f"{what}: {why.text}"
+
+
+def small_faces_left_out(model: str) -> str:
+    """Say that a model judged only the larger faces."""
+    return f"faces under {MODELS[model].least_face} pixels wide were left out"
+
+
+def judged_without_sound(model: str, why: Reason) -> str:
+    """Say that a model judged mouths without the sound that it also takes."""
+    return f"{model} judged without the sound: {why.text}"
+
+
+def uninformative(model: str) -> str:
+    """Say that a model of a layer carries no weight."""
+    return f"{model} is {UNINFORMATIVE}"
+
+
+def layer_score(
+    layer: Layer, label: Label, probability: float, highest: Span, samples: int, *, calibrated: bool
+) -> str:
+    """Say what a layer found."""
+    score = f"P(fake) {probability:.2f}" + ("" if calibrated else " (uncalibrated)")
+    where = f"highest {highest.score:.2f} at {highest.start:.2f}–{highest.end:.2f} s"
+    return f"{layer.looks_at}: {FINDING[label]}, {score} over {samples} samples, {where}"
+
+
+def uninformative_layer(layer: Layer) -> str:
+    """Say that none of a layer's models separates real from fake."""
+    return f"{layer.looks_at}: {UNINFORMATIVE}"
+
+
+def made_up_weights(models: Sequence[str]) -> str:
+    """Say that a layer's score was timed and means nothing."""
+    return f"{UNTRAINED} {', '.join(models)} ran on made-up weights; the score means nothing"
+
+
+def sentence(
+    label: Label,
+    probability: float | None,
+    results: Mapping[str, LayerResult],
+    why: Reason | None = None,
+    warnings: Sequence[Reason] = (),
+) -> str:
+    """Say the verdict in sentences that a person can use; ``why`` it is inconclusive, ``warnings`` about the file."""
+    if why and why.code == "untrained":
+        return f"{UNTRAINED} {why.text}; timed were {_scored_names(results) or 'none'}.{_in_part(warnings)}"
+    scored = [results[layer.key] for layer in LAYERS if results[layer.key].status == "scored"]
+    findings = [r.reasoning for r in sorted(scored, key=lambda r: -(r.fake_probability or 0.0))]
+    implied = why is None or why.code == "between_thresholds" or (why.code == "nothing_scored" and findings)
+    opening = OPENING[label] + ("" if probability is None else f" (P(fake) {probability:.2f})")
+    body = "; ".join(findings if implied or why is None else [why.text, *findings])
+    return f"{opening}: {body}{_not_scored(results)}.{_in_part(warnings)}"
+
+
+def examined_tracks(given: InputInfo) -> str:
+    """Say which of several tracks was examined, and which channel where the mix of all was not."""
+    said = []
+    if (given.video_tracks or 0) > 1 and given.video_track is not None:
+        last = (given.video_tracks or 0) - 1
+        said.append(f"video track {given.video_track} of 0 to {last} (video_track takes another one)")
+    if given.audio_track is not None and given.audio_tracks > 1:
+        last = given.audio_tracks - 1
+        said.append(f"sound track {given.audio_track} of 0 to {last} (audio_track takes another one)")
+    if given.audio_channel is not None:
+        said.append(f"channel {given.audio_channel} of the sound, which the mix of all would hide")
+    return f" Examined: {'; '.join(said)}." if said else ""
+
+
+def _scored_names(results: Mapping[str, LayerResult]) -> str:
+    return ", ".join(layer.looks_at for layer in LAYERS if results[layer.key].status == "scored")
+
+
+def _not_scored(results: Mapping[str, LayerResult]) -> str:
+    """Name the layers without a score, by reason; what to do about it stands in the layers' own reasons."""
+    reasons: dict[str, list[str]] = defaultdict(list)
+    for layer in LAYERS:
+        if results[layer.key].status != "scored":
+            reasons[results[layer.key].reason.partition(": ")[0]].append(layer.looks_at)
+    parts = [f"{', '.join(names)} ({why})" for why, names in reasons.items()]
+    return "; not examined: " + ", ".join(parts) if parts else ""
+
+
+def _in_part(warnings: Sequence[Reason]) -> str:
+    return f" The file could be read in part only: {'; '.join(one.text for one in warnings)}." if warnings else ""
