@@ -12,7 +12,7 @@ from onnx import TensorProto, helper
 
 from veracity.server import reaper
 
-PATIENCE = 30.0  # seconds until a test gives up waiting; none waits so long when all is well
+WAIT_SECONDS = 30.0  # seconds until a test gives up waiting; none waits so long when all is well
 
 ONNX_CONFIG = """
 backend: "onnxruntime"
@@ -128,7 +128,7 @@ def make_repository(root: Path) -> Path:
 
 
 def eventually(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + WAIT_SECONDS
     while not condition():
         assert time.monotonic() < deadline, "waited in vain"
         time.sleep(0.1)
@@ -139,7 +139,7 @@ def ask(client: "grpc.InferenceServerClient", rows: list[list[float]], output: s
     made = grpc.InferInput("X", list(array.shape), "FP32")
     made.set_data_from_numpy(array)
     asked = [grpc.InferRequestedOutput(output)]
-    return client.infer("double", [made], outputs=asked, client_timeout=PATIENCE).as_numpy(output)
+    return client.infer("double", [made], outputs=asked, client_timeout=WAIT_SECONDS).as_numpy(output)
 
 
 def text_input(text: bytes) -> "grpc.InferInput":
@@ -154,7 +154,7 @@ def ask_slow(url: str, model: str, seconds: float) -> bytes:
     with grpc.InferenceServerClient(url) as client:
         client.start_stream(lambda result, error: answers.put((result, error)))
         client.async_stream_infer(model, [text_input(str(seconds).encode())])
-        result, error = answers.get(timeout=PATIENCE)
+        result, error = answers.get(timeout=WAIT_SECONDS)
     if error is not None:
         raise error
     return bytes(result.as_numpy("VERDICT")[0])

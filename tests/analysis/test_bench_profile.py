@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 import tiny_models
-from server_models import PATIENCE, eventually
+from server_models import WAIT_SECONDS, eventually
 
 from veracity import cli
 from veracity.analysis.context import AnalysisContext
@@ -114,14 +114,14 @@ def server(bench: Settings) -> Iterator[Server]:
 
 def health(server: Server) -> int:
     try:
-        with urllib.request.urlopen(f"http://{server.http_url}/v2/health/ready", timeout=PATIENCE) as answer:
+        with urllib.request.urlopen(f"http://{server.http_url}/v2/health/ready", timeout=WAIT_SECONDS) as answer:
             return answer.status
     except urllib.error.HTTPError as error:
         return error.code
 
 
 def faults(settings: Settings, server: Server) -> list[str]:
-    return list(readiness.faults(settings, server.grpc_url, PATIENCE))
+    return list(readiness.faults(settings, server.grpc_url, WAIT_SECONDS))
 
 
 @pytest.mark.triton

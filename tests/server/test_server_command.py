@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 import tritonclient.grpc as grpc
-from server_models import PATIENCE, ask, make_repository
+from server_models import WAIT_SECONDS, ask, make_repository
 
 from veracity.server import Server, address, ports
 from veracity_client.errors import ModelUnavailable, ServerUnavailable
@@ -39,7 +39,7 @@ def test_serve_says_where_it_listens_and_ends_on_a_signal(models: Path) -> None:
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=env) as process:
         said = [process.stdout.readline() for _ in range(5)]
         process.send_signal(signal.SIGTERM)
-        assert process.wait(PATIENCE) == 0
+        assert process.wait(WAIT_SECONDS) == 0
     assert [line.split()[0] for line in said] == ["gRPC", "HTTP", "metrics", "model", "double"]
 
 
@@ -62,7 +62,7 @@ def run_serve(*arguments: str, **variables: str) -> "subprocess.CompletedProcess
     env = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path)), **variables}
     ports = ["--http-port=0", "--metrics-port=0", *arguments]
     command = [sys.executable, "-m", "veracity.cli", "serve", *ports]
-    return subprocess.run(command, env=env, capture_output=True, text=True, timeout=2 * PATIENCE, check=False)
+    return subprocess.run(command, env=env, capture_output=True, text=True, timeout=2 * WAIT_SECONDS, check=False)
 
 
 @pytest.mark.triton
@@ -73,7 +73,7 @@ def run_serve(*arguments: str, **variables: str) -> "subprocess.CompletedProcess
             {"VERACITY_MODEL_REPOSITORY": "/nope"},
             "ServerUnavailable: no model repository at /nope: correct VERACITY",
         ),
-        ({"VERACITY_TRITON": "/nope"}, "ServerUnavailable: /nope holds no bin/tritonserver"),
+        ({"VERACITY_TRITON": "/nope"}, "ServerUnavailable: /nope has no bin/tritonserver"),
         (
             {"VERACITY_ENV": "production"},
             "ServerUnavailable: VERACITY_ENV=production refuses to start:\n(  .*\n)*"
@@ -155,5 +155,5 @@ def test_serves_ipv6(models: Path) -> None:
         with grpc.InferenceServerClient(server.grpc_url) as client:
             assert ask(client, [[1, 2]]).tolist() == [[11, 22]]
         for url in (f"http://{server.http_url}/v2/health/ready", server.metrics_url):
-            with urllib.request.urlopen(url, timeout=PATIENCE) as answer:
+            with urllib.request.urlopen(url, timeout=WAIT_SECONDS) as answer:
                 assert answer.status == 200

@@ -13,11 +13,11 @@ import pytest
 import tritonclient.grpc as grpc
 from server_models import (
     DECOUPLED,
-    PATIENCE,
     PYTHON_CONFIG,
     SLEEPER,
     STREAM_SLEEPER,
     TWO_INSTANCES,
+    WAIT_SECONDS,
     alive,
     ask_slow,
     descendants,
@@ -39,7 +39,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.triton
 def test_stop_leaves_nothing_even_with_a_dead_model_process(models: Path) -> None:
-    with Server(models, models=["double"], canary_seconds=PATIENCE, exit_seconds=1) as server:
+    with Server(models, models=["double"], canary_seconds=WAIT_SECONDS, exit_seconds=1) as server:
         below, run_dir = {server.pid} | descendants(server.pid), server.run_dir
         assert len(below) == 3  # the server and its two model processes
         assert shared_memory(run_dir)
@@ -116,7 +116,7 @@ def slow(tmp_path: Path) -> Path:
 def test_request_in_flight_is_answered_and_a_new_one_refused(slow: Path, model: str) -> None:
     busy = slow.parent / "busy"
     with ThreadPoolExecutor(2) as pool:
-        with Server(slow, env={"BUSY_FOLDER": str(busy)}, exit_seconds=int(PATIENCE)) as server:
+        with Server(slow, env={"BUSY_FOLDER": str(busy)}, exit_seconds=int(WAIT_SECONDS)) as server:
             url = server.grpc_url
             asked = pool.submit(ask_slow, url, model, 2.0)
             eventually(lambda: any(busy.iterdir()))
@@ -134,17 +134,17 @@ def test_request_in_flight_is_answered_and_a_new_one_refused(slow: Path, model: 
 @pytest.mark.parametrize("drains", [True, False], ids=["deadline", "second signal"])
 def test_stop_waits_no_longer_than_it_is_told(slow: Path, drains: bool) -> None:
     busy = slow.parent / "busy"
-    seconds = 1 if drains else int(4 * PATIENCE)
+    seconds = 1 if drains else int(4 * WAIT_SECONDS)
     server = Server(slow, env={"BUSY_FOLDER": str(busy)}, exit_seconds=seconds)
     server.start()
     with ThreadPoolExecutor(2) as pool:
-        asked = pool.submit(ask_slow, server.grpc_url, "deepfake_detector", 3 * PATIENCE)
+        asked = pool.submit(ask_slow, server.grpc_url, "deepfake_detector", 3 * WAIT_SECONDS)
         eventually(lambda: any(busy.iterdir()))
         server.request_stop()
         stop = pool.submit(server.stop)
         if not drains:
             server.request_stop(drain=False)
-        stop.result(PATIENCE)
+        stop.result(WAIT_SECONDS)
         with pytest.raises(InferenceServerException):
             asked.result()
 

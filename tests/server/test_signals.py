@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from server_models import PATIENCE, make_repository
+from server_models import WAIT_SECONDS, make_repository
 
 from veracity.server import signals
 
@@ -44,7 +44,7 @@ def waiter() -> Iterator["subprocess.Popen[bytes]"]:
 
 def test_signals_at_once_never_block_the_stop(waiter: "subprocess.Popen[bytes]") -> None:
     """A handler that set an event was interrupted by the next one in the middle of that: within 3 rounds of 100."""
-    watchdog = threading.Timer(PATIENCE, waiter.kill)
+    watchdog = threading.Timer(WAIT_SECONDS, waiter.kill)
     watchdog.start()
     rounds = 0
     while rounds < ROUNDS and waiter.stdout.read(1):
@@ -73,7 +73,7 @@ def test_signals_together_are_one_stop_and_a_later_one_hurries(monkeypatch: pyte
         time.sleep(0.5)
         assert noted.calls == [True]
         os.kill(os.getpid(), signal.SIGTERM)
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + WAIT_SECONDS
         while len(noted.calls) < 2 and time.monotonic() < deadline:
             time.sleep(0.01)
     assert noted.calls == [True, False]
@@ -97,4 +97,4 @@ def test_serve_ends_well_on_both_signals(tmp_path: Path) -> None:
             process.stdout.readline()
         process.send_signal(signal.SIGINT)
         process.send_signal(signal.SIGTERM)
-        assert process.wait(PATIENCE) == 0
+        assert process.wait(WAIT_SECONDS) == 0

@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 import sysconfig
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -55,14 +56,14 @@ def find_tritonserver(directory: Path | None = None) -> Path:
     if directory is None and wheel is not None:
         server = _root(wheel) / "bin" / "tritonserver"
         if not server.is_file():
-            raise ServerUnavailable(f"{WHEEL} lacks its tritonserver: pip install --force-reinstall {WHEEL}==0.7.0")
+            raise ServerUnavailable(f"{WHEEL} lacks its tritonserver: pip install --force-reinstall {_requirement()}")
         return server
     if directory is None and not CONTAINER.is_dir():
-        raise ServerUnavailable(f"no tritonserver found: pip install 'veracity[server]' (it brings {WHEEL})")
+        raise ServerUnavailable(f"no tritonserver found: pip install {_requirement()}, or set VERACITY_TRITON")
     root = directory or CONTAINER
     server = root / "bin" / "tritonserver"
     if not server.is_file() or not (root / "backends").is_dir():
-        raise ServerUnavailable(f"{root} holds no bin/tritonserver and backends: correct VERACITY_TRITON")
+        raise ServerUnavailable(f"{root} has no bin/tritonserver or no backends: correct VERACITY_TRITON")
     return server
 
 
@@ -100,6 +101,14 @@ def _wheel() -> Path | None:
     except importlib.metadata.PackageNotFoundError:
         return None
     return Path(str(distribution.locate_file("")))
+
+
+def _requirement() -> str:
+    """Return the wheel with the version that this package is made for."""
+    with suppress(importlib.metadata.PackageNotFoundError):  # run from its source, not installed
+        required = importlib.metadata.requires("veracity") or ()
+        return next((entry.partition(";")[0] for entry in required if entry.startswith(WHEEL)), WHEEL)
+    return WHEEL
 
 
 def _version() -> str:

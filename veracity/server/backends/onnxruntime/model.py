@@ -1,7 +1,7 @@
 """Serve ``model.onnx`` by ONNX Runtime on the CPU, for models whose config says ``backend: "onnxruntime"``.
 
-Stands in for NVIDIA's C++ backend of the same name, which the pip wheel has not. The requests of one ``execute`` are
-joined into one run per shape and their outputs split again; a request that the graph refuses fails alone.
+Takes the place of NVIDIA's C++ backend of the same name, which the pip wheel lacks. The requests of one ``execute`` are
+concatenated into one run per shape and the outputs split again; a request that the graph refuses fails alone.
 """
 
 from __future__ import annotations
@@ -40,15 +40,15 @@ class TritonPythonModel:
         _check("output", config["output"], self.session.get_outputs(), self.batched)
 
     def execute(self, requests: Sequence[Any]) -> list[Any]:
-        """Answer each request, in order."""
-        answers: list[Any] = [None] * len(requests)
+        """Return a response for each request, in order."""
+        responses: list[Any] = [None] * len(requests)
         for indices in self._groups(requests):
-            for index, answer in zip(indices, self._answer([requests[i] for i in indices])):
-                answers[index] = answer
-        return answers
+            for index, response in zip(indices, self._respond([requests[i] for i in indices])):
+                responses[index] = response
+        return responses
 
     def finalize(self) -> None:
-        """Let the graph's memory go."""
+        """Free the graph's memory."""
         del self.session
 
     def _groups(self, requests: Sequence[Any]) -> list[list[int]]:
@@ -59,17 +59,17 @@ class TritonPythonModel:
             groups[tuple(shapes) if self.batched else index].append(index)
         return list(groups.values())
 
-    def _answer(self, requests: list[Any]) -> list[Any]:
+    def _respond(self, requests: list[Any]) -> list[Any]:
         try:
             parts = [{t.name(): t.as_numpy() for t in request.inputs()} for request in requests]
             return self._split(requests, parts, self._run(requests, parts))
         except Exception as error:  # ONNX Runtime's errors have no common base
             if len(requests) > 1:
-                return [answer for request in requests for answer in self._answer([request])]
+                return [response for request in requests for response in self._respond([request])]
             return [pb_utils.InferenceResponse(error=pb_utils.TritonError(_one_line(error)))]
 
     def _run(self, requests: list[Any], parts: list[Arrays]) -> Arrays:
-        """Run the graph once and fetch the outputs that anybody asked for."""
+        """Run the graph once and fetch the outputs that any request wants."""
         wanted = sorted({name for request in requests for name in request.requested_output_names()})
         feeds = parts[0] if len(parts) == 1 else {k: np.concatenate([part[k] for part in parts]) for k in parts[0]}
         return dict(zip(wanted, self.session.run(wanted, feeds)))
@@ -102,12 +102,12 @@ def _session(path: Path, parameters: dict[str, Any]) -> ort.InferenceSession:
 
 
 def _threads(parameters: dict[str, Any], key: str) -> int:
-    """Return the count under NVIDIA's key; 0 lets ONNX Runtime choose."""
+    """Return the count under the key that NVIDIA's backend uses; 0 lets ONNX Runtime choose."""
     return int(parameters.get(key, {}).get("string_value", 0))
 
 
 def _check(kind: str, declared: list[dict[str, Any]], tensors: Sequence[Any], batched: bool) -> None:
-    """Hold the config against the graph: name, type and dimensions; -1 or a named dimension fits any."""
+    """Compare the config with the graph: name, type and dimensions; -1 or a named dimension fits any."""
     graph = {tensor.name: tensor for tensor in tensors}
     for tensor in declared:
         name, dims = tensor["name"], [int(d) for d in tensor["dims"]]
