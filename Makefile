@@ -8,9 +8,12 @@ BIN := $(VENV)/bin
 SAMPLE := sample.mp4
 DATA := ../shared/data
 LOCK := uv pip compile --quiet --universal --python-version 3.10 --no-annotate --no-emit-package veracity-client \
-	--custom-compile-command "make lock"
+	--generate-hashes --custom-compile-command "make lock"
+NO_SERVER := --excludes requirements/no-server.txt
+NO_BUILDER := --excludes requirements/no-builder.txt
 
-.PHONY: help setup models demo serve test test-export test-image starter-weights measure check docs lock schema clean
+.PHONY: help setup models demo serve test test-wheels test-pythons test-export test-image starter-weights measure \
+	check docs lock dist schema clean
 
 help:
 	@grep -hE '^# make|^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^# //; s/:.*## /  — /'
@@ -30,7 +33,13 @@ serve: models ## the server, until Ctrl-C
 	@$(BIN)/veracity serve
 
 test: models ## tests that need no torch; but for the image's build, which takes minutes
-	@$(BIN)/python -m pytest -m "not export and not gpu and not image" $(ARGS)
+	@$(BIN)/python -m pytest -m "not export and not gpu and not image and not wheel" $(ARGS)
+
+test-wheels: models ## the wheels in fresh environments without the checkout, on every Python that is here
+	@$(BIN)/python -m pytest -m wheel $(ARGS)
+
+test-pythons: models ## a telling part of the tests on every other Python that is here
+	@scripts/test_pythons -m "not export and not gpu and not image and not wheel and not slow and not triton" $(ARGS)
 
 test-image: models ## Dockerfile.triton, step by step in a plain Debian root: wants root, debootstrap, the network
 	@$(BIN)/python -m pytest -m image $(ARGS)
@@ -61,15 +70,19 @@ docs: ## the documentation's pages in site/, every link checked
 	@NO_MKDOCS_2_WARNING=1 $(DOCS_VENV)/bin/mkdocs build --strict --quiet
 
 lock: ## pin the dependencies anew (needs uv)
-	$(LOCK) --generate-hashes --extra server --extra export --extra hubs --extra measure pyproject.toml -o requirements/runtime.lock
-	$(LOCK) --generate-hashes -c requirements/runtime.lock pyproject.toml -o requirements/image.lock
-	$(LOCK) --generate-hashes -c requirements/runtime.lock --extra export --extra hubs pyproject.toml -o requirements/export.lock
-	$(LOCK) --generate-hashes -c requirements/runtime.lock --group dev -o requirements/dev.lock
-	$(LOCK) --generate-hashes --group docs -o requirements/docs.lock
+	$(LOCK) --extra hubs --extra measure pyproject.toml -o requirements/runtime.lock
+	$(LOCK) -c requirements/runtime.lock $(NO_SERVER) $(NO_BUILDER) pyproject.toml -o requirements/image.lock
+	$(LOCK) -c requirements/runtime.lock $(NO_SERVER) --extra hubs pyproject.toml -o requirements/export.lock
+	$(LOCK) -c requirements/runtime.lock --group dev -o requirements/dev.lock
+	$(LOCK) --group docs -o requirements/docs.lock
+
+dist: setup ## both wheels and source distributions, in dist/
+	@rm -rf dist
+	@for project in client .; do $(BIN)/python -m build --outdir dist $$project >/dev/null || exit 1; done; ls dist
 
 schema: setup ## the verdict's JSON Schema, from the dataclasses
 	@$(BIN)/python -m veracity_client.schema > docs/api/verdict.schema.json
 	@$(BIN)/python -m veracity_client.schema reasons > docs/api/reasons.md
 
 clean:
-	rm -rf $(VENV) $(EXPORT_VENV) $(DOCS_VENV) site $(SAMPLE)
+	rm -rf $(VENV) .venv-3.* $(EXPORT_VENV) $(DOCS_VENV) dist site $(SAMPLE)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import measuring
 import pytest
+import skips
 import tiny_models
 
 from veracity.analysis.context import AnalysisContext
@@ -15,6 +16,10 @@ from veracity.settings import CHECKOUT, Settings
 REPOSITORY = CHECKOUT / "model_repository"
 SHARED = CHECKOUT.parent / "shared"
 VISUAL = ("visual_starter", "lipsync_starter", "semantic_starter")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.pluginmanager.register(skips.Skips())
 
 
 def installed(settings: Settings) -> Settings:

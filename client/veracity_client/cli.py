@@ -149,7 +149,7 @@ def _screen() -> Screen:
     try:
         from veracity_client.card import Screen
     except ModuleNotFoundError as error:
-        sys.stderr.write(f"{error.name} is missing: pip install 'veracity-client[cli]', or ask with --json\n")
+        sys.stderr.write(f"{error.name} is missing: pip install {error.name}, or ask with --json\n")
         raise SystemExit(ERROR) from None
     return Screen()
 

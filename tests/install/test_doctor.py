@@ -107,8 +107,8 @@ def rewrite(folder: Path, **facts: object) -> None:
     [
         (no_graph, "missing", f"veracity weights fetch {SEMANTIC} && python -m export {SEMANTIC}", False),
         (untrained, "missing", f"untrained: made to measure time; veracity weights fetch {SEMANTIC}", False),
-        (no_papers, "warning", "has no graph_sha256 and no known_answer: export it anew", False),
-        (no_answer, "warning", "has no known_answer: export it anew", False),
+        (no_papers, "warning", "has no graph_sha256 and no known_answer: veracity weights fetch", False),
+        (no_answer, "warning", "has no known_answer: veracity weights fetch", False),
         (torn_papers, "broken", f"{SEMANTIC}: provenance.json cannot be read", True),
         (another_graph, "broken", "its sha256 is not the one in provenance.json", True),
         (no_graph_at_all, "broken", "does not run: ", True),

@@ -8,7 +8,7 @@ from typing import Any
 
 from veracity.catalog import MODELS, Model
 from veracity.catalog.tensorrt import PLAN
-from veracity.install.advice import obtain
+from veracity.install.advice import anew, obtain
 from veracity.install.files import sha256
 from veracity_client.errors import VeracityError
 
@@ -91,4 +91,4 @@ def _differs(folder: Path, file: Path, digest: str) -> str:
         return ""
     except OSError as error:
         return f"{file} cannot be read: {error.strerror}"
-    return f"{file}: its sha256 is not the one in {FILE}: export it anew"
+    return f"{file}: its sha256 is not the one in {FILE}: {anew(folder.name, engine=file.name == PLAN)}"

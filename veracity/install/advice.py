@@ -34,6 +34,13 @@ def obtain(model: str) -> str:
     return _in_checkout(f"veracity weights fetch {model} && python -m export {model}")
 
 
+def anew(model: str, *, engine: bool = False) -> str:
+    """Say how a graph that does not fit its provenance is replaced, or a TensorRT ``engine``."""
+    if engine:
+        return _in_checkout(f"python -m export {model} --format tensorrt")
+    return obtain(model) if model in MODELS else "export it anew"
+
+
 def graph_commands(models: Sequence[str]) -> list[str]:
     """Say how the graphs of models are built of files that are there, a line for those that torch is not needed for."""
     free = [name for name in models if MODELS[name].joined or MODELS[name] is FACE_DETECTOR]

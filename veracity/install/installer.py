@@ -34,7 +34,7 @@ def to_fetch(models: Sequence[str], settings: Settings) -> list[Source]:
 
     Nothing is fetched for graphs that are built with torch: ``veracity weights fetch`` does, in a checkout.
     """
-    unbuilt = [MODELS[name] for name in models if name in BUILDERS and not is_current(name, settings.model_repository)]
+    unbuilt = [MODELS[name] for name in models if name in BUILDERS and not _is_sound(name, settings)]
     sources = dict.fromkeys([VAD, *(source for model in unbuilt for source in model.sources)])
     return [source for source in sources if verify(source, settings.weights) != "ok"]
 
@@ -66,7 +66,7 @@ def install(
     failed: dict[str, str] = {}
     if wanted := to_fetch(models, settings):
         repository.make_folder(settings.weights, "VERACITY_WEIGHTS")
-    if wanted or not is_complete(models, settings):
+    if wanted or not all(_is_sound(name, settings) for name in models if name in BUILDERS):
         with _one_process(settings.model_repository, say):
             for source in to_fetch(models, settings):  # another process may have been here meanwhile
                 failed |= _fetch(source, settings, from_dir, say, watch)
@@ -88,7 +88,7 @@ def _fetch(source: Source, settings: Settings, from_dir: Path | None, say: Say, 
 
 
 def _build(name: str, settings: Settings, failed: dict[str, str], say: Say) -> dict[str, str]:
-    if name not in BUILDERS or is_current(name, settings.model_repository):
+    if name not in BUILDERS or _is_sound(name, settings):
         return {}
     if lacking := [file for file in MODELS[name].files if file in failed]:
         return {name: f"it is made of {', '.join(lacking)}"}
@@ -98,6 +98,12 @@ def _build(name: str, settings: Settings, failed: dict[str, str], say: Say) -> d
     except VeracityError as error:
         return {name: error.message}
     return {}
+
+
+def _is_sound(name: str, settings: Settings) -> bool:
+    """Return whether a graph is this version's, and is the one that its provenance speaks of."""
+    target = settings.model_repository
+    return is_current(name, target) and not provenance.integrity_error(target / name)
 
 
 def _missing(name: str, settings: Settings) -> str:

@@ -13,7 +13,7 @@ from veracity.catalog import FACE_DETECTOR, LAYERS, MODELS, Model, provenance, s
 from veracity.catalog.assets import VAD_FILE
 from veracity.catalog.profiles import BENCH, FALLBACKS, Choice, children, choose, required
 from veracity.catalog.tensorrt import PLAN, TENSORRT
-from veracity.install.advice import install_hint
+from veracity.install.advice import anew, install_hint
 from veracity.install.doctor.finding import Finding
 from veracity.install.names import find
 from veracity.install.store import verify
@@ -63,7 +63,7 @@ def _model(settings: Settings, model: Model, graphs: bool) -> Finding:
     folder, what = settings.model_repository / model.name, f"model {model.name}"
     if settings.model_config_name == TENSORRT and (folder / "configs" / f"{TENSORRT}.pbtxt").is_file():
         if not (folder / "1" / PLAN).is_file():
-            return Finding(what, "missing", f"no engine: python -m export {model.name} --format tensorrt")
+            return Finding(what, "missing", f"no engine: {anew(model.name, engine=True)}")
         graphs = False  # what runs is the engine, and only Triton can ask it
     if not (folder / provenance.GRAPH).is_file():
         return Finding(what, "missing", install_hint(model.name, untrained=settings.profile == BENCH))
@@ -76,7 +76,7 @@ def _model(settings: Settings, model: Model, graphs: bool) -> Finding:
         return Finding(what, "broken", fault, True)
     lacks = [key for key in ("graph_sha256", "known_answer") if not paper.get(key)]
     if lacks:
-        return Finding(what, "warning", f"its {provenance.FILE} has no {' and no '.join(lacks)}: export it anew")
+        return Finding(what, "warning", f"its {provenance.FILE} has no {' and no '.join(lacks)}: {anew(model.name)}")
     words = ", untrained" if paper.get("untrained") else ""
     return Finding(
         what, "ok", f"{(folder / provenance.GRAPH).stat().st_size:,} B, sha256 {paper['graph_sha256'][:12]}…{words}"
