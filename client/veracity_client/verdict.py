@@ -212,7 +212,7 @@ class Verdict:
     faces: tuple[Face, ...]
     policy: AppliedPolicy
     profile: Profile
-    thresholds: Thresholds
+    thresholds: Thresholds | None
     calibrated: bool
     degraded: bool
     input: InputInfo

@@ -17,7 +17,7 @@ from veracity.evidence.requests import State
 from veracity.media import Source
 from veracity.settings import Settings
 from veracity_client.errors import AnalysisTimeout, BadOption, InternalError, ModelUnavailable
-from veracity_client.verdict import Options, StageEvent, Verdict
+from veracity_client.verdict import Options, StageEvent, Thresholds, Verdict
 
 EXHAUSTIVE = Options(policy="exhaustive")
 
@@ -198,7 +198,9 @@ def telling_ffmpeg(folder: Path) -> Path:
 
 
 def certain(context: AnalysisContext, ffmpeg: Path, stop: float) -> AnalysisContext:
-    measured = dataclasses.replace(context.measured, fail_fast_threshold=stop, profiles={})
+    measured = dataclasses.replace(
+        context.measured, thresholds=Thresholds(0.76, 0.29), fail_fast_threshold=stop, profiles={}
+    )
     return dataclasses.replace(context, ffmpeg=ffmpeg, measured=measured)
 
 

@@ -62,16 +62,21 @@ def test_a_voice_model_that_dies_while_the_sound_is_decoded_is_said_to(
 
 
 @pytest.mark.parametrize("policy", ["fail_fast", "exhaustive"])
-def test_an_uncalibrated_voice_says_so_wherever_it_decides(paired: AnalysisContext, talking: Path, policy: str) -> None:
+def test_models_without_thresholds_get_a_score_and_no_label(
+    paired: AnalysisContext, talking: Path, policy: str
+) -> None:
     context = AnalysisContext.from_settings(paired.settings.replace(models="audio_rawnet2"))
     verdict = run(context, talking, Options(policy=policy))
-    assert not verdict.calibrated
+    assert (verdict.label, verdict.calibrated, verdict.thresholds) == ("inconclusive", False, None)
+    assert verdict.fake_probability is not None
+    assert verdict.inconclusive_reason is not None
+    assert verdict.inconclusive_reason.code == "uncalibrated"
+    assert "audio_rawnet2" in verdict.inconclusive_reason.text
+    assert "veracity calibrate" in verdict.inconclusive_reason.text
     assert "(uncalibrated)" in verdict.layer_results["1_audio"].reasoning
-    assert "(uncalibrated)" in verdict.reasoning
     words = "with VERACITY_MODELS instead of its own. audio_rawnet2: nobody measured it so"
     assert verdict.profile.statement.startswith(words)
-    if policy == "fail_fast":
-        assert verdict.layer_results["4_semantic"].reason.endswith(", uncalibrated (policy fail_fast)")
+    assert verdict.layer_results["4_semantic"].status == "scored"  # no label is at stake that a policy could decide
 
 
 def test_a_calibrated_voice_speaks_for_itself(full_context: AnalysisContext, talking: Path) -> None:

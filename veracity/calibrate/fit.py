@@ -142,7 +142,7 @@ def fit(rows: Sequence[Row], model: str, rate: float, missed: float) -> Fitted:
 def kept(model: str, calibration: Calibration) -> Fitted:
     """The calibration that a model has already, measured on no clips of now."""
     nothing = metrics.Estimate(math.nan, math.nan, math.nan)
-    own = calibration.standalone_thresholds([model])
+    own = calibration.model_thresholds[model]
     return Fitted(model, calibration.calibrator(model), (), np.zeros(0), nothing, math.nan, math.nan, own)
 
 

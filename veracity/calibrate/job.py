@@ -78,7 +78,7 @@ def _kept(job: Job, fits: Mapping[str, Fitted]) -> dict[str, Fitted]:
         for model in job.models.values()
         if model not in fits
         and any(model in row.outputs for row in job.films)
-        and job.before.is_calibrated([model])
+        and model in job.before.model_thresholds
         and job.before.checkpoints.get(model) == provenance.checkpoint(job.repository / model)
     }
 
@@ -123,7 +123,8 @@ def _profile(job: Job, fits: Mapping[str, Fitted]) -> dict[str, dict[str, toml_t
     )
     judging = replace(job.before, thresholds=bounds, calibrators=scales, model_thresholds=own)
     said = labels_of(best.held_out, data, best.fusion, job.models, judging)
-    stop = voice_alone(best.fusion, thresholds_of(best.fusion.weights > 0, job.models, judging).fake, LEAST_STOP)
+    holding = thresholds_of(best.fusion.weights > 0, job.models, judging) or bounds
+    stop = voice_alone(best.fusion, holding.fake, LEAST_STOP)
     fusion = statements.fusion_table(
         tried, bounds, stop, (job.rate, job.missed), statements.shares(data.fakes, said), job.date, data
     )
@@ -147,7 +148,7 @@ def labels_of(
     return [label(float(p), float(share), own) for p, share, own in zip(probability, weighed, bounds)]
 
 
-def thresholds_of(looking: npt.NDArray[np.bool_], models: Mapping[str, str], judging: Calibration) -> Thresholds:
+def thresholds_of(looking: npt.NDArray[np.bool_], models: Mapping[str, str], judging: Calibration) -> Thresholds | None:
     """The thresholds of a clip that some layers, [layers], could look at; as the verdict has them."""
     able = [models[layer.name] for layer, looked in zip(LAYERS, looking) if looked]
     return judging.standalone_thresholds(able) if len(able) == 1 else judging.thresholds

@@ -57,20 +57,21 @@ class Calibration:
     ``evidence_weights`` say how much of the evidence each layer is, however well it measured. ``model_thresholds``
     judge a layer by itself. ``checkpoints`` are the digests of the weights that were measured
     (:func:`veracity.catalog.provenance.checkpoint`); ``unmeasured`` are the models that have other weights.
-    ``profiles`` holds what replaces the general values where exactly a profile's own models are used.
+    ``profiles`` holds what replaces the general values where exactly a profile's own models are used. ``thresholds``
+    hold for those alone: without a fusion of their own, models get no label.
     """
 
     weights: Mapping[str, float]
     evidence_weights: Mapping[str, float]
-    thresholds: Thresholds
     evidence_fake: float
     evidence_real: float
-    fail_fast_threshold: float
     calibrators: Mapping[str, Calibrator]
     statements: Mapping[str, str]  # of profiles
     measurements: Mapping[str, str]  # how well each model measured
     rule: Rule = "mean"
     strength: float = 1.0
+    thresholds: Thresholds | None = None
+    fail_fast_threshold: float = math.inf
     model_thresholds: Mapping[str, Thresholds] = field(default_factory=dict)
     checkpoints: Mapping[str, str] = field(default_factory=dict)
     unmeasured: frozenset[str] = frozenset()
@@ -94,14 +95,16 @@ class Calibration:
         except tomllib.TOMLDecodeError as error:
             raise CalibrationError(f"calibration.toml is no TOML: {error}") from None
         models, profiles = _Table(data).tables("models"), _Table(data).tables("profiles")
+        if "thresholds" in data:
+            raise _Table(data).fault(
+                "thresholds", "belongs to models: give it in [models.NAME] or [profiles.NAME.fusion]"
+            )
         evidence, weights = _Table(data).table("evidence"), _Table(data).table("weights").weights()
         return cls(
             weights=weights,
             evidence_weights=weights,
-            thresholds=_Table(data).table("thresholds").thresholds(),
             evidence_fake=evidence.number("fake", 0, 1),
             evidence_real=evidence.number("real", 0, 1),
-            fail_fast_threshold=evidence.number("fail_fast_threshold", 0),
             calibrators={name: _scale(model) for name, model in models.items()},
             statements={name: profile.text("statement") for name, profile in profiles.items()},
             measurements={name: model.text("statement") for name, model in models.items() if "statement" in model.data},
@@ -137,10 +140,10 @@ class Calibration:
         """Return whether all of ``models`` were measured and none of them separates real from fake."""
         return all(self.calibrator(model).uninformative for model in models)
 
-    def standalone_thresholds(self, models: Iterable[str]) -> Thresholds:
-        """Return the thresholds of a layer by itself: those of the one of its models that speaks, if it has them."""
-        speaking = [model for model in models if not self.calibrator(model).uninformative]
-        return self.model_thresholds.get(speaking[0], self.thresholds) if len(speaking) == 1 else self.thresholds
+    def standalone_thresholds(self, models: Iterable[str]) -> Thresholds | None:
+        """Return the thresholds of a layer by itself: those of its one informative model; None where it has none."""
+        informative = [model for model in models if not self.calibrator(model).uninformative]
+        return self.model_thresholds.get(informative[0]) if len(informative) == 1 else None
 
     def measurement(self, model: str) -> str:
         """Return how well a model measured, in words."""

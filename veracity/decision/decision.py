@@ -23,7 +23,7 @@ class Decision:
     label: Label
     fake_probability: float | None
     confidence: float
-    thresholds: Thresholds
+    thresholds: Thresholds | None
     calibrated: bool
     inconclusive: Reason | None
     degraded: tuple[Reason, ...]
@@ -55,6 +55,8 @@ def reason_to_stop(
     results: Mapping[str, LayerResult], tracks: Sequence[str], calibration: Calibration, policy: Policy
 ) -> Reason | None:
     """Return why the layers that are not in ``results`` need not be scored; None where they must be."""
+    if calibration.thresholds is None:
+        return None  # no label is at stake, and every layer's score may be wanted
     voice = results.get(AUDIO.key)
     score = voice.fake_probability if voice else None
     if policy == "fail_fast" and voice and score is not None and score >= calibration.fail_fast_threshold:
@@ -72,6 +74,9 @@ def _why_inconclusive(
     if probability is None:
         return wording.reason("nothing_scored")
     thresholds = calibration.thresholds
+    if thresholds is None:
+        scored = (model.name for layer in LAYERS for model in results[layer.key].models)
+        return wording.reason("uncalibrated", models=", ".join(dict.fromkeys(scored)))
     if threshold_label(probability, thresholds) != "inconclusive":
         return wording.reason("evidence_too_weak", share=share)
     fake, real = (

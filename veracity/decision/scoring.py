@@ -120,8 +120,10 @@ def worst(spans: Iterable[Span]) -> tuple[Span, ...]:
     return tuple(sorted(spans, key=lambda span: (-span.score, span.start))[:WORST])
 
 
-def threshold_label(probability: float, thresholds: Thresholds) -> Label:
-    """Compare a probability with the thresholds."""
+def threshold_label(probability: float, thresholds: Thresholds | None) -> Label:
+    """Compare a probability with the thresholds; without any there is no label."""
+    if thresholds is None:
+        return "inconclusive"
     if probability >= thresholds.fake:
         return "fake"
     return "real" if probability <= thresholds.real else "inconclusive"

@@ -30,7 +30,7 @@ TEMPLATES: Mapping[ReasonCode, str] = {
     "evidence_too_weak": "only {share:.0%} of the evidence could be weighed",
     "evidence_conflicts": "layers disagree: {fake} say fake, {real} say real",
     "between_thresholds": "P(fake) {probability:.2f} lies between {real:g} (real) and {fake:g} (fake)",
-    "uncalibrated": "{models} were not calibrated, so no threshold applies",
+    "uncalibrated": "no thresholds were measured for {models}: `veracity calibrate` fits them on labelled clips",
     "untrained": "{why}",
     "out_of_domain": "the file is unlike the data that the models were measured on: {why}",
 }
