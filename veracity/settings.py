@@ -87,7 +87,7 @@ class Settings(BaseSettings):
 
     @classmethod
     def settings_customise_sources(cls, *_: Any, **sources: Any) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Use the arguments alone: :meth:`from_env` reads the other sources, and tells which value came from where."""
+        """Use the arguments alone: :meth:`from_env` reads the other sources and knows where each value is from."""
         return (sources["init_settings"],)
 
     @classmethod
@@ -154,7 +154,7 @@ def variable(name: str) -> str:
 
 
 def explain(error: ValidationError, named: Callable[[str], str]) -> str:
-    """Return the first of pydantic's errors as a line of ours; ``named`` says what the setting was called."""
+    """Return the first of pydantic's errors as one line; ``named`` returns what the setting is called in its source."""
     first = error.errors(include_url=False)[0]
     given, kind, limits = first["input"], first["type"], first.get("ctx", {})
     wanted = {

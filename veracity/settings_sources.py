@@ -77,7 +77,7 @@ def _read_environment(environ: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _read_file(file: Path) -> dict[str, Any]:
-    """Return what the file says; its relative paths begin in its folder, for the server may start in any."""
+    """Return the file's values; its relative paths begin in its folder, since the server may start in any."""
     try:
         given: dict[str, Any] = tomllib.loads(file.read_text())
     except OSError as error:

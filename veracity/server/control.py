@@ -114,13 +114,13 @@ class Control:
         return {tensor.name: result.as_numpy(tensor.name) for tensor in model.outputs}, "tensorrt" in runners
 
     def _stream(self, model: str, inputs: list[Any], timeout: float) -> None:
-        """Wait for a decoupled model's first answer. Its own connection: one has room for one stream."""
+        """Wait for a decoupled model's first response, on a connection of its own: each holds only one stream."""
         answers: queue.Queue[InferenceServerException | None] = queue.Queue()
         with self._connect() as client:
             client.start_stream(lambda result, error: answers.put(error))  # noqa: ARG005, tritonclient's signature
             try:
                 client.async_stream_infer(model, inputs, enable_empty_final_response=True)
-            except InferenceServerException as broken:  # the stream's own error, which says why, came first
+            except InferenceServerException as broken:  # the cause reached the callback before
                 answers.put(broken)
             try:
                 error = answers.get(timeout=timeout)
@@ -131,7 +131,7 @@ class Control:
             raise error
 
     def server_is_ready(self, timeout: float) -> bool:
-        """Return whether Triton says of itself that every model it was told to load is."""
+        """Return whether Triton reports that every model it was told to load is ready."""
         return bool(self._client.is_server_ready(client_timeout=timeout))
 
     def index(self, timeout: float) -> dict[str, tuple[str, str]]:
