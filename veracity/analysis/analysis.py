@@ -127,9 +127,9 @@ class Analysis:
                 stands_in = fallback if fallback in answered and fallback not in own else None
                 notes.append(wording.left_out(name, why, stands_in))
         notes += [wording.small_faces_left_out(name) for name in answered if name in self.evidence.too_small]
-        if why_deaf := self.evidence.audio_error:
+        if no_sound := self.evidence.audio_error:
             notes += [
-                wording.judged_without_sound(name, why_deaf) for name in answered if detector(name).sound != "none"
+                wording.judged_without_sound(name, no_sound) for name in answered if detector(name).sound != "none"
             ]
         return notes
 

@@ -67,14 +67,14 @@ async def observe(
 
 async def _observe(video: Source, infer: Infer, options: Options, context: AnalysisContext, tell: Tell) -> Observation:
     begun = time.monotonic()
-    roster = await asyncio.to_thread(Roster.decide, context, infer)
-    analysis = Analysis(infer, options, context, roster, tell, begun)
-    try:
-        async with Media.opened(video, context.limits, context.ffmpeg, options.video_track) as media:
+    async with Media.opened(video, context.limits, context.ffmpeg, options.video_track) as media:
+        roster = await asyncio.to_thread(Roster.decide, context, infer)
+        analysis = Analysis(infer, options, context, roster, tell, begun)
+        try:
             await _gather_evidence(analysis, media)
-        return Observation(_conclude(analysis), analysis.evidence.outputs)
-    finally:
-        analysis.cancel()
+            return Observation(_conclude(analysis), analysis.evidence.outputs)
+        finally:
+            analysis.cancel()
 
 
 async def _gather_evidence(analysis: Analysis, media: Media) -> None:

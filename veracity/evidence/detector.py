@@ -88,6 +88,6 @@ def samples(of: Detector, excerpt: Excerpt) -> list[Sample]:
 
 async def score(infer: Infer, by: Detector, given: Sequence[Sample], sound: Sound = NO_SOUND) -> ModelOutput:
     """Run a detector on samples, all its requests at once: Triton batches them. Raises what ``infer`` raises."""
-    batches = by.requests(given, sound)
+    batches = await asyncio.to_thread(by.requests, given, sound)
     responses = await asyncio.gather(*(infer(by.model.name, batch) for batch in batches))
     return by.read(given, responses)

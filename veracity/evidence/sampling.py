@@ -5,6 +5,7 @@ Frame numbers are on the constant 25 fps time base. One decode pass serves all v
 
 from __future__ import annotations
 
+import asyncio
 from collections import defaultdict
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
@@ -79,7 +80,7 @@ def large_enough(face: Detection, model: Model) -> bool:
 
 async def detect(infer: Infer, frames: Sequence[Frame]) -> list[list[Detection]]:
     """Ask the face detector about frames of one clip, in one request."""
-    batch, scale = letterbox([frame.image for frame in frames], DETECTOR_SIDE)
+    batch, scale = await asyncio.to_thread(letterbox, [frame.image for frame in frames], DETECTOR_SIDE)
     outputs = await infer(FACE_DETECTOR.name, {FACE_DETECTOR.input.name: batch})
     return detections(outputs, scale)
 
