@@ -62,7 +62,7 @@ def measure(client: Any, repository: Path, model: Model, rounds: int) -> dict[st
     client.load_model(model.name, client_timeout=600)
     loaded = time.monotonic() - began
     try:
-        one = smoke_test.question(model)
+        one = smoke_test.inputs(model)
         fault = smoke_test.fault(model, _ask(client, model, one), paper)
         batch = {name: np.repeat(value, model.request_items, axis=0) for name, value in one.items()}
         alone, together = (_median(client, model, given, rounds) for given in (one, batch))

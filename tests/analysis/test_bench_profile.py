@@ -148,7 +148,7 @@ def test_ready_holds_the_answers_against_the_papers(server: Server, bench: Setti
     paper.write_text(json.dumps({"known_answer": {"FAKE_LOGIT": [1.0]}}))
     there, away = (bench.replace(model_repository=tmp_path / name) for name in ("other", "nowhere"))
     (fault,) = faults(there, server)
-    assert fault.startswith("audio_wav2vec2: its answer to the known question is ")
+    assert fault.startswith("audio_wav2vec2: its smoke-test output is ")
     assert not faults(away, server)
 
 

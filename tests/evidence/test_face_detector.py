@@ -78,7 +78,7 @@ def test_provenance_names_what_it_was_made_of(graph: Path) -> None:
 
 
 def test_the_known_question_has_one_face(session: onnxruntime.InferenceSession) -> None:
-    (scores,) = session.run(["SCORES"], smoke_test.question(FACE_DETECTOR))
+    (scores,) = session.run(["SCORES"], smoke_test.inputs(FACE_DETECTOR))
     assert scores[0, 0] > 0.8
     assert not scores[0, 1:].any()
 

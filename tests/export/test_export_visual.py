@@ -165,7 +165,7 @@ def test_b4_goes_the_whole_way_untrained(tmp_path, talking):
     assert papers["largest_relative_error"] <= 1e-4
     graph = onnxruntime.InferenceSession(tmp_path / "visual_sbi_b4" / "1" / "model.onnx")
     names = [output.name for output in graph.get_outputs()]
-    answer = dict(zip(names, graph.run(names, smoke_test.question(MODELS["visual_sbi_b4"]))))
+    answer = dict(zip(names, graph.run(names, smoke_test.inputs(MODELS["visual_sbi_b4"]))))
     assert smoke_test.difference(answer, papers["known_answer"]) <= 1e-4
 
 

@@ -112,7 +112,7 @@ def rewrite(folder: Path, **facts: object) -> None:
         (torn_papers, "broken", f"{SEMANTIC}: provenance.json cannot be read", True),
         (another_graph, "broken", "its sha256 is not the one in provenance.json", True),
         (no_graph_at_all, "broken", "does not run: ", True),
-        (another_answer, "broken", "its answer to the known question is 0.02 off, over 0.01", True),
+        (another_answer, "broken", "its smoke-test output is 0.02 off, over 0.01", True),
     ],
     ids=lambda value: getattr(value, "__name__", None),
 )
@@ -213,7 +213,7 @@ def test_production_starts_with_a_whole_profile(whole: Settings) -> None:
 def test_a_graph_that_answers_wrong_is_not_served(whole: Settings) -> None:
     """Which only shows when it is loaded: production leaves that to Triton, and refuses then."""
     another_answer(whole.model_repository / SEMANTIC)
-    with pytest.raises(ModelUnavailable, match=f"^{SEMANTIC}: .*its answer to the known question is 0.02 off"):
+    with pytest.raises(ModelUnavailable, match=f"^{SEMANTIC}: .*its smoke-test output is 0.02 off"):
         Server.from_settings(whole.replace(env="production")).start()
 
 

@@ -1,4 +1,4 @@
-"""A model's papers: ``provenance.json`` beside its graph, written by the export that proved it."""
+"""A model's provenance: ``provenance.json`` beside its graph, written by the export that proved it."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from veracity_client.errors import VeracityError
 
 FILE = "provenance.json"
 GRAPH = Path("1", "model.onnx")
-NOTHING = "nothing: untrained"  # what weights made of their names were trained on
+NOTHING = "nothing: untrained"  # what weights seeded by their names were trained on
 
 
 class ProvenanceError(VeracityError):
-    """The papers of a model cannot be read."""
+    """The provenance of a model cannot be read."""
 
 
 def read(folder: Path) -> dict[str, Any]:
-    """Return the papers of a model's folder, empty where it has none. Raises :class:`ProvenanceError`."""
+    """Return the provenance of a model's folder, empty where it has none. Raises :class:`ProvenanceError`."""
     try:
         data = json.loads((folder / FILE).read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -35,7 +35,7 @@ def read(folder: Path) -> dict[str, Any]:
 
 
 def untrained(folder: Path) -> bool:
-    """Return whether the graph's weights were made of their names alone. Raises :class:`ProvenanceError`."""
+    """Return whether the graph's weights were seeded by their names alone. Raises :class:`ProvenanceError`."""
     return bool(read(folder).get("untrained"))
 
 
@@ -52,8 +52,8 @@ def rejection_reason(folder: Path) -> str:
 def checkpoint(folder: Path) -> str | None:
     """Return the sha256 of the weights that an installed graph was made of, of several files with spaces between.
 
-    Whatever the graph's precision, and wherever its parts were joined, it is the same. Empty where no papers say it,
-    None where nothing is installed.
+    Whatever the graph's precision, and wherever its parts were joined, it is the same. Empty where no provenance says
+    it, None where nothing is installed.
     """
     try:
         page = read(folder)
@@ -66,7 +66,7 @@ def checkpoint(folder: Path) -> str | None:
 
 
 def licence(model: Model) -> str:
-    """Return the terms of a model's weights: where we taught a head alone, ours and its encoder's authors'."""
+    """Return the terms of a model's weights: where the head alone is ours, those of its encoder as well."""
     if not model.joined:
         return model.licence
     encoders = dict.fromkeys(source.licence for source in model.sources)
@@ -74,7 +74,7 @@ def licence(model: Model) -> str:
 
 
 def integrity_error(folder: Path) -> str:
-    """Return why the graph of a model's folder shall not be loaded; empty where it may, or has no papers."""
+    """Return why the graph of a model's folder shall not be loaded; empty where it may, or has no provenance."""
     try:
         page = read(folder)
     except ProvenanceError as error:

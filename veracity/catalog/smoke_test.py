@@ -1,4 +1,4 @@
-"""A question to which every installed graph has an answer in its papers: made at export, asked again by the doctor."""
+"""The smoke test of a graph: an input whose outputs its provenance records, at export; run again by the doctor."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from numpy.typing import NDArray
 
 from veracity.catalog import FACE_DETECTOR, Model, Tensor
 
-# How far the answer may be from the papers', relative to the larger of 1 and what they say. Another processor or
+# How far the outputs may be from the recorded ones, relative to the larger of 1 and those. Another processor or
 # runtime sums in another order: 1e-6 to 1e-3 of a deep network's logit, while wrong weights are off by whole numbers.
 # Fewer bits a number (fp16 has 11 of them, int8 7) are rounded anew by every runtime that fuses layers its own way.
 EXACT, COARSE = 1e-2, 5e-2
 
 FREE_SIDE = 320  # pixels, where the graph takes any
-SHOWN = 8  # numbers of each output that the papers hold
+SHOWN = 8  # numbers of each output that the provenance holds
 DTYPES = {"UINT8": np.uint8, "INT16": np.int16, "FP32": np.float32}
 
 
-def question(model: Model) -> dict[str, NDArray[Any]]:
+def inputs(model: Model) -> dict[str, NDArray[Any]]:
     """Return a batch of one of each input: pixels of every brightness, quiet noise; of faces a drawn one.
 
     The same on every machine. In noise there is no face, and "none" is what a broken detector answers too.
@@ -67,34 +67,34 @@ def _face() -> NDArray[np.uint8]:
     return picture.round().astype(np.uint8)[None]
 
 
-def digest(answer: Mapping[str, NDArray[Any]]) -> dict[str, list[float]]:
-    """Return what the papers keep of an answer: the first numbers of each output."""
-    return {name: [float(x) for x in np.asarray(a, np.float64).ravel()[:SHOWN]] for name, a in answer.items()}
+def summary(outputs: Mapping[str, NDArray[Any]]) -> dict[str, list[float]]:
+    """Return what the provenance keeps of the outputs: the first numbers of each."""
+    return {name: [float(x) for x in np.asarray(a, np.float64).ravel()[:SHOWN]] for name, a in outputs.items()}
 
 
-def difference(answer: Mapping[str, NDArray[Any]], wanted: Mapping[str, list[float]]) -> float:
-    """Return the largest difference from the papers, relative to the larger of 1 and what they say; NaN stays NaN."""
-    found = digest(answer)
+def difference(outputs: Mapping[str, NDArray[Any]], wanted: Mapping[str, list[float]]) -> float:
+    """Return the largest difference from the recorded numbers, relative to the larger of 1 and those; NaN stays NaN."""
+    found = summary(outputs)
     pairs = [(np.array(found.get(name, [np.nan])), np.array(values)) for name, values in wanted.items()]
     if any(a.shape != b.shape for a, b in pairs):
         return float("nan")
     return float(np.max([np.max(np.abs(a - b)) / max(1.0, float(np.max(np.abs(b)))) for a, b in pairs]))
 
 
-def fault(model: Model, answer: Mapping[str, NDArray[Any]], paper: Mapping[str, Any], *, coarse: bool = False) -> str:
-    """Return what is wrong with a model's answer to the question; empty where nothing is.
+def fault(model: Model, outputs: Mapping[str, NDArray[Any]], record: Mapping[str, Any], *, coarse: bool = False) -> str:
+    """Return what is wrong with a model's outputs; empty where nothing is.
 
-    ``paper`` is what its provenance.json holds; without a known answer in it the shapes and numbers are held alone.
+    ``record`` is what its provenance.json holds; without a recorded output there only shapes and finiteness count.
     ``coarse``: the server computes in fewer bits than the graph, as TensorRT's engines do.
     """
-    wrong = [t.name for t in model.outputs if not _fits(answer.get(t.name), t.shape)]
+    wrong = [t.name for t in model.outputs if not _fits(outputs.get(t.name), t.shape)]
     if wrong:
         return f"answers {', '.join(wrong)} with another shape or with no numbers"
-    if not paper.get("known_answer"):
+    if not record.get("known_answer"):
         return ""
-    allowed = COARSE if coarse or paper.get("precision", "fp32") != "fp32" else EXACT
-    found = difference(answer, paper["known_answer"])
-    return "" if found <= allowed else f"its answer to the known question is {found:.2g} off, over {allowed:g}"
+    allowed = COARSE if coarse or record.get("precision", "fp32") != "fp32" else EXACT
+    found = difference(outputs, record["known_answer"])
+    return "" if found <= allowed else f"its smoke-test output is {found:.2g} off, over {allowed:g}"
 
 
 def _fits(value: Any, shape: tuple[int, ...]) -> bool:

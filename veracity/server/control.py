@@ -102,7 +102,7 @@ class Control:
         Raises InferenceServerException.
         """
         config = self._client.get_model_config(model.name, client_timeout=timeout).config
-        arrays = smoke_test.question(model)
+        arrays = smoke_test.inputs(model)
         if unknown := [tensor.name for tensor in config.input if tensor.name not in arrays]:
             raise InferenceServerException(f"takes {', '.join(unknown)}, which no model of that name here does")
         inputs = [_input(tensor, arrays[tensor.name]) for tensor in config.input]

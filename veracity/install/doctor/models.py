@@ -59,7 +59,7 @@ def _file(settings: Settings, name: str, needed: bool) -> Finding:
 
 
 def _model(settings: Settings, model: Model, graphs: bool) -> Finding:
-    """Hold the graph against its papers, load it, and ask it the known question."""
+    """Hold the graph against its provenance, load it, and run its smoke test."""
     folder, what = settings.model_repository / model.name, f"model {model.name}"
     if settings.model_config_name == TENSORRT and (folder / "configs" / f"{TENSORRT}.pbtxt").is_file():
         if not (folder / "1" / PLAN).is_file():
@@ -92,10 +92,10 @@ def _fault(model: Model, folder: Path, paper: dict[str, Any]) -> str:
 
 
 def _ask(graph: Path, model: Model) -> dict[str, NDArray[Any]]:
-    """Load a graph, ask it the known question and let it go: the largest one alone has to fit into memory."""
+    """Load a graph, run its smoke test and let it go: the largest one alone has to fit into memory."""
     session = onnxruntime.InferenceSession(graph, providers=["CPUExecutionProvider"])
     names = [output.name for output in session.get_outputs()]
-    return dict(zip(names, session.run(names, smoke_test.question(model))))
+    return dict(zip(names, session.run(names, smoke_test.inputs(model))))
 
 
 def _layers(choice: Choice, able: set[str]) -> Finding:

@@ -56,8 +56,8 @@ def cases(encoder: ModelProto, head: ModelProto) -> list[Case]:
 
 
 def _sounds() -> list[npt.NDArray[np.int16]]:
-    """The known question, then noise, silence and full scale: batches of one and three."""
+    """The smoke test's input, then noise, silence and full scale: batches of one and three."""
     rng = np.random.default_rng(0)
     noise = rng.standard_normal(WINDOW_SAMPLES) * 1_000
     loud = np.where(rng.random(WINDOW_SAMPLES) < 0.5, -32_768, 32_767)
-    return [smoke_test.question(MODELS[NAME])["WAVEFORM"], np.stack([noise, 0 * noise, loud]).astype(np.int16)]
+    return [smoke_test.inputs(MODELS[NAME])["WAVEFORM"], np.stack([noise, 0 * noise, loud]).astype(np.int16)]

@@ -37,7 +37,7 @@ def publish(
     """Write ``1/model.onnx``, ``provenance.json`` and the files ``beside`` them into a model's folder, all or none.
 
     ``provenance`` says where the weights come from and how far the graph is from them; the graph's sha256, its size,
-    its answer to a known question and the versions of ``tools`` (distributions) are added. ``veracity doctor`` holds
+    its smoke-test output and the versions of ``tools`` (distributions) are added. ``veracity doctor`` holds
     the graph against it. Raises :class:`ExportError` for a disk that is full; what was installed stays.
     """
     versions = {"python": platform.python_version(), **{name: version(name) for name in tools}}
@@ -68,10 +68,10 @@ def refuse_over_trained(folder: Path) -> None:
 
 
 def known_answer(graph: bytes, model: str) -> dict[str, list[float]]:
-    """Ask a graph the known question."""
+    """Run the smoke test of a graph."""
     loaded = session(graph)
     names = [output.name for output in loaded.get_outputs()]
-    return smoke_test.digest(dict(zip(names, loaded.run(names, smoke_test.question(MODELS[model])))))
+    return smoke_test.summary(dict(zip(names, loaded.run(names, smoke_test.inputs(MODELS[model])))))
 
 
 def session(graph: bytes | ModelProto) -> onnxruntime.InferenceSession:
