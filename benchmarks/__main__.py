@@ -18,7 +18,7 @@ def main(arguments: list[str] | None = None) -> int:
     from evaluation.manifest import ManifestError
 
     args = _parser().parse_args(arguments)
-    log.configure("warning")  # the figures are what is wanted
+    log.configure("warning")  # keep the output to the figures
     try:
         code: int = args.run(args)
         return code

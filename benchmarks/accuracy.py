@@ -24,9 +24,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Measure, print a table, write JSON, CSV and page."""
     settings, clips = settings_of(args), selection.clips_of(args)
-    with runners.through(args.through, args.url, settings, args.threads) as door:
-        said = runners.ask_all(clips, selection.root(args.manifest), door, args.out / report.SCORES)
-    report.write_report("accuracy", "How often Veracity is right", said, args, args.through, door.calibration)
+    with runners.open_runner(args.through, args.url, settings, args.threads) as runner:
+        said = runners.analyze_clips(clips, selection.root(args.manifest), runner, args.out / report.SCORES)
+    report.write_report("accuracy", "How often Veracity is right", said, args, args.through, runner.calibration)
     return 0
 
 

@@ -1,4 +1,4 @@
-"""Every installed graph on its own in a real tritonserver: its size, what loading takes, what an item costs."""
+"""Every installed graph on its own in a real tritonserver: size, load time and time per item."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What breaks it: the same clips after the codecs, scaling and bandwidth that media go through on their way."""
+"""Robustness: the same clips after the codecs, scaling and bandwidth that media go through in practice."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from benchmarks import accuracy
 from evaluation import csv_report, page, record, report, runners, selection
 from evaluation.aggregate import brief, counts, decided, refuse_unheard
 from evaluation.manifest import ManifestError
-from evaluation.outputs import Subject, subjects
+from evaluation.outputs import ScoredOutput, scored_outputs
 from veracity.calibrate.scores import ScoredClip
 from veracity.media import find_ffmpeg
 from veracity_client.errors import BadVideo
 
 HALF = "scale=trunc(iw/4)*2:trunc(ih/4)*2"
-EVEN = "scale=trunc(iw/2)*2:trunc(ih/2)*2"  # H.264 with 4:2:0 wants even sides
+EVEN = "scale=trunc(iw/2)*2:trunc(ih/2)*2"  # H.264 with 4:2:0 needs even sides
 JPEG = ("-c:v", "mjpeg", "-pix_fmt", "yuvj420p", "-color_range", "pc")
 H264 = ("-c:v", "libx264", "-preset", "veryfast", "-pix_fmt", "yuv420p")
 UNTOUCHED_PICTURE = ("-c:v", "copy")
@@ -38,7 +38,7 @@ IN_TIME = ("-avoid_negative_ts", "disabled")  # else the copy is put off by the 
 
 @dataclass(frozen=True)
 class Condition:
-    """One way of spoiling: ffmpeg's arguments for the pictures or for the sound; the other stays as it is."""
+    """A degradation: ffmpeg's arguments for video or for audio; the other stream is unchanged."""
 
     name: str
     what: str
@@ -46,7 +46,7 @@ class Condition:
     sound: tuple[str, ...] = ()
 
     def touches(self, said: ScoredClip) -> bool:
-        """Whether a clip has what this alters."""
+        """Whether a clip has the stream that this degrades."""
         return said.error is None and ("video" if self.picture else "audio") in said.tracks
 
 
@@ -71,10 +71,10 @@ def run(args: argparse.Namespace) -> int:
     conditions = _chosen(args.conditions)
     settings, clips = accuracy.settings_of(args), selection.clips_of(args)
     ffmpeg, folder = find_ffmpeg(settings.ffmpeg), selection.root(args.manifest)
-    with runners.through(args.through, args.url, settings, args.threads) as door:
-        whole = runners.ask_all(clips, folder, door, args.out / report.SCORES, title=report.AS_IT_IS)
+    with runners.open_runner(args.through, args.url, settings, args.threads) as runner:
+        whole = runners.analyze_clips(clips, folder, runner, args.out / report.SCORES, title=report.AS_IT_IS)
         refuse_unheard(whole)
-        of = subjects(whole, door.calibration)
+        of = scored_outputs(whole, runner.calibration)
         found = [_row(report.AS_IT_IS, "no change", 0, whole, of)]
         for condition in conditions:
             touched = {one.id for one in whole if condition.touches(one)}
@@ -82,11 +82,13 @@ def run(args: argparse.Namespace) -> int:
                 sys.stderr.write(f"{condition.name} is left out: none of the clips has what it alters\n")
                 continue
             with tempfile.TemporaryDirectory() as temporary:
-                spoil = functools.partial(_spoil, ffmpeg, condition, Path(temporary) / "altered.mkv")
-                own = replace(door, by=f"{door.by}, {condition.what}")
+                degrade = functools.partial(_spoil, ffmpeg, condition, Path(temporary) / "altered.mkv")
+                own = replace(runner, fingerprint=f"{runner.fingerprint}, {condition.what}")
                 some = [clip for clip in clips if clip.id in touched]
-                ledger = args.out / f"scores-{condition.name}.jsonl"
-                said = {one.id: one for one in runners.ask_all(some, folder, own, ledger, spoil, condition.name)}
+                score_file = args.out / f"scores-{condition.name}.jsonl"
+                said = {
+                    one.id: one for one in runners.analyze_clips(some, folder, own, score_file, degrade, condition.name)
+                }
             altered = [said.get(one.id, one) for one in whole]
             found.append(_row(condition.name, condition.what, len(said), altered, of))
     _write(found, whole, args)
@@ -102,7 +104,7 @@ def _chosen(names: str) -> list[Condition]:
 
 
 def _spoil(ffmpeg: Path, condition: Condition, target: Path, source: Path) -> Path:
-    """Write the altered copy over the last one and return its path; raises BadVideo with ffmpeg's last words.
+    """Write the altered copy over the last one and return its path; raises BadVideo with ffmpeg's message.
 
     Raises ManifestError where the disk has no room for the copy: that is no fault of the clip's.
     """
@@ -118,8 +120,8 @@ def _spoil(ffmpeg: Path, condition: Condition, target: Path, source: Path) -> Pa
     return target
 
 
-def _row(name: str, what: str, altered: int, said: Sequence[ScoredClip], of: Sequence[Subject]) -> dict[str, Any]:
-    measured = {subject.name: brief(subject, said) for subject in of}
+def _row(name: str, what: str, altered: int, said: Sequence[ScoredClip], of: Sequence[ScoredOutput]) -> dict[str, Any]:
+    measured = {output.name: brief(output, said) for output in of}
     errors = sum(one.error is not None for one in said)
     return {"name": name, "what": what, "altered": altered, "errors": errors, "decided": decided(said),
             "subjects": measured}  # fmt: skip

@@ -76,7 +76,7 @@ def _program(name: str) -> str:
 
 
 def _installed() -> dict[str, Any]:
-    """Whose time it is: the profile, and the sha256 of the graph of each model served."""
+    """What is measured: the profile, and the sha256 of the graph of each model served."""
     settings = Settings.from_env()
     served = children(choose(settings.profile, settings.models))
     models = {name: model_info(settings.model_repository, name).sha256 for name in served}

@@ -1,4 +1,4 @@
-"""From what was said of clips to figures: per video and per item, overall and by kind, source and way of faking.
+"""Aggregates the scores of clips: per clip and per item, overall and by kind, source and method of forgery.
 
 A clip without a score is counted with its reason, and takes part in no figure.
 """
@@ -12,18 +12,18 @@ from typing import Any
 
 from scipy.special import expit
 
-from evaluation.outputs import LABELS, VERDICT, Subject, labels, log_odds, subjects
+from evaluation.outputs import LABELS, VERDICT, ScoredOutput, labels, log_odds, scored_outputs
 from veracity.calibrate import metrics
 from veracity.calibrate.metrics import MEASURES, Measure, Scores, Unmeasurable
 from veracity.calibrate.scores import ScoredClip
 from veracity.decision.calibration import Calibration
 
-# All figures of a kind and of a source; of a way of faking, of which there are many, one.
+# All measures by kind and source; only AUC by method of forgery, of which there are many.
 _BY: dict[str, dict[str, Measure]] = {"kind": MEASURES, "source": MEASURES, "how": {"auc": metrics.auc}}
 BOTH = "both"
 
 
-def tally(said: Sequence[ScoredClip], calibration: Calibration) -> dict[str, Any]:
+def aggregate(said: Sequence[ScoredClip], calibration: Calibration) -> dict[str, Any]:
     """All figures, as JSON types; raises :class:`Unmeasurable` where not one clip could be analysed."""
     refuse_unheard(said)
     return {
@@ -32,7 +32,7 @@ def tally(said: Sequence[ScoredClip], calibration: Calibration) -> dict[str, Any
         "models": {name: sha for one in said for name, sha in one.models.items()},
         "thresholds": {one.kind: asdict(one.thresholds) for one in said if one.thresholds},
         "decided": decided(said),
-        "subjects": {subject.name: measure(subject, said) for subject in subjects(said, calibration)},
+        "subjects": {output.name: measure(output, said) for output in scored_outputs(said, calibration)},
         "errors": [{"id": one.id, "label": LABELS[one.label], "error": one.error} for one in said if one.error],
     }
 
@@ -43,40 +43,42 @@ def refuse_unheard(said: Sequence[ScoredClip]) -> None:
         raise Unmeasurable(f"none of {len(said)} clips could be analysed; the first: {said[0].error}")
 
 
-def measure(subject: Subject, said: Sequence[ScoredClip]) -> dict[str, Any]:
-    """Everything of one subject: what its answers are worth, and for whom they are."""
+def measure(output: ScoredOutput, said: Sequence[ScoredClip]) -> dict[str, Any]:
+    """All figures of one output, overall and by group."""
     return {
-        **brief(subject, said),
-        "confusion": {word: called(subject, [one for one in said if LABELS[one.label] == word]) for word in LABELS},
-        "items": _items(subject, subject.scored(said)),
-        "by": {of: list(_groups(subject, said, of, measures)) for of, measures in _BY.items()},
+        **brief(output, said),
+        "confusion": {word: called(output, [one for one in said if LABELS[one.label] == word]) for word in LABELS},
+        "items": _items(output, output.scored(said)),
+        "by": {of: list(_groups(output, said, of, measures)) for of, measures in _BY.items()},
     }
 
 
-def brief(subject: Subject, said: Sequence[ScoredClip]) -> dict[str, Any]:
-    """What one subject's answers are worth over all clips, and what it did not answer."""
-    silent = [one for one in said if subject.probability(one) is None]
-    share = metrics.share([subject.probability(one) is None for one in said])
+def brief(output: ScoredOutput, said: Sequence[ScoredClip]) -> dict[str, Any]:
+    """The figures of one output over all clips, and the clips without a score."""
+    silent = [one for one in said if output.probability(one) is None]
+    share = metrics.share([output.probability(one) is None for one in said])
     return {
-        "scored": counts(subject.scored(said)),
+        "scored": counts(output.scored(said)),
         "without_score": {**counts(silent), "share": share.to_dict()},
-        "reasons": [{"reason": reason, **counts(of)} for reason, of in sorted(_by(silent, subject.silence).items())],
-        **figures(subject, subject.scored(said)),
+        "reasons": [{"reason": reason, **counts(of)} for reason, of in sorted(_by(silent, output.silence).items())],
+        **figures(output, output.scored(said)),
     }
 
 
-def figures(subject: Subject, scored: Sequence[ScoredClip], measures: dict[str, Measure] = MEASURES) -> dict[str, Any]:
-    """The measures with their intervals over clips, or the words why there are none."""
-    return _figures([one.label for one in scored], subject.scores(scored), None, measures)
+def figures(
+    output: ScoredOutput, scored: Sequence[ScoredClip], measures: dict[str, Measure] = MEASURES
+) -> dict[str, Any]:
+    """The measures with their intervals over clips, or the reason why there are none."""
+    return _figures([one.label for one in scored], output.scores(scored), None, measures)
 
 
-def called(subject: Subject, said: Iterable[ScoredClip]) -> dict[str, int]:
-    """How many clips were called what; the verdict's words are its own, of layers one half decides."""
-    return dict(Counter(_word(subject, one) for one in said))
+def called(output: ScoredOutput, said: Iterable[ScoredClip]) -> dict[str, int]:
+    """How many clips got which label; the verdict has its own, layers are cut at one half."""
+    return dict(Counter(_word(output, one) for one in said))
 
 
 def decided(said: Sequence[ScoredClip]) -> dict[str, Any]:
-    """The verdict's own words: on how many clips it says fake or real, and how often it is wrong then."""
+    """On how many clips the verdict is fake or real, and how often it is wrong then."""
     words = [one for one in said if one.predicted_label in LABELS]
     wrong = metrics.share([one.predicted_label != LABELS[one.label] for one in words]).to_dict() if words else None
     return {
@@ -89,7 +91,7 @@ def decided(said: Sequence[ScoredClip]) -> dict[str, Any]:
 def _figures(
     truth: Sequence[int], odds: Scores, clips: Sequence[str] | None, measures: dict[str, Measure]
 ) -> dict[str, Any]:
-    """Figures of labels and log odds [n]; what is of one clip is drawn together where ``clips`` [n] says which."""
+    """Figures of labels and log odds [n]; ``clips`` [n] names the clips that are resampled as a whole."""
     try:
         found = metrics.figures(truth, odds, groups=clips, measures=measures)
     except Unmeasurable as error:
@@ -98,20 +100,20 @@ def _figures(
 
 
 def _items(
-    subject: Subject,
+    output: ScoredOutput,
     scored: Sequence[ScoredClip],
     others: Sequence[ScoredClip] = (),
     measures: dict[str, Measure] = MEASURES,
 ) -> dict[str, Any] | None:
-    """The same over the items of the clips that have a score; ``others`` are only what they are held against."""
-    if not subject.item:
+    """The same over the items of the clips that have a score; ``others`` are the clips of the other label."""
+    if not output.item:
         return None
-    own = [(one, p) for one in scored for p in subject.items(one)]
-    each = [*own, *((one, p) for one in others for p in subject.items(one))]
+    own = [(one, p) for one in scored for p in output.items(one)]
+    each = [*own, *((one, p) for one in others for p in output.items(one))]
     odds = log_odds([p for _, p in each])
     words = {word: Counter(LABELS[p >= 0.5] for one, p in own if LABELS[one.label] == word) for word in LABELS}
     return {
-        "item": subject.item,
+        "item": output.item,
         **{word: sum(count.values()) for word, count in words.items()},
         "confusion": {word: dict(count) for word, count in words.items()},
         **_figures([one.label for one, _ in each], odds, [one.id for one, _ in each], measures),
@@ -119,9 +121,9 @@ def _items(
 
 
 def _groups(
-    subject: Subject, said: Sequence[ScoredClip], of: str, measures: dict[str, Measure]
+    output: ScoredOutput, said: Sequence[ScoredClip], of: str, measures: dict[str, Measure]
 ) -> Iterator[dict[str, Any]]:
-    """A row for each value of a field and label, held against all others; and one for both where there are both.
+    """A row for each value of a field and label, against all clips of the other label; and one for both labels.
 
     Where there are no others than the group's own only that last row has figures.
     """
@@ -129,34 +131,34 @@ def _groups(
         for label, word in enumerate(LABELS):
             if part := [one for one in group if one.label == label]:
                 others = _others(part, said)
-                row = {of: name, "label": word, **_counted(subject, part)}
-                alike = bool(others) and all(one in group for one in others)  # the row of both says the same
-                yield row | ({} if alike else _against(subject, part, others, measures))
+                row = {of: name, "label": word, **_counted(output, part)}
+                alike = bool(others) and all(one in group for one in others)  # equal to the row of both
+                yield row | ({} if alike else _against(output, part, others, measures))
         if len({one.label for one in group}) > 1:
-            yield {of: name, "label": BOTH, **_counted(subject, group), **_against(subject, group, (), measures)}
+            yield {of: name, "label": BOTH, **_counted(output, group), **_against(output, group, (), measures)}
 
 
-def _counted(subject: Subject, group: Sequence[ScoredClip]) -> dict[str, Any]:
-    """How many scored, what was said of them, and how often wrongly."""
-    scored = subject.scored(group)
-    row: dict[str, Any] = {"clips": len(group), "scored": len(scored), "called": called(subject, group)}
+def _counted(output: ScoredOutput, group: Sequence[ScoredClip]) -> dict[str, Any]:
+    """How many scored, their labels, and the share of wrong ones."""
+    scored = output.scored(group)
+    row: dict[str, Any] = {"clips": len(group), "scored": len(scored), "called": called(output, group)}
     if scored:
-        odds = subject.scores(scored)
+        odds = output.scores(scored)
         row["mean_fake_probability"] = round(float(expit(odds).mean()), 4)
         row["wrong"] = metrics.share((odds >= 0) != labels(scored)).to_dict()
     return row
 
 
 def _against(
-    subject: Subject, group: Sequence[ScoredClip], others: Sequence[ScoredClip], measures: dict[str, Measure]
+    output: ScoredOutput, group: Sequence[ScoredClip], others: Sequence[ScoredClip], measures: dict[str, Measure]
 ) -> dict[str, Any]:
-    """What tells a group from the others, per clip and per item; nothing where none of it scored."""
-    scored, against = subject.scored(group), subject.scored(others)
+    """Figures of a group against the others, per clip and per item; empty where none of it scored."""
+    scored, against = output.scored(group), output.scored(others)
     if not scored:
         return {}
     return {
-        **figures(subject, [*scored, *against], measures),
-        "items": _items(subject, scored, against, measures),
+        **figures(output, [*scored, *against], measures),
+        "items": _items(output, scored, against, measures),
     }
 
 
@@ -166,13 +168,13 @@ def _others(group: Sequence[ScoredClip], said: Sequence[ScoredClip]) -> list[Sco
     return [one for one in said if one.label != group[0].label and one.kind in kinds]
 
 
-def _word(subject: Subject, one: ScoredClip) -> str:
-    probability = subject.probability(one)
+def _word(output: ScoredOutput, one: ScoredClip) -> str:
+    probability = output.probability(one)
     if one.error:
         return "error"
     if probability is None:
         return "no score"
-    return (one.predicted_label or "") if subject.name == VERDICT else LABELS[probability >= 0.5]
+    return (one.predicted_label or "") if output.name == VERDICT else LABELS[probability >= 0.5]
 
 
 def counts(said: Sequence[ScoredClip]) -> dict[str, int]:

@@ -20,11 +20,11 @@ from veracity.calibrate.bootstrap import whole
 
 matplotlib.use("svg")
 
-# Colours that nothing else has, and what the page calls them.
+# Placeholder colours, and the CSS variables that replace them.
 INK, REAL, FAKE, FAINT = "#010203", "#010204", "#010205", "#010206"
 _PAGE = {INK: "currentColor", REAL: "var(--real)", FAKE: "var(--fake)", FAINT: "var(--faint)"}
 _STYLE = {
-    "svg.fonttype": "none",  # words stay words
+    "svg.fonttype": "none",  # text stays text
     "svg.hashsalt": "veracity",  # the same figures make the same file
     "font.size": 10,
     "font.family": "sans-serif",

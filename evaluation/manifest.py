@@ -21,8 +21,8 @@ _VALUES = {
     "use": TRAINABLE | {"test_only"},
 }
 
-# The first pattern found in a clip's path decides; what none matches is for training. Sources are held out whole,
-# real and fake. LibriSpeech is one source of many speakers: those of train-clean-100 teach (and all fakes that the
+# The first pattern found in a clip's path decides; other clips are for training. Sources are held out whole,
+# real and fake. LibriSpeech is one source of many speakers: those of train-clean-100 train (and all fakes that the
 # manifest has of them), the ten of test-other validate.
 SPLIT_RULE: tuple[tuple[str, Split], ...] = (
     (r"CycleGAN-VC2__", "test"),  # AISHELL speaker S0913, and the same voice converted
@@ -31,7 +31,7 @@ SPLIT_RULE: tuple[tuple[str, Split], ...] = (
     (r"Real-Time-Voice-Cloning__", "test"),
     (r"asterisk_fr_", "test"),  # another speaker than en and es, which share theirs
     (r"FastSpeech2__", "validation"),
-    (r"PortaSpeech__", "validation"),  # the voice of LJSpeech, whose real clips teach, as they do with DiffGAN-TTS
+    (r"PortaSpeech__", "validation"),  # the voice of LJSpeech, whose real clips train, as with DiffGAN-TTS
     (r"free-spoken-digit-dataset__", "validation"),
     (r"librispeech_test-other__", "validation"),
     # Pictures. Where an original may only be measured, the fakes made of it are for testing too. The people of
@@ -46,7 +46,7 @@ SPLIT_RULE: tuple[tuple[str, Split], ...] = (
     (r"wav2lip_288x288__", "validation"),
 )
 
-# A collection's name is what stands before the first of these in its file name.
+# A collection's name is the part of the file name before the first of these.
 _SOURCE_END = re.compile(r"__|_(?=\d+\.)|\.flac")
 _SOURCE_NAMES: tuple[tuple[str, str], ...] = (
     (r"audio_fake/CycleGAN-VC2__", "CycleGAN-VC2"),
@@ -61,7 +61,7 @@ _SOURCE_NAMES: tuple[tuple[str, str], ...] = (
 
 @dataclass(frozen=True)
 class Clip:
-    """One thing to learn from or to measure; ``path`` is ready to open, ``source`` is the collection that it is of.
+    """A labelled clip; ``path`` can be opened, ``source`` names its collection.
 
     ``how`` says what made a fake, ``stated`` the split that a manifest gives where THE rule is not asked.
     """
@@ -78,7 +78,7 @@ class Clip:
 
     @property
     def id(self) -> str:
-        """What the manifest calls it, else its folder and file name."""
+        """Its name in the manifest, else its folder and file name."""
         return self.name or f"{self.path.parent.name}/{self.path.name}"
 
     @property
@@ -88,7 +88,7 @@ class Clip:
 
     @property
     def split(self) -> Split:
-        """`test` for whatever the licence does not let us learn from, else what was stated, else by SPLIT_RULE."""
+        """`test` where the licence forbids training, else the stated split, else by SPLIT_RULE."""
         if self.use not in TRAINABLE:
             return "test"
         if self.stated:
@@ -127,7 +127,7 @@ def _rows(manifest: Path) -> Iterator[Clip]:
 
 
 def _clip(manifest: Path, line: int, row: dict[str, str]) -> Clip:
-    """A row of the form of our own media: what it is, how it was made, and what it may be used for."""
+    """A row in the form of our own media."""
     where = f"{manifest.name} line {line}"
     for column, allowed in _VALUES.items():
         if row.get(column) not in allowed:
@@ -147,7 +147,7 @@ def _listed(manifest: Path, line: int, row: dict[str, str]) -> Clip:
                 row.get("video_id") or "")  # fmt: skip
 
 
-# The columns that a manifest's form cannot do without, and what reads its rows.
+# The required columns of each form, and the reader of its rows.
 _FORMS: tuple[tuple[frozenset[str], Callable[[Path, int, dict[str, str]], Clip]], ...] = (
     (frozenset({"path", "kind", "label", "use"}), _clip),
     (frozenset({"video_id", "label", "split", "path"}), _listed),

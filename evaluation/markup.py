@@ -27,7 +27,7 @@ svg { width: 100%; height: auto; }
 summary { cursor: pointer; margin: .3rem 0; }
 code { font-size: 12px; }
 """
-Cell = str | tuple[str, ...]  # what comes after the first stands small under it, of a head it is what the word means
+Cell = str | tuple[str, ...]  # later strings are shown small below the first, in a header as its explanation
 WORDS = 99  # columns before the first figure, in a table that has none
 
 
@@ -42,7 +42,7 @@ def page(title: str, body: Iterable[str]) -> str:
 
 
 def table(about: str, head: Sequence[Cell], rows: Iterable[Sequence[Cell]], number_from: int = WORDS) -> str:
-    """A table that is called ``about`` by what reads it aloud; columns from ``number_from`` on hold figures."""
+    """A table, ``about`` is its caption for screen readers; columns from ``number_from`` on hold figures."""
     top = "".join(f"<th scope='col'{_kind(at, number_from)}>{_head(cell)}</th>" for at, cell in enumerate(head))
     lines = "".join(f"<tr>{_line(row, number_from)}</tr>" for row in rows)
     whole = f"<table><thead><tr>{top}</tr></thead><tbody>{lines}</tbody></table>"
@@ -50,13 +50,13 @@ def table(about: str, head: Sequence[Cell], rows: Iterable[Sequence[Cell]], numb
 
 
 def facts(rows: Iterable[tuple[str, str]]) -> str:
-    """A table of names and what they are, the latter in HTML already."""
+    """A table of names and values, the values in HTML."""
     lines = "".join(f"<tr><th scope='row'>{escape(name)}</th><td>{value}</td></tr>" for name, value in rows)
     return f"<div class='wide'><table>{lines}</table></div>"
 
 
 def details(summary: str, body: str) -> str:
-    """What is shown when asked for."""
+    """Collapsed content."""
     return f"<details><summary>{escape(summary)}</summary>{body}</details>"
 
 

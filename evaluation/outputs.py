@@ -1,4 +1,4 @@
-"""Whose answers are measured: the verdict's, every layer's, and a model's where a layer has several."""
+"""The scored outputs: the verdict, every layer, and every model of a layer with several."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from veracity.evidence.detector import detector
 
 VERDICT = "verdict"
 LABELS = ("real", "fake")
-_SURE = 1e-5  # a verdict's probabilities have four places: 0 and 1 are what is rounded to them
+_SURE = 1e-5  # verdicts round probabilities to four places
 _ITEMS = {"audio": "window", "visual": "frame, its worst face", "lipsync": "mouth clip", "semantic": "frame"}
 
 
 @dataclass(frozen=True)
-class Subject:
-    """Whose answers are measured: the verdict's, a layer's or one model's."""
+class ScoredOutput:
+    """One scored output: the verdict, a layer or a model."""
 
     name: str
-    item: str  # what it looks at many of; empty for the verdict
+    item: str  # what a clip has many of; empty for the verdict
     probability: Callable[[ScoredClip], float | None]
     items: Callable[[ScoredClip], Sequence[float]]
     silence: Callable[[ScoredClip], str]
@@ -39,7 +39,7 @@ class Subject:
 
 
 def log_odds(probability: npt.ArrayLike) -> npt.NDArray[np.float64]:
-    """Log odds of probabilities of any shape; 0 and 1 are held within what four places can tell."""
+    """Log odds of probabilities of any shape; clipped to what four places can resolve."""
     p = np.clip(np.asarray(probability, np.float64), _SURE, 1 - _SURE)
     return np.asarray(np.log(p / (1 - p)))
 
@@ -49,8 +49,8 @@ def labels(said: Iterable[ScoredClip]) -> npt.NDArray[np.bool_]:
     return np.array([one.label for one in said], bool)
 
 
-def subjects(said: Sequence[ScoredClip], calibration: Calibration) -> list[Subject]:
-    """The verdict, every layer asked, and every model of a layer that has several or is calibrated to silence."""
+def scored_outputs(said: Sequence[ScoredClip], calibration: Calibration) -> list[ScoredOutput]:
+    """The verdict, every layer that ran, and every model of a layer with several, or with an uninformative one."""
     asked = {layer.key: {m for one in said for m in one.outputs if MODELS[m].layer == layer.name} for layer in LAYERS}
     found, heard = [_verdict()], [one for one in said if one.error is None]
     for layer in LAYERS:
@@ -62,18 +62,18 @@ def subjects(said: Sequence[ScoredClip], calibration: Calibration) -> list[Subje
     return found
 
 
-def _verdict() -> Subject:
+def _verdict() -> ScoredOutput:
     def silence(one: ScoredClip) -> str:
         return _kind_of(one.error) if one.error else "no layer scored"
 
-    return Subject(VERDICT, "", lambda one: one.fake_probability, lambda _one: (), silence)
+    return ScoredOutput(VERDICT, "", lambda one: one.fake_probability, lambda _one: (), silence)
 
 
-def _layer(key: str, item: str) -> Subject:
+def _layer(key: str, item: str) -> ScoredOutput:
     def silence(one: ScoredClip) -> str:
         return _kind_of(one.error) if one.error else f"{one.layers[key].status}: {one.layers[key].reason}"
 
-    return Subject(
+    return ScoredOutput(
         key,
         item,
         lambda one: one.layers[key].fake_probability if key in one.layers else None,
@@ -82,8 +82,8 @@ def _layer(key: str, item: str) -> Subject:
     )
 
 
-def _model(name: str, key: str, calibration: Calibration) -> Subject:
-    """One model: its clip score is pooled and calibrated as the verdict does it, and raw where that is silence."""
+def _model(name: str, key: str, calibration: Calibration) -> ScoredOutput:
+    """One model: clip scores pooled and calibrated as in the verdict, uncalibrated where the model is uninformative."""
     pool, scale = detector(name).pool, calibration.calibrator(name)
     scale = Calibrator() if scale.uninformative else scale
 
@@ -93,7 +93,7 @@ def _model(name: str, key: str, calibration: Calibration) -> Subject:
     def items(one: ScoredClip) -> Sequence[float]:
         return [float(p) for p in scale(np.array(one.outputs[name].logits))]
 
-    return Subject(name, "item", probability, items, _layer(key, "").silence)
+    return ScoredOutput(name, "item", probability, items, _layer(key, "").silence)
 
 
 def _kind_of(error: str) -> str:

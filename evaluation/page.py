@@ -1,4 +1,4 @@
-"""The HTML pages of the measurements, in words and tables and curves, each one file."""
+"""The HTML pages of the measurements, with tables and curves, one file each."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from html import escape
 from typing import Any
 
 from evaluation.markup import Cell, details, facts, page, table
-from evaluation.outputs import VERDICT, Subject, labels
+from evaluation.outputs import VERDICT, ScoredOutput, labels
 from veracity.calibrate.metrics import MEASURES
 from veracity.calibrate.scores import ScoredClip
 
@@ -29,8 +29,8 @@ ROBUSTNESS = (
 )
 
 
-def write(document: Mapping[str, Any], said: Sequence[ScoredClip], about: Sequence[Subject]) -> str:
-    """The page of an accuracy measurement; ``document`` is its JSON, ``said`` what the curves are drawn from."""
+def write(document: Mapping[str, Any], said: Sequence[ScoredClip], about: Sequence[ScoredOutput]) -> str:
+    """The page of an accuracy measurement; ``document`` is its JSON, ``said`` the clips of the curves."""
     measured = document["subjects"]
     beside = document.get("robustness")
     body = [
@@ -41,7 +41,7 @@ def write(document: Mapping[str, Any], said: Sequence[ScoredClip], about: Sequen
         "<h2>Overall, per item</h2>",
         _overall("overall, per item", {f"{name}: {of['item']}": of for name, found in measured.items()
                                        if (of := found["items"])}),
-        *(_subject(subject, measured[subject.name], said) for subject in about),
+        *(_subject(output, measured[output.name], said) for output in about),
         f"<h2>Robustness</h2>{_conditions(beside)}" if beside else "",
         _errors(document["errors"]),
         "<h2>What the figures mean</h2>",
@@ -116,7 +116,7 @@ def _verdicts(document: Mapping[str, Any]) -> str:
 
 
 def _overall(about: str, rows: Mapping[str, Mapping[str, Any]]) -> str:
-    """Of clips with how many have no score, of items what there is."""
+    """Clips with the number without a score; items."""
     per_clip = any("without_score" in found for found in rows.values())
     lines: list[list[Cell]] = []
     for name, found in rows.items():
@@ -144,30 +144,30 @@ def _measures(found: Mapping[str, Any], names: Iterable[str] = MEASURES) -> list
     return [_figure(found["figures"][name]) for name in names]
 
 
-def _subject(subject: Subject, found: Mapping[str, Any], said: Sequence[ScoredClip]) -> str:
-    parts = [f"<h2>{escape(subject.name)}</h2>"]
+def _subject(output: ScoredOutput, found: Mapping[str, Any], said: Sequence[ScoredClip]) -> str:
+    parts = [f"<h2>{escape(output.name)}</h2>"]
     if found["figures"]:
-        parts.append(_panels(subject, found, subject.scored(said)))
+        parts.append(_panels(output, found, output.scored(said)))
     else:
         parts.append(f"<p>Not measurable: {escape(found['unmeasurable'])}.</p>")
-    parts.append(_confusion(f"{subject.name}, clips", found["confusion"]))
+    parts.append(_confusion(f"{output.name}, clips", found["confusion"]))
     if found["reasons"]:
         missing = [(row["reason"], str(row["real"]), str(row["fake"])) for row in found["reasons"]]
         parts.append(f"<p>Without a score: {found['without_score']['share']['value']:.1%} of the clips.</p>")
-        parts.append(table(f"{subject.name}, why there is no score", ("why", "real", "fake"), missing, number_from=1))
+        parts.append(table(f"{output.name}, why there is no score", ("why", "real", "fake"), missing, number_from=1))
     if found["items"]:
-        parts.append(details("items called what", _confusion(f"{subject.name}, items", found["items"]["confusion"])))
+        parts.append(details("items called what", _confusion(f"{output.name}, items", found["items"]["confusion"])))
     for of, rows in found["by"].items():
-        parts.append(details(f"by {of}", _groups(subject, of, rows)))
+        parts.append(details(f"by {of}", _groups(output, of, rows)))
     return "".join(parts)
 
 
-def _panels(subject: Subject, found: Mapping[str, Any], scored: Sequence[ScoredClip]) -> str:
+def _panels(output: ScoredOutput, found: Mapping[str, Any], scored: Sequence[ScoredClip]) -> str:
     from evaluation import figures  # matplotlib takes a second to load, and only this needs it
 
     captions = _captions(found)
-    about = {panel: f"{subject.name}, {panel}: {words}" for panel, words in captions.items()}
-    drawn = figures.panels(labels(scored), subject.scores(scored), subject.name, about)
+    about = {panel: f"{output.name}, {panel}: {words}" for panel, words in captions.items()}
+    drawn = figures.panels(labels(scored), output.scores(scored), output.name, about)
     each = (
         f"<figure><figcaption><b>{panel}</b>{escape(captions[panel])}</figcaption>{svg}</figure>"
         for panel, svg in drawn.items()
@@ -176,7 +176,7 @@ def _panels(subject: Subject, found: Mapping[str, Any], scored: Sequence[ScoredC
 
 
 def _captions(found: Mapping[str, Any]) -> dict[str, str]:
-    """What each curve comes to, in figures."""
+    """Legends of the curves, in figures."""
     auc, eer, ece = (worded(found["figures"][name]) for name in ("auc", "eer", "ece"))
     counts, missing = found["scored"], found["without_score"]
     silent = missing["real"] + missing["fake"]
@@ -198,7 +198,7 @@ def _call(word: str) -> str:
     return f"called {word}" if word in ("fake", "real") else word
 
 
-def _groups(subject: Subject, of: str, rows: Sequence[Mapping[str, Any]]) -> str:
+def _groups(output: ScoredOutput, of: str, rows: Sequence[Mapping[str, Any]]) -> str:
     """Per clip, and under it per item."""
     names = next((list(row["figures"]) for row in rows if row.get("figures")), ["auc"])
     words = [word for word in CALLED if any(word in row["called"] for row in rows)]
@@ -213,20 +213,20 @@ def _groups(subject: Subject, of: str, rows: Sequence[Mapping[str, Any]]) -> str
             line += _measures(row, names)
         lines.append(line)
     head = (of, "label", "clips", *map(_call, words), "mean P(fake)", "wrong at one half", *_head(names))
-    clips = table(f"{subject.name} by {of}, clips", head, lines, number_from=2)
-    return clips + _group_items(subject, of, [row for row in rows if row.get("items")], names)
+    clips = table(f"{output.name} by {of}, clips", head, lines, number_from=2)
+    return clips + _group_items(output, of, [row for row in rows if row.get("items")], names)
 
 
-def _group_items(subject: Subject, of: str, rows: Sequence[Mapping[str, Any]], names: Sequence[str]) -> str:
-    if subject.name == VERDICT or not rows:
+def _group_items(output: ScoredOutput, of: str, rows: Sequence[Mapping[str, Any]], names: Sequence[str]) -> str:
+    if output.name == VERDICT or not rows:
         return ""
     lines: list[list[Cell]] = []
     for row in rows:
         items = row["items"]
         lines.append([row[of], row["label"], str(items["real"] + items["fake"]), *_measures(items, names)])
     head = (of, "label", "items", *_head(names))
-    about = f"{subject.name} by {of}, items"
-    return f"<p>Per item ({escape(subject.item)}):</p>{table(about, head, lines, number_from=2)}"
+    about = f"{output.name} by {of}, items"
+    return f"<p>Per item ({escape(output.item)}):</p>{table(about, head, lines, number_from=2)}"
 
 
 def _errors(errors: Sequence[Mapping[str, str]]) -> str:

@@ -15,15 +15,15 @@ from rich.console import Console
 from rich.table import Table
 
 from evaluation import csv_report, page, record
-from evaluation.aggregate import tally
-from evaluation.outputs import VERDICT, subjects
+from evaluation.aggregate import aggregate
+from evaluation.outputs import VERDICT, scored_outputs
 from evaluation.score_table import score_table
 from veracity.calibrate.scores import ScoredClip
 from veracity.decision.calibration import Calibration
 
 SCORES = "scores.jsonl"
-AS_IT_IS = "as is"  # the condition of media that nothing was done to
-SHOWN = ("auc", "eer", "ece")  # what fits a terminal; JSON and page have the rest
+AS_IT_IS = "as is"  # the condition without degradation
+SHOWN = ("auc", "eer", "ece")  # columns of the terminal's table
 
 
 def write_report(
@@ -33,39 +33,39 @@ def write_report(
 
     Raises ManifestError where they cannot be written; the files of an earlier measurement then lie there as before.
     """
-    figures = {"title": title, "manifest": manifest(args, said), "through": through, **tally(said, calibration)}
+    figures = {"title": title, "manifest": manifest(args, said), "through": through, **aggregate(said, calibration)}
     document = record.document(name, figures)
     shown = document | {"robustness": _robustness(args.out / "robustness.json", document)}
     record.write_all({
         args.out / f"{name}.json": record.text(document),
         args.out / f"{name}.csv": score_table(said),
         args.out / f"{name}-figures.csv": csv_report.write({AS_IT_IS: document["subjects"]}),
-        args.out / f"{name}.html": page.write(shown, said, subjects(said, calibration)),
+        args.out / f"{name}.html": page.write(shown, said, scored_outputs(said, calibration)),
     })  # fmt: skip
     show(document)
     sys.stderr.write(f"{summary(document)}\n{(args.out / name).resolve()}.html; beside it {name}.json, {name}.csv, "
-                     f"{name}-figures.csv, and every answer in {SCORES}\n")  # fmt: skip
+                     f"{name}-figures.csv, and the scores of every clip in {SCORES}\n")  # fmt: skip
     return document
 
 
 def _robustness(path: Path, document: Mapping[str, Any]) -> dict[str, Any] | None:
-    """What `robustness` wrote beside, if it is of the same media and models; else it is said why it is not shown."""
+    """The result of `robustness` in the folder, if it is of the same media and models; else a message says why not."""
     if not path.is_file():
         return None
     try:
         found: dict[str, Any] = json.loads(path.read_text("utf-8"))
         of = (found["manifest"]["name"], {*found["models"].items()})
     except (ValueError, KeyError, TypeError):
-        sys.stderr.write(f"{path} is damaged, and not shown\n")
+        sys.stderr.write(f"{path} is damaged and not shown\n")
         return None
     if of[0] == document["manifest"]["name"] and of[1] <= {*document["models"].items()}:
         return found
-    sys.stderr.write(f"{path} is of other media or models, and not shown\n")
+    sys.stderr.write(f"{path} is of other media or models and not shown\n")
     return None
 
 
 def summary(document: Mapping[str, Any]) -> str:
-    """The verdict in one line: AUC and calibration error with their intervals, and on how many clips it is silent."""
+    """The verdict in one line: AUC and calibration error with their intervals, and how many clips are inconclusive."""
     found, clips = document["subjects"][VERDICT], sum(document["clips"].values())
     named = {page.short(name): found["figures"][name] for name in ("auc", "ece") if found["figures"]}
     worth = ", ".join(f"{name} {page.worded(figure)}" for name, figure in named.items()) or found["unmeasurable"]

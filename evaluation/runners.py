@@ -1,4 +1,4 @@
-"""Two doors to one pipeline, in this process with ONNX Runtime or in a tritonserver; and all clips through one."""
+"""Runs the analysis over clips: in this process with ONNX Runtime, or in a tritonserver."""
 
 from __future__ import annotations
 
@@ -27,95 +27,94 @@ from veracity.settings import CHECKOUT, Settings
 from veracity_client import Detector, Options, Verdict
 from veracity_client.errors import AnalysisTimeout, BadVideo, InternalError, LimitExceeded
 
-PATIENCE = 1800.0  # seconds for one clip: a machine that is busy with other work is slow, and no clip is lost by that
-OF_THE_CLIP = (BadVideo, LimitExceeded, AnalysisTimeout, InternalError)  # the next clip may do better
+DEADLINE_SECONDS = 1800.0  # per clip; long, so that a busy machine loses no clip
+CLIP_ERRORS = (BadVideo, LimitExceeded, AnalysisTimeout, InternalError)  # recorded, and the run continues
 CODE = sorted(path for end in ("py", "toml") for path in (CHECKOUT / "veracity").rglob(f"*.{end}"))
 
-Heard = tuple[Verdict, Mapping[str, ModelOutput]]
+Analyzed = tuple[Verdict, Mapping[str, ModelOutput]]
 
 
 @dataclass(frozen=True)
-class Door:
-    """``ask`` analyses one file; ``by`` names what answers: weights, calibration and the context's code."""
+class Runner:
+    """``analyze`` analyses one file; ``fingerprint`` changes with weights, calibration and code."""
 
-    ask: Callable[[Path], Heard]
-    by: str
+    analyze: Callable[[Path], Analyzed]
+    fingerprint: str
     calibration: Calibration
 
 
 class _Local(LocalInfer):
-    """Finds faces with the installed detector where a repository of candidates holds none."""
+    """Uses the installed face detector where the repository holds none."""
 
     def _file(self, model: str) -> Path:
         return _graph(self._repository, model)
 
 
-def local(settings: Settings, threads: int = 0) -> Door:
-    """The pipeline in this process; of VERACITY_MODELS, if set, the layers alone."""
+def local_runner(settings: Settings, threads: int = 0) -> Runner:
+    """Analyses in this process; with VERACITY_MODELS only those models' layers."""
     context = AnalysisContext.from_settings(settings)
     infer = _Local(settings.model_repository, threads)
     named = {MODELS[name.strip()].layer for name in settings.models.split(",") if name.strip()}
     layers = tuple(name for name in Options().layers if not named or name in named)
-    options = Options(policy="exhaustive", layers=layers, deadline_seconds=PATIENCE)
+    options = Options(policy="exhaustive", layers=layers, deadline_seconds=DEADLINE_SECONDS)
 
-    def ask(path: Path) -> Heard:
-        seen = asyncio.run(observe(Source(path), infer, options, context))
-        return seen.verdict, seen.outputs
+    def analyze(path: Path) -> Analyzed:
+        analysis = asyncio.run(observe(Source(path), infer, options, context))
+        return analysis.verdict, analysis.outputs
 
-    return Door(ask, _fingerprint("local", settings), context.calibration)
+    return Runner(analyze, _fingerprint("local", settings), context.calibration)
 
 
 @contextmanager
-def through(door: str, url: str | None, settings: Settings, threads: int = 0) -> Iterator[Door]:
-    """Yield the door: ``local``, or ``triton`` at ``url`` or, without one, in a server that runs until we leave."""
-    if door == "local":
-        yield local(settings, threads)
+def open_runner(where: str, url: str | None, settings: Settings, threads: int = 0) -> Iterator[Runner]:
+    """Yield the ``local`` runner, or ``triton`` at ``url`` or, without one, in a server that is stopped on exit."""
+    if where == "local":
+        yield local_runner(settings, threads)
         return
-    options = Options(policy="exhaustive", deadline_seconds=PATIENCE)
-    with server_at(url) as address, Detector(address, timeout=PATIENCE) as detector:
-        by = f"triton {url}" if url else _fingerprint("triton", settings)
-        yield Door(
-            lambda path: (detector.analyze(path, options), {}), by, AnalysisContext.from_settings(settings).calibration
-        )
+    options = Options(policy="exhaustive", deadline_seconds=DEADLINE_SECONDS)
+    with server_at(url) as address, Detector(address, timeout=DEADLINE_SECONDS) as detector:
+        fingerprint = f"triton {url}" if url else _fingerprint("triton", settings)
+        calibration = AnalysisContext.from_settings(settings).calibration
+        yield Runner(lambda path: (detector.analyze(path, options), {}), fingerprint, calibration)
 
 
-def ask_all(
+def analyze_clips(
     clips: Sequence[Clip],
     folder: Path,
-    door: Door,
-    ledger: Path,
+    runner: Runner,
+    score_file: Path,
     alter: Callable[[Path], Path] | None = None,
     title: str = "clips",
 ) -> list[ScoredClip]:
-    """What is said of each clip, of those that the ledger does not hold yet anew; errors are tried again.
+    """The scores of each clip; clips that the score file holds are not analysed again, unless they ended in an error.
 
-    ``alter`` makes the file that is asked about in place of the clip's own. What a clip is comes from the manifest
-    every time. Raises ScoresError, and the errors that are no clip's fault; the ledger then holds what came before.
+    ``alter`` makes the file that is analysed in place of the clip's own. Labels and sources always come from the
+    manifest. Raises ScoresError, and errors that are not of a clip; the score file then holds all earlier clips.
     """
-    known = {key: said for key, said in scores.read(ledger, door.by).items() if said.error is None}
-    with ScoreFile(ledger) as book:
+    known = {key: scored for key, scored in scores.read(score_file, runner.fingerprint).items() if scored.error is None}
+    with ScoreFile(score_file) as file:
         for clip in tqdm([clip for clip in clips if clip.id not in known], title, disable=None):
             try:
-                verdict, answers = door.ask(alter(clip.path) if alter else clip.path)
-                said = ScoredClip.of_verdict(clip, folder, door.by, verdict, answers)
-            except OF_THE_CLIP as error:
-                said = ScoredClip.of_error(clip, folder, door.by, error)
-            book.add(said)
-            known[clip.id] = said
+                verdict, answers = runner.analyze(alter(clip.path) if alter else clip.path)
+                scored = ScoredClip.of_verdict(clip, folder, runner.fingerprint, verdict, answers)
+            except CLIP_ERRORS as error:
+                scored = ScoredClip.of_error(clip, folder, runner.fingerprint, error)
+            file.add(scored)
+            known[clip.id] = scored
     return [replace(known[clip.id], **scores.about(clip, folder)) for clip in clips]
 
 
-def _fingerprint(door: str, settings: Settings) -> str:
-    """The door and the first 12 digits of a hash over whatever decides an answer."""
+def _fingerprint(where: str, settings: Settings) -> str:
+    """The kind of runner and 12 digits of a hash over everything that determines its scores."""
     digest = hashlib.sha256()
     models = children(choose(settings.profile, settings.models))
     for path in (*CODE, *(_graph(settings.model_repository, model) for model in models)):
         digest.update(f"{path.name} {path.parent.parent.name}".encode())
         digest.update(path.read_bytes() if path.is_file() else b"")
-    measured = [provenance.checkpoint(settings.model_repository / model) for model in models]  # else it is uncalibrated
-    words = (measured, settings.profile, settings.models, settings.vad, settings.max_faces, settings.semantic_crops)
-    digest.update(repr(words).encode())
-    return f"{door} {digest.hexdigest()[:12]}"
+    measured = [provenance.checkpoint(settings.model_repository / model) for model in models]
+    facts = (measured, settings.profile, settings.models, settings.vad, settings.max_faces, settings.semantic_crops)
+    digest.update(repr(facts).encode())
+    return f"{where} {digest.hexdigest()[:12]}"
 
 
 def _graph(repository: Path, model: str) -> Path:

@@ -11,7 +11,7 @@ from veracity.catalog import LAYERS
 
 
 def score_table(said: Sequence[ScoredClip]) -> str:
-    """As CSV, a row a clip: what it is, what the verdict and each layer said."""
+    """CSV, a row a clip: its manifest entry, the verdict and the score of each layer."""
     keys = [layer.key for layer in LAYERS]
     head = ("id", "path", "kind", "label", "split", "source", "how", "seconds", "predicted_label", "fake_probability")
     file = io.StringIO()

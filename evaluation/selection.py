@@ -13,7 +13,7 @@ KINDS = ("video", "audio", "images")  # the engine takes sound alone and a still
 
 
 def add_options(parser: argparse.ArgumentParser, out: Path) -> None:
-    """Declare what is measured on, and where the results go."""
+    """Declare the options that select clips, and the output folder."""
     parser.add_argument("--manifest", type=Path, required=True,
                         help="a folder with manifest.csv, a CSV video_id,label,split,path, or a folder "
                         "train|val|test/<id>/video.mp4 with meta.json")  # fmt: skip
@@ -21,11 +21,11 @@ def add_options(parser: argparse.ArgumentParser, out: Path) -> None:
     parser.add_argument("--kinds", default=",".join(KINDS), help="of clips, separated by commas")
     parser.add_argument("--limit", type=int, default=0, help="clips of a source and label at most; 0: all")
     parser.add_argument("--threads", type=int, default=0, help="of a model in this process; 0: as many as there are")
-    parser.add_argument("--out", type=Path, default=out, help="folder of the results and of what was said of each clip")
+    parser.add_argument("--out", type=Path, default=out, help="folder of the results and the scores of each clip")
 
 
 def clips_of(args: argparse.Namespace) -> list[Clip]:
-    """The clips that were asked for; raises ManifestError."""
+    """The clips that the options select; raises ManifestError."""
     kinds = [kind.strip() for kind in args.kinds.split(",")]
     if unknown := set(kinds) - set(KINDS):
         raise ManifestError(f"--kinds knows {', '.join(KINDS)}, not {', '.join(sorted(unknown))}")
@@ -33,7 +33,7 @@ def clips_of(args: argparse.Namespace) -> list[Clip]:
 
 
 def choose_clips(manifest: Path, split: str, kinds: Sequence[str], limit: int = 0) -> list[Clip]:
-    """The clips to measure on, at most ``limit`` of a source if given; raises ManifestError where they say nothing."""
+    """The clips to measure on, at most ``limit`` per source and label; raises ManifestError for one label alone."""
     clips = [clip for clip in read_clips(manifest, kinds) if split in ("all", clip.split)]
     of_both_labels(clips, f"{manifest}, split {split}, {', '.join(kinds)}")
     ids = [clip.id for clip in clips]
@@ -53,7 +53,7 @@ def of_both_labels(clips: Sequence[Clip], where: str) -> None:
     labels = {clip.label for clip in clips}
     if labels != {"real", "fake"}:
         what = f"all {len(clips)} clips are {labels.pop()}" if labels else "there is no clip"
-        raise ManifestError(f"{where}: {what}; measuring wants real and fake ones")
+        raise ManifestError(f"{where}: {what}; measuring needs real and fake ones")
 
 
 def root(manifest: Path) -> Path:

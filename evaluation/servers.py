@@ -11,7 +11,7 @@ from veracity.settings import Settings
 
 @contextmanager
 def server_at(url: str | None, protocol: str = "grpc") -> Iterator[str]:
-    """Yield the address of the given server, or of one that runs until we leave."""
+    """Yield the address of the given server, or of one that is stopped on exit."""
     if url is not None:
         yield url
         return

@@ -49,7 +49,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _refuse_unheeded(model: Model, args: argparse.Namespace) -> None:
-    """Raise BadOption for an option that the export of ``model`` would not look at."""
+    """Raise BadOption for an option that the export of ``model`` would ignore."""
     engine = args.format == "tensorrt"
     no_checkpoint = engine or args.untrained or not model.trained_here
     unheeded = {
@@ -90,7 +90,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     known = sorted(MODELS)
     parser.add_argument("models", nargs="+", choices=known, metavar="MODEL", help=", ".join(known))
-    parser.add_argument("--format", default="onnx", choices=("onnx", "tensorrt"), help="tensorrt: of what is installed")
+    parser.add_argument(
+        "--format", default="onnx", choices=("onnx", "tensorrt"), help="tensorrt builds from the installed graph"
+    )
     parser.add_argument("--precision", default="fp32", choices=("fp32", "fp16", "int8"), help="of its numbers")
     parser.add_argument("--checkpoint", type=Path, help="the trained weights, for models that we train")
     parser.add_argument("--repository", type=Path, default=settings.model_repository, help="where to write to")
@@ -125,7 +127,7 @@ def _parity(arguments: Sequence[str]) -> int:
 
 
 def _passes(case: str, folder: Path, weights: Path) -> bool:
-    """Run one case and print its line; one that cannot be run says why, and the others go on."""
+    """Run one case and print its line; a case that fails prints the reason."""
     from export import parity
 
     try:
@@ -144,8 +146,8 @@ def _migrate(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m export migrate", description=migrate.__doc__)
     parser.add_argument("old", type=Path, metavar="OLD", help="a state dict of the compact RawNet2, .pt")
     parser.add_argument("new", type=Path, metavar="NEW", help="the checkpoint to be written, .pt")
-    parser.add_argument("--level", action="store_true", help="it was taught on sound brought to one level")
-    parser.add_argument("--trained-on", nargs="+", default=["not said by its state dict"], help="for the papers")
+    parser.add_argument("--level", action="store_true", help="it was trained on sound normalised to one level")
+    parser.add_argument("--trained-on", nargs="+", default=["not stated by its state dict"], help="for the provenance")
     args = parser.parse_args(arguments)
     made = migrate.migrate(args.old, args.new, level=args.level, trained_on=tuple(args.trained_on))
     sys.stdout.write("\n".join((*made.steps, f"{migrate.UNSAID}.", f"{args.new} is written.", "")))

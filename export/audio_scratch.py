@@ -48,9 +48,9 @@ def _converted(graph: bytes, model: str, args: argparse.Namespace) -> tuple[byte
 
 
 def _trained(model: str, path: Path | None) -> tuple[nn.Module, dict[str, Any]]:
-    """The network of a checkpoint, and its papers."""
+    """The network of a checkpoint, and its provenance."""
     if path is None:
-        raise ExportError(f"{model} is trained here: give its weights with --checkpoint (see training/)")
+        raise ExportError(f"{model} is trained in this repository: give its weights with --checkpoint (see training/)")
     content = read(path)
     if content["net"] not in NETS.get(model, (content["net"],)):
         raise ExportError(f"{model} is the network {', '.join(NETS[model])}; {path.name} holds {content['net']}")
@@ -72,7 +72,7 @@ def _untrained(model: str, folder: Path) -> tuple[nn.Module, dict[str, Any]]:
 
 
 def read(path: Path) -> dict[str, Any]:
-    """What a checkpoint holds: `net`, `state` and `trained_on`; raises ExportError."""
+    """The content of a checkpoint: `net`, `state` and `trained_on`; raises ExportError."""
     try:
         content = checkpoints.read(path)
     except CheckpointError as error:

@@ -49,7 +49,7 @@ def to_onnx(net: nn.Module, example: Inputs, outputs: Sequence[str]) -> bytes:
     model = program.model_proto
     named = [value.name for value in model.graph.output]
     if named != list(outputs):
-        raise ExportError(f"the network answers {named}, and should answer {list(outputs)}")
+        raise ExportError(f"the network returns {named}, expected {list(outputs)}")
     del program
     forget(model.graph)
     graph = serialized(model)
@@ -59,7 +59,7 @@ def to_onnx(net: nn.Module, example: Inputs, outputs: Sequence[str]) -> bytes:
 
 
 def forget(graph: onnx.GraphProto) -> None:
-    """Drop what the exporter notes of every node and value: its lines of source, with the paths of whoever exported."""
+    """Drop the exporter's notes on nodes and values: source lines with local paths."""
     del graph.metadata_props[:]
     for part in (*graph.node, *graph.input, *graph.output, *graph.value_info, *graph.initializer):
         del part.metadata_props[:]
@@ -77,7 +77,7 @@ def serialized(model: onnx.ModelProto) -> bytes:
 
 
 def torch_answer(net: nn.Module, case: Inputs) -> list[Array]:
-    """What the network answers, one array an output."""
+    """The network's outputs, one array each."""
     with torch.inference_mode():
         answer = net(*(torch.from_numpy(array) for array in case.values()))
     return [one.numpy() for one in (answer if isinstance(answer, tuple) else (answer,))]

@@ -1,4 +1,4 @@
-"""What a graph is compared on: noise, extremes, and what the engine itself cuts out of a real clip."""
+"""Inputs for comparing graphs: noise, extremes, and the engine's own inputs from a real clip."""
 
 from __future__ import annotations
 
@@ -33,16 +33,16 @@ ITEMS = 4  # of the real clip that are compared, at most
 def cases(model: Model, settings: Settings, clip: Path | None = None) -> list[Inputs]:
     """Return batches of one to four: noise, black and white, and items of ``clip`` (a sample made on the spot).
 
-    Raises :class:`ExportError` where the clip gives the model nothing to look at, and what the engine raises.
+    Raises :class:`ExportError` where the clip has no input for the model, and the engine's errors.
     """
-    rng = np.random.default_rng()  # fresh: what is compared is never what was compared before
+    rng = np.random.default_rng()  # unseeded: every export compares on new noise
     random = {tensor.name: _noise(tensor, rng) for tensor in model.inputs}
     extremes = {tensor.name: _extremes(tensor) for tensor in model.inputs}
     return [random, extremes, real(model, settings, clip)]
 
 
 def real(model: Model, settings: Settings, clip: Path | None = None) -> Inputs:
-    """Return what ``model`` would be asked about a clip, at most ITEMS of it."""
+    """Return the inputs of ``model`` for a clip, at most ITEMS."""
     recorder = Recorder(settings.model_repository)
     engine = AnalysisContext.from_settings(settings.replace(profile=BENCH, models=model.name))
     options = Options(policy="exhaustive")
@@ -55,23 +55,23 @@ def real(model: Model, settings: Settings, clip: Path | None = None) -> Inputs:
     if model.layer in NEED_FACES and recorder.state(FACE_DETECTOR.name) != "ready":
         raise ExportError(f"{model.name} is compared on faces, which needs the face detector: make models")
     if not asked:
-        raise ExportError(f"the clip gives {model.name} nothing to look at: name another with --clip")
+        raise ExportError(f"the clip has no input for {model.name}: name another with --clip")
     return {name: np.concatenate([one[name] for one in asked])[:ITEMS] for name in asked[0]}
 
 
 class Recorder:
-    """An ``infer`` that finds faces, writes down what the other models are asked, and answers them with zeros."""
+    """An ``infer`` that detects faces, records the inputs of all other models, and returns zeros for them."""
 
     def __init__(self, repository: Path) -> None:
         self._local = LocalInfer(repository)
         self.asked: dict[str, list[Mapping[str, NDArray[Any]]]] = defaultdict(list)
 
     def state(self, model: str) -> State:
-        """Every model would answer; the face detector only if it is there."""
+        """Every model counts as ready; the face detector only if it is installed."""
         return self._local.state(model) if model == FACE_DETECTOR.name else "ready"
 
     async def __call__(self, model: str, inputs: Mapping[str, NDArray[Any]]) -> Mapping[str, NDArray[Any]]:
-        """Answer the face detector's questions truly."""
+        """Run the face detector, and record all other inputs."""
         if model == FACE_DETECTOR.name:
             return await self._local(model, inputs)
         self.asked[model].append(inputs)

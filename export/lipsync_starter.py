@@ -38,9 +38,9 @@ def export(args: argparse.Namespace) -> None:
 
 
 def _trained(path: Path | None) -> tuple[nn.Module, dict[str, Any]]:
-    """The network of a checkpoint, and its papers."""
+    """The network of a checkpoint, and its provenance."""
     if path is None:
-        raise ExportError(f"{MODEL} is trained here: give its weights with --checkpoint (see training/)")
+        raise ExportError(f"{MODEL} is trained in this repository: give its weights with --checkpoint (see training/)")
     try:
         net, taught = load_lipsync(path), training_sources(path)
     except CheckpointError as error:
@@ -58,7 +58,7 @@ def _untrained(folder: Path) -> tuple[nn.Module, dict[str, Any]]:
 
 
 def _cases() -> Iterator[dict[str, Array]]:
-    """Noise, something soft that moves, still black and white; a voice that comes and goes, hiss, silence."""
+    """Noise, a moving pattern, still black and white; interrupted tones, hiss, silence."""
     lips, sound = (tensor.shape for tensor in MODELS[MODEL].inputs)
     rng = np.random.default_rng(0)
     noise = rng.integers(0, 256, (3, *lips))

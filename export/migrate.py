@@ -41,7 +41,7 @@ NAMES = {
 
 @dataclass(frozen=True)
 class Migrated:
-    """A state dict of today's RawNet2, and one line for each key of old that says where it went."""
+    """A state dict of today's RawNet2, and a line on each old key that says where it went."""
 
     state: Mapping[str, Tensor]
     steps: tuple[str, ...]
@@ -99,7 +99,7 @@ def _refuse(old: Mapping[str, Tensor], name: str) -> None:
 
 
 def _rename(key: str) -> str:
-    """Today's name of a key; a key that nobody knows stays, and is refused by its name when it is loaded."""
+    """Today's name of a key; an unknown key stays, and loading refuses it by name."""
     module, _, leaf = key.rpartition(".")
     return f"{NAMES[module]}.{leaf}" if module in NAMES else key
 
@@ -118,7 +118,7 @@ def _fold(state: dict[str, Tensor], key: str) -> str:
 
 
 def _no_norm(channels: int) -> dict[str, Tensor]:
-    """A batch norm that answers what it is given."""
+    """A batch norm that changes nothing."""
     norm = torch.nn.BatchNorm1d(channels)
     torch.nn.init.constant_(norm.weight, (1 + norm.eps) ** 0.5)
     return {f"stem.1.{key}": value for key, value in norm.state_dict().items()}

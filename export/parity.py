@@ -73,9 +73,9 @@ CASES = {case: module for model in MODELS.values() for case, module in model.gol
 
 
 def run(folder: Path, weights_folder: Path, case: str) -> Row:
-    """Run one case of ``folder``; raises ExportError for a case that nobody here knows."""
+    """Run one case of ``folder``; raises ExportError for an unknown case."""
     if case not in CASES:
-        raise ExportError(f"no detector here belongs to the case {case!r}; known are {', '.join(CASES)}")
+        raise ExportError(f"unknown case {case!r}; known: {', '.join(CASES)}")
     golden: Golden = import_module(CASES[case]).CASES[case]
     facts, arrays = _read(folder, case)
     ours = golden.numpy(facts, arrays) if golden.numpy else None
@@ -96,7 +96,7 @@ def run(folder: Path, weights_folder: Path, case: str) -> Row:
 
 
 def _read(folder: Path, case: str) -> tuple[dict[str, Any], Arrays]:
-    """What a case's files hold; some have no facts, some no arrays."""
+    """The content of a case's files; some have no facts, some no arrays."""
     facts, arrays = folder / f"{case}.json", folder / f"{case}.npz"
     if not facts.is_file() and not arrays.is_file():
         raise ExportError(f"no case {case!r} in {folder}: neither {facts.name} nor {arrays.name} is there")

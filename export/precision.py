@@ -17,7 +17,7 @@ import onnx
 import onnxruntime
 from numpy.typing import NDArray
 
-from export import halves
+from export import fp16
 from veracity.catalog import Model
 from veracity.catalog.model import FAKE_LOGIT
 from veracity.install.graphs.publish import ExportError, session
@@ -42,12 +42,12 @@ def convert(graph: bytes, precision: str, model: Model, cases: Sequence[Inputs])
 
 
 def _fp16(graph: bytes, model: Model, cases: Sequence[Inputs]) -> tuple[bytes, dict[str, Any]]:
-    source, real = halves.named(graph), cases[-1]
-    keep = halves.kept(source, cases)
-    made = halves.halved(source, keep)
+    source, real = fp16.named(graph), cases[-1]
+    keep = fp16.kept(source, cases)
+    made = fp16.to_fp16(source, keep)
     wanted = answers(graph, model, [real])
     refuse_unloadable(made.SerializeToString(), f"{model.name} in fp16")
-    tried = (made.SerializeToString(), halves.rounded(source, keep).SerializeToString())
+    tried = (made.SerializeToString(), fp16.rounded(source, keep).SerializeToString())
     found = float(np.max([drift(answers(one, model, [real]), wanted) for one in tried]))  # NaN stays NaN
     if not found <= FP16_DRIFT:
         raise ExportError(f"{model.name}: fp16 moves real items by {found:.3g} logit; {FP16_DRIFT:g} is allowed")
@@ -82,7 +82,7 @@ def _int8(graph: bytes, model: Model, cases: Sequence[Inputs]) -> tuple[bytes, d
 
 
 def _quantized(graph: bytes) -> bytes:
-    """Weights of matrix products as int8, a scale for each column; what they are multiplied with is scaled as it comes.
+    """Weights of matrix products as int8, a scale for each column; activations are scaled at run time.
 
     Convolutions stay: ONNX Runtime's integer ones are slower than its float ones.
     """
@@ -106,12 +106,12 @@ def _quantized(graph: bytes) -> bytes:
 
 
 def counted(model: Model) -> list[str]:
-    """The outputs that a drift is measured on: the logit, or all outputs of a model that gives none."""
+    """The outputs that a drift is measured on: the logit, or all outputs of a model without one."""
     return [FAKE_LOGIT.name] if FAKE_LOGIT in model.outputs else [tensor.name for tensor in model.outputs]
 
 
 def answers(graph: bytes, model: Model, cases: Sequence[Inputs]) -> list[NDArray[Any]]:
-    """What a graph answers that counts, case by case."""
+    """The measured outputs of a graph, case by case."""
     loaded = session(graph)
     return [answer for case in cases for answer in loaded.run(counted(model), dict(case))]
 

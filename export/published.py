@@ -1,4 +1,4 @@
-"""One way for every published detector: its own network, its own checkpoint, our tensors, parity, papers."""
+"""Export of published detectors: the authors' network and checkpoint, our tensors, parity, provenance."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ class Published:
 
     ``network`` builds it with its weights named as in the checkpoint; ``unpack`` makes the state dict out of what
     the table's ``files`` hold, in their order; ``serve`` wraps the network so that the table's inputs go in and its
-    outputs come out. ``describe`` tells what the same contents say of themselves, for the papers. ``gain`` is that of
-    the name-made weights. ``upstream`` builds the authors' own module out of a checkout of theirs, with the same names.
+    outputs come out. ``describe`` returns facts of the same contents for the provenance. ``gain`` is that of
+    name-seeded weights. ``upstream`` builds the authors' own module out of a checkout of theirs, with the same names.
     """
 
     model: str
@@ -64,7 +64,7 @@ def under(key: str, prefix: str = "") -> Callable[[Any], Mapping[str, Tensor]]:
 
 
 def export(detector: Published, args: argparse.Namespace) -> None:
-    """Write the detector's graph and papers into ``args.repository``; raises ExportError and WeightsError."""
+    """Write the detector's graph and provenance into ``args.repository``; raises ExportError and WeightsError."""
     folder = args.repository / detector.model
     settings = Settings.from_env().replace(weights=args.weights)  # the faces are found by the installed detector
     theirs = None if args.upstream is None else authors(detector, args.upstream)
@@ -82,7 +82,7 @@ def export(detector: Published, args: argparse.Namespace) -> None:
 
 
 def trained(detector: Published, folder: Path) -> tuple[nn.Module, dict[str, Any]]:
-    """The network with its authors' weights, and their papers; every file's sha256 is held first."""
+    """The network with its authors' weights, and their provenance; every file's sha256 is checked first."""
     files = {name: require(name, folder) for name in detector.table.files}
     net = detector.network()
     contents = [checkpoints.read(path) for path in files.values()]

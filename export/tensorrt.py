@@ -33,7 +33,7 @@ INTEGERS = {TensorProto.UINT8: TensorProto.UINT8, TensorProto.INT16: TensorProto
 
 
 def export(name: str, args: argparse.Namespace) -> None:
-    """Write ``1/model.plan`` and what it is worth into the model's folder; raises ExportError, and writes nothing."""
+    """Write ``1/model.plan`` and its measured error into the model's folder; raises ExportError."""
     if args.precision == "int8":
         raise ExportError("int8 is for CPUs, where its scales come with the data; an engine is fp32 or fp16")
     require()
@@ -69,7 +69,7 @@ def require() -> None:
 
 
 def installed(model: Model, folder: Path) -> tuple[bytes, dict[str, Any]]:
-    """Return a model's proven graph and its papers; raises ExportError where there is none to make an engine of."""
+    """Return a model's verified graph and its provenance; raises ExportError where there is none."""
     if model is FACE_DETECTOR:
         raise ExportError(f"{model.name} stays with ONNX Runtime: see docs/tensorrt.md")
     path = folder / provenance.GRAPH
@@ -80,7 +80,7 @@ def installed(model: Model, folder: Path) -> tuple[bytes, dict[str, Any]]:
         )
     graph = path.read_bytes()
     if facts.get("graph_sha256") != sha256(graph):
-        raise ExportError(f"{model.name}: the installed graph is not the one of its papers; export it again")
+        raise ExportError(f"{model.name}: the installed graph does not match its provenance; export it again")
     if (found := facts.get("precision", "fp32")) != "fp32":
         raise ExportError(f"{model.name}: the installed graph is {found}; an engine is made of the fp32 one")
     return graph, facts
@@ -146,13 +146,13 @@ def compare(plan: bytes, graph: bytes, model: Model, cases: Sequence[inputs.Inpu
 
 
 def _relative(found: Sequence[NDArray[Any]], wanted: Sequence[NDArray[Any]]) -> float:
-    """The largest difference, relative to the larger of 1 and the largest number of the same answer. NaN stays NaN."""
+    """The largest difference, relative to the larger of 1 and the largest number of the same output. NaN stays NaN."""
     pairs = zip(found, wanted, strict=True)
     return float(np.max([np.max(np.abs(a - b)) / max(1.0, float(np.max(np.abs(b)))) for a, b in pairs]))
 
 
 def engine_answers(plan: bytes, model: Model, cases: Sequence[inputs.Inputs]) -> list[NDArray[Any]]:
-    """What an engine answers that counts, as :func:`export.precision.answers`."""
+    """The measured outputs of an engine, as :func:`export.precision.answers`."""
     from polygraphy.backend.trt import EngineFromBytes, TrtRunner
 
     found: list[NDArray[Any]] = []

@@ -112,7 +112,7 @@ def package(folder: Path, name: str) -> Iterator[ModuleType]:
 
 
 def _git_apply(patch: Path, folder: Path, *options: str) -> str:
-    """Apply a patch in ``folder``, whatever its files' line ends, and return what git says of it."""
+    """Apply a patch in ``folder``, with any line ends, and return git's message."""
     if shutil.which("git") is None:
         raise ExportError("patches are applied with git: apt-get install -y git")
     command = ["git", "apply", "--ignore-whitespace", *options, str(patch.resolve())]

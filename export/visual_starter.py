@@ -37,9 +37,9 @@ def export(args: argparse.Namespace) -> None:
 
 
 def _trained(path: Path | None) -> tuple[nn.Module, dict[str, Any]]:
-    """The network of a checkpoint, and its papers."""
+    """The network of a checkpoint, and its provenance."""
     if path is None:
-        raise ExportError(f"{MODEL} is trained here: give its weights with --checkpoint (see training/)")
+        raise ExportError(f"{MODEL} is trained in this repository: give its weights with --checkpoint (see training/)")
     try:
         net, taught = load_visual(path), training_sources(path)
     except CheckpointError as error:

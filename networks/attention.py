@@ -7,7 +7,7 @@ from torch.nn import functional
 
 
 class Attention(nn.Module):
-    """Tokens [batch, n, width] that ask and tokens [batch, m, width] that answer → [batch, n, width]."""
+    """Queries from tokens [batch, n, width], keys and values from tokens [batch, m, width] → [batch, n, width]."""
 
     def __init__(self, width: int, heads: int) -> None:
         """Raises ValueError where ``width`` is no multiple of ``heads``."""
@@ -26,7 +26,7 @@ class Attention(nn.Module):
 
 
 class Block(nn.Module):
-    """A pre-norm transformer block: [batch, n, width] → the same; with ``other`` [batch, m, width] it asks those."""
+    """A pre-norm transformer block: [batch, n, width] → the same; with ``other`` [batch, m, width] to those."""
 
     def __init__(self, width: int, heads: int, dropout: float) -> None:
         super().__init__()

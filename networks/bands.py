@@ -1,4 +1,4 @@
-"""What is fine and what is coarse, where in a face, and how it changes from frame to frame: fixed, nothing to learn."""
+"""Fixed features of fine and coarse detail by place in a face, and of its change from frame to frame."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ LEVELS = 4  # each half as fine as the one before
 CELLS = 6  # a side
 LINES = 5  # numbers of each cell and level
 SHAPE = (LEVELS, LINES, CELLS, CELLS)
-_FLOOR = 0.05  # of 255², what rounding to whole levels leaves
+_FLOOR = 0.05  # of 255², the noise of rounding to whole levels
 
 
 class Bands(nn.Module):

@@ -70,7 +70,7 @@ def read(path: Path) -> Any:
 
 
 def _refuse_impostors(path: Path) -> None:
-    """Raise :class:`CheckpointError` for what servers send in place of a file."""
+    """Raise :class:`CheckpointError` for web pages and pointers sent in place of a file."""
     with path.open("rb") as file:
         head = file.read(64)
     if head.removeprefix(codecs.BOM_UTF8).lstrip()[:1] == b"<":
@@ -80,7 +80,7 @@ def _refuse_impostors(path: Path) -> None:
 
 
 def tensors(content: Any, name: str) -> Mapping[str, Tensor]:
-    """Return ``content`` if it is a state dict; raises :class:`CheckpointError` that says what it is instead."""
+    """Return ``content`` if it is a state dict; raises :class:`CheckpointError` that says what it is."""
     if not isinstance(content, Mapping) or not all(
         isinstance(key, str) and isinstance(value, Tensor) for key, value in content.items()
     ):
@@ -120,7 +120,7 @@ def _what(content: Any) -> str:
 
 
 def _reason(error: Exception) -> str:
-    """The first sentence of what an error says."""
+    """The first sentence of an error's message."""
     if isinstance(error, pickle.UnpicklingError):
         return "it is no pickle of weights"
     words = str(error).strip().splitlines() or [type(error).__name__]

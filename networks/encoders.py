@@ -1,6 +1,6 @@
-"""What the joint network sees and hears with: frames, their motion, their order in time, and the sound, as tokens.
+"""Encoders of the joint network: frames, motion, temporal order and sound, as tokens.
 
-Each encoder answers tokens [batch, n, width]. Nothing here fetches weights: published ones come from a file.
+Each encoder returns tokens [batch, n, width]. Nothing here fetches weights: published ones come from a file.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ class FrameEncoder(nn.Module):
 
 @contextmanager
 def steady(net: nn.Module) -> Iterator[None]:
-    """While it is entered, batch norms do not count what passes: a second pass of one batch is no news to them."""
+    """Within it, batch norms do not update their statistics: for a second pass of the same batch."""
     norms = [module for module in net.modules() if isinstance(module, _BATCH_NORM)]
     kept = [(norm.momentum, norm.num_batches_tracked) for norm in norms]
     for norm in norms:
@@ -138,7 +138,7 @@ class Transformer(nn.Module):
 
 
 def temporal(kind: str, width: int, layers: int, dropout: float, heads: int) -> nn.Module:
-    """What orders frames in time: ``average`` leaves them to the mean that follows."""
+    """The temporal encoder; ``average`` does nothing, as a mean follows."""
     if kind == "average":
         return nn.Identity()
     if kind == "convolution":
@@ -152,7 +152,7 @@ class SoundEncoder(nn.Module):
     def __init__(self, net: RawNet2 | MelSpecResNet, width: int) -> None:
         super().__init__()
         self.net = net
-        self.net.head = nn.Identity()  # not asked
+        self.net.head = nn.Identity()  # not used
         self.project = nn.Linear(256, width)
 
     def forward(self, sound: Tensor) -> Tensor:  # noqa: D102  # the class says it
@@ -174,14 +174,14 @@ class Wav2Vec2Encoder(nn.Module):
     """
 
     def __init__(self, shape: Mapping[str, Any], width: int, frozen: int) -> None:
-        """``shape`` in the words of its config.json; what it does not name is wav2vec2-base's."""
+        """``shape`` has the keys of its config.json; missing ones are wav2vec2-base's."""
         super().__init__()
         torchvision.ensure()  # transformers imports it with its models
         from transformers import Wav2Vec2Config, Wav2Vec2Model
 
         config = Wav2Vec2Config(**shape, mask_time_prob=0.0, layerdrop=0.0, attn_implementation="eager")
         self.net = Wav2Vec2Model(config)
-        self.net.masked_spec_embed = None  # stands in for hidden frames, of which there are none
+        self.net.masked_spec_embed = None  # replaces masked frames, of which there are none
         self.project = nn.Linear(config.hidden_size, width)
         layers = self.net.encoder.layers
         below = (self.net.feature_extractor, self.net.feature_projection, self.net.encoder.pos_conv_embed)
@@ -190,7 +190,7 @@ class Wav2Vec2Encoder(nn.Module):
             module.requires_grad_(False)
 
     def train(self, mode: bool = True) -> Wav2Vec2Encoder:
-        """What is frozen answers as it will when it is served: without dropout."""
+        """Keeps frozen layers in eval mode, without dropout."""
         super().train(mode)
         for module in self.frozen:
             module.eval()

@@ -1,4 +1,4 @@
-"""A small network for one face, whose map of evidence gives its answer exactly."""
+"""A small network for one face, whose map of evidence determines its output exactly."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class FaceCam(nn.Module):
     def forward(self, faces: Tensor) -> tuple[Tensor, Tensor]:  # noqa: D102  # the class says it
         picture = faces.permute(0, 3, 1, 2).float() / 127.5 - 1
         both = torch.cat([picture, self.high_pass(picture)], dim=1)
-        with torch.autocast(faces.device.type, torch.bfloat16, enabled=self.training):  # faster to teach
+        with torch.autocast(faces.device.type, torch.bfloat16, enabled=self.training):  # faster training
             features = self.blocks(self.stem(both))
         features = features.float()
         everywhere = features.mean((2, 3), keepdim=True).expand_as(features)

@@ -27,29 +27,29 @@ _PCM_SCALE = 32_768.0
 
 
 class NetPlan(BaseModel):
-    """How a joint network is built; where weights come from files, and from nowhere else."""
+    """How a joint network is built; weights come from files only."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    backbone: str = Field("mobilenetv3_small_050", description="what sees a frame: a name of timm.list_models()")
+    backbone: str = Field("mobilenetv3_small_050", description="encoder of frames: a name of timm.list_models()")
     backbone_weights: Path | None = Field(None, description="file of its published weights; none begins at random")
-    temporal: Literal["average", "convolution", "transformer"] = Field(
-        "convolution", description="what orders the frames in time"
-    )
+    temporal: Literal["average", "convolution", "transformer"] = Field("convolution", description="temporal encoder")
     layers: int = Field(2, gt=0, description="of the temporal encoder, and of cross-modal attention")
-    sound: Literal["melspec", "rawnet2", "wav2vec2"] = Field("melspec", description="what hears")
+    sound: Literal["melspec", "rawnet2", "wav2vec2"] = Field("melspec", description="sound encoder")
     sound_weights: Path | None = Field(
         None, description="file of its weights: a checkpoint of `training audio`, or wav2vec 2.0's .safetensors"
     )
     wav2vec2: dict[str, Any] = Field({}, description="its shape where it is not wav2vec2-base's, as in config.json")
-    frozen: int = Field(0, ge=0, description="lowest layers of wav2vec 2.0 that do not learn, with all below them")
+    frozen: int = Field(
+        0, ge=0, description="lowest layers of wav2vec 2.0 that are not trained, with everything below them"
+    )
     fusion: Literal["concat", "attention", "cross"] = Field(
         "cross", description="concat side by side, attention weighs the streams, cross lets each ask the other"
     )
-    flow: bool = Field(False, description="whether it sees how each frame moves (Farnebäck's optical flow)")
+    flow: bool = Field(False, description="whether optical flow is an input (Farnebäck)")
     width: int = Field(96, gt=0, description="of the tokens that streams are turned into")
     heads: int = Field(4, gt=0, description="of attention; the width is a multiple of it")
-    dropout: float = Field(0.1, ge=0, lt=1, description="share of a token that is dropped while learning")
+    dropout: float = Field(0.1, ge=0, lt=1, description="dropout of tokens in training")
     thrifty: bool = Field(False, description="gradient checkpointing: a third more time for much less memory")
 
 
@@ -87,7 +87,7 @@ class JointNet(nn.Module):
         )
 
     def with_published(self) -> JointNet:
-        """Takes what the plan's files hold; raises CheckpointError."""
+        """Loads the weights of the plan's files; raises CheckpointError."""
         for path, part in ((self.plan.backbone_weights, self.see), (self.plan.sound_weights, self.hear)):
             if path is not None:
                 part.read(path)
@@ -98,12 +98,12 @@ class JointNet(nn.Module):
         return logit
 
     def extract_features(self, faces: Tensor, sound: Tensor, present: Tensor, flow: Tensor | None = None) -> Features:
-        """What the network makes of a batch before it judges."""
+        """The features of a batch in front of the head."""
         there = present.bool()
         tokens = self.see(faces)
         if self.move is not None:
             if flow is None:
-                raise ValueError("this network wants the optical flow as well")
+                raise ValueError("this network needs the optical flow")
             tokens = tokens + self.move(flow)
         frames = self._or_absent(self.order(tokens), there, 0)
         heard = self._or_absent(self.hear(sound.float() / _PCM_SCALE), there, 1)
@@ -118,18 +118,18 @@ class JointNet(nn.Module):
         streams = torch.stack([frames.mean(1), heard.mean(1)], dim=1)
         if self.weigh is None:
             return streams.flatten(1)
-        missing = ~there & there.any(1, keepdim=True)  # where nothing is there, both absences are weighed
+        missing = ~there & there.any(1, keepdim=True)  # if both are missing, both replacement tokens are weighted
         weights = self.weigh(streams).squeeze(2).masked_fill(missing, -1e4).softmax(1)
         return (streams * weights.unsqueeze(2)).sum(1)
 
 
 def described(net: JointNet) -> dict[str, Any]:
-    """What a checkpoint says of its network: enough to build it again."""
+    """The keys of a checkpoint that describe its network."""
     return {"architecture": ARCHITECTURE, "config": net.plan.model_dump(mode="json")}
 
 
 def load_for_inference(path: Path) -> JointNet:
-    """The network of a checkpoint, ready to answer; raises CheckpointError for a file that holds another, or none."""
+    """The network of a checkpoint, in eval mode; raises CheckpointError for a file without one."""
     content = checkpoints.read_run(path)
     if (found := content.get("architecture")) != ARCHITECTURE:
         raise CheckpointError(f"{path} holds {found or 'no joint network'}, and not {ARCHITECTURE}")

@@ -1,4 +1,4 @@
-"""The lip starter's networks: what a second of lips looks like, and whether the sound fits it."""
+"""The lip starter's networks: the appearance of a second of lips, and how well the sound fits it."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Lines(nn.Module):
         self.weigh = nn.Sequential(nn.Dropout(dropout), nn.Linear(_NUMBERS, 1))
 
     def standardise(self, numbers: Tensor) -> None:
-        """Takes mean and spread of what is learned from, [n, 4, 5, 6, 6]."""
+        """Takes mean and spread from the training set, [n, 4, 5, 6, 6]."""
         flat = numbers.flatten(1)
         self.mean.copy_(flat.mean(0))
         self.spread.copy_(flat.std(0).clamp(min=1e-3))
@@ -39,7 +39,7 @@ class Lines(nn.Module):
         return logit
 
     def cells(self, numbers: Tensor) -> Tensor:
-        """What each cell adds to the log odds, [batch, 6, 6]; their sum and the bias are the answer."""
+        """The contribution of each cell to the log odds, [batch, 6, 6]; their sum and the bias are the output."""
         shares = self._placed(numbers) * self.weigh[1].weight
         return shares.unflatten(1, SHAPE).sum((1, 2))
 
@@ -62,12 +62,12 @@ class LipNet(nn.Module):
         return self.judge(self.bands(lips))
 
     def cells(self, lips: Tensor) -> Tensor:
-        """What each part of the picture adds to the answer, [batch, 6, 6]: an exact map, for it is all linear."""
+        """The contribution of each cell to the output, [batch, 6, 6]: exact, as all of it is linear."""
         numbers = self.bands(lips)
         return (self.lines.cells(numbers) + self.lines.cells(numbers.flip(-1)).flip(-1)) / 2
 
     def judge(self, numbers: Tensor) -> Tensor:
-        """The answer to what was read, [batch, 4, 5, 6, 6]."""
+        """The output for features [batch, 4, 5, 6, 6]."""
         logit: Tensor = (self.lines(numbers) + self.lines(numbers.flip(-1))) / 2
         return logit
 
@@ -84,4 +84,4 @@ class LipStarter(nn.Module):
 
     def forward(self, lips: Tensor, sound: Tensor) -> Tensor:  # noqa: D102  # the class says it
         both = torch.cat([PICTURE * self.picture(lips), MISFIT * self.fit(lips, sound)], dim=1)
-        return both.logsumexp(1, keepdim=True) - math.log(2)  # nothing said by either is even odds
+        return both.logsumexp(1, keepdim=True) - math.log(2)  # no evidence from either gives even odds

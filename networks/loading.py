@@ -1,4 +1,4 @@
-"""Opens the checkpoints of `python -m training`: which network a file holds, it says itself or its weights do."""
+"""Opens the checkpoints of `python -m training`, whichever network they hold."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from networks.lips import LipNet
 from networks.registry import AUDIO_NETS
 from networks.semantic import SemanticHead
 
-PLAN = "plan.yaml"  # beside a run's checkpoints: what the run is
+PLAN = "plan.yaml"  # beside a run's checkpoints
 Kind = Literal["audio", "visual", "lipsync", "semantic", "joint"]
 
 
 class Opened(NamedTuple):
-    """A network in eval mode, and the layer whose evidence it looks at."""
+    """A network in eval mode, and the layer that it belongs to."""
 
     kind: Kind
     net: nn.Module
@@ -69,20 +69,20 @@ def load_visual(path: Path) -> FaceCam:
         net = FaceCam(tuple(widths))
     except (OSError, UnicodeDecodeError, yaml.YAMLError, AttributeError, TypeError, ValueError) as error:
         raise CheckpointError(f"{plan} gives no widths of a network: {error}") from error
-    return _with_weights(path, net)
+    return with_weights(path, net)
 
 
 def load_lipsync(path: Path) -> LipNet:
     """The network of a checkpoint of `training lipsync`, with its averaged weights; raises CheckpointError."""
-    return _with_weights(path, LipNet())
+    return with_weights(path, LipNet())
 
 
 def load_semantic(path: Path) -> SemanticHead:
     """The head of a checkpoint of `training semantic`, with its averaged weights; raises CheckpointError."""
-    return _with_weights(path, SemanticHead())
+    return with_weights(path, SemanticHead())
 
 
-def _with_weights(path: Path, net: Any) -> Any:
+def with_weights(path: Path, net: Any) -> Any:
     """``net`` in eval mode with the weights of a training run's checkpoint; raises CheckpointError for another's."""
     state = checkpoints.read_run(path).get("state_dict", {})
     try:

@@ -16,7 +16,7 @@ _SIZE = 512  # 32 ms, of which a Hann window looks at the middle 25 ms
 _WINDOW = 400
 _HOP = 160  # 10 ms
 _BANDS = 80
-_FLOOR = 1e-6  # -60 dB below the mean power: what codecs and converters leave further down is no evidence
+_FLOOR = 1e-6  # -60 dB below the mean power: below it are artefacts of codecs and converters
 _WIDTHS = (32, 64, 128, 256)  # two blocks each, half of ResNet-18's
 
 
@@ -55,14 +55,14 @@ class MelSpecResNet(nn.Module):
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # the faster order on processors
 
     def features(self, sound: Tensor) -> Tensor:
-        """What the blocks say, float32 [batch, 256, bands, frames]."""
+        """The output of the blocks, float32 [batch, 256, bands, frames]."""
         # clamp, as the exporter takes `+ 1e-8` for `+ 0`
         level = sound.square().mean(1, keepdim=True).clamp(min=1e-8).sqrt()
         power = self.spectrum(sound / level)
-        mean = power.mean((1, 2), keepdim=True).add(1e-6)  # of silence, too, there is a logarithm
+        mean = power.mean((1, 2), keepdim=True).add(1e-6)  # so that silence has a logarithm
         log_power = (power / mean + _FLOOR).log()
         maps = (log_power - log_power.mean(2, keepdim=True)) / 3  # a microphone's equaliser drops out
-        with torch.autocast(maps.device.type, torch.bfloat16, enabled=self.training):  # twice as fast to teach
+        with torch.autocast(maps.device.type, torch.bfloat16, enabled=self.training):  # trains twice as fast
             maps = self.blocks(self.stem(maps.unsqueeze(1)))
         return maps.float()
 

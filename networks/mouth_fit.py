@@ -1,4 +1,4 @@
-"""How well a mouth and a sound fit, without a weight to learn: how open it is against how loud the voice is."""
+"""How well a mouth and a sound fit, without trained weights: openness of the mouth against loudness of the voice."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _TOP, _LEFT, _HEIGHT, _WIDTH = 52, 44, 52, 56  # pixels of the mouth in lips of 
 _MIDDLE = slice(10, 18)  # of the mouth's 28 columns at half size
 _BAND = (250.0, 2000.0)  # Hz: vowels, which open a mouth; hum below, hiss above
 _TAPS = 129
-_FLOOR = 30.0  # of 32,768: what is quieter is silence
+_FLOOR = 30.0  # of 32,768: quieter sound counts as silence
 
 
 class MouthFit(nn.Module):

@@ -1,4 +1,4 @@
-"""Weights made of nothing but their names, so that two implementations of a network can be compared, and timed."""
+"""Random weights seeded by their names, to compare two implementations of a network, or to time it."""
 
 from __future__ import annotations
 

@@ -45,11 +45,11 @@ class RawNet2(nn.Module):
         self.head = nn.Sequential(nn.Linear(256, 64), nn.LeakyReLU(_SLOPE), nn.Linear(64, 1))
 
     def features(self, sound: Tensor) -> Tensor:
-        """What the blocks say, float32 [batch, 256, n / 4]."""
+        """The output of the blocks, float32 [batch, 256, n / 4]."""
         if self.level:
             # clamp, as the exporter takes `+ 1e-8` for `+ 0`
             sound = sound / sound.square().mean(1, keepdim=True).clamp(min=1e-8).sqrt()
-        with torch.autocast(sound.device.type, torch.bfloat16, enabled=self.training):  # thrice as fast to teach
+        with torch.autocast(sound.device.type, torch.bfloat16, enabled=self.training):  # trains three times as fast
             features: Tensor = self.blocks(self.stem(sound.unsqueeze(1)))
         return features.float()
 

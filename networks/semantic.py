@@ -1,4 +1,4 @@
-"""What is learned of layer 4: a plane in the space of a frozen encoder."""
+"""The trained part of layer 4: a plane in the embedding space of a frozen encoder."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ WIDTH = 768  # of CLIP ViT-B/16's class token
 class SemanticHead(nn.Module):
     """An encoder's class tokens [batch, 768] → log odds of fake [batch, 1].
 
-    Only where a token lies from ``middle``, the mean of those that taught, counts, and not how far.
+    Only where a token lies from ``middle``, the mean of the training set, counts, and not how far.
     """
 
     middle: Tensor
@@ -25,6 +25,6 @@ class SemanticHead(nn.Module):
         self.register_buffer("middle", zeros(width) if middle is None else middle)
 
     def forward(self, class_token: Tensor) -> Tensor:  # noqa: D102  # the class says it
-        # of length √width, so that a number of it is about 1 and the learning rate is what one is used to
+        # of length √width: entries near 1, so that usual learning rates fit
         answer: Tensor = self.plane(functional.normalize(class_token - self.middle, dim=1) * self.width**0.5)
         return answer

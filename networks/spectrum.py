@@ -11,7 +11,7 @@ from torch.nn import functional
 
 _SIZE = 512  # 32 ms: fine enough to part the harmonics of a voice
 _HOP = 160  # 10 ms
-_FLOOR = 1e-6  # -60 dB below the mean power: what codecs and converters leave further down is no evidence
+_FLOOR = 1e-6  # -60 dB below the mean power: below it are artefacts of codecs and converters
 _WIDTHS = (16, 24, 48, 96)
 
 
@@ -46,7 +46,7 @@ class Spectrum(nn.Module):
         spectrum = functional.conv1d((sound / level).unsqueeze(1), self.basis, stride=_HOP)
         real, imaginary = spectrum.chunk(2, dim=1)
         power = real.square() + imaginary.square()
-        mean = power.mean((1, 2), keepdim=True).add(1e-6)  # of silence, too, there is a logarithm
+        mean = power.mean((1, 2), keepdim=True).add(1e-6)  # so that silence has a logarithm
         log_power = (power / mean + _FLOOR).log()
         maps = [(log_power - log_power.mean(2, keepdim=True)) / 3]
         if self.phase:
@@ -106,7 +106,7 @@ class SpectrumNet(nn.Module):
 
     def forward(self, sound: Tensor) -> Tensor:  # noqa: D102  # the class says it
         maps = self.spectrum(sound)
-        with torch.autocast(maps.device.type, torch.bfloat16, enabled=self.training):  # twice as fast to teach
+        with torch.autocast(maps.device.type, torch.bfloat16, enabled=self.training):  # trains twice as fast
             maps = self.blocks(self.stem(maps)).flatten(2).float()
         mean = maps.mean(2)
         spread = (maps - mean.unsqueeze(2)).square().mean(2).add(1e-5).sqrt()

@@ -1,4 +1,4 @@
-"""The encoder of Whisper tiny, frozen, in front of a small head of ours: what a listener hears, and what sounds wrong.
+"""The frozen encoder of Whisper tiny, and our small head on it.
 
 `veracity.install.graphs.whisper` describes it and builds the graph that is served, of OpenAI's weights, which
 `veracity.install.graphs.ctranslate2` reads.
@@ -46,7 +46,7 @@ class LogMel(nn.Module):
 
 
 class Block(nn.Module):
-    """One transformer block: attention, then two linear layers, each added to what came in: [batch, tokens, 384]."""
+    """A transformer block: attention, then two linear layers, with residual connections: [batch, tokens, 384]."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -69,9 +69,9 @@ class Block(nn.Module):
 
 
 class WhisperEncoder(nn.Module):
-    """Sound within ±1, float32 [batch, n] of at most 30 s → what blocks say over time [batch, 3 · 2 · 384].
+    """Sound within ±1, float32 [batch, n] of at most 30 s → statistics of the blocks over time [batch, 3 · 2 · 384].
 
-    Of each block the mean, then the mean distance from one token to the next: how lively a voice is within 20 ms.
+    Of each block the mean, then the mean distance from one token to the next: the change within 20 ms.
     Only as many of the 1,500 positions are used as there are tokens: no silence is appended.
     """
 
@@ -84,7 +84,7 @@ class WhisperEncoder(nn.Module):
         self.blocks = nn.ModuleList(Block() for _ in range(STAGES))
 
     def stages(self, sound: Tensor) -> list[Tensor]:
-        """What the convolutions say, and each block after them: [batch, n / 320, 384] each."""
+        """The output of the convolutions, and of each block: [batch, n / 320, 384] each."""
         # clamp, as the exporter takes `+ 1e-8` for `+ 0`
         level = sound.square().mean(1, keepdim=True).clamp(min=1e-8).sqrt()
         maps = functional.gelu(self.conv1(self.log_mel(LEVEL * sound / level)))
@@ -98,7 +98,7 @@ class WhisperEncoder(nn.Module):
         return self.moments(sound).mean(1)
 
     def moments(self, sound: Tensor) -> Tensor:
-        """What each token adds to the statistics, which are the mean over them: [batch, n / 320, 3 · 2 · 384]."""
+        """Per token the values whose mean are the statistics: [batch, n / 320, 3 · 2 · 384]."""
         return torch.cat([part for stage in self.stages(sound)[1:] for part in (stage, _moves(stage))], dim=2)
 
 
@@ -125,8 +125,8 @@ class WhisperHead(nn.Module):
         self.inner, self.outer = nn.Linear(STATISTICS, hidden), nn.Linear(hidden, 1)
         self.dropout = nn.Dropout(_DROPOUT)
 
-    def settle(self, statistics: Tensor) -> None:
-        """Takes mean and deviation of what teaches."""
+    def standardise(self, statistics: Tensor) -> None:
+        """Takes mean and deviation from the training set."""
         self.usual.copy_(statistics.mean(0))
         self.scale.copy_(statistics.std(0) + 1e-3)
 
@@ -140,7 +140,7 @@ class WhisperHead(nn.Module):
 
 @torch.no_grad()
 def averaged(heads: Sequence[WhisperHead]) -> WhisperHead:
-    """One head that answers the mean of several, which learned from the same course."""
+    """One head that returns the mean of several, trained on the same pairs."""
     one = WhisperHead(sum(head.inner.out_features for head in heads)).eval()
     one.usual.copy_(heads[0].usual)
     one.scale.copy_(heads[0].scale)

@@ -13,7 +13,7 @@ from networks.joint import JointNet, NetPlan, described
 from networks.registry import AUDIO_NETS
 from training import explain
 from training.checkpoints import save
-from training.joint.cut import FLOW_SIDE, Cut
+from training.joint.extract import FLOW_SIDE, ClipInputs
 from veracity.catalog import MODELS
 from veracity.catalog.layers import WINDOW_SAMPLES
 from veracity.settings import Settings
@@ -21,10 +21,10 @@ from veracity.settings import Settings
 SMALL = NetPlan(width=16, heads=2, layers=1)
 
 
-def cut(*, faces: int = 2, windows: int = 1) -> Cut:
+def cut(*, faces: int = 2, windows: int = 1) -> ClipInputs:
     rng = np.random.default_rng(0)
     clip = Clip(Path("clip.mp4"), "video", "real", "own", "permissive", "own")
-    return Cut(
+    return ClipInputs(
         clip,
         rng.integers(0, 256, (faces, 224, 224, 3)).astype(np.uint8),
         np.arange(faces) / 2,
@@ -47,5 +47,5 @@ def audio(path: Path) -> Path:
     return path
 
 
-def explained(*checkpoints: Path | str) -> Callable[[Cut], explain.Shown]:
+def explained(*checkpoints: Path | str) -> Callable[[ClipInputs], explain.Shown]:
     return explain._networks(",".join(map(str, checkpoints)), Settings.from_env().weights)

@@ -1,4 +1,4 @@
-"""Media cut once, by the engine's own code, and kept: `python -m training extract` and every lesson go through here."""
+"""Model inputs extracted once, by the engine's own code, and cached on disk for all training tasks."""
 
 from __future__ import annotations
 
@@ -23,61 +23,61 @@ from veracity_client.errors import VeracityError
 log = logging.getLogger(__name__)
 
 Arrays = Mapping[str, npt.NDArray[Any]]
-Cut = TypeVar("Cut")
+Extracted = TypeVar("Extracted")
 
 
-class Unusable(ValueError):
-    """A clip that has nothing to learn from; the message says why."""
+class UnusableClip(ValueError):
+    """A clip that holds nothing to train on; the message says why."""
 
 
-class FullDisk(OSError):
-    """The disk is full; what was complete is kept."""
+class DiskFull(OSError):
+    """The disk is full; complete files are kept."""
 
 
 @dataclass(frozen=True)
-class Cutter(Generic[Cut]):
-    """One way of cutting: ``cut`` makes a clip's arrays, ``read`` what lessons want of them.
+class Extractor(Generic[Extracted]):
+    """One kind of extraction: ``extract`` makes a clip's arrays, ``read`` the task's view of them.
 
-    ``version`` is whatever must change the files when it changes: the code and the numbers that cut.
+    ``version`` must change whenever the files would: it holds the extracting code and its constants.
     """
 
     name: str
     version: str
-    cut: Callable[[Clip], Arrays]
-    read: Callable[[Clip, Arrays], Cut]
+    extract: Callable[[Clip], Arrays]
+    read: Callable[[Clip, Arrays], Extracted]
 
     def folder(self, cache: Path) -> Path:
         """Where this version's files lie."""
         return cache / f"{self.name}-{hashlib.sha256(self.version.encode()).hexdigest()[:12]}"
 
 
-def collect(clips: Sequence[Clip], cache: Path, cutter: Cutter[Cut]) -> tuple[list[Cut], list[str]]:
-    """What was cut of each clip, from ``cache`` where it is there; and a line on each file that cannot be used.
+def collect(clips: Sequence[Clip], cache: Path, extractor: Extractor[Extracted]) -> tuple[list[Extracted], list[str]]:
+    """The extracted inputs of each clip, from ``cache`` where they are there; and a line on each unusable file.
 
-    Stopped midway it goes on where it was: a clip's file appears when it is complete. Raises FullDisk.
+    Resumable: a clip's file appears when it is complete. Raises DiskFull.
     """
     found, bad = [], []
-    for clip in tqdm(clips, cutter.name, disable=None):
+    for clip in tqdm(clips, extractor.name, disable=None):
         try:
-            found.append(cutter.read(clip, _arrays(clip, cutter.folder(cache), cutter.cut)))
-        except (VeracityError, Unusable, ManifestError) as error:
+            found.append(extractor.read(clip, _arrays(clip, extractor.folder(cache), extractor.extract)))
+        except (VeracityError, UnusableClip, ManifestError) as error:
             bad.append(f"{clip.id}: {error}")
     return found, bad
 
 
-def _arrays(clip: Clip, folder: Path, cut: Callable[[Clip], Arrays]) -> Arrays:
+def _arrays(clip: Clip, folder: Path, extract: Callable[[Clip], Arrays]) -> Arrays:
     path = folder / f"{hashlib.sha256(str(clip.path).encode()).hexdigest()[:8]}-{clip.path.name}.npz"
     if not path.is_file():
         if not clip.path.stat().st_size:
-            raise Unusable("the file is empty")
-        keep(path, cut(clip))
+            raise UnusableClip("the file is empty")
+        keep(path, extract(clip))
     with np.load(path) as file:
         return dict(file)
 
 
 def keep(path: Path, arrays: Arrays) -> None:
-    """Writes a file of arrays, whole or not at all, whoever else writes the same; raises FullDisk."""
-    content = io.BytesIO()  # a zip that a full disk breaks off says so twice, the second time in a traceback
+    """Writes a file of arrays atomically, also beside concurrent writers of the same file; raises DiskFull."""
+    content = io.BytesIO()  # in memory first: numpy prints a second traceback when a full disk cuts a zip short
     np.savez(content, **arrays)
     with room_for(path), atomic(path) as file:
         file.write(content.getbuffer())
@@ -85,18 +85,20 @@ def keep(path: Path, arrays: Arrays) -> None:
 
 @contextmanager
 def room_for(path: Path) -> Iterator[None]:
-    """Around whatever writes ``path``: raises FullDisk where the disk is."""
+    """Raises DiskFull where writing ``path`` fails for lack of space."""
     try:
         yield
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise FullDisk(f"no room left for {path}; what was there is kept: make room and go on") from error
+            raise DiskFull(
+                f"no space left for {path}; complete files are kept: free some space and run the command again"
+            ) from error
         raise
 
 
 @contextmanager
-def listing(bad: Sequence[str]) -> Iterator[None]:
-    """Around a lesson: when it ends, well or not, the log says which files were left out of it."""
+def log_skipped(bad: Sequence[str]) -> Iterator[None]:
+    """Logs at the end of a training task, successful or not, which files were skipped."""
     try:
         yield
     finally:
@@ -105,7 +107,7 @@ def listing(bad: Sequence[str]) -> Iterator[None]:
 
 
 def report(bad: Sequence[str]) -> Iterator[str]:
-    """The lines that close a run: which files were left out, and why."""
+    """Lines on the skipped files and the reasons."""
     if bad:
-        yield "1 file was left out:" if len(bad) == 1 else f"{len(bad)} files were left out:"
+        yield "1 file was skipped:" if len(bad) == 1 else f"{len(bad)} files were skipped:"
         yield from (f"  {line}" for line in bad)

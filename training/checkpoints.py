@@ -1,4 +1,4 @@
-"""What a run leaves on disk: checkpoints that are whole or not there, and a log of one JSON object a line."""
+"""Files that a run writes: checkpoints, atomically, and a log of JSON lines."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from patches import torchvision
 from training.cache import room_for
 from veracity.install.files import write
 
-torchvision.ensure()  # torchmetrics, which Lightning wants, imports it
+torchvision.ensure()  # torchmetrics, which Lightning needs, imports it
 from lightning.pytorch.loggers.logger import Logger  # noqa: E402
 from lightning.pytorch.plugins.io import TorchCheckpointIO  # noqa: E402
 from lightning.pytorch.utilities import rank_zero_only  # noqa: E402
 
 
 def save(content: Mapping[str, Any], path: Path) -> None:
-    """Writes a checkpoint, whole or not at all; raises FullDisk."""
-    buffer = io.BytesIO()  # torch calls a full disk a RuntimeError
+    """Writes a checkpoint atomically; raises DiskFull."""
+    buffer = io.BytesIO()  # torch reports a full disk as a RuntimeError
     torch.save(dict(content), buffer)
     with room_for(path):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -31,16 +31,16 @@ def save(content: Mapping[str, Any], path: Path) -> None:
 
 
 class WholeFiles(TorchCheckpointIO):  # type: ignore[misc]
-    """How Lightning keeps checkpoints here."""
+    """Lightning's checkpoint writer, atomic."""
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
-        """Writes one; raises FullDisk."""
+        """Writes one; raises DiskFull."""
         del storage_options
         save(checkpoint, Path(path))
 
 
 class JsonLines(Logger):  # type: ignore[misc]
-    """Appends what is measured to a file, one object a line; a run that goes on goes on in it."""
+    """Appends metrics to a file, one JSON object a line; a resumed run appends to it."""
 
     def __init__(self, path: Path) -> None:
         super().__init__()
@@ -48,21 +48,21 @@ class JsonLines(Logger):  # type: ignore[misc]
 
     @property
     def name(self) -> str:
-        """Lightning wants one."""
+        """Lightning requires one."""
         return "log"
 
     @property
     def version(self) -> str:
-        """Lightning wants one."""
+        """Lightning requires one."""
         return ""
 
     @rank_zero_only  # type: ignore[misc]
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
-        """One line: when, at which step, and the numbers."""
+        """One line: time, step and metrics."""
         line = {"time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), "step": step}
         with room_for(self._path), self._path.open("a", encoding="utf-8") as file:
             file.write(json.dumps({**line, **metrics}) + "\n")
 
     @rank_zero_only  # type: ignore[misc]
     def log_hyperparams(self, *_: Any, **__: Any) -> None:
-        """The plan lies beside the log."""
+        """Does nothing: the plan is written beside the log."""

@@ -1,4 +1,4 @@
-"""The measurement of `python -m benchmarks accuracy`, of chosen models out of a folder, without a server."""
+"""Measures chosen models of a model repository as `python -m benchmarks accuracy` does, without a server."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--fold",
         type=int,
         choices=range(len(FOLDS)),
-        help="of the trainable clips (training.folds), whatever the split",
+        help="fold of the trainable clips (training.folds), whatever their split",
     )
-    parser.add_argument("--models", required=True, help="names, separated by commas; only their layers are asked")
+    parser.add_argument("--models", required=True, help="names, separated by commas; only their layers run")
 
 
 def run(options: argparse.Namespace) -> None:
     """Analyse, write evaluate.json, .csv and .html and the scores, print a table; raises ManifestError."""
     settings, clips = _settings(options), _clips(options)
-    door = runners.local(settings, options.threads)
-    said = runners.ask_all(clips, selection.root(options.manifest), door, options.out / report.SCORES)
-    report.write_report("evaluate", f"How good {settings.models} is", said, options, "local", door.calibration)
+    runner = runners.local_runner(settings, options.threads)
+    said = runners.analyze_clips(clips, selection.root(options.manifest), runner, options.out / report.SCORES)
+    report.write_report("evaluate", f"How good {settings.models} is", said, options, "local", runner.calibration)
 
 
 def _clips(options: argparse.Namespace) -> list[Clip]:
-    """Those of the split, or the trainable ones of the fold; raises ManifestError."""
+    """The clips of the split, or the trainable ones of the fold; raises ManifestError."""
     if options.fold is None:
         return selection.clips_of(options)
     clips = selection.clips_of(argparse.Namespace(**{**vars(options), "split": "all"}))
@@ -47,7 +47,7 @@ def _clips(options: argparse.Namespace) -> list[Clip]:
 
 
 def _settings(options: argparse.Namespace) -> Settings:
-    """The environment's with the models that were chosen; raises ManifestError for one without a graph."""
+    """The environment's settings with the chosen models; raises ManifestError for one without a graph."""
     names = [name.strip() for name in options.models.split(",") if name.strip()]
     unknown = [name for name in names if name not in MODELS or MODELS[name].layer is None]
     if unknown or not names:

@@ -1,6 +1,6 @@
-"""`python -m training explain CHECKPOINT|MODEL VIDEO --out DIR`: where a network looks, laid over what it looks at.
+"""`python -m training explain CHECKPOINT|MODEL VIDEO --out DIR`: where a network looks, laid over its input.
 
-Several checkpoints of one kind, `A.ckpt,B.ckpt` or weighed `A.ckpt@2,B.ckpt@1`, answer as one.
+Several checkpoints of one kind, `A.ckpt,B.ckpt` or weighted `A.ckpt@2,B.ckpt@1`, form an ensemble.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ from networks.loading import Opened
 from networks.melspec import MelSpectrum
 from networks.whisper import WhisperEncoder, WhisperHead, encoder
 from training.cache import room_for
-from training.ensemble import open_all, relative, together
-from training.joint.command import finder, hearer
-from training.joint.cut import Cut, cutter
+from training.ensemble import combine, normalised_weights, open_all
+from training.joint.command import load_face_detector, load_vad
+from training.joint.extract import ClipInputs, extractor
 from training.saliency import Image, Maps, evidence, exact_cam, grad_cam, overlay, shares
 from veracity.catalog import MODELS
 from veracity.catalog.detectors.audio_starter import WHISPER
@@ -37,7 +37,7 @@ from veracity.install.graphs import ctranslate2
 from veracity_client.errors import VeracityError
 
 _PCM_SCALE = 32_768.0
-MOST = 16  # pictures of a video
+MOST = 16  # pictures per video
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,43 +56,43 @@ def run(options: argparse.Namespace) -> None:
     ``options.model`` names checkpoints, or an installed model that answers a CAM. The pictures are called
     NUMBER_LOGIT.png.
     """
-    infer = finder(options.threads)
+    infer = load_face_detector(options.threads)
     explain = _installed(options.model, infer) if options.model in MODELS else _networks(options.model, options.weights)
     clip = Clip(options.video, "video", "real", "asked", "test_only", "not stated")
     try:
-        cut = cutter_of(infer, options, clip)
-        shown = explain(cut)
+        inputs = extract_from(infer, options, clip)
+        shown = explain(inputs)
     except VeracityError as error:
         raise ManifestError(f"{options.video}: {error}") from error
     if not len(shown.pictures):
-        raise ManifestError(f"{options.video} holds nothing that {options.model} looks at")
+        raise ManifestError(f"{options.video} holds no input for {options.model}")
     for path in write(shown, options.out):
         sys.stdout.write(f"{path}\n")
     sys.stderr.write(f"{words(shown)}\n")
 
 
 def words(shown: Shown) -> str:
-    """What the pictures say, and how far several networks agree on them."""
-    said = "the redder, the more it speaks for fake; a file's name ends in the log odds of fake"
+    """How to read the pictures, and how far several networks agree."""
+    legend = "red marks evidence for fake; file names end in the log odds of fake"
     if shown.agreement is None:
-        return said
+        return legend
     low, mean = float(shown.agreement.min()), float(shown.agreement.mean())
-    return f"{said}; the members agree by {mean:.2f} in the mean, by {low:.2f} where least (1: all say the same)"
+    return f"{legend}; agreement of the members: mean {mean:.2f}, least {low:.2f} (1: all equal)"
 
 
-def cutter_of(infer: Infer, options: argparse.Namespace, clip: Clip) -> Cut:
-    """What the engine would cut out of the video; raises VeracityError, and ManifestError where there is nothing."""
-    asked = cutter(infer, hearer(options))
+def extract_from(infer: Infer, options: argparse.Namespace, clip: Clip) -> ClipInputs:
+    """What the engine would inputs out of the video; raises VeracityError, and ManifestError where there is nothing."""
+    asked = extractor(infer, load_vad(options))
     if not clip.path.is_file():
         raise ManifestError(f"no video at {clip.path}")
     try:
-        return asked.read(clip, asked.cut(clip))
+        return asked.read(clip, asked.extract(clip))
     except ValueError as error:
         raise ManifestError(f"{clip.path}: {error}") from error
 
 
 def write(shown: Shown, out: Path) -> Iterator[Path]:
-    """Writes each picture with its map over it, and names the file; raises FullDisk."""
+    """Writes each picture with its map over it, and names the file; raises DiskFull."""
     out.mkdir(parents=True, exist_ok=True)
     for number, (picture, heat, logit) in enumerate(zip(shown.pictures, shown.maps, shown.logits)):
         path = out / f"{number:03d}_{logit:+.2f}.png"
@@ -101,14 +101,14 @@ def write(shown: Shown, out: Path) -> Iterator[Path]:
         yield path
 
 
-def _installed(model: str, infer: Infer) -> Callable[[Cut], Shown]:
+def _installed(model: str, infer: Infer) -> Callable[[ClipInputs], Shown]:
     """The exact map of a graph that answers one."""
     if "CAM" not in {tensor.name for tensor in MODELS[model].outputs}:
         able = (name for name, one in MODELS.items() if "CAM" in {tensor.name for tensor in one.outputs})
         raise ManifestError(f"{model} answers no CAM; those that do: {', '.join(able)}. Give a checkpoint instead")
 
-    def explain(cut: Cut) -> Shown:
-        faces = spread(cut.faces)
+    def explain(inputs: ClipInputs) -> Shown:
+        faces = spread(inputs.faces)
         side = MODELS[model].size
         asked = np.stack([cv2.resize(face, (side, side)) for face in faces]) if len(faces) else faces
         if not len(asked):
@@ -120,21 +120,21 @@ def _installed(model: str, infer: Infer) -> Callable[[Cut], Shown]:
     return explain
 
 
-def _networks(named: str, weights: Path) -> Callable[[Cut], Shown]:
+def _networks(named: str, weights: Path) -> Callable[[ClipInputs], Shown]:
     """What one checkpoint's network says, or several as one; raises ManifestError."""
     parts = [named] if Path(named).is_file() else named.split(",")
     members = [_weighed(part) for part in parts]
     opened = open_all([path for path, _ in members])
     explained = [_network(one, path, weights) for one, (path, _) in zip(opened, members)]
-    shares_of_all = relative(len(members), [weight for _, weight in members])
+    shares_of_all = normalised_weights(len(members), [weight for _, weight in members])
 
-    def explain(cut: Cut) -> Shown:
-        shown = [one(cut) for one in explained]
+    def explain(inputs: ClipInputs) -> Shown:
+        shown = [one(inputs) for one in explained]
         if len(shown) == 1 or not len(shown[0].pictures):
             return shown[0]
         if len({one.maps.shape for one in shown}) > 1:
-            raise ManifestError(f"{named}: their maps differ in size, and cannot be laid over each other")
-        said = together(torch.from_numpy(np.stack([one.logits for one in shown], axis=1)), shares_of_all)
+            raise ManifestError(f"{named}: their maps differ in size and cannot be combined")
+        said = combine(torch.from_numpy(np.stack([one.logits for one in shown], axis=1)), shares_of_all)
         maps = np.tensordot(shares_of_all.numpy(), np.stack([one.maps for one in shown]), axes=1)
         return Shown(shown[0].pictures, maps, said.logit.numpy()[:, 0], said.agreement.numpy()[:, 0])
 
@@ -149,26 +149,26 @@ def _weighed(part: str) -> tuple[Path, float]:
     try:
         return Path(path), float(weight)
     except ValueError as error:
-        raise ManifestError(f"{part}: a weight is a number after an @, {error}") from error
+        raise ManifestError(f"{part}: the weight after @ must be a number: {error}") from error
 
 
-def _network(opened: Opened, checkpoint: Path, weights: Path) -> Callable[[Cut], Shown]:
-    """What a checkpoint's network says, by its kind."""
+def _network(opened: Opened, checkpoint: Path, weights: Path) -> Callable[[ClipInputs], Shown]:
+    """The explanation by a checkpoint's network, by its kind."""
     if opened.kind == "semantic":
-        raise ManifestError(f"{checkpoint} judges what an encoder made of a picture: it has no map of its own")
+        raise ManifestError(f"{checkpoint} scores an encoder's embedding and has no map of its own")
     if isinstance(opened.net, WhisperHead):
         listening = encoder(ctranslate2.read(weights / WHISPER.name))
         return functools.partial(_heard, listening, opened.net)
     by_kind = {"joint": _joint, "audio": _audio, "visual": _visual, "lipsync": _lipsync}
-    return lambda cut: by_kind[opened.kind](opened, cut)
+    return lambda inputs: by_kind[opened.kind](opened, inputs)
 
 
-def _joint(opened: Opened, cut: Cut) -> Shown:
-    from training.joint.batches import still
+def _joint(opened: Opened, inputs: ClipInputs) -> Shown:
+    from training.joint.sampler import still
 
     net = opened.net
     assert isinstance(net, JointNet)
-    faces, heard = spread(cut.faces), cut.windows[:1]
+    faces, heard = spread(inputs.faces), inputs.windows[:1]
     if not len(faces):
         return _nothing()
     sound = heard if len(heard) else np.zeros((1, MODELS["audio_starter"].input.shape[0]), np.int16)
@@ -179,8 +179,8 @@ def _joint(opened: Opened, cut: Cut) -> Shown:
     return Shown(faces, shares(maps), np.repeat(logits.numpy().reshape(-1), len(faces)))
 
 
-def _visual(opened: Opened, cut: Cut) -> Shown:
-    faces = spread(cut.faces)
+def _visual(opened: Opened, inputs: ClipInputs) -> Shown:
+    faces = spread(inputs.faces)
     if not len(faces):
         return _nothing()
     with torch.inference_mode():
@@ -192,32 +192,32 @@ def _visual(opened: Opened, cut: Cut) -> Shown:
     return Shown(faces, shares(maps), logits.numpy().reshape(-1))
 
 
-def _lipsync(opened: Opened, cut: Cut) -> Shown:
-    if not len(cut.mouths):
+def _lipsync(opened: Opened, inputs: ClipInputs) -> Shown:
+    if not len(inputs.mouths):
         return _nothing()
-    net, lips = opened.net, cut.mouths[:1]
+    net, lips = opened.net, inputs.mouths[:1]
     assert isinstance(net, LipNet)
     with torch.inference_mode():
         logit, cells = net(torch.from_numpy(lips)), net.cells(torch.from_numpy(lips))
-    alike = (cells * cells[0].numel()).sigmoid()  # P(fake) if all cells spoke as this one does: they are added up
+    alike = (cells * cells[0].numel()).sigmoid()  # P(fake) if all cells were like this one: cells are summed
     frames = lips[0]
     maps = np.repeat(evidence(alike), len(frames), axis=0)
     return Shown(frames, maps, np.repeat(logit.numpy()[:, 0], len(frames)))
 
 
-def _audio(opened: Opened, cut: Cut) -> Shown:
-    if not len(cut.windows):
+def _audio(opened: Opened, inputs: ClipInputs) -> Shown:
+    if not len(inputs.windows):
         return _nothing()
-    sound = torch.from_numpy(cut.windows.astype(np.float32) / _PCM_SCALE)
+    sound = torch.from_numpy(inputs.windows.astype(np.float32) / _PCM_SCALE)
     logits, maps = grad_cam(opened.net, (sound,))
     return Shown(spectrogram(opened.net, sound), shares(maps)[:, ::-1], logits.numpy().reshape(-1))
 
 
-def _heard(listening: WhisperEncoder, head: WhisperHead, cut: Cut) -> Shown:
-    """When a voice sounds wrong: the head reads means over time, to which every moment adds its part."""
-    if not len(cut.windows):
+def _heard(listening: WhisperEncoder, head: WhisperHead, inputs: ClipInputs) -> Shown:
+    """Evidence over time: the head reads means over time, to which every token contributes."""
+    if not len(inputs.windows):
         return _nothing()
-    sound = torch.from_numpy(cut.windows.astype(np.float32) / _PCM_SCALE)
+    sound = torch.from_numpy(inputs.windows.astype(np.float32) / _PCM_SCALE)
     with torch.no_grad():
         moments = listening.moments(sound)
         seen = listening.log_mel(sound)

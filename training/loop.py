@@ -1,7 +1,7 @@
-"""The one training loop, on Lightning: a lesson's batches, loss and judge are its own, all else is here.
+"""The training loop of all tasks, on Lightning: a task adds its batches, its loss and its validation.
 
-An epoch is a fixed number of batches, drawn by number: a run that is resumed at an epoch's end goes on with the very
-batches that it would have drawn, and on a processor it ends with the very same weights.
+An epoch is a fixed number of batches, sampled by number: a run resumed at the end of an epoch continues with the same
+batches, and on a CPU it ends with the same weights.
 """
 
 from __future__ import annotations
@@ -35,48 +35,48 @@ from lightning.pytorch.loggers import TensorBoardLogger
 log = logging.getLogger(__name__)
 logging.getLogger("lightning.pytorch.utilities.rank_zero").setLevel(logging.WARNING)  # advice and advertisements
 
-LAST = "last.ckpt"  # where a run goes on
-LOG = "log.jsonl"  # what was measured, an object a line; TensorBoard's own files lie in `tensorboard`
+LAST = "last.ckpt"  # where a run resumes
+LOG = "log.jsonl"  # metrics, one JSON object a line; TensorBoard's files lie in `tensorboard`
 
 
-class Lesson(lightning.LightningModule):
-    """A network with what it learns from; the three abstract methods are a lesson's own."""
+class TrainingTask(lightning.LightningModule):
+    """A network with its training and validation data; a task implements the three abstract methods."""
 
-    def __init__(self, plan: Plan, make: Callable[[], nn.Module], taught: Iterable[str] = ()) -> None:
-        """``make`` makes the network, from the plan's seed on; ``taught`` are the sources that it learns from."""
+    def __init__(self, plan: Plan, make: Callable[[], nn.Module], sources: Iterable[str] = ()) -> None:
+        """``make`` builds the network, after seeding; ``sources`` are those of the training set."""
         super().__init__()
-        self._taught = sorted(set(taught))
+        self._sources = sorted(set(sources))
         lightning.seed_everything(plan.seed, workers=True, verbose=False)
         self.plan, self.net = plan, make()
-        self.monitor, self.mode = "", "max"  # what `fit` asks of it
-        self.report: dict[str, float] = {}  # what the judge said last
+        self.monitor, self.mode = "", "max"  # set by `fit`
+        self.report: dict[str, float] = {}  # the last validation metrics
         self._plateau: torch.optim.lr_scheduler.ReduceLROnPlateau | None = None
         self._plateau_state: dict[str, Any] | None = None
 
     @abstractmethod
     def items(self, first: int, count: int) -> Dataset[Any]:
-        """``count`` items to learn from, beginning with number ``first`` of all that will ever be drawn."""
+        """``count`` training items, from number ``first`` on."""
 
     @abstractmethod
     def loss(self, batch: Any) -> Tensor:
         """The loss of a batch of items."""
 
     @abstractmethod
-    def judge(self) -> Mapping[str, float]:
-        """How good the network is now (it is in eval mode, without gradients); holds what ``fit`` monitors."""
+    def validate(self) -> Mapping[str, float]:
+        """Validation metrics (the network is in eval mode, without gradients), among them the one ``fit`` monitors."""
 
     def train_dataloader(self) -> DataLoader[Any]:
-        """The batches of the present epoch."""
+        """The batches of the current epoch."""
         count = self.plan.steps * self.plan.batch
         items, workers = self.items(self.current_epoch * count, count), self.plan.workers
         return DataLoader(items, self.plan.batch, num_workers=workers, prefetch_factor=4 if workers else None)
 
     def val_dataloader(self) -> DataLoader[Any]:
-        """One tick: ``judge`` knows what to look at."""
+        """One placeholder batch: ``validate`` has its own data."""
         return DataLoader([0])  # type: ignore[arg-type]  # a list is a data set
 
     def on_train_batch_start(self, batch: Any, number: int) -> None:
-        """Dropout is drawn by number, too."""
+        """Seeds dropout by step, so that resumed runs repeat it."""
         del batch, number
         torch.manual_seed(self.plan.seed * 1_000_003 + self.global_step)
 
@@ -84,56 +84,60 @@ class Lesson(lightning.LightningModule):
         """The loss of a batch; raises :class:`Diverged`."""
         loss = self.loss(batch)
         if not math.isfinite(loss.item()):
-            raise Diverged(f"the loss is {loss.item()} in batch {number} of epoch {self.current_epoch}: lower the rate")
+            raise Diverged(
+                f"the loss is {loss.item()} in batch {number} of epoch {self.current_epoch}: lower learning_rate"
+            )
         self.log("loss", loss, on_step=False, on_epoch=True, batch_size=self.plan.batch)
         return loss
 
     def validation_step(self, batch: Any, number: int) -> None:
-        """Judges, here and not at the epoch's end: only here are the averaged weights in place."""
+        """Validates here and not at the end of the epoch: only here are the averaged weights in place."""
         del batch, number
         if not all(weight.isfinite().all() for weight in self.net.parameters()):
-            raise Diverged(f"a weight is no number after epoch {self.current_epoch}: lower the rate")
-        self.report = {name: float(value) for name, value in self.judge().items()}
+            raise Diverged(f"a weight is not finite after epoch {self.current_epoch}: lower learning_rate")
+        self.report = {name: float(value) for name, value in self.validate().items()}
         self.log_dict(self.report, batch_size=1)
-        said = {name: round(value, 4) for name, value in self.report.items()}
-        log.info("epoch %d: %s", self.current_epoch, json.dumps(said))
+        rounded = {name: round(value, 4) for name, value in self.report.items()}
+        log.info("epoch %d: %s", self.current_epoch, json.dumps(rounded))
         if self._plateau is not None:
             if self.monitor not in self.report:
-                raise ManifestError(f"a plateau of {self.monitor} cannot be seen: the judge does not say it")
+                raise ManifestError(f"schedule plateau needs {self.monitor}, which validation does not report")
             self._plateau.step(self.report[self.monitor])
 
     def configure_optimizers(self) -> Any:
         """AdamW with the plan's schedule."""
         plan, schedules = self.plan, torch.optim.lr_scheduler
         optimiser = torch.optim.AdamW(
-            [weight for weight in self.parameters() if weight.requires_grad], plan.rate, weight_decay=plan.decay
+            [weight for weight in self.parameters() if weight.requires_grad],
+            plan.learning_rate,
+            weight_decay=plan.weight_decay,
         )
-        if plan.schedule == "plateau":  # Lightning keeps a checkpoint before it asks a plateau, and then forgets to
+        if plan.schedule == "plateau":  # Lightning saves a checkpoint before it steps a plateau, and loses the step
             self._plateau = schedules.ReduceLROnPlateau(optimiser, self.mode, factor=0.3, patience=plan.period)
             self._plateau.load_state_dict(self._plateau_state or self._plateau.state_dict())
             return optimiser
         schedule: Any = (
-            schedules.OneCycleLR(optimiser, plan.rate, plan.epochs * plan.steps, pct_start=0.1)
+            schedules.OneCycleLR(optimiser, plan.learning_rate, plan.epochs * plan.steps, pct_start=0.1)
             if plan.schedule == "once"
             else schedules.CosineAnnealingWarmRestarts(optimiser, plan.period * plan.steps, T_mult=2)
         )
         return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """What Lightning does not keep of its own accord."""
-        checkpoint |= {"metrics": self.report, TRAINED_ON: self._taught}
+        """Adds what Lightning does not save itself."""
+        checkpoint |= {"metrics": self.report, TRAINED_ON: self._sources}
         if self._plateau is not None:
             checkpoint["plateau"] = self._plateau.state_dict()
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Goes on with it."""
+        """Restores it."""
         self.report, self._plateau_state = checkpoint.get("metrics", {}), checkpoint.get("plateau")
         if self._plateau is not None and self._plateau_state:
             self._plateau.load_state_dict(self._plateau_state)
 
 
 class Diverged(ManifestError):
-    """The loss is no number any more; the last checkpoint is from before."""
+    """The loss is no longer finite; the last checkpoint is from before that."""
 
 
 class Best(ModelCheckpoint):  # type: ignore[misc]
@@ -145,32 +149,33 @@ class Best(ModelCheckpoint):  # type: ignore[misc]
 
 
 class Stop(EarlyStopping):  # type: ignore[misc]
-    """Early stopping that a run which is begun again remembers."""
+    """Early stopping that survives a restart."""
 
     def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
-        """A run that had stopped has nothing to learn any more."""
+        """A run that had stopped early stays stopped."""
         super().on_train_start(trainer, pl_module)
         trainer.should_stop = self.wait_count >= self.patience
 
 
-def fit(lesson: Lesson, out: Path, monitor: str, mode: Literal["min", "max"] = "max", best: str | None = None) -> Path:
-    """Trains under ``out``, or goes on there, and answers the checkpoint that was best by ``monitor``.
+def fit(
+    task: TrainingTask, out: Path, monitor: str, mode: Literal["min", "max"] = "max", best: str | None = None
+) -> Path:
+    """Trains under ``out``, or resumes there, and returns the checkpoint that was best by ``monitor``.
 
-    ``best`` is its name, `best_MONITOR=….ckpt` where there is none. Ctrl-C and SIGTERM keep the last whole epoch and
-    end the program with a word on it. Raises ManifestError for a run of another plan or network, :class:`Diverged`,
-    and FullDisk.
+    ``best`` is its name, by default `best_MONITOR=….ckpt`. Ctrl-C and SIGTERM keep the last complete epoch and end the
+    program with a message. Raises ManifestError for a run of another plan or network, :class:`Diverged` and DiskFull.
     """
-    lesson.monitor, lesson.mode = monitor, mode
+    task.monitor, task.mode = monitor, mode
     last, kept = out / LAST, Best(out, best or f"best_{monitor}={{{monitor}:.4f}}.ckpt", monitor, mode)
     with room_for(out):
-        _same_plan(out / PLAN, lesson.plan)
-        trainer = _trainer(lesson.plan, out, [kept, *_callbacks(lesson.plan, out, monitor, mode)])
-        log.info("%d parameters", parameters(lesson.net))
+        _same_plan(out / PLAN, task.plan)
+        trainer = _trainer(task.plan, out, [kept, *_callbacks(task.plan, out, monitor, mode)])
+        log.info("%d parameters", parameters(task.net))
         if last.is_file():
-            _same_network(last, lesson)
+            _same_network(last, task)
         before = signal.getsignal(signal.SIGINT)
         try:
-            trainer.fit(lesson, ckpt_path=last if last.is_file() else None, weights_only=True)
+            trainer.fit(task, ckpt_path=last if last.is_file() else None, weights_only=True)
         except SystemExit:
             signal.signal(signal.SIGINT, before)  # Lightning leaves it ignored
             _stopped(last, trainer)
@@ -178,26 +183,26 @@ def fit(lesson: Lesson, out: Path, monitor: str, mode: Literal["min", "max"] = "
 
 
 def _callbacks(plan: Plan, out: Path, monitor: str, mode: str) -> list[Callback]:
-    # save_last would keep only what is a new best
-    wanted: list[Callback] = [ModelCheckpoint(out, Path(LAST).stem, enable_version_counter=False)]
-    if plan.average:
-        wanted.append(EMAWeightAveraging(decay=plan.average))
+    # save_last would only save a new best
+    callbacks: list[Callback] = [ModelCheckpoint(out, Path(LAST).stem, enable_version_counter=False)]
+    if plan.ema_decay:
+        callbacks.append(EMAWeightAveraging(decay=plan.ema_decay))
     if plan.patience:
-        wanted.append(Stop(monitor, patience=plan.patience, mode=mode))
+        callbacks.append(Stop(monitor, patience=plan.patience, mode=mode))
     if plan.keep_every:
-        wanted.append(ModelCheckpoint(out, "{epoch:04d}", every_n_epochs=plan.keep_every, save_top_k=-1))
-    return wanted
+        callbacks.append(ModelCheckpoint(out, "{epoch:04d}", every_n_epochs=plan.keep_every, save_top_k=-1))
+    return callbacks
 
 
 def _trainer(plan: Plan, out: Path, callbacks: list[Callback]) -> lightning.Trainer:
     if plan.device == "gpu" and not torch.cuda.is_available():
-        raise ManifestError("device is gpu, and there is none here")
+        raise ManifestError("device is gpu, but this machine has none")
     if plan.precision == "16" and plan.device == "cpu":
-        raise ManifestError("precision 16 wants a GPU; on a processor bf16 is there")
+        raise ManifestError("precision 16 needs a GPU; on a CPU use bf16")
     precision: Any = {"32": "32-true", "bf16": "bf16-mixed", "16": "16-mixed"}[plan.precision]
     return lightning.Trainer(
         accelerator=plan.device, devices=1, max_epochs=plan.epochs, default_root_dir=out, callbacks=callbacks,
-        gradient_clip_val=plan.clip, precision=precision, plugins=[WholeFiles()],
+        gradient_clip_val=plan.gradient_clip, precision=precision, plugins=[WholeFiles()],
         logger=[JsonLines(out / LOG), TensorBoardLogger(out, name="tensorboard", version="")],
         reload_dataloaders_every_n_epochs=1, num_sanity_val_steps=0, enable_progress_bar=False, log_every_n_steps=1,
         enable_model_summary=False,
@@ -205,25 +210,25 @@ def _trainer(plan: Plan, out: Path, callbacks: list[Callback]) -> lightning.Trai
 
 
 def _stopped(last: Path, trainer: lightning.Trainer) -> NoReturn:
-    """Ends the program after Ctrl-C or SIGTERM, of which Lightning has already taken note."""
-    kept = "nothing to keep"
+    """Ends the program after Ctrl-C or SIGTERM, which Lightning has already handled."""
+    kept = "no epoch was complete"
     if last.is_file():
-        kept = f"{last} holds epoch {read_run(last)['epoch']}: the same command goes on"
+        kept = f"{last} holds epoch {read_run(last)['epoch']}: run the same command to resume"
     raise SystemExit(f"stopped in epoch {trainer.current_epoch}; {kept}") from None
 
 
 def _same_plan(path: Path, plan: Plan) -> None:
-    """Notes the plan; what was begun with another cannot go on with this one."""
+    """Writes the plan; a run that was started with another plan is refused."""
     if path.is_file() and read_plan(type(plan), path) != plan:
-        raise ManifestError(f"{path} is another plan's: give --out another folder, or go on with that plan")
+        raise ManifestError(f"{path} holds a different plan: choose another --out, or resume with that plan")
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(yaml.safe_dump(plan.model_dump(mode="json"), sort_keys=False), encoding="utf-8")
 
 
-def _same_network(last: Path, lesson: Lesson) -> None:
+def _same_network(last: Path, task: TrainingTask) -> None:
     """Raises ManifestError where the checkpoint is of another network."""
     found = {name: value.shape for name, value in read_run(last).get("state_dict", {}).items()}
-    wanted = {name: value.shape for name, value in lesson.state_dict().items()}
+    wanted = {name: value.shape for name, value in task.state_dict().items()}
     if found != wanted:
         odd = [name for name in {**wanted, **found} if found.get(name) != wanted.get(name)]
         raise ManifestError(

@@ -1,4 +1,4 @@
-"""Where a network looks: its own map of evidence where it has one, else Grad-CAM (Selvaraju et al. 2017)."""
+"""Saliency maps: a network's own map of evidence where it has one, else Grad-CAM (Selvaraju et al. 2017)."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Maps = npt.NDArray[np.float32]
 def grad_cam(net: nn.Module, inputs: tuple[Tensor, ...], within: nn.Module | None = None) -> tuple[Tensor, Tensor]:
     """(log odds [batch, …], maps [n, h, w]) of the last feature maps that ``net`` makes ``within`` itself or a part.
 
-    A map is the sum of the channels, each weighed by how the answer leans on it, where it speaks for fake. ``n`` is
+    A map is the sum of the channels, each weighted by its gradient, where it is evidence for fake. ``n`` is
     the batch, times what the network lays side by side in it; of maps along one line (of samples) h is 1. Raises
     ManifestError for a network that has no map.
     """
@@ -38,7 +38,7 @@ def grad_cam(net: nn.Module, inputs: tuple[Tensor, ...], within: nn.Module | Non
             hook.remove()
     features = found.get(4, found.get(3))
     if features is None:
-        raise ManifestError(f"{type(net).__name__} makes no map that could be shown")
+        raise ManifestError(f"{type(net).__name__} has no feature map to show")
     logits = answer[0] if isinstance(answer, tuple) else answer
     slopes = torch.autograd.grad(logits.sum(), features)[0]
     features, slopes = (part if part.ndim == 4 else part.unsqueeze(2) for part in (features.detach(), slopes))
@@ -47,26 +47,26 @@ def grad_cam(net: nn.Module, inputs: tuple[Tensor, ...], within: nn.Module | Non
 
 
 def exact_cam(answer: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
-    """The same of a network that answers (log odds [n, 1], map of log odds [n, h, w]): P(fake) of each cell."""
+    """The same for a network that returns (log odds [n, 1], map of log odds [n, h, w]): P(fake) of each cell."""
     logits, cam = answer
     return logits.detach(), cam.detach().sigmoid().float()
 
 
 def evidence(chances: Tensor | Maps) -> Maps:
-    """What of maps of P(fake) speaks for fake: nothing at one half and below, 1 where it is sure."""
+    """Maps of P(fake) as evidence for fake: 0 up to one half, 1 at certainty."""
     return np.asarray(2 * np.asarray(chances, np.float32) - 1).clip(0, 1)
 
 
 def shares(maps: Tensor | Maps) -> Maps:
-    """Maps brought within 0 and 1 by the largest of all of them, so that they can be compared."""
+    """Maps divided by their common maximum, so that they can be compared."""
     values = np.asarray(maps, np.float32)
     return values / max(float(values.max(initial=0.0)), 1e-12)
 
 
 def overlay(picture: Image, heat: Maps, strength: float = 0.55) -> Image:
-    """``heat`` [h, w] within 0 and 1, brought to the size of ``picture`` uint8 RGB or grey, and laid over it; RGB.
+    """``heat`` [h, w] within 0 and 1, scaled to the size of ``picture`` uint8 RGB or grey, and laid over it; RGB.
 
-    The hotter, the redder and the less of the picture is left; where there is no heat the picture is as it was.
+    More heat means more red and less of the picture; without heat the picture is unchanged.
     """
     colour = picture if picture.ndim == 3 else cv2.cvtColor(picture, cv2.COLOR_GRAY2RGB)
     smooth = cv2.resize(heat.astype(np.float32), colour.shape[1::-1], interpolation=cv2.INTER_LINEAR).clip(0, 1)

@@ -1,4 +1,4 @@
-"""Sound files that training reads as they are: 16 kHz mono."""
+"""Reading of 16 kHz mono sound files."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ def load(path: Path) -> Pcm:
     try:
         pcm, rate = soundfile.read(path, dtype="int16", always_2d=True)
     except soundfile.LibsndfileError as error:
-        raise ManifestError(f"{path} cannot be read as sound: {error}") from error
+        raise ManifestError(f"{path} cannot be read as audio: {error}") from error
     if rate != SAMPLE_RATE or pcm.shape[1] != 1:
-        raise ManifestError(f"{path} has {rate} Hz and {pcm.shape[1]} channels; bring it to 16000 Hz mono first")
+        raise ManifestError(f"{path} has {rate} Hz and {pcm.shape[1]} channels; convert it to 16000 Hz mono first")
     return pcm[:, 0]  # type: ignore[no-any-return]  # soundfile has no types
 
 
 def trim(pcm: Pcm, vad: Vad) -> Pcm:
-    """From the first speech to the last, or nothing where nobody speaks."""
+    """The samples from the first to the last speech, none where nobody speaks."""
     spans = vad(pcm)
     if not spans:
         return pcm[:0]

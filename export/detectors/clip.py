@@ -13,7 +13,7 @@ from networks import checkpoints
 from networks.published.clip import Network, Served
 from networks.published.images import Pixels
 
-# What the published file holds of CLIP's other half, which reads text, by the beginnings of its names. It is left out.
+# Prefixes of CLIP's text tower in the published file, which is not used.
 TEXT = ("transformer.", "token_embedding.", "positional_embedding", "ln_final.", "text_projection", "logit_scale")
 
 

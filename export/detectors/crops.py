@@ -1,4 +1,4 @@
-"""What the engine cuts out of a picture, against what the detectors' authors cut."""
+"""The engine's crops against those of the detectors' authors."""
 
 from __future__ import annotations
 

@@ -20,10 +20,10 @@ def upstream(checkout: Path) -> nn.Module:
     """Make the authors' own network out of a checkout of theirs, patched in a copy; raises ExportError."""
     with Upstream.read("lipforensics").patched(checkout) as folder, package(folder / "models", "lipforensics_upstream"):
         module = import_module("lipforensics_upstream.spatiotemporal_net")
-        with redirect_stdout(StringIO()):  # it says there that its weights are random
+        with redirect_stdout(StringIO()):  # it prints that its weights are random
             net: nn.Module = module.get_model(device="cpu")
     whole = net.forward
-    net.forward = lambda mouths: whole(mouths, [MOUTH_FRAMES] * len(mouths))  # it is told how long each clip is
+    net.forward = lambda mouths: whole(mouths, [MOUTH_FRAMES] * len(mouths))  # it takes the length of each clip
     return net
 
 

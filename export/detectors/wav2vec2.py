@@ -35,7 +35,7 @@ NORMED = (
     ("weight_g", "weight_v"),
     ("parametrizations.weight.original0", "parametrizations.weight.original1"),
 )
-FOR_TRAINING = {"wav2vec2.masked_spec_embed"}  # stands in for hidden frames, of which serving has none
+FOR_TRAINING = {"wav2vec2.masked_spec_embed"}  # replaces masked frames in training
 
 
 def unpack(content: Any, config: Any, shape: Mapping[str, Any]) -> dict[str, Tensor]:
@@ -54,21 +54,21 @@ def unpack(content: Any, config: Any, shape: Mapping[str, Any]) -> dict[str, Ten
 
 
 def describe(_: Any, config: Any) -> dict[str, Any]:
-    """Return what the papers say of the polarity that was read."""
+    """Return the polarity for the provenance."""
     return {"id2label": dict(sorted(config["id2label"].items())), "fake_index": fake_index(config)}
 
 
 def fake_index(config: Mapping[str, Any]) -> int:
-    """Return which class of a config.json is the fake one; raises ExportError where its words leave a doubt."""
+    """Return which class of a config.json is the fake one; raises ExportError where that is ambiguous."""
     labels = config.get("id2label")
     if not isinstance(labels, Mapping):
-        raise ExportError(f"{NAME} says not which class is the fake one: its config.json has no id2label")
+        raise ExportError(f"{NAME} does not say which class is the fake one: its config.json has no id2label")
     words = {index: "".join(c for c in str(label).lower() if c.isalpha()) for index, label in labels.items()}
     fakes = [index for index, word in words.items() if word in FAKE]
     reals = [index for index, word in words.items() if word in REAL]
     if len(fakes) != 1 or len(reals) != 1 or set(words) != {"0", "1"}:
         raise ExportError(
-            f"{NAME} says not which class is the fake one: its id2label is {dict(labels)}, "
+            f"{NAME} does not say which class is the fake one: its id2label is {dict(labels)}, "
             f"and wanted is one of {', '.join(sorted(FAKE))} and one of {', '.join(sorted(REAL))}"
         )
     back = config.get("label2id") or {}

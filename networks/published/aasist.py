@@ -14,7 +14,7 @@ from networks.published.sound import SincFilters
 _FILTERS, _TAPS = 70, 128
 _BANDS = _FILTERS // 3  # left by the first pooling: the nodes of the spectral graph
 _WIDTH = 32  # of the first two blocks, and of the joint graphs
-_HEAT, _JOINT_HEAT = 2.0, 100.0  # what attention is divided by
+_HEAT, _JOINT_HEAT = 2.0, 100.0  # temperatures of the attention
 
 
 class Block(nn.Module):
@@ -47,7 +47,7 @@ class NodeNorm(nn.BatchNorm1d):
 
 
 class Attention(nn.Module):
-    """Every node looks at every other, [batch, nodes, features_in] → [batch, nodes, features_out]."""
+    """Every node attends to every other, [batch, nodes, features_in] → [batch, nodes, features_out]."""
 
     def __init__(self, features_in: int, features_out: int, heat: float) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""UniversalFakeDetect: one linear layer on what CLIP's picture tower says, which was never trained for it."""
+"""UniversalFakeDetect: one linear layer on the features of CLIP's image tower."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ class Network(nn.Module):
         torchvision.ensure()
         import timm
 
-        # today's name of what the checkpoint calls tf_efficientnet_b7_ns, which differed by its weights alone
+        # today's name of what the checkpoint calls tf_efficientnet_b7_ns, which differs in its weights only
         self.encoder = timm.create_model("tf_efficientnet_b7", pretrained=False)
         self.fc = nn.Linear(CHANNELS, 1)
         self.standard = Standard(IMAGENET_MEAN, IMAGENET_DEVIATION)

@@ -1,4 +1,4 @@
-"""What detectors of pictures share: pixels in, colours standardised, and the class-activation map out."""
+"""Shared parts of image detectors: pixels in, colours standardised, and the class-activation map out."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Mappable(Protocol):
         ...
 
     def odds(self) -> Odds:
-        """What leads from the features' mean over places to the log odds of fake."""
+        """Weights and bias from the features' mean over places to the log odds of fake."""
         ...
 
 
@@ -62,7 +62,7 @@ class Pixels(nn.Module):
 
 
 class Standard(nn.Module):
-    """Colours within 0 to 1, [batch, 3, …] → as far from ``mean`` as ``deviation`` says. No part of a checkpoint."""
+    """Colours within 0 to 1, [batch, 3, …] → (x - ``mean``) / ``deviation``. Not part of a checkpoint."""
 
     def __init__(self, mean: tuple[float, ...], deviation: tuple[float, ...]) -> None:
         super().__init__()

@@ -13,7 +13,7 @@ from torch.nn.functional import conv2d, pad
 
 from veracity.catalog.layers import MOUTH_FRAMES, MOUTH_SIZE
 
-SEEN = 88  # pixels of the mouth's 96, the middle ones
+SEEN = 88  # middle pixels of the mouth's 96
 MEAN, DEVIATION = 0.421, 0.165  # of grey mouths, 0 to 1
 KERNELS = (3, 5, 7)  # steps of time that the branches of a block see
 BRANCH = 256  # channels
@@ -81,7 +81,7 @@ class Branch(nn.Module):
 
 
 class TimeBlock(nn.Module):
-    """Branches of three lengths, twice, and a way past them; ``step`` frames lie between what a kernel sees."""
+    """Branches of three lengths, twice, and a skip connection; ``step`` is the dilation in frames."""
 
     def __init__(self, given: int, step: int) -> None:
         super().__init__()

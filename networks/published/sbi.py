@@ -1,4 +1,4 @@
-"""SelfBlendedImages: EfficientNet-B4 on a stretched face, colours 0 to 1 and nothing else done to them.
+"""SelfBlendedImages: EfficientNet-B4 on a stretched face, colours 0 to 1, not standardised.
 
 The weights are for research alone and may not be passed on; this module is written from the network's published
 interface and holds none of its authors' code.

@@ -1,4 +1,4 @@
-"""What the detectors of sound share: samples in front of a network, and the filters that two of them begin with."""
+"""Shared parts of audio detectors: conversion of samples, and the filters that two of them begin with."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def float_samples(waveform: Tensor) -> Tensor:
 
 
 class Samples(nn.Module):
-    """WAVEFORM int16 [batch, n] in front of a network that wants float32 within ±1."""
+    """WAVEFORM int16 [batch, n] in front of a network for float32 within ±1."""
 
     def __init__(self, net: nn.Module) -> None:
         super().__init__()

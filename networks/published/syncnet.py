@@ -20,7 +20,7 @@ FOURIER = 512  # points; the window is filled up with zeros
 FILTERS, CEPSTRA = 26, 13
 EMPHASIS = 0.97  # of the sample before that is taken off
 LIFTER = 22
-SILENCE = float(np.finfo(np.float64).eps)  # stands for an energy of nothing, whose logarithm is none
+SILENCE = float(np.finfo(np.float64).eps)  # replaces an energy of 0, which has no logarithm
 
 
 def filter_bank() -> NDArray[np.float64]:
@@ -73,7 +73,7 @@ def _log(energy: Tensor) -> Tensor:
 
 
 def _made(conv: nn.Module, last: nn.Module | None = None) -> list[nn.Module]:
-    """A convolution with what follows it; where no pooling does, its place in the numbering stays empty."""
+    """A convolution with norm, activation and, if any, pooling; without it its number stays unused."""
     return [conv, nn.BatchNorm2d(conv.out_channels), nn.ReLU(), *([last] if last else [])]  # type: ignore[arg-type]
 
 

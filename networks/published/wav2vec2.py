@@ -29,7 +29,9 @@ class Network(nn.Module):
 
     def forward(self, sound: Tensor) -> Tensor:  # noqa: D102  # the class says it
         centred = sound - sound.mean(1, keepdim=True)
-        centred = centred - centred.mean(1, keepdim=True)  # what rounding left of a mean far from 0 would be blown up
+        centred = centred - centred.mean(
+            1, keepdim=True
+        )  # again: the rounding error of a large mean would be amplified
         level = (centred.square().mean(1, keepdim=True) + 1e-7).sqrt()
         features = self.wav2vec2(centred / level).last_hidden_state
         scores: Tensor = self.classifier(self.projector(features).mean(1))

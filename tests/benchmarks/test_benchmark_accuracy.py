@@ -122,22 +122,22 @@ def test_results_without_room_leave_the_old_ones(
 
 def test_interrupted_it_goes_on_where_it_was(clips: Path, tmp_path: Path) -> None:
     chosen = selection.choose_clips(clips, "all", selection.KINDS)
-    door, asked = runners.local(Settings.from_env()), []
+    runner, asked = runners.local_runner(Settings.from_env()), []
 
-    def until(number: int) -> Callable[[Path], runners.Heard]:
-        def ask(path: Path) -> runners.Heard:
+    def until(number: int) -> Callable[[Path], runners.Analyzed]:
+        def analyze(path: Path) -> runners.Analyzed:
             if len(asked) == number:
                 raise KeyboardInterrupt
             asked.append(path.name)
-            return door.ask(path)
+            return runner.analyze(path)
 
-        return ask
+        return analyze
 
     ledger = tmp_path / "scores.jsonl"
     with pytest.raises(KeyboardInterrupt):
-        runners.ask_all(chosen, clips.parent, dataclasses.replace(door, ask=until(2)), ledger)
+        runners.analyze_clips(chosen, clips.parent, dataclasses.replace(runner, analyze=until(2)), ledger)
     assert list(scores.read(ledger)) == ["<talking.mp4>", "<bars.mp4>"]
-    said = runners.ask_all(chosen, clips.parent, dataclasses.replace(door, ask=until(-1)), ledger)
+    said = runners.analyze_clips(chosen, clips.parent, dataclasses.replace(runner, analyze=until(-1)), ledger)
     assert asked == [clip.path.name for clip in chosen]
     assert [one.id for one in said] == [clip.id for clip in chosen]
     assert said[0].outputs["visual_starter"].logits
@@ -147,12 +147,12 @@ def test_interrupted_it_goes_on_where_it_was(clips: Path, tmp_path: Path) -> Non
 def test_other_weights_answer_anew(tmp_path: Path, full_repository: Path) -> None:
     settings = Settings(model_repository=full_repository)
     copy = Settings(model_repository=shutil.copytree(full_repository, tmp_path / "copy"))
-    assert runners.local(settings).by == runners.local(copy).by
+    assert runners.local_runner(settings).fingerprint == runners.local_runner(copy).fingerprint
     graph = copy.model_repository / "semantic_starter/1/model.onnx"
     graph.write_bytes(graph.read_bytes() + b"x")
-    assert runners.local(settings).by != runners.local(copy).by
+    assert runners.local_runner(settings).fingerprint != runners.local_runner(copy).fingerprint
     few = settings.replace(max_faces=1)
-    assert runners.local(settings).by != runners.local(few).by
+    assert runners.local_runner(settings).fingerprint != runners.local_runner(few).fingerprint
 
 
 @pytest.mark.parametrize(

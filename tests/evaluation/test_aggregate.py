@@ -7,8 +7,8 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from evaluation import csv_report, page
-from evaluation.aggregate import decided, measure, tally
-from evaluation.outputs import Subject
+from evaluation.aggregate import aggregate, decided, measure
+from evaluation.outputs import ScoredOutput
 from veracity.calibrate.metrics import MEASURES, Unmeasurable
 from veracity.calibrate.scores import LayerScore, ScoredClip
 from veracity.catalog import LAYERS
@@ -30,8 +30,8 @@ def said(number: int, label: int, source: str, chance: float | None, kind: str =
                 thresholds=Thresholds(0.7, 0.2) if kind == "video" else Thresholds(0.8, 0.1))  # fmt: skip
 
 
-def subject() -> Subject:
-    return Subject(
+def subject() -> ScoredOutput:
+    return ScoredOutput(
         "1_audio",
         "window",
         lambda one: one.layers["1_audio"].fake_probability,
@@ -103,12 +103,12 @@ def test_a_group_is_not_taken_for_another_of_the_same_size() -> None:
 
 
 def test_thresholds_are_those_of_the_verdicts() -> None:
-    found = tally(CLIPS, CALIBRATION)
+    found = aggregate(CLIPS, CALIBRATION)
     assert found["thresholds"] == {"video": {"fake": 0.7, "real": 0.2}, "audio": {"fake": 0.8, "real": 0.1}}
     assert decided(CLIPS)["inconclusive"]["value"] == pytest.approx(1 / 7, abs=1e-4)
     bad = [dataclasses.replace(CLIPS[0], error="BadVideo: cut short", fake_probability=None)] * 2
     with pytest.raises(Unmeasurable, match="none of 2 clips could be analysed; the first: BadVideo: cut short"):
-        tally(bad, CALIBRATION)
+        aggregate(bad, CALIBRATION)
 
 
 def test_a_name_out_of_a_manifest_is_no_markup() -> None:
@@ -116,7 +116,7 @@ def test_a_name_out_of_a_manifest_is_no_markup() -> None:
     machine = {"cores": 1, "cpu": "<i>"}
     document = {"title": "<u>", "manifest": {"name": "<s>", "sha256": "0", "split": "<q>"}, "through": "local",
                 "version": "1", "commit": "c", "date": "d", "machine": machine,
-                **tally(found, CALIBRATION)}  # fmt: skip
+                **aggregate(found, CALIBRATION)}  # fmt: skip
     text = page.write(document, found, [subject()])
     for tag in ("<b>", "<i>", "<u>", "<s>", "<q>"):
         assert tag not in text.replace("<figcaption><b>", "")

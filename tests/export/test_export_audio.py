@@ -190,10 +190,10 @@ def test_log_odds_of_fake_whichever_class_it_was(tmp_path, labels):
     [
         (None, "has no id2label"),
         ({"0": "LABEL_0", "1": "LABEL_1"}, "LABEL_0"),
-        ({"0": "fake", "1": "spoof"}, "says not which class"),
-        ({"0": "real", "1": "not real"}, "says not which class"),
-        ({"0": "real", "1": "fake", "2": "noise"}, "says not which class"),
-        ({"1": "real", "2": "fake"}, "says not which class"),
+        ({"0": "fake", "1": "spoof"}, "does not say which class"),
+        ({"0": "real", "1": "not real"}, "does not say which class"),
+        ({"0": "real", "1": "fake", "2": "noise"}, "does not say which class"),
+        ({"1": "real", "2": "fake"}, "does not say which class"),
     ],
 )
 def test_no_polarity_no_network(given, labels, words):

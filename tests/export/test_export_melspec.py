@@ -74,7 +74,7 @@ def test_melspec_without_weights_says_untrained(tmp_path):
 def test_another_network_is_no_melspec(tmp_path):
     with pytest.raises(ExportError, match=r"audio_melspec is the network melspec; net\.pt holds spectrum"):
         audio_melspec.export(arguments(tmp_path, trained(tmp_path / "net.pt", "spectrum")))
-    with pytest.raises(ExportError, match="audio_melspec is trained here"):
+    with pytest.raises(ExportError, match="audio_melspec is trained in this repository"):
         audio_melspec.export(arguments(tmp_path))
     with pytest.raises(ExportError, match=r"no checkpoint of ours: none\.pt cannot be read"):
         audio_starter.export(arguments(tmp_path, tmp_path / "none.pt"))

@@ -6,7 +6,7 @@ import onnxruntime
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from export import halves, precision
+from export import fp16, precision
 from veracity.catalog import MODELS
 from veracity.catalog.layers import WINDOW_SAMPLES
 from veracity.install.graphs.publish import ExportError
@@ -93,7 +93,7 @@ def faces() -> list[dict[str, np.ndarray]]:
 
 
 def types(made: bytes) -> dict[str, int]:
-    return halves.tensor_types(onnx.shape_inference.infer_shapes(onnx.load_from_string(made)))
+    return fp16.tensor_types(onnx.shape_inference.infer_shapes(onnx.load_from_string(made)))
 
 
 def test_fp32_is_the_graph_itself() -> None:
@@ -127,8 +127,8 @@ def test_a_halved_graph_answers_as_its_papers_say() -> None:
 
 
 def test_numbers_that_fp16_cannot_hold_stay_fp32() -> None:
-    source = halves.named(cancelling(100_000.0))
-    kept = {name.split("/")[1] for name in halves.kept(source, faces())}
+    source = fp16.named(cancelling(100_000.0))
+    kept = {name.split("/")[1] for name in fp16.kept(source, faces())}
     assert kept == {"Add", "Relu", "Sub"}
     _, papers = precision.convert(cancelling(100_000.0), "fp16", FACES, faces())
     assert papers["largest_drift"] <= precision.FP16_DRIFT
@@ -136,8 +136,8 @@ def test_numbers_that_fp16_cannot_hold_stay_fp32() -> None:
 
 def test_a_drift_that_the_cpu_does_not_show_is_seen_and_refused() -> None:
     before, case = cancelling(30_000.0), faces()[0]
-    source = halves.named(before)
-    fast = halves.halved(source, halves.kept(source, [case])).SerializeToString()
+    source = fp16.named(before)
+    fast = fp16.to_fp16(source, fp16.kept(source, [case])).SerializeToString()
     (new,), (old,) = ((onnxruntime.InferenceSession(g).run(None, case)) for g in (fast, before))
     assert np.max(np.abs(new - old)) < 1.0, "ONNX Runtime began to round between nodes: rounded() may go"
     with pytest.raises(ExportError, match=r"visual_sbi_b4: fp16 moves real items by \d.* logit; 0.05 is allowed"):
@@ -218,6 +218,6 @@ def test_the_scale_of_attention_stays_fp32() -> None:
         "keys": rng.standard_normal((WIDTH, WIDTH)).astype(np.float32),
         "head": rng.standard_normal((WIDTH, 1)).astype(np.float32),
     }
-    model = halves.named(graph(steps, constants))
-    kept = halves.kept(model, voice())
-    assert {node.output[0] for node in model.graph.node if node.name in kept & halves._scales(model)} == {"scaled"}
+    model = fp16.named(graph(steps, constants))
+    kept = fp16.kept(model, voice())
+    assert {node.output[0] for node in model.graph.node if node.name in kept & fp16._scales(model)} == {"scaled"}

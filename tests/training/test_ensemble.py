@@ -31,10 +31,10 @@ def test_several_checkpoints_answer_as_one_with_their_agreement(tmp_path):
     assert both.maps == pytest.approx(0.75 * first.maps + 0.25 * second.maps)
     chance = [1 / (1 + np.exp(-shown.logits)) for shown in (first, second)]
     assert both.agreement == pytest.approx(1 - abs(chance[0] - chance[1]), abs=1e-6)
-    assert "the members agree by" in explain.words(both)
-    assert "agree" not in explain.words(first)
-    for wrong, word in (((f"{one}@x", two), "a weight is a number after an @"), ((f"{one}@0", f"{two}@0"), "not all 0"),
-                        ((one, audio(tmp_path / "c.pt")), "these look at audio, joint")):  # fmt: skip
+    assert "agreement of the members:" in explain.words(both)
+    assert "agreement" not in explain.words(first)
+    for wrong, word in (((f"{one}@x", two), "weight after @ must be a number"), ((f"{one}@0", f"{two}@0"), "not all 0"),
+                        ((one, audio(tmp_path / "c.pt")), "these are audio, joint")):  # fmt: skip
         with pytest.raises(ManifestError, match=word):
             explained(*wrong)
 
@@ -64,7 +64,7 @@ def test_members_are_weighed_and_their_agreement_is_said():
 
 @pytest.mark.parametrize("weights", [[1.0], [1.0, -1.0], [0.0, 0.0], [1.0, float("nan")], [1.0, float("inf")]])
 def test_weights_that_are_none_are_refused(weights):
-    with pytest.raises(ManifestError, match="2 members want as many weights"):
+    with pytest.raises(ManifestError, match="2 members need as many weights"):
         Ensemble([Says(0.0), Says(1.0)], weights)
 
 
@@ -75,7 +75,7 @@ def test_an_ensemble_is_opened_from_checkpoints_of_one_kind(tmp_path):
         said = open_ensemble([one, two])(faces, sound, torch.ones(1, 2))
     assert said.members.shape == (1, 2)
     assert said.members[0, 0] != said.members[0, 1]
-    with pytest.raises(ManifestError, match="these look at audio, joint"):
+    with pytest.raises(ManifestError, match="these are audio, joint"):
         open_ensemble([one, voice])
-    with pytest.raises(ManifestError, match="wants members"):
+    with pytest.raises(ManifestError, match="needs members"):
         open_ensemble([])

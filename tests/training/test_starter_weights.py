@@ -1,6 +1,6 @@
-"""The steps of `make starter-weights`: what is complete is not done again, and what fails ends it.
+"""The steps of `make starter-weights`: complete steps are not repeated, a failing one ends the script.
 
-The steps themselves are written down and not run; each leaves what the real one does.
+The steps are recorded, not run; each leaves the files of the real one.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ line="$* "
 out=${line##*--out } repository=${line##*--repository }
 out=${out%% *} repository=${repository%% *}
 case "$*" in
-  *--teach*) mkdir -p "$out" ;;
-  *"training films"*) mkdir -p "$out" && touch "$out/manifest.csv" ;;
+  *--train-on*) mkdir -p "$out" ;;
+  *"training compose"*) mkdir -p "$out" && touch "$out/manifest.csv" ;;
   *"training evaluate"*) mkdir -p "$out" && touch "$out"/{evaluate.json,scores.jsonl} ;;
   *"-m export"*) mkdir -p "$repository/$3/1" && touch "$repository/$3/1/model.onnx" ;;
 esac
@@ -32,12 +32,12 @@ esac
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
-    """As much of one as the script wants."""
-    for folder in (".venv-export/bin", "scripts", "training", "veracity", "data"):
+    """A minimal checkout for the script."""
+    for folder in (".venv-export/bin", "scripts", "training", "veracity/analysis", "data"):
         (tmp_path / folder).mkdir(parents=True)
     shutil.copy(ROOT / "scripts" / "starter_weights", tmp_path / "scripts")
     shutil.copytree(ROOT / "training" / "plans", tmp_path / "training" / "plans")
-    (tmp_path / "veracity" / "code.py").touch()
+    (tmp_path / "veracity" / "analysis" / "code.py").touch()
     (tmp_path / "data" / "manifest.csv").write_text("path\n")
     for name, text in ((".venv-export/bin/python", PYTHON), ("scripts/fetch_upscalers", "#!/bin/sh\n")):
         (tmp_path / name).write_text(text)
@@ -61,13 +61,13 @@ ALWAYS = {"export audio_starter": 1, "export visual_starter": 1, "export lipsync
 def test_what_is_complete_is_not_done_again(checkout: Path) -> None:
     status, asked = steps(checkout)
     assert status == 0
-    lessons = {"visual": 3, "lipsync": 3, "semantic": 3, "audio": 6}
-    assert {name: asked[f"training {name}"] for name in lessons} == lessons
-    assert asked["training films"] == 1
+    tasks = {"visual": 3, "lipsync": 3, "semantic": 3, "audio": 6}
+    assert {name: asked[f"training {name}"] for name in tasks} == tasks
+    assert asked["training compose"] == 1
     assert asked["training evaluate"] == 2 * 2 + 5 + 3 + 1
     assert steps(checkout) == (0, ALWAYS)
     time.sleep(0.01)
-    (checkout / "veracity" / "code.py").touch()  # answers may be others now; what is taught is not
+    (checkout / "veracity" / "analysis" / "code.py").touch()  # outputs may differ, networks do not
     assert steps(checkout) == (0, ALWAYS | {"training evaluate": asked["training evaluate"]})
 
 
@@ -79,14 +79,14 @@ def test_a_step_whose_input_is_gone_is_done_again(checkout: Path) -> None:
 
 
 def test_a_step_that_fails_ends_it_and_it_goes_on_there(checkout: Path) -> None:
-    status, asked = steps(checkout, FAIL="training films")
+    status, asked = steps(checkout, FAIL="training compose")
     assert status != 0
-    assert asked["training films"] == 1
+    assert asked["training compose"] == 1
     assert asked["training calibrate"] == asked["training evaluate"] == 0  # and nothing is installed
     assert not (checkout / "model_repository").exists()
     status, again = steps(checkout)
     assert status == 0
-    for layer in ("visual", "lipsync", "semantic"):  # each lesson once
+    for layer in ("visual", "lipsync", "semantic"):  # each task once
         assert asked[f"training {layer}"] + again[f"training {layer}"] == 3
 
 

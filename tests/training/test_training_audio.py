@@ -15,10 +15,10 @@ from networks.registry import AUDIO_NETS  # noqa: E402
 from networks.whisper import STATISTICS, WhisperHead, averaged  # noqa: E402
 from training.audio.augment import degrade  # noqa: E402
 from training.audio.coding import CODECS, through_codec  # noqa: E402
-from training.audio.course import LENGTH, Course, crop, played  # noqa: E402
-from training.audio.fakes import METHODS  # noqa: E402
-from training.audio.lesson import AudioPlan, Judge, Lesson, train  # noqa: E402
-from training.audio.pool import Spoken, heard, remade, spoken  # noqa: E402
+from training.audio.extract import SpeechClip, extract_speech, forge_all, read_sound  # noqa: E402
+from training.audio.forgeries import METHODS  # noqa: E402
+from training.audio.sampler import LENGTH, PairSampler, crop, played  # noqa: E402
+from training.audio.task import AudioPlan, AudioTask, Validation, train  # noqa: E402
 from training.folds import FOLDS, fold  # noqa: E402
 from training.sound import load, trim  # noqa: E402
 from veracity.evidence.speech import SAMPLE_RATE, energy_vad  # noqa: E402
@@ -167,86 +167,86 @@ def test_pool_holds_every_clip_and_its_fakes_and_is_cut_once(media, tmp_path):
     write(media, "audio_real/silent__a.flac", np.zeros(16_000, np.float32))
     names = ("audio_real/mine__a.flac", "audio_fake/theirs__a.flac", "audio_real/silent__a.flac")
     manifest(media, *({"path": name, "label": "fake" if "fake" in name else "real"} for name in names))
-    pool, bad = spoken(read_clips(media, ("audio",)), energy_vad, tmp_path / "cache")
-    assert [len(one.made) for one in pool] == [len(METHODS), 0]
+    pool, bad = extract_speech(read_clips(media, ("audio",)), energy_vad, tmp_path / "cache")
+    assert [len(one.forgeries) for one in pool] == [len(METHODS), 0]
     assert np.array_equal(pool[0].speech, trim(load(pool[0].clip.path), energy_vad))
     assert len(bad) == 1
     assert "nobody speaks" in bad[0]
     made = {path: path.stat().st_mtime_ns for path in (tmp_path / "cache").rglob("*.npz")}
-    spoken(read_clips(media, ("audio",)), energy_vad, tmp_path / "cache")
+    extract_speech(read_clips(media, ("audio",)), energy_vad, tmp_path / "cache")
     assert {path: path.stat().st_mtime_ns for path in (tmp_path / "cache").rglob("*.npz")} == made
 
 
 def test_what_is_remade_is_as_loud_as_the_original():
     pcm = (voice() * 20_000).astype(np.int16)
-    for method, fake in remade(pcm, "a").items():
+    for method, fake in forge_all(pcm, "a").items():
         assert np.std(fake) == pytest.approx(np.std(pcm), rel=0.05), method
 
 
 def test_a_film_without_sound_is_refused(tmp_path):
     (tmp_path / "a.mp4").write_bytes(b"no film")
-    with pytest.raises(ManifestError, match="no sound track"):
-        heard(Clip(tmp_path / "a.mp4", "video", "real", "mine", "permissive", ""))
+    with pytest.raises(ManifestError, match="no readable audio track"):
+        read_sound(Clip(tmp_path / "a.mp4", "video", "real", "mine", "permissive", ""))
 
 
-def some_pool() -> list[Spoken]:
+def some_pool() -> list[SpeechClip]:
     """Two reals and two fakes, of both splits; each is one number, so that one sees whose it is."""
 
-    def one(name: str, label: str, level: int) -> Spoken:
+    def one(name: str, label: str, level: int) -> SpeechClip:
         made = {"world": np.full(60_000, -level, np.int16)} if label == "real" else {}
         clip = Clip(Path(name), "audio", label, name.partition("__")[0], "permissive", "")
-        return Spoken(clip, np.full(60_000, level, np.int16), made)
+        return SpeechClip(clip, np.full(60_000, level, np.int16), made)
 
     return [
         one("mine__1.flac", "real", 1000),
         one("theirs__1.flac", "fake", 2000),
-        one("free-spoken-digit-dataset__1.flac", "real", 3000),
+        one("free-extract_speech-digit-dataset__1.flac", "real", 3000),
         one("FastSpeech2__1.flac", "fake", 4000),
     ]
 
 
-def test_a_course_is_of_couples_of_one_split_and_is_drawn_once(tmp_path, monkeypatch):
-    from training.audio import course
+def test_pairs_are_of_one_split_and_sampled_once(tmp_path, monkeypatch):
+    from training.audio import sampler
 
-    monkeypatch.setattr(course, "_UNTOUCHED", 1.0)
-    sounds, made_of = Course(some_pool(), couples=40, pairs=0.5, seed=0).couples(tmp_path)
-    assert sounds.shape == (40, 2, course.LENGTH)
-    couples = {(int(real[0]), int(fake[0]), *of) for (real, fake), of in zip(sounds, made_of)}
+    monkeypatch.setattr(sampler, "_UNTOUCHED", 1.0)
+    sounds, made_of = PairSampler(some_pool(), pair_count=40, matched_share=0.5, seed=0).pairs(tmp_path)
+    assert sounds.shape == (40, 2, sampler.LENGTH)
+    pairs = {(int(real[0]), int(fake[0]), *of) for (real, fake), of in zip(sounds, made_of)}
     mine, theirs, digits, neural = (one.clip for one in some_pool())
-    assert couples == {
+    assert pairs == {
         (1000, -1000, mine, mine), (1000, 2000, mine, theirs),
         (3000, -3000, digits, digits), (3000, 4000, digits, neural),
     }  # fmt: skip
-    monkeypatch.setattr(course, "_coded", None)  # nothing is drawn again
-    again, same = Course(some_pool(), couples=30, pairs=0.5, seed=0).couples(tmp_path)
+    monkeypatch.setattr(sampler, "_coded", None)  # nothing is drawn again
+    again, same = PairSampler(some_pool(), pair_count=30, matched_share=0.5, seed=0).pairs(tmp_path)
     assert np.array_equal(again, sounds[:30])
     assert same == made_of[:30]
 
 
 @pytest.mark.parametrize(
-    ("without", "levels", "judging"),
+    ("held_out_fold", "levels", "validation_set"),
     [
         (None, {1000, -1000, 2000, 3000, -3000, 4000}, [3000, 4000]),
         (0, {1000, -1000, 2000, 3000, -3000}, [4000]),
         (3, {1000, -1000, 2000}, [3000]),  # and 4000, which has no other companion
     ],
 )
-def test_a_fold_is_never_learned_from(media, tmp_path, monkeypatch, without, levels, judging):
-    from training.audio import course, lesson
+def test_a_fold_is_never_trained_on(media, tmp_path, monkeypatch, held_out_fold, levels, validation_set):
+    from training.audio import sampler, task
 
     pool, seen = some_pool(), {}
-    monkeypatch.setattr(course, "_UNTOUCHED", 1.0)
-    monkeypatch.setattr(lesson, "spoken", lambda *_: (pool, []))
-    monkeypatch.setattr(lesson, "_judge", lambda clips, *_: seen.update(judging=clips) or Judge.__new__(Judge))
+    monkeypatch.setattr(sampler, "_UNTOUCHED", 1.0)
+    monkeypatch.setattr(task, "extract_speech", lambda *_: (pool, []))
     monkeypatch.setattr(
-        lesson, "_learned", lambda _, plan, couples, __: seen.update(couples=couples) or torch.nn.Flatten()
+        task, "_validation", lambda clips, *_: seen.update(validation_set=clips) or Validation.__new__(Validation)
     )
-    monkeypatch.setattr(Judge, "report", lambda *_: {})
-    plan = AudioPlan(net="spectrum", teach="both", without=without, couples=60)
+    monkeypatch.setattr(task, "_fit", lambda _, plan, pairs, __: seen.update(pairs=pairs) or torch.nn.Flatten())
+    monkeypatch.setattr(Validation, "report", lambda *_: {})
+    plan = AudioPlan(net="spectrum", train_on="both", held_out_fold=held_out_fold, pair_count=60)
     checkpoint = torch.load(train(media, tmp_path / "out", tmp_path, energy_vad, tmp_path, plan), weights_only=True)
-    assert set(seen["couples"].unique().tolist()) == levels
-    assert [int(one.speech[0]) for one in pool if one.clip in seen["judging"]] == judging
-    left_out = {one.clip.source for one in pool if fold(one.clip) == without}
+    assert set(seen["pairs"].unique().tolist()) == levels
+    assert [int(one.speech[0]) for one in pool if one.clip in seen["validation_set"]] == validation_set
+    left_out = {one.clip.source for one in pool if fold(one.clip) == held_out_fold}
     assert set(checkpoint["trained_on"]) == {one.clip.source for one in pool} - left_out
 
 
@@ -265,21 +265,21 @@ def test_a_fold_is_measured_of_both_splits_and_without_the_test(tmp_path):
 
 
 def test_a_pair_goes_through_one_channel(tmp_path, monkeypatch):
-    from training.audio import course
+    from training.audio import sampler
 
-    monkeypatch.setattr(course, "_UNTOUCHED", 0.0)
-    monkeypatch.setattr(course, "_CLEAN", 1.0)  # a codec remembers what went through it before
+    monkeypatch.setattr(sampler, "_UNTOUCHED", 0.0)
+    monkeypatch.setattr(sampler, "_CLEAN", 1.0)  # a codec remembers what went through it before
     pool = [
-        Spoken(one.clip, (voice(3) * 20_000).astype(np.int16), {"world": (voice(3) * 20_000).astype(np.int16)})
+        SpeechClip(one.clip, (voice(3) * 20_000).astype(np.int16), {"world": (voice(3) * 20_000).astype(np.int16)})
         for one in some_pool()
     ]
-    sounds, _ = Course(pool, couples=12, pairs=1.0, seed=0).couples(tmp_path)
+    sounds, _ = PairSampler(pool, pair_count=12, matched_share=1.0, seed=0).pairs(tmp_path)
     assert all(np.array_equal(real, fake) for real, fake in sounds)
 
 
-def test_a_course_of_one_label_is_refused():
+def test_clips_of_one_label_are_refused():
     with pytest.raises(ManifestError, match="both labels"):
-        Course(some_pool()[:1], couples=4, pairs=0.5, seed=0)
+        PairSampler(some_pool()[:1], pair_count=4, matched_share=0.5, seed=0)
 
 
 def test_a_short_sound_is_repeated():
@@ -295,21 +295,21 @@ def test_what_is_played_faster_is_higher(speed):
     assert np.argmax(np.abs(np.fft.rfft(sound))) * SAMPLE_RATE / LENGTH == pytest.approx(1000 * speed, abs=1)
 
 
-def test_the_head_learns_what_tells_the_couples_apart(tmp_path):
+def test_the_head_learns_what_tells_the_pairs_apart(tmp_path):
     from training import loop
 
     generator = torch.Generator().manual_seed(0)
-    couples = torch.randn(64, 2, STATISTICS, generator=generator) * 3 + 1
-    couples[:, 1, :80] += 8
+    pairs = torch.randn(64, 2, STATISTICS, generator=generator) * 3 + 1
+    pairs[:, 1, :80] += 8
     clips = [Clip(Path("a"), "audio", label, label, "permissive", "") for label in ("real", "fake") for _ in range(20)]
     given = torch.randn(40, STATISTICS, generator=generator) * 3 + 1
     given[20:, :80] += 8
-    plan = AudioPlan(epochs=2, steps=20, batch=16, workers=0, rate=3e-3)
-    lesson = Lesson(plan, couples, Judge(clips, given))
-    assert lesson.judge()["auc"] < 0.9
-    loop.fit(lesson, tmp_path, "auc")
-    assert lesson.judge()["auc"] > 0.95
-    assert lesson.net.usual.mean() == pytest.approx(1, abs=0.3)
+    plan = AudioPlan(epochs=2, steps=20, batch=16, workers=0, learning_rate=3e-3)
+    task = AudioTask(plan, pairs, Validation(clips, given))
+    assert task.validate()["auc"] < 0.9
+    loop.fit(task, tmp_path, "auc")
+    assert task.validate()["auc"] > 0.95
+    assert task.net.usual.mean() == pytest.approx(1, abs=0.3)
 
 
 def test_the_mean_of_heads_is_one_head():
@@ -320,9 +320,9 @@ def test_the_mean_of_heads_is_one_head():
         assert torch.allclose(averaged(heads)(statistics), expected, atol=1e-5)
 
 
-def test_a_split_without_couples_is_refused():
-    with pytest.raises(ManifestError, match="no couple"):
-        Lesson(AudioPlan(), torch.zeros(0, 2, STATISTICS), None)
+def test_a_split_without_pairs_is_refused():
+    with pytest.raises(ManifestError, match="no pair"):
+        AudioTask(AudioPlan(), torch.zeros(0, 2, STATISTICS), None)
 
 
 def test_a_group_is_degraded_alike():
@@ -359,7 +359,7 @@ def test_rawnet2_is_the_one_described():
 
 @pytest.mark.slow
 def test_a_network_from_scratch_trains_and_leaves_a_checkpoint(media, tmp_path):
-    plan = AudioPlan(net="spectrum", teach="train", epochs=1, steps=2, batch=2, couples=6, workers=0)
+    plan = AudioPlan(net="spectrum", train_on="train", epochs=1, steps=2, batch=2, pair_count=6, workers=0)
     path = train(media, tmp_path / "out", tmp_path / "cache", energy_vad, tmp_path, plan)
     checkpoint = torch.load(path, weights_only=True)
     assert checkpoint["net"] == "spectrum"

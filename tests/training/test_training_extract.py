@@ -16,7 +16,7 @@ import pytest
 from evaluation.manifest import Clip, ManifestError, read_clips
 from training.cache import collect, keep
 from training.joint import command
-from training.joint.cut import FLOW_SIDE, Cut, cutter, flow_between
+from training.joint.extract import FLOW_SIDE, ClipInputs, extractor, flow_between
 from veracity.analysis.local_infer import LocalInfer
 from veracity.catalog import MODELS
 from veracity.catalog.layers import SEMANTIC_FRAMES, WINDOW_SAMPLES
@@ -28,9 +28,9 @@ def clip(path: Path, label: str = "real") -> Clip:
     return Clip(path, "video", label, "own", "permissive", "own")
 
 
-def cut(path: Path, cache: Path, *, flow: bool = False, label: str = "real") -> Cut:
+def cut(path: Path, cache: Path, *, flow: bool = False, label: str = "real") -> ClipInputs:
     infer = LocalInfer(Settings.from_env().model_repository, 1)
-    found, bad = collect([clip(path, label)], cache, cutter(infer, energy_vad, flow))
+    found, bad = collect([clip(path, label)], cache, extractor(infer, energy_vad, flow))
     assert bad == []
     return found[0]
 
@@ -104,7 +104,7 @@ def test_bad_files_are_listed_at_the_end_and_nothing_is_cut_twice(tmp_path, caps
     command.extract(options(manifest, kept))
     said = capsys.readouterr().out.splitlines()
     assert said[0].startswith("1 clips: 0 faces, 0 mouths, 1 windows of speech in")
-    assert said[1] == "3 files were left out:"
+    assert said[1] == "3 files were skipped:"
     assert "empty.mp4: the file is empty" in said[2]
     assert "text.mp4: this is no video" in said[3]
     assert "short.wav: neither a face that is large enough nor half a second of speech" in said[4]
@@ -126,7 +126,7 @@ def test_ctrl_c_keeps_what_is_whole_and_goes_on(tmp_path, settings):
             raise KeyboardInterrupt
         return energy_vad(sound)
 
-    same = cutter(LocalInfer(settings.model_repository, 1), vad)
+    same = extractor(LocalInfer(settings.model_repository, 1), vad)
     with pytest.raises(KeyboardInterrupt):
         collect(clips, tmp_path / "cache", same)
     assert len(list((tmp_path / "cache").rglob("*.npz"))) == 1

@@ -23,10 +23,10 @@ from networks.errors import CheckpointError  # noqa: E402
 from networks.joint import JointNet, NetPlan, compute_temporal_consistency_loss, described, load_for_inference  # noqa: E402
 from training import checkpoints, loop  # noqa: E402
 from training.joint import command  # noqa: E402
-from training.joint.batches import FACES, Couples, Material, streams  # noqa: E402
-from training.joint.cut import FLOW_SIDE, Cut  # noqa: E402
-from training.joint.lesson import JointPlan, Lesson, score  # noqa: E402
-from training.joint.sampling import sample  # noqa: E402
+from training.joint.extract import FLOW_SIDE, ClipInputs  # noqa: E402
+from training.joint.frame_sampling import sample  # noqa: E402
+from training.joint.sampler import FACES, Material, PairSampler, streams  # noqa: E402
+from training.joint.task import JointPlan, JointTask, score  # noqa: E402
 from training.visual.faces import Face  # noqa: E402
 from veracity.catalog.layers import WINDOW_SAMPLES  # noqa: E402
 from veracity.evidence.crops import MEAN_FACE  # noqa: E402
@@ -225,7 +225,7 @@ def drawn(seed: int, *, fake: bool = False, seen: bool = True, heard: bool = Tru
     windows = voice(seed)[None] if heard else np.zeros((0, WINDOW_SAMPLES), np.int16)
     empty = np.zeros((0, FLOW_SIDE, FLOW_SIDE, 2), np.float16)
     nothing = np.zeros((0, 96, 96), np.uint8)
-    cut = Cut(clip, crops, np.arange(count) / 2, empty, nothing, nothing, windows)
+    cut = ClipInputs(clip, crops, np.arange(count) / 2, empty, nothing, nothing, windows)
     if fake or not seen:
         return Material(cut)
     pictures = (rng.integers(0, 256, (260, 240, 3)).astype(np.uint8) for _ in range(count))
@@ -234,72 +234,72 @@ def drawn(seed: int, *, fake: bool = False, seen: bool = True, heard: bool = Tru
 
 
 def plan(**changes: object) -> JointPlan:
-    usual = {"frames": 2, "own": 1.0, "missing": 0.0, "epochs": 1, "steps": 1, "batch": 1, "workers": 0}
+    usual = {"frames": 2, "matched_share": 1.0, "missing": 0.0, "epochs": 1, "steps": 1, "batch": 1, "workers": 0}
     return JointPlan(**{**usual, "net": NetPlan(**SMALL), **changes})
 
 
 @pytest.mark.parametrize(("kind", "same"), [("face", "sound"), ("voice", "faces")])
 def test_a_couple_differs_in_what_was_faked_alone(kind, same):
     shares = {name: float(name == kind) for name in ("face", "voice", "both")}
-    couples = Couples([drawn(0), drawn(1)], plan(kinds=shares), 0, 3)
+    pairs = PairSampler([drawn(0), drawn(1)], plan(kinds=shares), 0, 3)
     for number in range(3):
-        couple = couples[number]
-        assert couple.faces.shape == (2, 2, 224, 224, 3)
-        assert couple.sound.shape == (2, WINDOW_SAMPLES)
-        assert couple.present.tolist() == [[1, 1], [1, 1]]
+        pair = pairs[number]
+        assert pair.faces.shape == (2, 2, 224, 224, 3)
+        assert pair.sound.shape == (2, WINDOW_SAMPLES)
+        assert pair.present.tolist() == [[1, 1], [1, 1]]
         for name in ("faces", "sound"):
-            real, fake = getattr(couple, name)
+            real, fake = getattr(pair, name)
             assert np.array_equal(real, fake) is (name == same), name
 
 
 def test_a_couple_is_known_by_its_number_and_hides_only_what_was_not_faked():
     made = [drawn(0), drawn(1), drawn(2, fake=True)]
-    whole = Couples(made, plan(own=0.5, missing=1.0), 0, 6)
-    later = Couples(made, plan(own=0.5, missing=1.0), 4, 2)
+    whole = PairSampler(made, plan(matched_share=0.5, missing=1.0), 0, 6)
+    later = PairSampler(made, plan(matched_share=0.5, missing=1.0), 4, 2)
     assert all(np.array_equal(a, b) for a, b in zip(whole[5], later[1]))
     only = plan(missing=1.0, kinds={"face": 1, "voice": 0, "both": 0})
-    assert Couples(made[:2], only, 0, 1)[0].present.tolist() == [[1, 0], [1, 0]]
+    assert PairSampler(made[:2], only, 0, 1)[0].present.tolist() == [[1, 0], [1, 0]]
     both = plan(missing=1.0, kinds={"face": 0, "voice": 0, "both": 1})
-    assert Couples(made[:2], both, 0, 1)[0].present.tolist() == [[1, 1], [1, 1]]
+    assert PairSampler(made[:2], both, 0, 1)[0].present.tolist() == [[1, 1], [1, 1]]
 
 
 def test_a_clip_without_sound_or_faces_is_shown_as_such():
     for there in ((True, False), (False, True)):
-        shown = streams(drawn(0, seen=there[0], heard=there[1]).cut, plan())
+        shown = streams(drawn(0, seen=there[0], heard=there[1]).inputs, plan())
         assert shown.present.tolist() == list(map(int, there))
         assert shown.faces.any() == there[0]
         assert shown.sound.any() == there[1]
-    silent = Couples([drawn(0, heard=False), drawn(1, heard=False)], plan(), 0, 1)[0]
+    silent = PairSampler([drawn(0, heard=False), drawn(1, heard=False)], plan(), 0, 1)[0]
     assert silent.present.tolist() == [[1, 0], [1, 0]]
 
 
 def test_silence_does_not_tell_strangers_apart():
     made = [drawn(0, heard=False), drawn(1, fake=True)]
-    couple = Couples(made, plan(own=0.0), 0, 1)[0]
-    assert couple.present.tolist() == [[1, 0], [1, 0]]
-    assert not np.array_equal(*couple.faces)
+    pair = PairSampler(made, plan(matched_share=0.0), 0, 1)[0]
+    assert pair.present.tolist() == [[1, 0], [1, 0]]
+    assert not np.array_equal(*pair.faces)
 
 
-def test_clips_that_cannot_teach_or_judge_are_refused():
+def test_clips_that_cannot_be_used_are_refused():
     reals, fakes = [drawn(0), drawn(1)], [drawn(2, fake=True)]
-    judges = [reals[0].cut, fakes[0].cut]
-    with pytest.raises(ManifestError, match="no real clip teaches"):
-        Lesson(plan(), fakes, judges)
-    with pytest.raises(ManifestError, match=r"no fake teaches, and plan\.own is 0"):
-        Lesson(plan(own=0.0), reals, judges)
-    with pytest.raises(ManifestError, match="must be of both labels"):
-        Lesson(plan(), reals, [reals[0].cut])
+    judges = [reals[0].inputs, fakes[0].inputs]
+    with pytest.raises(ManifestError, match="no real clip"):
+        JointTask(plan(), fakes, judges)
+    with pytest.raises(ManifestError, match=r"no fake clip, and plan\.matched_share is 0"):
+        JointTask(plan(matched_share=0.0), reals, judges)
+    with pytest.raises(ManifestError, match="needs real and fake clips"):
+        JointTask(plan(), reals, [reals[0].inputs])
 
 
 def test_a_run_keeps_its_best_for_inference(tmp_path):
-    wanted = plan(consistency=0.5, own=0.5)
-    lesson = Lesson(wanted, [drawn(0), drawn(1), drawn(2, fake=True)], [drawn(3).cut, drawn(4, fake=True).cut])
-    best = loop.fit(lesson, tmp_path, "AUC", best="multimodal_best_{AUC:.4f}.pt")
+    wanted = plan(consistency=0.5, matched_share=0.5)
+    task = JointTask(wanted, [drawn(0), drawn(1), drawn(2, fake=True)], [drawn(3).inputs, drawn(4, fake=True).inputs])
+    best = loop.fit(task, tmp_path, "AUC", best="multimodal_best_{AUC:.4f}.pt")
     content = read_run(best)
     assert best.name == f"multimodal_best_{content['metrics']['AUC']:.4f}.pt"
     assert {"model", "config", "epoch", "metrics", "optimiser", "scheduler"} <= set(content)
     again = load_for_inference(best)
-    assert np.isfinite(score(again, drawn(3).cut, wanted))
+    assert np.isfinite(score(again, drawn(3).inputs, wanted))
     assert torch.equal(again.absent, content["state_dict"]["net.absent"])
 
 
@@ -329,7 +329,7 @@ def test_a_share_of_nothing_is_refused():
     with pytest.raises(ValueError, match="must give face, voice, both"):
         plan(kinds={"face": 1})
     for shares in ({"face": -1, "voice": 1, "both": 1}, {"face": 0, "voice": 0, "both": 0}):
-        with pytest.raises(ValueError, match="none negative, one of them over 0"):
+        with pytest.raises(ValueError, match="none negative, at least one above 0"):
             plan(kinds=shares)
 
 
@@ -357,7 +357,7 @@ def test_the_command_trains_on_four_samples_and_tells_of_bad_files(tmp_path, set
     data, out = folders(tmp_path / "data", media_samples.speech(tmp_path)), tmp_path / "out"
     with caplog.at_level("WARNING"):
         command.run(asked(data, out))
-    assert "1 file was left out:" in caplog.text
+    assert "1 file was skipped:" in caplog.text
     assert "torn: the file is empty" in caplog.text
     best = Path(capsys.readouterr().out.strip())
     assert best.name.startswith("multimodal_best_")
@@ -371,10 +371,10 @@ def test_the_command_trains_on_four_samples_and_tells_of_bad_files(tmp_path, set
 def test_splits_without_clips_or_labels_are_refused(tmp_path, settings):
     data = folders(tmp_path / "data", media_samples.speech(tmp_path))
     shutil.rmtree(data / "val" / "val-fake")
-    with pytest.raises(ManifestError, match="must be of both labels"):
+    with pytest.raises(ManifestError, match="needs real and fake clips"):
         command.run(asked(data, tmp_path))
     shutil.rmtree(data / "val")
-    with pytest.raises(ManifestError, match="is of the split validation"):
+    with pytest.raises(ManifestError, match="has no clip of the split validation"):
         command.run(asked(data, tmp_path))
     (data / "train" / "train-real" / "meta.json").write_text('{"label": 2}')
     with pytest.raises(ManifestError, match="label is '2'"):

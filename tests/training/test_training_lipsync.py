@@ -1,4 +1,4 @@
-"""The lip layer's lesson: seconds tampered with, carried and cut alike; pairs by number; the network; a tiny run."""
+"""The lip layer's task: seconds and their forgeries, degraded and cropped alike; pairs; the network; a small run."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from networks.checkpoints import training_sources  # noqa: E402
 from networks.lips import PICTURE, LipNet, LipStarter  # noqa: E402
 from networks.loading import load_lipsync  # noqa: E402
 from networks.mouth_fit import FRAME, SHIFT, MouthFit  # noqa: E402
-from training.lipsync import lesson, pairs, tamper, validation  # noqa: E402
-from training.lipsync.channel import carry, filmed  # noqa: E402
-from training.lipsync.cut import Second  # noqa: E402
+from training.lipsync import forgeries, pairs, task, validation  # noqa: E402
+from training.lipsync.degradations import degrade, encode_decode  # noqa: E402
+from training.lipsync.extract import Second  # noqa: E402
 from training.plan import read_plan  # noqa: E402
 from veracity.evidence.crops import MEAN_FACE  # noqa: E402
 from veracity.evidence.lips import SIDE, lip_crops  # noqa: E402
 
 pytestmark = [pytest.mark.export, pytest.mark.filterwarnings("ignore")]
-SHARES = dict.fromkeys(tamper.METHODS, 1.0)
+SHARES = dict.fromkeys(forgeries.METHODS, 1.0)
 
 
 def second(path: str = "a.mp4", label: str = "real", seed: int = 0, frames: int = 25) -> Second:
@@ -40,10 +40,10 @@ def second(path: str = "a.mp4", label: str = "real", seed: int = 0, frames: int 
     return Second(clip, 0, 1, True, lip_crops(list(scene), landmarks), scene, landmarks, boxes, np.zeros(0, np.int16))
 
 
-@pytest.mark.parametrize("method", tamper.METHODS)
-def test_tampering_changes_the_mouth_and_nothing_outside_the_mask(method: str) -> None:
+@pytest.mark.parametrize("method", forgeries.METHODS)
+def test_a_forgery_changes_the_mouth_and_nothing_outside_the_mask(method: str) -> None:
     one = second()
-    fake, masks = tamper.tamper(one.scene, one.landmarks, one.boxes, method, np.random.default_rng(1))
+    fake, masks = forgeries.forge(one.scene, one.landmarks, one.boxes, method, np.random.default_rng(1))
     assert fake.shape == one.scene.shape
     assert fake.dtype == np.uint8
     assert np.array_equal(fake[masks == 0], one.scene[masks == 0])
@@ -55,10 +55,10 @@ def test_tampering_changes_the_mouth_and_nothing_outside_the_mask(method: str) -
 def test_two_equal_scenes_stay_equal_on_their_way() -> None:
     scene = second().scene
     for seed in range(4):
-        carried, scale = carry(np.stack([scene, scene]), 124.0, np.random.default_rng(seed))
-        assert carried.shape[:2] == (2, 25)
+        degraded, scale = degrade(np.stack([scene, scene]), 124.0, np.random.default_rng(seed))
+        assert degraded.shape[:2] == (2, 25)
         assert 0 < scale <= 1
-        apart = carried[0].astype(int) - carried[1]
+        apart = degraded[0].astype(int) - degraded[1]
         assert abs(apart.mean()) < 0.5  # one below the other in one film: a codec's rounding may differ
         assert np.abs(apart).mean() < 6
 
@@ -66,19 +66,19 @@ def test_two_equal_scenes_stay_equal_on_their_way() -> None:
 def test_a_film_comes_back_in_order_and_at_its_brightness() -> None:
     levels = np.linspace(5, 250, 25).astype(np.uint8)
     scenes = np.broadcast_to(levels[:, None, None], (2, 25, 50, 70)).copy()
-    back = filmed(scenes, ("-c:v", "libx264", "-crf", "10"), lead=4)
+    back = encode_decode(scenes, ("-c:v", "libx264", "-crf", "10"), lead=4)
     assert back.shape == scenes.shape
     assert np.abs(back.astype(int) - scenes).max() <= 3
 
 
 def test_the_order_of_moments_is_what_its_name_says() -> None:
     rng = np.random.default_rng(3)
-    held = tamper._order(25, "held", rng)
+    held = forgeries._order(25, "held", rng)
     assert len(set(held)) < 25
     assert (np.diff(held) >= 0).all()
-    assert sorted(tamper._order(25, "shuffled", rng)) == list(range(25))
-    assert list(tamper._order(25, "reversed", rng)) == list(range(24, -1, -1))
-    assert all(tamper._order(25, time, rng).max() < 25 for time in ("late", "slow", "stuttering"))
+    assert sorted(forgeries._order(25, "shuffled", rng)) == list(range(25))
+    assert list(forgeries._order(25, "reversed", rng)) == list(range(24, -1, -1))
+    assert all(forgeries._order(25, time, rng).max() < 25 for time in ("late", "slow", "stuttering"))
 
 
 def test_a_pair_is_the_same_whoever_asks_and_is_made_once(tmp_path: Path) -> None:
@@ -91,10 +91,10 @@ def test_a_pair_is_the_same_whoever_asks_and_is_made_once(tmp_path: Path) -> Non
 
 def test_every_pair_is_drawn_once_before_any_comes_again() -> None:
     known = torch.arange(5.0).reshape(5, 1, 1, 1, 1, 1).expand(5, 2, *SHAPE)
-    drawn = lesson.Draws(known, 0, 5, 10)
+    drawn = task.Draws(known, 0, 5, 10)
     assert len(drawn) == 10
     assert sorted(drawn[k][0, 0, 0, 0, 0].item() for k in range(5)) == [0, 1, 2, 3, 4]
-    assert torch.equal(lesson.Draws(known, 0, 6, 3)[2], drawn[3])
+    assert torch.equal(task.Draws(known, 0, 6, 3)[2], drawn[3])
 
 
 def test_fakes_are_never_made_of_fakes(tmp_path: Path) -> None:
@@ -170,17 +170,17 @@ def test_plans_say_which_key_is_wrong(tmp_path: Path) -> None:
     path = tmp_path / "plan.yaml"
     path.write_text("methods: {painted: 1}\n")
     with pytest.raises(ManifestError, match="frozen"):
-        read_plan(lesson.LipPlan, path)
-    with pytest.raises(ManifestError, match="teach"):
-        read_plan(lesson.LipPlan, None, teach="test")
-    shipped = read_plan(lesson.LipPlan, Path(lesson.__file__).parents[1] / "plans" / "lipsync.yaml")
-    assert shipped.teach == "both"
+        read_plan(task.LipPlan, path)
+    with pytest.raises(ManifestError, match="train_on"):
+        read_plan(task.LipPlan, None, train_on="test")
+    shipped = read_plan(task.LipPlan, Path(task.__file__).parents[1] / "plans" / "lipsync.yaml")
+    assert shipped.train_on == "both"
 
 
 def test_a_run_ends_with_weights_that_say_what_they_learned_from(tmp_path: Path) -> None:
-    plan = lesson.LipPlan(epochs=1, steps=2, batch=2, pool=2, workers=0)
-    learning = lesson.lesson(plan, [second("a.mp4"), second("b.mp4", seed=1)], tmp_path)
-    lesson.loop.fit(learning, tmp_path / "run", "mean")
-    net = load_lipsync(tmp_path / "run" / lesson.loop.LAST)
-    assert training_sources(tmp_path / "run" / lesson.loop.LAST) == ["made here"]
+    plan = task.LipPlan(epochs=1, steps=2, batch=2, pairs_per_split=2, workers=0)
+    learning = task.task(plan, [second("a.mp4"), second("b.mp4", seed=1)], tmp_path)
+    task.loop.fit(learning, tmp_path / "run", "mean")
+    net = load_lipsync(tmp_path / "run" / task.loop.LAST)
+    assert training_sources(tmp_path / "run" / task.loop.LAST) == ["made here"]
     assert not net.training

@@ -20,7 +20,7 @@ from networks.checkpoints import read_run  # noqa: E402
 from networks.errors import CheckpointError  # noqa: E402
 from networks.loading import load_semantic  # noqa: E402
 from training import checkpoints, loop  # noqa: E402
-from training.cache import FullDisk  # noqa: E402
+from training.cache import DiskFull  # noqa: E402
 
 pytestmark = [
     pytest.mark.export,
@@ -45,8 +45,8 @@ class Numbers(torch.utils.data.Dataset):
         return torch.sin(torch.arange(3.0) * (self.first + index + 1))
 
 
-class Sums(loop.Lesson):
-    """Learns the sum of three numbers; ``scores`` replaces what the judge finds."""
+class Sums(loop.TrainingTask):
+    """Learns the sum of three numbers; ``scores`` replaces the validation metrics."""
 
     scores: tuple[float, ...] = ()
     spoil = ""
@@ -67,7 +67,7 @@ class Sums(loop.Lesson):
             os.kill(os.getpid(), signal.SIGTERM)
         return loss
 
-    def judge(self) -> dict[str, float]:
+    def validate(self) -> dict[str, float]:
         if self.scores:
             return {"AUC": self.scores[self.current_epoch]}
         everything = torch.stack(list(Numbers(1000, 20)))
@@ -75,9 +75,9 @@ class Sums(loop.Lesson):
 
 
 def learn(out: Path, *, width: int = 5, spoil: str = "", scores: tuple[float, ...] = (), **plan: object) -> Path:
-    lesson = Sums(loop.Plan(**{**SMALL, **plan}), width)
-    lesson.spoil, lesson.scores = spoil, scores
-    return loop.fit(lesson, out, "AUC", best="best_{AUC:.4f}.pt")
+    task = Sums(loop.Plan(**{**SMALL, **plan}), width)
+    task.spoil, task.scores = spoil, scores
+    return loop.fit(task, out, "AUC", best="best_{AUC:.4f}.pt")
 
 
 def epoch_of(out: Path) -> int:
@@ -100,7 +100,7 @@ def test_a_run_stopped_within_an_epoch_goes_on_bit_for_bit(tmp_path, schedule):
     whole, halves = tmp_path / "whole", tmp_path / "halves"
     scores = (0.5, 0.4, 0.3, 0.2)  # on a plateau from the start
     learn(whole, schedule=schedule, period=1, scores=scores)
-    with pytest.raises(SystemExit, match=r"stopped in epoch 2; .*holds epoch 1: the same command goes on"):
+    with pytest.raises(SystemExit, match=r"stopped in epoch 2; .*holds epoch 1: run the same command to resume"):
         learn(halves, schedule=schedule, period=1, scores=scores, spoil="ctrl-c")
     assert signal.getsignal(signal.SIGINT) is before  # a job in the background is born deaf to it
     assert epoch_of(halves) == 1
@@ -113,7 +113,7 @@ def test_a_run_stopped_within_an_epoch_goes_on_bit_for_bit(tmp_path, schedule):
 
 
 def test_the_end_of_a_machine_is_heard_as_ctrl_c_is(tmp_path):
-    with pytest.raises(SystemExit, match=r"stopped in epoch 2; .*holds epoch 1: the same command goes on"):
+    with pytest.raises(SystemExit, match=r"stopped in epoch 2; .*holds epoch 1: run the same command to resume"):
         learn(tmp_path, spoil="sigterm")
     assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
 
@@ -153,7 +153,7 @@ def test_early_stopping_stops_and_stays_stopped(tmp_path):
 
 
 def test_a_loss_that_is_no_number_stops_and_keeps_the_last_good_checkpoint(tmp_path):
-    with pytest.raises(loop.Diverged, match=r"the loss is nan in batch 0 of epoch 2: lower the rate"):
+    with pytest.raises(loop.Diverged, match=r"the loss is nan in batch 0 of epoch 2: lower learning_rate"):
         learn(tmp_path, spoil="loss")
     content = read_run(tmp_path / loop.LAST)
     assert content["epoch"] == 1
@@ -168,17 +168,17 @@ def test_a_full_disk_is_said_and_the_checkpoint_before_is_kept(tmp_path, monkeyp
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(checkpoints, "write", full)
-    with pytest.raises(FullDisk, match=r"no room left for .*last\.ckpt; what was there is kept"):
+    with pytest.raises(DiskFull, match=r"no space left for .*last\.ckpt; complete files are kept"):
         checkpoints.save({"a": 1}, tmp_path / loop.LAST)
-    with pytest.raises(FullDisk, match="no room left"):
+    with pytest.raises(DiskFull, match="no space left"):
         learn(tmp_path / "other")
     assert (tmp_path / loop.LAST).read_bytes() == before
 
 
 def test_another_plan_and_another_network_do_not_go_on(tmp_path):
     learn(tmp_path)
-    with pytest.raises(ManifestError, match="another plan's"):
-        learn(tmp_path, rate=0.1)
+    with pytest.raises(ManifestError, match="holds a different plan"):
+        learn(tmp_path, learning_rate=0.1)
     with pytest.raises(ManifestError, match=r"last\.ckpt holds another network: net\.0\.weight"):
         learn(tmp_path, width=6)
     with pytest.raises(CheckpointError, match="holds another network"):
@@ -204,7 +204,7 @@ def test_what_is_measured_is_logged_a_line_an_epoch_and_for_tensorboard(tmp_path
 def test_arithmetic_in_fewer_bits(tmp_path):
     best = learn(tmp_path / "bf16", precision="bf16")
     assert best.is_file()
-    with pytest.raises(ManifestError, match="precision 16 wants a GPU"):
+    with pytest.raises(ManifestError, match="precision 16 needs a GPU"):
         learn(tmp_path / "half", precision="16")
 
 

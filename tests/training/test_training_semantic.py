@@ -1,4 +1,4 @@
-"""The semantic starter's training: its fakes, what is cut, its lesson, and its head as a graph."""
+"""The semantic starter's training: its fakes, what is cut, its task, and its head as a graph."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,9 +17,9 @@ from export.semantic_starter import head_of  # noqa: E402
 from networks.loading import load_semantic  # noqa: E402
 from networks.semantic import WIDTH, SemanticHead  # noqa: E402
 from training import cache, loop  # noqa: E402
-from training.semantic.cut import FRAMES, Seen, cutter  # noqa: E402
-from training.semantic.fakes import METHODS, headed, redrawn, smoothed  # noqa: E402
-from training.semantic.lesson import Lesson, Pairs, SemanticPlan, chosen, judged  # noqa: E402
+from training.semantic.extract import FRAMES, ClipEmbeddings, extractor  # noqa: E402
+from training.semantic.forgeries import METHODS, headed, redrawn, smoothed  # noqa: E402
+from training.semantic.task import PairSampler, SemanticPlan, SemanticTask, chosen, report  # noqa: E402
 from veracity.evidence.crops import whole_picture  # noqa: E402
 from veracity.install.graphs.publish import session  # noqa: E402
 from veracity.install.graphs.semantic_starter import FEATURE  # noqa: E402
@@ -111,13 +111,13 @@ def test_a_real_picture_is_cut_with_its_fakes_and_a_generated_one_without(tmp_pa
     cv2.imwrite(str(fake), tiles)
     clips = [Clip(path, "images", label, "x", "permissive", "own") for path, label in ((real, "real"), (fake, "fake"))]
     encoder = Mean()
-    (first, second), bad = cache.collect(clips, tmp_path / "kept", cutter(nobody, encoder, [doubled]))  # type: ignore[arg-type]
+    (first, second), bad = cache.collect(clips, tmp_path / "kept", extractor(nobody, encoder, [doubled]))  # type: ignore[arg-type]
     assert not bad
-    assert first.carried.shape == (1, 1, 1 + len(METHODS), 3)
-    assert second.carried.shape == (1, 1, 1, 3)
+    assert first.degraded.shape == (1, 1, 1 + len(METHODS), 3)
+    assert second.degraded.shape == (1, 1, 1, 3)
     assert second.plain[0] == pytest.approx([0, 0, 255], abs=3)  # nothing but the generated one
     seen = len(encoder.shown)
-    cache.collect(clips, tmp_path / "kept", cutter(nobody, encoder, [doubled]))  # type: ignore[arg-type]
+    cache.collect(clips, tmp_path / "kept", extractor(nobody, encoder, [doubled]))  # type: ignore[arg-type]
     assert len(encoder.shown) == seen  # cut once
 
 
@@ -125,7 +125,7 @@ def clip(name: str, label: str, source: str) -> Clip:
     return Clip(Path(f"{name}.mp4"), "video", label, source, "permissive", "own", name=name)
 
 
-def people(fakes: bool = True, seed: int = 0) -> list[Seen]:
+def people(fakes: bool = True, seed: int = 0) -> list[ClipEmbeddings]:
     """What a generator made lies on one side; the fakes made of a real picture lie a little on the same side."""
     rng = np.random.default_rng(seed)
     way = np.random.default_rng(99).standard_normal(WIDTH)
@@ -134,27 +134,27 @@ def people(fakes: bool = True, seed: int = 0) -> list[Seen]:
         base = rng.standard_normal(WIDTH) + 5
         plain = base + rng.standard_normal((FRAMES, WIDTH)) * 0.3
         steps = np.arange(1 + len(METHODS)).clip(0, 1)[:, None] * way * 0.5
-        carried = plain[:, None, None] + steps + rng.standard_normal((FRAMES, 1, 1, WIDTH)) * 0.1
+        degraded = plain[:, None, None] + steps + rng.standard_normal((FRAMES, 1, 1, WIDTH)) * 0.1
         name = f"r{seed}{number}"
-        made.append(Seen(clip(name, "real", "x"), plain.astype(np.float32), carried.astype(np.float32)))
+        made.append(ClipEmbeddings(clip(name, "real", "x"), plain.astype(np.float32), degraded.astype(np.float32)))
         if fakes:
             away = (plain + way).astype(np.float32)
-            made.append(Seen(clip(f"f{seed}{number}", "fake", "g"), away, away[:, None, None]))
+            made.append(ClipEmbeddings(clip(f"f{seed}{number}", "fake", "g"), away, away[:, None, None]))
     return made
 
 
-PLAN = {"epochs": 2, "steps": 20, "batch": 16, "rate": 0.02, "workers": 0}
+PLAN = {"epochs": 2, "steps": 20, "batch": 16, "learning_rate": 0.02, "workers": 0}
 
 
 def test_it_learns_what_generators_leave_and_becomes_a_graph(tmp_path: Path) -> None:
-    lesson = Lesson(SemanticPlan(**PLAN), people(), people(seed=1))
-    assert judged(lesson.net, people(seed=1))["films/g"] == 0.5  # it knows nothing yet
-    loop.fit(lesson, tmp_path, "loss", "min")
+    task = SemanticTask(SemanticPlan(**PLAN), people(), people(seed=1))
+    assert report(task.net, people(seed=1))["videos/g"] == 0.5  # it knows nothing yet
+    loop.fit(task, tmp_path, "loss", "min")
     head = load_semantic(tmp_path / loop.LAST)
     assert isinstance(head, SemanticHead)
-    report = judged(head, people(seed=1))
-    assert min(report.values()) > 0.9
-    assert {"films/g", *(f"own/{name}" for name in METHODS)} == set(report)
+    found = report(head, people(seed=1))
+    assert min(found.values()) > 0.9
+    assert {"videos/g", *(f"forgeries/{name}" for name in METHODS)} == set(found)
 
     made = head_of(tmp_path / loop.LAST)
     assert made.provenance["trained_on"] == ["g", "x"]
@@ -166,26 +166,26 @@ def test_it_learns_what_generators_leave_and_becomes_a_graph(tmp_path: Path) -> 
 
 def test_a_pair_is_one_picture_through_one_channel() -> None:
     seen = people()
-    pairs = Pairs(seen, SemanticPlan(pairs=1), 0, 40)
-    carried = {one.carried[k, 0, 0].tobytes(): one.carried[k, 0, 1:] for one in seen if not one.clip.fake
+    pairs = PairSampler(seen, SemanticPlan(matched_share=1), 0, 40)
+    degraded = {one.degraded[k, 0, 0].tobytes(): one.degraded[k, 0, 1:] for one in seen if not one.clip.fake
                for k in range(FRAMES)}  # fmt: skip
     for real, fake in (pairs[k].numpy() for k in range(40)):
-        assert fake.tobytes() in {row.tobytes() for row in carried[real.tobytes()]}
+        assert fake.tobytes() in {row.tobytes() for row in degraded[real.tobytes()]}
 
 
 def test_strangers_are_a_real_picture_and_a_generated_one() -> None:
     seen = people()
-    rows = {row.tobytes(): one.clip.fake for one in seen for row in (*one.plain, *one.carried[:, 0, 0])}
-    pairs = Pairs(seen, SemanticPlan(pairs=0), 7, 30)
+    rows = {row.tobytes(): one.clip.fake for one in seen for row in (*one.plain, *one.degraded[:, 0, 0])}
+    pairs = PairSampler(seen, SemanticPlan(matched_share=0), 7, 30)
     assert all([rows[row.numpy().tobytes()] for row in pairs[k]] == [False, True] for k in range(30))
-    again = Pairs(seen, SemanticPlan(pairs=0), 0, 40)
+    again = PairSampler(seen, SemanticPlan(matched_share=0), 0, 40)
     assert all(torch.equal(pairs[k], again[k + 7]) for k in range(30))  # by number
 
 
 def test_without_a_generated_clip_there_must_be_pairs_alone() -> None:
     with pytest.raises(ManifestError, match="generated"):
-        Pairs(people(fakes=False), SemanticPlan(), 0, 4)
-    assert len(Pairs(people(fakes=False), SemanticPlan(pairs=1), 0, 4)) == 4
+        PairSampler(people(fakes=False), SemanticPlan(), 0, 4)
+    assert len(PairSampler(people(fakes=False), SemanticPlan(matched_share=1), 0, 4)) == 4
 
 
 def test_only_generated_fakes_teach_and_no_picture_twice() -> None:

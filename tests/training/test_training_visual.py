@@ -5,16 +5,16 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from test_visual_fakes import drawn_clip  # noqa: E402
+from test_visual_forgeries import drawn_clip  # noqa: E402
 
 from evaluation.manifest import Clip, ManifestError  # noqa: E402
 from networks.errors import CheckpointError  # noqa: E402
 from networks.facecam import FaceCam  # noqa: E402
 from networks.loading import load_visual  # noqa: E402
 from training import loop  # noqa: E402
-from training.visual.faces import Seen  # noqa: E402
-from training.visual.fakes import METHODS  # noqa: E402
-from training.visual.lesson import Lesson, VisualPlan, pair_loss  # noqa: E402
+from training.visual.faces import ClipFaces  # noqa: E402
+from training.visual.forgeries import METHODS  # noqa: E402
+from training.visual.task import VisualPlan, VisualTask, pair_loss  # noqa: E402
 from training.visual.validation import Validation, clip_score  # noqa: E402
 
 pytestmark = [pytest.mark.export, pytest.mark.filterwarnings("ignore::UserWarning"),
@@ -46,16 +46,20 @@ def test_a_clip_is_the_mean_of_its_frames_worst_faces():
 
 def test_a_wrong_key_is_named(tmp_path):
     plan = tmp_path / "plan.yaml"
-    for text, named in (("stepps: 3\n", "stepps"), ("methods: {mouth: 1}\n", "swapped"), ("takes: [crf3]\n", "crf30")):
+    for text, named in (
+        ("stepps: 3\n", "stepps"),
+        ("methods: {mouth: 1}\n", "swapped"),
+        ("reencodings: [crf3]\n", "crf30"),
+    ):
         plan.write_text(text)
         with pytest.raises(ManifestError, match=named):
             loop.read_plan(VisualPlan, plan)
 
 
-def people() -> tuple[list[Seen], list[Seen]]:
+def people() -> tuple[list[ClipFaces], list[ClipFaces]]:
     fake = drawn_clip(9)
     clip = Clip(fake.clip.path.with_name("y__9.mp4"), "video", "fake", "y", "permissive", "own")
-    stranger = Seen(clip, fake.crops, fake.times, fake.tracks, ())
+    stranger = ClipFaces(clip, fake.crops, fake.times, fake.tracks, ())
     return [drawn_clip(k) for k in range(3)], [drawn_clip(5), drawn_clip(6), stranger]
 
 
@@ -71,23 +75,23 @@ class Grain(torch.nn.Module):
         return self.sign * (20 - steps[:, None]) / 10, None
 
 
-def test_the_judge_knows_a_good_network_from_its_opposite():
-    judge = Validation(people()[1])
-    good, bad = (judge.report(Grain(sign)) for sign in (1.0, -1.0))
-    assert set(good) == {"own", "films/y", *(f"own/{name}" for name in METHODS)}
-    assert good["own/generated"] > 0.7
-    assert bad["own/generated"] == pytest.approx(1 - good["own/generated"])
+def test_validation_knows_a_good_network_from_its_opposite():
+    validation = Validation(people()[1])
+    good, bad = (validation.report(Grain(sign)) for sign in (1.0, -1.0))
+    assert set(good) == {"forgeries", "videos/y", *(f"forgeries/{name}" for name in METHODS)}
+    assert good["forgeries/generated"] > 0.7
+    assert bad["forgeries/generated"] == pytest.approx(1 - good["forgeries/generated"])
 
 
 SMALL = {"steps": 2, "batch": 2, "workers": 0, "widths": (16,) * 5}
 
 
 @pytest.mark.slow
-def test_a_run_teaches_and_its_network_can_be_had(tmp_path):
+def test_a_run_trains_and_its_network_can_be_had(tmp_path):
     plan = VisualPlan(epochs=1, **SMALL)
-    loop.fit(Lesson(plan, *people()), tmp_path, "own")
-    taught, fresh = (net.state_dict() for net in (load_visual(tmp_path / loop.LAST), Lesson(plan, *people()).net))
-    assert not torch.equal(taught["stem.0.weight"], fresh["stem.0.weight"])
+    loop.fit(VisualTask(plan, *people()), tmp_path, "forgeries")
+    trained, fresh = (net.state_dict() for net in (load_visual(tmp_path / loop.LAST), VisualTask(plan, *people()).net))
+    assert not torch.equal(trained["stem.0.weight"], fresh["stem.0.weight"])
     (tmp_path / loop.PLAN).unlink()
     with pytest.raises(CheckpointError, match="beside"):
         load_visual(tmp_path / loop.LAST)

@@ -1,1 +1,1 @@
-"""Layer 1: speech, fakes made of it, the channel after both, the lesson and the report."""
+"""Layer 1: speech, fakes made of it, the channel after both, the task and the report."""

@@ -1,7 +1,7 @@
-"""What happens to a recording on its way, done alike to a real clip and to the fake that it is paired with.
+"""Degradations of recordings, the same for a real sound and the fake that it is paired with.
 
-Everything takes sound [groups, members, n] within ±1 and draws one set of parameters a group, noise included: inside
-a group nothing but the manipulation tells real from fake.
+Everything takes sound [groups, members, n] within ±1 and samples one set of parameters per group, noise included:
+within a group only the manipulation tells real from fake.
 """
 
 from __future__ import annotations

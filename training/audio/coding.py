@@ -1,4 +1,4 @@
-"""Sound through the codecs that recordings come in."""
+"""Encoding and decoding of sound by the codecs of common recordings."""
 
 from __future__ import annotations
 

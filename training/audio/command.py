@@ -7,21 +7,23 @@ import logging
 
 import torch
 
-from training.audio.lesson import AudioPlan, train
-from training.joint.command import hearer
+from training.audio.task import AudioPlan, train
+from training.joint.command import load_vad
 from training.plan import read_plan
 from veracity.catalog.detectors.audio_starter import WHISPER
 
 log = logging.getLogger(__name__)
 
-_DEBUG = {"epochs": 1, "steps": 2, "batch": 2, "couples": 4, "clips_per_source": 1}
+_DEBUG = {"epochs": 1, "steps": 2, "batch": 2, "pair_count": 4, "clips_per_source": 1}
 
 
 def run(options: argparse.Namespace) -> None:
-    """Teaches by the plan."""
+    """Trains by the plan."""
     torch.set_num_threads(options.threads)
-    asked = {"teach": options.teach, "without": options.without}
-    changes = {key: value for key, value in asked.items() if value is not None}
+    options_of_plan = {"train_on": options.train_on, "held_out_fold": options.held_out_fold}
+    changes = {key: value for key, value in options_of_plan.items() if value is not None}
     plan = read_plan(AudioPlan, options.plan, **changes, **(_DEBUG if options.debug else {}))
-    done = train(options.data, options.out, options.cache, hearer(options), options.weights / WHISPER.name, plan)
-    log.info("python -m export audio_starter --checkpoint %s", done)
+    checkpoint = train(
+        options.data, options.out, options.cache, load_vad(options), options.weights / WHISPER.name, plan
+    )
+    log.info("python -m export audio_starter --checkpoint %s", checkpoint)

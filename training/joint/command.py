@@ -19,43 +19,47 @@ DEBUG: dict[str, Any] = {"epochs": 1, "steps": 2, "batch": 2, "frames": 4, "work
 
 
 def extract(options: argparse.Namespace) -> None:
-    """Cuts every clip of ``options.data`` of ``options.kinds`` into ``options.cache``, with ``options.flow``.
+    """Extracts every clip of ``options.data`` of ``options.kinds`` into ``options.cache``, with ``options.flow``.
 
-    Needs no torch. Goes on where it was; bad files are listed at the end. Raises ManifestError.
+    Needs no torch. Resumes where it stopped; unusable files are listed at the end. Raises ManifestError.
     """
-    from training.joint.cut import cutter
+    from training.joint.extract import extractor
 
     clips = read_clips(options.data, options.kinds)
     if not clips:
         raise ManifestError(f"{options.data} has no clip of the kinds {', '.join(options.kinds)}")
-    cuts, bad = collect(clips, options.cache, cutter(finder(options.threads), hearer(options), options.flow))
-    faces, mouths, windows = (sum(len(getattr(cut, name)) for cut in cuts) for name in ("faces", "mouths", "windows"))
-    said = f"{len(cuts)} clips: {faces} faces, {mouths} mouths, {windows} windows of speech in {options.cache}"
-    sys.stdout.write("\n".join([said, *report(bad), ""]))
+    extracted, bad = collect(
+        clips, options.cache, extractor(load_face_detector(options.threads), load_vad(options), options.flow)
+    )
+    faces, mouths, windows = (
+        sum(len(getattr(inputs, name)) for inputs in extracted) for name in ("faces", "mouths", "windows")
+    )
+    summary = f"{len(extracted)} clips: {faces} faces, {mouths} mouths, {windows} windows of speech in {options.cache}"
+    sys.stdout.write("\n".join([summary, *report(bad), ""]))
 
 
 def run(options: argparse.Namespace) -> None:
     """Trains by ``options.plan`` on ``options.data`` under ``options.out``; raises ManifestError."""
     import torch
 
-    from training.joint.lesson import JointPlan, train
+    from training.joint.task import JointPlan, train
     from training.plan import read_plan
 
     torch.set_num_threads(options.threads)
     plan = read_plan(JointPlan, options.plan, **(DEBUG if options.debug else {}))
-    infer, clips = finder(options.threads), 1 if options.debug else 0
-    best = train(options.data, options.out, options.cache, infer, hearer(options), plan, clips)
+    infer, clips = load_face_detector(options.threads), 1 if options.debug else 0
+    best = train(options.data, options.out, options.cache, infer, load_vad(options), plan, clips)
     sys.stdout.write(f"{best}\n")
 
 
-def finder(threads: int) -> LocalInfer:
-    """What finds the faces; raises ManifestError where its graph is not there."""
+def load_face_detector(threads: int) -> LocalInfer:
+    """The face detector, run in this process; raises ManifestError where its graph is missing."""
     infer = LocalInfer(Settings.from_env().model_repository, threads)
     if infer.state(FACE_DETECTOR.name) != "ready":
         raise ManifestError("the face detector is not installed: make models")
     return infer
 
 
-def hearer(options: argparse.Namespace) -> Vad:
-    """What finds the speech, by ``options.vad``; raises FileNotFoundError where silero's file is not there."""
+def load_vad(options: argparse.Namespace) -> Vad:
+    """The voice activity detector of ``options.vad``; raises FileNotFoundError where silero's file is missing."""
     return SileroVad(options.weights / VAD_FILE) if options.vad == "silero" else energy_vad

@@ -1,4 +1,4 @@
-"""Pairs for the mouth networks: a real second and the same second tampered with, carried and cut alike."""
+"""Pairs for the lip network: a real second and its forgery, degraded and cropped alike."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ import numpy.typing as npt
 
 from evaluation.manifest import ManifestError
 from training.cache import keep
-from training.lipsync import channel, tamper
-from training.lipsync.channel import carry
-from training.lipsync.cut import Image, Points, Second
+from training.lipsync import degradations, forgeries
+from training.lipsync.degradations import degrade
+from training.lipsync.extract import Image, Points, Second
 from training.visual.masks import Rng
 from veracity.catalog.layers import MOUTH_FRAMES
 from veracity.evidence.lips import lip_crops
 
-_LEAST = 0.7  # of 255: a fake that differs by less from its original teaches nothing
+_LEAST = 0.7  # of 255: a forgery that differs by less from its original is sampled again
 _TRIES = 4
-_STILL = 0.2  # how often a photograph is drawn for every time that a film is
-_KNOT = 4  # frames between two looks of the face detector
+_STILL = 0.2  # how often a photograph is sampled, relative to a video
+_KNOT = 4  # frames between two face detections
 
 
 class Pair(NamedTuple):
@@ -35,7 +35,7 @@ class Pair(NamedTuple):
 
 
 class Pairs:
-    """Pairs by number, made when first asked for and kept in ``cache``: the same number gives the same pair.
+    """Pairs by number, made on first use and cached. A number always gives the same pair.
 
     There are ``size`` of them.
     """
@@ -43,24 +43,24 @@ class Pairs:
     def __init__(
         self, seconds: Sequence[Second], cache: Path, seed: int, size: int, weights: Mapping[str, float]
     ) -> None:
-        """``weights`` are the shares of tamper.METHODS; raises ManifestError where nothing can be tampered with."""
-        self._groups = by_film([one for one in seconds if one.scene.size and not one.clip.fake])
+        """``weights`` are the shares of forgeries.METHODS; raises ManifestError where nothing can be forged."""
+        self._groups = by_video([one for one in seconds if one.scene.size and not one.clip.fake])
         if not self._groups:
-            raise ManifestError("fakes are made of real clips with faces: is --data the right folder?")
+            raise ManifestError("forgeries need real clips with faces; check --data")
         chances = np.array([1.0 if len(group[0].scene) > 1 else _STILL for group in self._groups])
         self._chances = chances / chances.sum()
-        shares = np.array([weights.get(name, 0.0) for name in tamper.METHODS])
+        shares = np.array([weights.get(name, 0.0) for name in forgeries.METHODS])
         self._shares = shares / shares.sum()
         self._seed, self.size = seed, size
         self._folder = cache / f"pairs-{self._version()}"
 
     @property
     def sources(self) -> set[str]:
-        """The collections whose films and photographs are tampered with."""
+        """The sources of the originals."""
         return {group[0].clip.source for group in self._groups}
 
-    def kept(self, number: int) -> Pair:
-        """The pair of a number below the pool's size."""
+    def cached(self, number: int) -> Pair:
+        """The pair of a number below ``size``."""
         path = self._folder / f"{number}.npz"
         if not path.is_file():
             pair = self._made(number)
@@ -70,25 +70,27 @@ class Pairs:
             return Pair(file["mouths"], int(file["method"]))
 
     def _version(self) -> str:
-        """Changes with the code that makes the pairs, the films and the shares."""
-        code = "".join(inspect.getsource(module) for module in (tamper, channel)) + inspect.getsource(cut_alike)
-        films = [(str(group[0].clip.path), len(group), group[0].scene.shape) for group in self._groups]
-        return hashlib.sha256(f"{code}{films}{self._shares}{self._seed}".encode()).hexdigest()[:12]
+        """Changes with the code that makes the pairs, the videos and the shares."""
+        code = "".join(inspect.getsource(module) for module in (forgeries, degradations)) + inspect.getsource(
+            crop_alike
+        )
+        videos = [(str(group[0].clip.path), len(group), group[0].scene.shape) for group in self._groups]
+        return hashlib.sha256(f"{code}{videos}{self._shares}{self._seed}".encode()).hexdigest()[:12]
 
     def _made(self, number: int) -> Pair:
-        """Draws anew while a fake cannot be told from its original."""
+        """Samples again while a forgery is nearly identical to its original."""
         rng = np.random.default_rng([self._seed, number])
         for _ in range(_TRIES):
             group = self._groups[rng.choice(len(self._groups), p=self._chances)]
-            method = int(rng.choice(len(tamper.METHODS), p=self._shares))
-            mouths = paired(group[rng.integers(len(group))], list(tamper.METHODS)[method], rng)
+            method = int(rng.choice(len(forgeries.METHODS), p=self._shares))
+            mouths = paired(group[rng.integers(len(group))], list(forgeries.METHODS)[method], rng)
             if np.abs(mouths[1].astype(np.float32) - mouths[0]).mean() > _LEAST:
                 break
         return Pair(mouths, method)
 
 
-def by_film(seconds: Sequence[Second]) -> list[list[Second]]:
-    """Films are drawn evenly, however long they are."""
+def by_video(seconds: Sequence[Second]) -> list[list[Second]]:
+    """Seconds by video, so that videos are sampled evenly whatever their length."""
     groups: dict[Path, list[Second]] = {}
     for one in seconds:
         groups.setdefault(one.clip.path, []).append(one)
@@ -96,21 +98,21 @@ def by_film(seconds: Sequence[Second]) -> list[list[Second]]:
 
 
 def paired(second: Second, method: str, rng: Rng) -> Image:
-    """A second beside its fake, as the layer would see both: uint8 [2, 25, 144, 144]."""
+    """A second and its forgery, as the layer would see them: uint8 [2, 25, 144, 144]."""
     scene, points = _moving(second, rng) if len(second.scene) == 1 else (second.scene, _points(second))
-    fake, _ = tamper.tamper(scene, points[:, :5], points[:, 5:].reshape(-1, 4), method, rng)
-    return cut_alike(np.stack([scene, fake]), points, rng)
+    fake, _ = forgeries.forge(scene, points[:, :5], points[:, 5:].reshape(-1, 4), method, rng)
+    return crop_alike(np.stack([scene, fake]), points, rng)
 
 
-def cut_alike(scenes: Image, points: Points, rng: Rng) -> Image:
-    """Both through one channel, and their mouths cut with the same landmarks, a little off as a detector's are."""
+def crop_alike(scenes: Image, points: Points, rng: Rng) -> Image:
+    """Both degraded alike, and their mouths cropped with the same landmarks, with a detector's noise."""
     width = float(np.median(points[:, 6, 0] - points[:, 5, 0]))
-    carried, scale = carry(scenes, width, rng)
+    degraded, scale = degrade(scenes, width, rng)
     knots = rng.normal(0, 0.012 * width, (-(-MOUTH_FRAMES // _KNOT) + 1, 5, 2))
     at = np.arange(len(knots)) * _KNOT
     lines = [np.interp(np.arange(MOUTH_FRAMES), at, column) for column in knots.reshape(len(knots), -1).T]
     landmarks = (points[:, :5] + np.stack(lines, axis=-1).reshape(-1, 5, 2) + 0.5) * scale - 0.5
-    return np.stack([lip_crops(list(scene), landmarks) for scene in carried])
+    return np.stack([lip_crops(list(scene), landmarks) for scene in degraded])
 
 
 def _points(second: Second) -> Points:
@@ -118,7 +120,7 @@ def _points(second: Second) -> Points:
 
 
 def _moving(second: Second, rng: Rng) -> tuple[Image, Points]:
-    """A photograph as a second of film: the head drifts, turns and comes nearer a little, the camera adds its grain."""
+    """A photograph as a second of video: the head moves, turns and scales a little, with camera noise."""
     height, width = second.scene.shape[1:]
     points = _points(second)[0]
     size = points[6, 0] - points[5, 0]
@@ -131,8 +133,8 @@ def _moving(second: Second, rng: Rng) -> tuple[Image, Points]:
         matrix[:, 2] += right[k], down[k]
         frames.append(_turned(second.scene[0], matrix, (width, height)))
         places.append(points @ matrix[:, :2].T + matrix[:, 2])
-    film = np.stack(frames) + rng.standard_normal((MOUTH_FRAMES, height, width), np.float32) * rng.uniform(0.3, 2)
-    return np.clip(film, 0, 255).astype(np.uint8), np.stack(places)
+    video = np.stack(frames) + rng.standard_normal((MOUTH_FRAMES, height, width), np.float32) * rng.uniform(0.3, 2)
+    return np.clip(video, 0, 255).astype(np.uint8), np.stack(places)
 
 
 def _turned(picture: Image, matrix: npt.NDArray[Any], size: tuple[int, int]) -> Image:

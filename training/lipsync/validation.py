@@ -1,4 +1,4 @@
-"""What a mouth network is judged by on its way: fakes of our own of other people, and other people's fakes."""
+"""Validation of a lip network: forgeries of held-out people, and other sources of fakes."""
 
 from __future__ import annotations
 
@@ -12,54 +12,54 @@ from torch import Tensor
 
 from networks.bands import SHAPE, Bands
 from networks.lips import LipNet
-from training.lipsync.cut import Image, Second
+from training.lipsync.extract import Image, Second
+from training.lipsync.forgeries import METHODS
 from training.lipsync.pairs import Pairs
-from training.lipsync.tamper import METHODS
 from veracity.calibrate import metrics
 
 Scores = npt.NDArray[np.floating[Any]]
-OWN = 200  # pairs at most, of all methods
+FORGERIES = 200  # pairs at most, of all methods
 
 
 class Validation:
-    """Films as the engine looks at them, and the first OWN pairs of a pool; each is read once."""
+    """Videos as the engine analyses them, and the first FORGERIES pairs; features are computed once."""
 
-    def __init__(self, seconds: Sequence[Second], pool: Pairs) -> None:
-        """``seconds`` are those of films and photographs; only the engine's choice of films counts."""
-        # a shifted sound leaves the picture as it was
-        self._films = [one for one in seconds if one.chosen and len(one.mouths) and "offset" not in one.clip.path.name]
-        pairs = [pool.kept(number) for number in range(min(OWN, pool.size))]
+    def __init__(self, seconds: Sequence[Second], pairs_of: Pairs) -> None:
+        """``seconds`` of videos and photographs; of videos only those that the engine chooses count."""
+        # clips with shifted sound have real frames
+        self._videos = [one for one in seconds if one.chosen and len(one.mouths) and "offset" not in one.clip.path.name]
+        pairs = [pairs_of.cached(number) for number in range(min(FORGERIES, pairs_of.size))]
         self._methods = np.array([pair.method for pair in pairs])
-        self._own = numbers([pair.mouths for pair in pairs])
-        self._seen = numbers([one.mouths[None] for one in self._films])
+        self._forgeries = features([pair.mouths for pair in pairs])
+        self._seen = features([one.mouths[None] for one in self._videos])
 
     def report(self, net: LipNet) -> dict[str, float]:
-        """AUC of each method of ours and of each source of fakes, and their ``mean``."""
-        answers = answer(net, self._own)
+        """AUC of each method of forgery and of each source of fakes, and their ``mean``."""
+        answers = answer(net, self._forgeries)
         report = {
-            f"own/{name}": metrics.auc(np.tile([False, True], int(mine.sum())), answers[mine].ravel())
+            f"forgeries/{name}": metrics.auc(np.tile([False, True], int(mine.sum())), answers[mine].ravel())
             for k, name in enumerate(METHODS)
             for mine in [self._methods == k]
             if mine.any()
         }
-        report["own"] = metrics.auc(np.tile([False, True], len(answers)), answers.ravel())
-        report |= by_source(self._films, answer(net, self._seen).ravel())
-        films = [value for name, value in report.items() if name.startswith("films/")]
-        return report | {"mean": float(np.mean([report["own"], *([np.mean(films)] if films else [])]))}
+        report["forgeries"] = metrics.auc(np.tile([False, True], len(answers)), answers.ravel())
+        report |= by_source(self._videos, answer(net, self._seen).ravel())
+        videos = [value for name, value in report.items() if name.startswith("videos/")]
+        return report | {"mean": float(np.mean([report["forgeries"], *([np.mean(videos)] if videos else [])]))}
 
 
-def numbers(seconds: Iterable[Image]) -> Tensor:
-    """What the network reads of seconds uint8 [k, 25, 144, 144]: [n, k, 4, 5, 6, 6]."""
+def features(seconds: Iterable[Image]) -> Tensor:
+    """The features of seconds uint8 [k, 25, 144, 144]: [n, k, 4, 5, 6, 6]."""
     read = Bands().eval()
     with torch.no_grad():
         parts = [read(torch.from_numpy(np.ascontiguousarray(some))) for some in seconds]
     return torch.stack(parts) if parts else torch.zeros(0, 1, *SHAPE)
 
 
-def answer(net: LipNet, known: Tensor) -> npt.NDArray[np.float32]:
-    """The logits [n, k] of what was read of seconds, [n, k, 4, 5, 6, 6]."""
+def answer(net: LipNet, features_: Tensor) -> npt.NDArray[np.float32]:
+    """The logits [n, k] of features [n, k, 4, 5, 6, 6]."""
     with torch.no_grad():
-        logits = net.judge(known.flatten(0, 1)).reshape(known.shape[:2])
+        logits = net.judge(features_.flatten(0, 1)).reshape(features_.shape[:2])
     return np.asarray(logits.numpy(), np.float32)
 
 
@@ -80,7 +80,7 @@ def by_source(seconds: Sequence[Second], logits: Scores) -> dict[str, float]:
     if fake.all() or not fake.any():
         return {}
     return {
-        f"films/{name}": metrics.auc(fake[mine], values[mine])
+        f"videos/{name}": metrics.auc(fake[mine], values[mine])
         for name in sorted(set(sources[fake]))
         for mine in [~fake | (fake & (sources == name))]
     }

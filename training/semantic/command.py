@@ -8,23 +8,23 @@ import logging
 import cv2
 import torch
 
-from training.joint.command import finder
+from training.joint.command import load_face_detector
 from training.plan import read_plan
-from training.semantic.cut import Encoder, cutter
-from training.semantic.lesson import SemanticPlan, train
-from training.visual.redraw import upscalers
+from training.semantic.extract import Encoder, extractor
+from training.semantic.task import SemanticPlan, train
+from training.visual.upscaler_forgeries import upscalers
 
 log = logging.getLogger(__name__)
 
-_DEBUG = {"epochs": 1, "steps": 2, "batch": 2, "most": 1}
+_DEBUG = {"epochs": 1, "steps": 2, "batch": 2, "clips_per_source": 1}
 
 
 def run(options: argparse.Namespace) -> None:
-    """Teaches by the plan."""
+    """Trains by the plan."""
     torch.set_num_threads(options.threads)
     cv2.setNumThreads(options.threads)
-    changes = {"teach": options.teach} if options.teach else {}
+    changes = {"train_on": options.train_on} if options.train_on else {}
     plan = read_plan(SemanticPlan, options.plan, **changes, **(_DEBUG if options.debug else {}))
-    cut = cutter(finder(options.threads), Encoder(options.weights), upscalers(options.cache))
-    done = train(options.data, options.out, cut, options.cache, plan)
-    log.info("python -m export semantic_starter --checkpoint %s", done)
+    how = extractor(load_face_detector(options.threads), Encoder(options.weights), upscalers(options.cache))
+    checkpoint = train(options.data, options.out, how, options.cache, plan)
+    log.info("python -m export semantic_starter --checkpoint %s", checkpoint)

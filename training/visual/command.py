@@ -8,10 +8,10 @@ import logging
 import cv2
 import torch
 
-from training.joint.command import finder
+from training.joint.command import load_face_detector
 from training.plan import read_plan
-from training.visual.lesson import VisualPlan, train
-from training.visual.redraw import upscalers
+from training.visual.task import VisualPlan, train
+from training.visual.upscaler_forgeries import upscalers
 
 log = logging.getLogger(__name__)
 
@@ -19,11 +19,11 @@ _DEBUG = {"epochs": 1, "steps": 2, "batch": 2, "clips_per_source": 1}
 
 
 def run(options: argparse.Namespace) -> None:
-    """Teaches by the plan."""
+    """Trains by the plan."""
     torch.set_num_threads(options.threads)
     cv2.setNumThreads(options.threads)
-    changes = {"teach": options.teach} if options.teach else {}
+    changes = {"train_on": options.train_on} if options.train_on else {}
     plan = read_plan(VisualPlan, options.plan, **changes, **(_DEBUG if options.debug else {}))
     networks = upscalers(options.cache)
-    done = train(options.data, options.out, options.cache, finder(options.threads), networks, plan)
-    log.info("python -m export visual_starter --checkpoint %s", done)
+    checkpoint = train(options.data, options.out, options.cache, load_face_detector(options.threads), networks, plan)
+    log.info("python -m export visual_starter --checkpoint %s", checkpoint)

@@ -1,4 +1,4 @@
-"""Faces out of the manifest's videos and pictures, as the engine itself decodes, finds and cuts them, kept on disk."""
+"""Faces of the manifest's videos and pictures, decoded, detected and cropped by the engine's code, and cached."""
 
 from __future__ import annotations
 
@@ -30,16 +30,16 @@ Image = npt.NDArray[np.uint8]
 Points = npt.NDArray[np.floating[Any]]
 
 STARTER = MODELS["visual_starter"]
-CONTEXT = Crop(0.4, stretch=False)  # room round a face for warps, jitter and codec blocks
+CONTEXT = Crop(0.4, stretch=False)  # margin around a face for warps, jitter and codec blocks
 CONTEXT_SIDE = 360  # pixels of the context's longer side at most: the crop within it is 250, still more than 224
 MAX_FACES = 8  # a frame, as the engine's default
 
 
 @dataclass(frozen=True, eq=False)
 class Face:
-    """One face of a frame with room round it: uint8 RGB [h, w, 3]; box and landmarks in its pixels.
+    """One face of a frame with a margin: uint8 RGB [h, w, 3]; box and landmarks in its pixels.
 
-    ``redrawn`` is the same picture as an up-scaling network gives it back (`training.visual.redraw`), if one was asked.
+    ``redrawn`` is the same picture from an up-scaling network (`training.visual.upscaler_forgeries`), if there is one.
     """
 
     context: Image
@@ -49,10 +49,10 @@ class Face:
 
 
 @dataclass(frozen=True, eq=False)
-class Seen:
+class ClipFaces:
     """What the visual layer sees of a clip: ``crops`` uint8 [n, 224, 224, 3], each with the second of its frame.
 
-    ``faces`` are the same faces with room round them, only where fakes may be made of them.
+    ``faces`` are the same faces with a margin, for real clips only: forgeries are made from them.
     """
 
     clip: Clip
@@ -62,87 +62,87 @@ class Seen:
     faces: tuple[Face, ...]
 
 
-# How a film is sent on: ffmpeg's options of each take. H.264 gives motion few bits, so a speaking mouth is softer than
-# what is round it in many a real film.
-TAKES: dict[str, tuple[str, ...]] = {
+# ffmpeg's options of each re-encoding. H.264 gives motion few bits, so in many real videos a speaking mouth is softer
+# than its surroundings.
+REENCODINGS: dict[str, tuple[str, ...]] = {
     "": (),
     "crf30": ("-crf", "30"),
     "half-crf28": ("-vf", "scale=trunc(iw/4)*2:-2", "-crf", "28"),
     "crf37": ("-crf", "37"),
 }
-# Fakes that show more than themselves: pattern of the file's name, and which of the squares side by side is generated.
+# Fake videos that show several squares side by side: file name pattern, and index of the generated square.
 TILES: tuple[tuple[str, int], ...] = ((r"AniPortrait__", 1),)
 
 
 def collect(
-    clips: Sequence[Clip], cache: Path, infer: Infer, takes: Sequence[str] = ("",)
-) -> tuple[list[Seen], list[str]]:
-    """The faces of all clips in each take, from ``cache`` where they are there; and a line on each unreadable file."""
-    seen: list[Seen] = []
+    clips: Sequence[Clip], cache: Path, infer: Infer, reencodings: Sequence[str] = ("",)
+) -> tuple[list[ClipFaces], list[str]]:
+    """The faces of all clips in each re-encoding, cached; and a line on each unreadable file."""
+    seen: list[ClipFaces] = []
     bad: list[str] = []
-    for take in takes:
-        found, left_out = media.collect(clips, cache, cutter(infer, take))
+    for name in reencodings:
+        found, left_out = media.collect(clips, cache, extractor(infer, name))
         seen, bad = seen + found, bad + left_out
     return seen, bad
 
 
-def cutter(infer: Infer, take: str = "") -> media.Cutter[Seen]:
-    """Cuts with the engine's own code, whose change makes other files."""
+def extractor(infer: Infer, name: str = "") -> media.Extractor[ClipFaces]:
+    """Extracts with the engine's own code, which is part of the version."""
 
-    def cut(clip: Clip) -> media.Arrays:
-        with taken(clip, take) as film:
-            return asyncio.run(_look(film, clip, infer))
+    def extract(clip: Clip) -> media.Arrays:
+        with reencoded(clip, name) as video:
+            return asyncio.run(_look(video, clip, infer))
 
-    return media.Cutter(f"faces{take and '-'}{take}", version(take), cut, _read)
+    return media.Extractor(f"faces{name and '-'}{name}", version(name), extract, _read)
 
 
-def version(take: str = "") -> str:
-    """What makes the pictures of a take: the code that cuts and its numbers."""
+def version(name: str = "") -> str:
+    """What determines the crops of a re-encoding: code and constants."""
     code = "".join(inspect.getsource(part) for part in (crops.face_box, crops.face_crop, faces))
-    return f"{code}{CONTEXT}{CONTEXT_SIDE}{STARTER.size}{STARTER.crop}{TILES}{take}{TAKES[take]}"
+    return f"{code}{CONTEXT}{CONTEXT_SIDE}{STARTER.size}{STARTER.crop}{TILES}{name}{REENCODINGS[name]}"
 
 
 @contextmanager
-def taken(clip: Clip, take: str) -> Iterator[Path]:
-    """The file of a take, which is gone afterwards; raises BadVideo."""
-    if not take:
+def reencoded(clip: Clip, name: str) -> Iterator[Path]:
+    """A temporary re-encoded copy of a clip; raises BadVideo."""
+    if not name:
         yield clip.path
         return
     with tempfile.TemporaryDirectory() as folder:
-        film = Path(folder) / "take.mp4"
-        coded = ("-an", *TAKES[take], "-c:v", "libx264", "-preset", "veryfast", "-pix_fmt", "yuv420p", str(film))
+        video = Path(folder) / "reencoded.mp4"
+        coded = ("-an", *REENCODINGS[name], "-c:v", "libx264", "-preset", "veryfast", "-pix_fmt", "yuv420p", str(video))
         even = () if "-vf" in coded else ("-vf", "scale=trunc(iw/2)*2:trunc(ih/2)*2")
         command = (str(find_ffmpeg()), "-nostdin", "-loglevel", "error", "-i", str(clip.path), *even, *coded)
         done = subprocess.run(command, capture_output=True, check=False)
         if done.returncode:
-            raise BadVideo(f"ffmpeg could not make the take {take}: {done.stderr.decode(errors='replace').strip()}")
-        yield film
+            raise BadVideo(f"ffmpeg could not re-encode as {name}: {done.stderr.decode(errors='replace').strip()}")
+        yield video
 
 
-async def _look(film: Path, clip: Clip, infer: Infer) -> dict[str, npt.NDArray[Any]]:
+async def _look(video: Path, clip: Clip, infer: Infer) -> dict[str, npt.NDArray[Any]]:
     """The arrays of a clip's file."""
     tracker = faces.Tracker()
     tile = next((tile for pattern, tile in TILES if clip.fake and re.search(pattern, clip.path.name)), None)
-    cut: list[Image] = []
+    cropped: list[Image] = []
     where: list[tuple[float, int]] = []
     kept: dict[str, npt.NDArray[Any]] = {}
-    async for frame in _frames(film):
+    async for frame in _frames(video):
         found = (await detect(infer, [frame]))[0]
         visible = [face for face in found if faces.is_visible(face, frame.image)][:MAX_FACES]
         for track, face in tracker.update(frame.index, frame.time, visible, frame.image):
             if tile is not None and face.centre[0] // frame.image.shape[0] != tile:
                 continue
             if not clip.fake:
-                kept |= _context(len(cut), frame.image, face)
-            cut.append(crops.face_crop(frame.image, face.box, STARTER.size, STARTER.crop))
+                kept |= _context(len(cropped), frame.image, face)
+            cropped.append(crops.face_crop(frame.image, face.box, STARTER.size, STARTER.crop))
             where.append((frame.time, track.id))
-    pictures = np.array(cut, np.uint8).reshape(-1, STARTER.size, STARTER.size, 3)
+    pictures = np.array(cropped, np.uint8).reshape(-1, STARTER.size, STARTER.size, 3)
     return {"crops": pictures, "where": np.array(where, np.float64).reshape(-1, 2), **kept}
 
 
-async def _frames(film: Path) -> AsyncIterator[Frame]:
-    """The frames that the engine would look at."""
-    with Media.open(Source(film), Limits()) as media:
+async def _frames(video: Path) -> AsyncIterator[Frame]:
+    """The frames that the engine would analyse."""
+    with Media.open(Source(video), Limits()) as media:
         seconds = await media.video_seconds()
         async for frame in media.frames(plan(seconds, ()).faces):
             yield frame
@@ -159,10 +159,10 @@ def _context(number: int, image: Image, face: faces.Detection) -> dict[str, npt.
     return {f"png{number}": to_png(picture), f"points{number}": points}
 
 
-def _read(clip: Clip, arrays: media.Arrays) -> Seen:
+def _read(clip: Clip, arrays: media.Arrays) -> ClipFaces:
     where, pictures = arrays["where"], arrays["crops"]
     some = [_face(arrays, number) for number in range(len(pictures)) if f"png{number}" in arrays]
-    return Seen(clip, pictures, where[:, 0], where[:, 1].astype(np.int64), tuple(some))
+    return ClipFaces(clip, pictures, where[:, 0], where[:, 1].astype(np.int64), tuple(some))
 
 
 def _face(arrays: media.Arrays, number: int) -> Face:

@@ -1,4 +1,4 @@
-"""Where a face is changed: outlines drawn in the mean face of `veracity.evidence.crops`, brought to landmarks."""
+"""Masks of altered regions: outlines in the mean face of `veracity.evidence.crops`, mapped to landmarks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pairs for the visual networks: a real face and the same face faked, carried and cut alike."""
+"""Pairs for the visual network: a real face and its forgery, degraded and cropped alike."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ import numpy as np
 from torch.utils.data import Dataset
 
 from evaluation.manifest import ManifestError
-from training.visual.channel import carry, filmed
-from training.visual.faces import STARTER, Face, Image, Seen
-from training.visual.fakes import METHODS
+from training.visual.degradations import degrade, recorded
+from training.visual.faces import STARTER, ClipFaces, Face, Image
+from training.visual.forgeries import METHODS
 from training.visual.masks import Mask, Rng
 from veracity.evidence.crops import face_crop
 
 CELLS = 7  # a side of the network's map
-_LEAST = 2.0  # of 255: a fake that differs by less under its mask teaches nothing
+_LEAST = 2.0  # of 255: a forgery that differs by less under its mask is sampled again
 _TRIES = 4
-_TURNED = 0.6  # how often a pair is held otherwise than it was filmed
+_TURNED = 0.6  # share of pairs with a changed pose
 
 
 class Pair(NamedTuple):
@@ -32,20 +32,26 @@ class Pair(NamedTuple):
 
 
 class Pairs(Dataset[Pair]):
-    """Pairs by number: the same number gives the same pair, whoever asks and when."""
+    """Pairs by number. A number always gives the same pair."""
 
     def __init__(
-        self, seen: Sequence[Seen], seed: int, first: int, count: int, weights: Mapping[str, float], stills: float = 0.4
+        self,
+        seen: Sequence[ClipFaces],
+        seed: int,
+        first: int,
+        count: int,
+        weights: Mapping[str, float],
+        photo_rate: float = 0.4,
     ) -> None:
-        """``weights`` are the shares of METHODS, ``stills`` how often a photograph is drawn for each time a film is.
+        """``weights`` are the shares of METHODS, ``photo_rate`` how often photographs are sampled, relative to videos.
 
-        Raises ManifestError where there are no two people to draw from.
+        Raises ManifestError where there are fewer than two people.
         """
         self._groups = [one.faces for one in seen if one.faces]
-        self._people = [one.clip.path for one in seen if one.faces]  # takes of one film share its path
+        self._people = [one.clip.path for one in seen if one.faces]  # re-encodings of a video share its path
         if len(set(self._people)) < 2:
-            raise ManifestError("fakes are made of at least two real clips with faces: is --data the right folder?")
-        chances = np.array([1.0 if one.clip.kind == "video" else stills for one in seen if one.faces])
+            raise ManifestError("forgeries need at least two real clips with faces; check --data")
+        chances = np.array([1.0 if one.clip.kind == "video" else photo_rate for one in seen if one.faces])
         self._chances = chances / chances.sum()
         shares = np.array([weights[name] for name in METHODS])
         self._shares = shares / shares.sum()
@@ -55,7 +61,7 @@ class Pairs(Dataset[Pair]):
         return self._count
 
     def __getitem__(self, index: int) -> Pair:
-        """Draws anew while a fake cannot be told from its original."""
+        """Samples again while a forgery is nearly identical to its original."""
         rng = np.random.default_rng([self._seed, self._first + index])
         for attempt in range(_TRIES):
             pair, difference = self._draw(rng)
@@ -68,21 +74,21 @@ class Pairs(Dataset[Pair]):
         while self._people[theirs] == self._people[mine]:
             theirs = rng.choice(len(self._groups), p=self._chances)
         face, other = (self._groups[k][rng.integers(len(self._groups[k]))] for k in (mine, theirs))
-        face = replace(face, context=filmed(face.context, face.box[2] - face.box[0], rng))
+        face = replace(face, context=recorded(face.context, face.box[2] - face.box[0], rng))
         shares = self._shares * [name != "redrawn" or face.redrawn is not None for name in METHODS]
         method = int(rng.choice(len(METHODS), p=shares / shares.sum()))
         fake, mask = list(METHODS.values())[method](face, other, rng)
-        return cut_alike(face, fake, mask, method, rng)
+        return crop_alike(face, fake, mask, method, rng)
 
 
-def cut_alike(face: Face, fake: Image, mask: Mask, method: int, rng: Rng) -> tuple[Pair, float]:
-    """The pair as the layer would see it, and how far its two differ under the mask, of 255."""
+def crop_alike(face: Face, fake: Image, mask: Mask, method: int, rng: Rng) -> tuple[Pair, float]:
+    """The pair as the layer would see it, and the mean difference under the mask, of 255."""
     pictures, steady = [face.context, fake, (mask * 255).astype(np.uint8)], _unsteady(face.box, rng)
     if rng.random() < _TURNED:
         pictures = _posed(pictures, steady, rng)
-    carried, scale = carry(pictures[:2], face.box[2] - face.box[0], rng)
+    degraded, scale = degrade(pictures[:2], face.box[2] - face.box[0], rng)
     where, mirrored = [v * scale for v in steady], rng.random() < 0.5
-    cut = [_turned(face_crop(picture, where, STARTER.size, STARTER.crop), mirrored) for picture in carried]
+    cut = [_turned(face_crop(picture, where, STARTER.size, STARTER.crop), mirrored) for picture in degraded]
     altered = _turned(face_crop(pictures[2], steady, STARTER.size, STARTER.crop), mirrored)
     apart = np.abs(cut[1].astype(np.float32) - cut[0]).mean(2)
     cells = cv2.resize(altered, (CELLS, CELLS), interpolation=cv2.INTER_AREA).astype(np.float32) / 255
@@ -91,7 +97,7 @@ def cut_alike(face: Face, fake: Image, mask: Mask, method: int, rng: Rng) -> tup
 
 
 def _posed(pictures: Sequence[Image], box: Sequence[float], rng: Rng) -> list[Image]:
-    """A head held otherwise: turned, larger or smaller, stretched, all by a little."""
+    """A slightly changed pose: rotated, scaled and stretched."""
     middle = np.array([box[0] + box[2], box[1] + box[3]]) / 2
     turn = cv2.getRotationMatrix2D((0.0, 0.0), float(rng.normal(0, 8)), float(np.exp(rng.normal(0, 0.1))))
     matrix = turn[:, :2] @ np.diag(np.exp(rng.normal(0, 0.07, 2)))

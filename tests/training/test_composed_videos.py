@@ -1,4 +1,4 @@
-"""Films of our own fakes: beside their original, alike but for what was done to them."""
+"""Composed videos: forgeries beside their original, alike but for the manipulation."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ import pytest
 pytest.importorskip("torch", reason="make test-export installs torch")
 
 from evaluation.manifest import ManifestError, read_clips
-from training import films
+from training import composed_videos
 from veracity.media import Limits, Media, Source
 
 pytestmark = pytest.mark.export
 
 
 def made(data: Path, out: Path) -> None:
-    films.run(argparse.Namespace(data=data, out=out, threads=1))
+    composed_videos.run(argparse.Namespace(data=data, out=out, threads=1))
 
 
 async def seen(path: Path) -> tuple[np.ndarray, np.ndarray]:
@@ -63,7 +63,7 @@ def test_what_was_done_is_all_that_differs(folder, tmp_path, capsys):
     assert {path: path.stat().st_mtime_ns for path in tmp_path.glob("*.mp4")} == before
 
 
-def test_films_of_one_name_are_kept_apart_and_nobody_is_swapped_with_himself(folder, tmp_path):
+def test_videos_of_one_name_are_kept_apart_and_nobody_is_swapped_with_himself(folder, tmp_path):
     for name in ("train/a", "val/b", "train/c"):
         (folder / "named" / name).mkdir(parents=True)
         shutil.copy(folder / "one.mp4", folder / "named" / name / "video.mp4")
@@ -78,7 +78,7 @@ def test_films_of_one_name_are_kept_apart_and_nobody_is_swapped_with_himself(fol
 
 def test_one_film_is_too_few(folder, tmp_path):
     (folder / "alone.csv").write_text("video_id,label,split,path\none,0,train,one.mp4\n")
-    with pytest.raises(ManifestError, match="no two real films"):
+    with pytest.raises(ManifestError, match="fewer than two real videos"):
         made(folder / "alone.csv", tmp_path)
 
 
@@ -86,6 +86,6 @@ def test_where_no_film_can_be_made_the_list_of_those_that_were_stays(folder, tmp
     (tmp_path / "manifest.csv").write_text("as it was")
     rows = "".join(f"{n},0,train,empty.mp4\n" for n in ("empty", "void"))
     (folder / "void.csv").write_text("video_id,label,split,path\n" + rows)
-    with pytest.raises(ManifestError, match=r"no film could be made; empty: the file is empty.*; void:"):
+    with pytest.raises(ManifestError, match=r"no video could be composed; empty: the file is empty.*; void:"):
         made(folder / "void.csv", tmp_path)
     assert (tmp_path / "manifest.csv").read_text() == "as it was"

@@ -1,4 +1,4 @@
-"""fp16 graphs: what may be halved and what stays fp32, and what the halved numbers do to the answer."""
+"""Conversion to fp16: which nodes are converted, which stay fp32, and the effect on the outputs."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from veracity.install.graphs.publish import session
 Array = NDArray[Any]
 FLOAT, HALF = TensorProto.FLOAT, TensorProto.FLOAT16
 LARGEST = 65_504 / 2  # fp16's largest number, and room for a clip that is louder than those measured
-SMALLEST = 2.0**-14  # fp16's smallest number of full precision: an epsilon of 1e-7 keeps one bit of ten
+SMALLEST = 2.0**-14  # fp16's smallest normal number: an epsilon of 1e-7 keeps one bit of ten
 
 # Sums of exponentials or squares, and what leaves the range of fp16 within one step.
 DELICATE = {
@@ -24,7 +24,7 @@ DELICATE = {
     "LpNormalization", "BatchNormalization", "ReduceL2", "ReduceSumSquare", "ReduceLogSumExp", "Pow", "Sqrt",
     "Reciprocal", "Exp", "Log", "CumSum", "Range", "Resize",
 }  # fmt: skip
-# What a norm that the exporter took apart has around its Pow and Sqrt: x − mean(x), mean of squares, + epsilon, ÷.
+# A norm as the exporter decomposes it, around its Pow and Sqrt: x − mean(x), mean of squares, + epsilon, ÷.
 AROUND = {"Sub", "Add", "Div", "Mul", "Clip", "Max", "Min", "ReduceMean", "ReduceSum"}
 WEIGHED = {"Conv", "MatMul", "Gemm"}
 
@@ -37,7 +37,7 @@ def kept(model: ModelProto, cases: Sequence[Mapping[str, Array]]) -> set[str]:
     return delicate | around | _scales(model) | _front(model) | _out_of_range(model, cases)
 
 
-def halved(model: ModelProto, keep: set[str]) -> ModelProto:
+def to_fp16(model: ModelProto, keep: set[str]) -> ModelProto:
     """Return the graph in fp16 but for the nodes of ``keep``; inputs and outputs have the types that they had."""
     from onnxruntime.transformers.float16 import DEFAULT_OP_BLOCK_LIST, convert_float_to_float16
     from onnxruntime.transformers.onnx_model import OnnxModel
@@ -54,7 +54,7 @@ def halved(model: ModelProto, keep: set[str]) -> ModelProto:
 
 
 def _straighten(made: ModelProto) -> None:
-    """Join fp32 nodes that follow each other: the converter passes what is between them through fp16."""
+    """Remove the casts between consecutive fp32 nodes, which the converter inserts."""
     nodes, outputs = made.graph.node, {value.name for value in made.graph.output}
     source = {node.output[0]: node.input[0] for node in nodes if _casts(node, HALF)}
     whole = {node.output[0]: source[node.input[0]] for node in nodes if _casts(node, FLOAT) and node.input[0] in source}
@@ -75,20 +75,20 @@ def _casts(node: NodeProto, to: int) -> bool:
 
 
 def rounded(model: ModelProto, keep: set[str]) -> ModelProto:
-    """Return the fp32 graph with every number rounded to fp16 that :func:`halved` would hold so.
+    """Return the fp32 graph with every number rounded to fp16 that :func:`to_fp16` would hold so.
 
     ONNX Runtime has few fp16 kernels on the CPU: it computes in fp32 there, and drops the roundings between them.
     """
     made = _copy(model)
     types = tensor_types(made)
-    halves = {n.name for n in made.graph.node} - keep
-    weights = {name for node in made.graph.node if node.name in halves for name in node.input}
+    converted = {n.name for n in made.graph.node} - keep
+    weights = {name for node in made.graph.node if node.name in converted for name in node.input}
     for tensor in made.graph.initializer:
         if tensor.data_type == FLOAT and tensor.name in weights:
             with np.errstate(over="ignore"):
                 values = numpy_helper.to_array(tensor).astype(np.float16).astype(np.float32)
             tensor.CopyFrom(numpy_helper.from_array(values, tensor.name))
-    nodes = [made for node in made.graph.node for made in _rounding(node, node.name in halves, types)]
+    nodes = [made for node in made.graph.node for made in _rounding(node, node.name in converted, types)]
     del made.graph.node[:]
     made.graph.node.extend(nodes)
     return made
@@ -108,10 +108,10 @@ def tensor_types(model: ModelProto) -> dict[str, int]:
     return {value.name: value.type.tensor_type.elem_type for value in values}
 
 
-def _rounding(node: NodeProto, halve: bool, types: Mapping[str, int]) -> Iterator[NodeProto]:
+def _rounding(node: NodeProto, convert: bool, types: Mapping[str, int]) -> Iterator[NodeProto]:
     yield node
     for place, name in enumerate(node.output):
-        if halve and types.get(name) == FLOAT:
+        if convert and types.get(name) == FLOAT:
             node.output[place] = f"{name}/exact"
             yield helper.make_node("Cast", [f"{name}/exact"], [f"{name}/half"], f"{name}/to_half", to=HALF)
             yield helper.make_node("Cast", [f"{name}/half"], [name], f"{name}/to_float", to=FLOAT)

@@ -1,4 +1,4 @@
-"""Which of a clip's frames are looked at."""
+"""Which of a clip's frames are used."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ def sample(
 ) -> Numbers:
     """Numbers of ``count`` of the frames at ``times`` (rising, in seconds), in order: int64 [count].
 
-    ``uniform`` spreads them over the clip, ``random`` draws them (and wants ``rng``), ``start_at`` takes those that
-    follow second ``start``. Where there are fewer, frames are shown twice, evenly. Raises ValueError for no frames.
+    ``uniform`` spreads them over the clip, ``random`` draws them (and needs ``rng``), ``start_at`` takes those that
+    follow second ``start``. Where there are fewer, frames repeat evenly. Raises ValueError for no frames.
     """
     if not len(times):
         raise ValueError("there are no frames to sample")
     if how == "random" and rng is None:
-        raise ValueError("random frames are drawn from a generator")
+        raise ValueError("random frames need a generator")
     there = np.arange(len(times))
     if how == "start_at":
         there = there[times >= start] if (times >= start).any() else there[-1:]

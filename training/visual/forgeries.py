@@ -1,8 +1,8 @@
-"""Fakes made of a real face: what swaps, dubbings, reenactments and generators leave behind in a picture.
+"""Forgeries of a real face: artefacts of face swaps, dubbing, reenactment and generators.
 
-Each method takes a face, another person's face and a generator, and answers the altered picture with the mask of
-what it altered. What lies outside the mask is the real picture, to the bit. Channel effects come later, and alike
-for the real picture and the fake (`training.visual.channel`).
+Each method takes a face, another person's face and a random generator, and returns the altered picture with the mask
+of the alteration. Outside the mask the picture is unchanged, to the bit. Degradations come later, alike for original
+and forgery (`training.visual.degradations`).
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def self_blended(face: Face, other: Face, rng: Rng) -> tuple[Image, Mask]:
 
 
 def swapped(face: Face, other: Face, rng: Rng) -> tuple[Image, Mask]:
-    """Another's face, aligned by the landmarks, in the colours of this one, re-rendered and blended in."""
+    """Another person's face, aligned by the landmarks, in the colours of this one, re-rendered and blended in."""
     turn = similarity(other.landmarks, face.landmarks)
     size = face.context.shape[1::-1]
     source = cv2.warpAffine(other.context, turn, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
@@ -44,7 +44,7 @@ def swapped(face: Face, other: Face, rng: Rng) -> tuple[Image, Mask]:
 
 
 def rerendered(face: Face, other: Face, rng: Rng) -> tuple[Image, Mask]:
-    """The face drawn anew by a network at 128 to 256 pixels, warped a little, and blended in."""
+    """The face re-rendered as by a network at 128 to 256 pixels, warped a little, and blended in."""
     del other
     mask = outline(face, str(rng.choice(["face", "face", "inner", "lower", "eyes", "centre", "head"])), rng)
     source = _moved(_recoloured(face.context.astype(np.float32), 0.5, rng), face, 0.02, rng)
@@ -53,7 +53,7 @@ def rerendered(face: Face, other: Face, rng: Rng) -> tuple[Image, Mask]:
 
 
 def mouthed(face: Face, other: Face, rng: Rng) -> tuple[Image, Mask]:
-    """The mouth moved and drawn anew at 96 pixels a face, pasted back as a box, its lower half, or an oval."""
+    """The mouth moved and re-rendered at 96 pixels a face, pasted back as a box, its lower half, or an oval."""
     shape = rng.random()
     mask = box(face, rng, lower=shape > 0.25) if shape < 0.6 else outline(face, _MOUTHS[rng.integers(3)], rng)
     source = _mouth_moved(face.context.astype(np.float32), face, other, rng)
@@ -66,7 +66,7 @@ _MOUTHS = ("lower", "lower", "mouth")
 
 
 def warped(face: Face, other: Face, rng: Rng) -> tuple[Image, Mask]:
-    """The head pulled into another expression by a smooth flow and drawn anew, as reenactments do."""
+    """The head pulled into another expression by a smooth flow and re-rendered, as reenactments do."""
     del other
     mask = outline(face, str(rng.choice(["head", "face", "lower"])), rng)
     source = _elastic(face.context.astype(np.float32), unit(face) * rng.uniform(3, 8), unit(face) * 18, rng)
@@ -83,10 +83,10 @@ def generated(face: Face, other: Face, rng: Rng) -> tuple[Image, Mask]:
 
 
 def redrawn(face: Face, other: Face, rng: Rng) -> tuple[Image, Mask]:
-    """The face, its mouth or the whole head as a real up-scaling network drew it; raises ValueError where none did."""
+    """The face, its mouth or the whole head from an up-scaling network; raises ValueError without its picture."""
     del other
     if face.redrawn is None:
-        raise ValueError("this face was not redrawn by a network: see training.visual.redraw")
+        raise ValueError("this face has no picture from an up-scaling network: see training.visual.upscaler_forgeries")
     drawn, shape = face.redrawn.astype(np.float32), rng.random()
     if shape < 0.15:
         return _blend(face, drawn, np.ones(face.context.shape[:2], np.float32))

@@ -1,4 +1,4 @@
-"""What a network is given of a sound: the sound itself, or what a frozen encoder in front of it says, said once."""
+"""Network inputs from sounds: the samples themselves, or a frozen encoder's features, computed once."""
 
 from __future__ import annotations
 
@@ -17,33 +17,33 @@ from networks import whisper
 from training import cache
 from veracity.install.graphs import ctranslate2
 
-_AT_ONCE = 16  # sounds, which is 100 MB
-_PIECE = 128  # sounds that are kept together
+_AT_ONCE = 16  # sounds per encoder pass, 100 MB
+_PIECE = 128  # sounds in one file
 
 Pcms = npt.NDArray[np.int16]
-Hearing = Callable[[Pcms, Path], Tensor]
+FeatureExtractor = Callable[[Pcms, Path], Tensor]
 
 
-def plainly(sounds: Pcms, _folder: Path) -> Tensor:
-    """The sounds [m, n] themselves, int16."""
+def raw_samples(sounds: Pcms, _folder: Path) -> Tensor:
+    """The samples [m, n] unchanged, int16."""
     return torch.from_numpy(sounds)
 
 
-def by_whisper(weights: Path) -> Hearing:
-    """What the encoder in the file `weights` says of sounds [m, n], kept in the folder: float32 [m, 2304]."""
+def whisper_features(weights: Path) -> FeatureExtractor:
+    """Features of sounds [m, n] by the encoder in the file `weights`, cached in the folder: float32 [m, 2304]."""
     encoder = whisper.encoder(ctranslate2.read(weights))
-    name = f"heard-{hashlib.sha256(weights.read_bytes() + inspect.getsource(whisper).encode()).hexdigest()[:12]}"
+    name = f"whisper-{hashlib.sha256(weights.read_bytes() + inspect.getsource(whisper).encode()).hexdigest()[:12]}"
 
-    def hear(sounds: Pcms, folder: Path) -> Tensor:
+    def extract(sounds: Pcms, folder: Path) -> Tensor:
         pieces = [sounds[at : at + _PIECE] for at in range(0, len(sounds), _PIECE)]
-        said = [_heard(encoder, piece, folder / name) for piece in tqdm(pieces, "hearing", disable=None)]
-        return torch.cat(said).float()
+        found = [_features(encoder, piece, folder / name) for piece in tqdm(pieces, "features", disable=None)]
+        return torch.cat(found).float()
 
-    return hear
+    return extract
 
 
 @torch.inference_mode()
-def _heard(encoder: whisper.WhisperEncoder, sounds: Pcms, folder: Path) -> Tensor:
+def _features(encoder: whisper.WhisperEncoder, sounds: Pcms, folder: Path) -> Tensor:
     path = folder / f"{hashlib.sha256(sounds.tobytes()).hexdigest()[:16]}.npz"
     if not path.is_file():
         parts = torch.split(torch.from_numpy(sounds).float() / 32_768, _AT_ONCE)

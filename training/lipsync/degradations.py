@@ -1,4 +1,4 @@
-"""What happens to a second of film on its way, done alike to a real one and to the fake that it is paired with."""
+"""Degradations of a second of video, the same for an original and its forgery."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from functools import partial
 import cv2
 import numpy as np
 
-from training.lipsync.cut import Image
+from training.lipsync.extract import Image
 from training.visual.masks import Rng
 from veracity.catalog.layers import FPS
 from veracity.media.ffmpeg import find_ffmpeg
 
 SMALLEST = 45  # pixels of a delivered face's width
 _BLOCK = 16  # pixels of a side of H.264's
-_LEAD = 6  # frames at most that a take begins before the second, so that it need not begin with a key frame
+_LEAD = 6  # most frames encoded before the second, so that it need not begin with a key frame
 
 
-def carry(scenes: Image, width: float, rng: Rng) -> tuple[Image, float]:
-    """Scenes uint8 [k, n, h, w] through one scale, light, noise and codec; and the scale that they end with.
+def degrade(scenes: Image, width: float, rng: Rng) -> tuple[Image, float]:
+    """Scenes uint8 [k, n, h, w] with one scale, exposure, noise and codec; and the resulting scale.
 
     ``width`` is the face's, in pixels.
     """
@@ -64,29 +64,31 @@ def _lit(scenes: Image, rng: Rng) -> Image:
 
 
 def _noisy(scenes: Image, rng: Rng) -> Image:
-    """The same grains for all, others in each frame."""
+    """The same noise for all scenes, different in each frame."""
     grain = rng.standard_normal(scenes.shape[1:], np.float32) * np.float32(rng.uniform(1, 7))
     return np.clip(scenes + grain, 0, 255).astype(np.uint8)
 
 
 def _coded(scenes: Image, rng: Rng) -> Image:
-    """H.264 or MPEG-4 mostly, as films are; now and then JPEG, frame by frame."""
+    """H.264 or MPEG-4 mostly; sometimes JPEG, frame by frame."""
     kind = rng.random()
     if kind < 0.15:
         quality = int(rng.integers(35, 95))
         return _each(scenes, lambda frame: cv2.imdecode(
             cv2.imencode(".jpg", frame, [cv2.IMWRITE_JPEG_QUALITY, quality])[1], cv2.IMREAD_GRAYSCALE))  # fmt: skip
     if kind < 0.3:
-        return filmed(scenes, ("-c:v", "mpeg4", "-q:v", str(int(rng.integers(2, 12)))), int(rng.integers(0, _LEAD)))
+        return encode_decode(
+            scenes, ("-c:v", "mpeg4", "-q:v", str(int(rng.integers(2, 12)))), int(rng.integers(0, _LEAD))
+        )
     preset = str(rng.choice(["ultrafast", "veryfast", "veryfast"]))
     options = ("-c:v", "libx264", "-preset", preset, "-crf", str(int(rng.integers(16, 38))))
-    return filmed(scenes, options, int(rng.integers(0, _LEAD)))
+    return encode_decode(scenes, options, int(rng.integers(0, _LEAD)))
 
 
-def filmed(scenes: Image, options: tuple[str, ...], lead: int = 0) -> Image:
-    """Scenes uint8 [k, n, h, w] through a codec of ffmpeg's, all in one picture, one below the other.
+def encode_decode(scenes: Image, options: tuple[str, ...], lead: int = 0) -> Image:
+    """Scenes uint8 [k, n, h, w] encoded and decoded by ffmpeg, all in one picture, one below the other.
 
-    The film begins ``lead`` frames early, running backwards into the second. Raises OSError where ffmpeg fails.
+    The video begins ``lead`` frames early, running backwards into the second. Raises OSError where ffmpeg fails.
     """
     count, frames, height, width = scenes.shape
     down, right = -height % _BLOCK, -width % _BLOCK
@@ -94,7 +96,7 @@ def filmed(scenes: Image, options: tuple[str, ...], lead: int = 0) -> Image:
     tall = np.moveaxis(padded, 0, 1).reshape(frames, -1, width + right)
     film = np.concatenate([tall[1 : lead + 1][::-1], tall])
     height2, width2 = film.shape[1:]
-    grey = np.full((len(film), height2 // 2, width2), 128, np.uint8)  # both planes of colour: grey
+    grey = np.full((len(film), height2 // 2, width2), 128, np.uint8)  # both colour planes: grey
     planes = np.concatenate([film, grey], axis=1)
     raw = ("-f", "rawvideo", "-pix_fmt", "yuv420p")  # a conversion from and to grey would stretch the range
     given = (*raw, "-s", f"{width2}x{height2}", "-r", str(FPS), "-i", "-", "-an", "-threads", "1")
@@ -109,5 +111,5 @@ def _ffmpeg(arguments: tuple[str, ...], given: bytes) -> bytes:
     command = (str(find_ffmpeg()), "-nostdin", "-loglevel", "error", *arguments)
     done = subprocess.run(command, input=given, capture_output=True, check=False)
     if done.returncode or not done.stdout:
-        raise OSError(f"ffmpeg could not carry a second of film: {done.stderr.decode(errors='replace').strip()}")
+        raise OSError(f"ffmpeg could not degrade a second of film: {done.stderr.decode(errors='replace').strip()}")
     return done.stdout

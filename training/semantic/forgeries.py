@@ -1,8 +1,7 @@
-"""Generated pictures made of real ones: drawn small and brought back up, whole or but for the head.
+"""Forgeries that imitate generators: pictures, or their head, down-scaled and up-scaled again.
 
-What a generator leaves is no sensor noise, texture too clean, edges too sure and its up-scaler's pattern; what was in
-the picture stays as it was. Channel effects come later, and alike for the picture and its fake
-(`training.visual.channel`).
+Generators leave no sensor noise, clean texture, sharp edges and their up-scaler's pattern; the content stays the same.
+Degradations come later, alike for original and forgery (`training.visual.degradations`).
 """
 
 from __future__ import annotations
@@ -18,17 +17,17 @@ from training.visual.faces import Image
 from training.visual.masks import Rng
 
 Picture = npt.NDArray[np.float32]  # RGB [h, w, 3] within 0 to 255
-Network = Callable[[Image], Image]  # training.visual.redraw.Upscaler
+Network = Callable[[Image], Image]  # training.visual.upscaler_forgeries.Upscaler
 Box = Sequence[float]
 
-_SIDES = (96, 224)  # pixels of the longer side that is drawn
-_MOST = 0.8  # of the picture's own at most
-_ROOM = 0.6  # of a face's sides: what belongs to its head
+_SIDES = (96, 224)  # pixels of the longer side after down-scaling
+_MOST = 0.8  # of the picture's side at most
+_ROOM = 0.6  # margin of the head around a face, in sides of the face
 _UP = (cv2.INTER_LINEAR, cv2.INTER_CUBIC, cv2.INTER_LANCZOS4)
 
 
 def headed(picture: Image, box: Box, networks: Sequence[Network], rng: Rng) -> Image:
-    """The head drawn by a network and pasted into the picture with a soft edge, as SadTalker's films are made."""
+    """The head re-rendered by a network and pasted with a soft edge, as SadTalker does."""
     x0, y0, x1, y1 = _head(picture, box)
     drawn = redrawn(picture[y0:y1, x0:x1], box, networks, rng)
     across, down = (x1 - x0) // 10 + 1, (y1 - y0) // 10 + 1
@@ -41,7 +40,7 @@ def headed(picture: Image, box: Box, networks: Sequence[Network], rng: Rng) -> I
 
 
 def redrawn(picture: Image, box: Box, networks: Sequence[Network], rng: Rng) -> Image:
-    """All of it drawn small and brought back up by a network."""
+    """The whole picture down-scaled and up-scaled by a network."""
     del box
     large = networks[int(rng.integers(len(networks)))](_bytes(_small(picture, rng)))
     way = cv2.INTER_AREA if large.shape[0] > picture.shape[0] else cv2.INTER_CUBIC
@@ -49,7 +48,7 @@ def redrawn(picture: Image, box: Box, networks: Sequence[Network], rng: Rng) -> 
 
 
 def smoothed(picture: Image, box: Box, networks: Sequence[Network], rng: Rng) -> Image:
-    """All of it drawn small, its grain gone, and brought back up without a network; half of the time sharpened."""
+    """The whole picture down-scaled, denoised and up-scaled without a network; half of the time sharpened."""
     del box, networks
     small, style = _small(picture, rng), rng.integers(4)
     if style == 0:

@@ -1,4 +1,4 @@
-"""Fakes made of real faces: altered only where the mask says, and carried alike."""
+"""Fakes made of real faces: altered only where the mask says, and degraded alike."""
 
 from pathlib import Path
 
@@ -10,10 +10,10 @@ torch = pytest.importorskip("torch")
 
 from evaluation.manifest import Clip, ManifestError  # noqa: E402
 from training import cache  # noqa: E402
-from training.visual import faces, redraw  # noqa: E402
-from training.visual.channel import carry  # noqa: E402
-from training.visual.faces import Face, Seen  # noqa: E402
-from training.visual.fakes import METHODS  # noqa: E402
+from training.visual import faces, upscaler_forgeries  # noqa: E402
+from training.visual.degradations import degrade  # noqa: E402
+from training.visual.faces import ClipFaces, Face  # noqa: E402
+from training.visual.forgeries import METHODS  # noqa: E402
 from training.visual.pairs import Pairs  # noqa: E402
 from veracity.evidence.crops import MEAN_FACE  # noqa: E402
 
@@ -29,11 +29,11 @@ def drawn_face(seed: int, redrawn: bool = True) -> Face:
     return Face(picture, (60, 60, 180, 220), (MEAN_FACE * 0.9 + [5, 10]).astype(np.float32), smooth)
 
 
-def drawn_clip(seed: int, redrawn: bool = True) -> Seen:
+def drawn_clip(seed: int, redrawn: bool = True) -> ClipFaces:
     clip = Clip(Path(f"x__{seed}.mp4"), "video", "real", "x", "permissive", "own")
     crops = np.random.default_rng(seed).integers(0, 256, (2, 224, 224, 3)).astype(np.uint8)
     some = (drawn_face(seed, redrawn), drawn_face(seed + 100, redrawn))
-    return Seen(clip, crops, np.array([0.0, 1.0]), np.array([1, 1]), some)
+    return ClipFaces(clip, crops, np.array([0.0, 1.0]), np.array([1, 1]), some)
 
 
 @pytest.mark.parametrize("name", METHODS)
@@ -57,10 +57,10 @@ def test_the_same_draw_gives_the_same_fake(name):
     assert (first[1] == second[1]).all()
 
 
-def test_what_is_equal_is_equal_after_the_channel():
+def test_what_is_equal_is_equal_after_degradation():
     picture = drawn_face(0).context
     for seed in range(20):
-        (one, two), scale = carry([picture, picture.copy()], [120.0, 20.0][seed % 2], np.random.default_rng(seed))
+        (one, two), scale = degrade([picture, picture.copy()], [120.0, 20.0][seed % 2], np.random.default_rng(seed))
         assert one.shape == (*(round(side * scale) for side in picture.shape[:2]), 3)
         assert (one == two).all()
 
@@ -94,13 +94,13 @@ def test_what_no_network_redrew_is_faked_otherwise():
     shares = {name: float(name in ("redrawn", "mouth")) for name in METHODS}
     pairs = Pairs([drawn_clip(0, redrawn=False), drawn_clip(1, redrawn=False)], 0, 0, 8, shares)
     assert {list(METHODS)[pairs[index].method] for index in range(8)} == {"mouth"}
-    with pytest.raises(ValueError, match="not redrawn"):
+    with pytest.raises(ValueError, match="no picture from an up-scaling network"):
         METHODS["redrawn"](drawn_face(0, redrawn=False), drawn_face(1), np.random.default_rng(0))
 
 
 def test_without_the_up_scalers_it_is_said_where_they_are(tmp_path):
     with pytest.raises(ManifestError, match=f"scripts/fetch_upscalers {tmp_path}"):
-        redraw.upscalers(tmp_path)
+        upscaler_forgeries.upscalers(tmp_path)
 
 
 def found(box: tuple[float, float, float, float]) -> faces.faces.Detection:
@@ -123,7 +123,7 @@ def test_of_pictures_side_by_side_only_the_generated_one_is_cut(tmp_path, monkey
         path.parent.mkdir(exist_ok=True)
         path.write_bytes(b"film")
         clip = Clip(path, "video", label, "x", "permissive", "own")
-        (seen,), bad = cache.collect([clip], tmp_path / "cache", faces.cutter(None))
+        (seen,), bad = cache.collect([clip], tmp_path / "cache", faces.extractor(None))
         assert not bad
         counts.append((len(seen.crops), len(seen.faces)))
     assert counts == [(1, 0), (2, 2), (2, 0)]

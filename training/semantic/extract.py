@@ -1,6 +1,6 @@
-"""What layer 4 sees of the manifest's videos and pictures, with fakes made of the real ones, as the encoder gives it.
+"""Embeddings of layer 4's input for the manifest's videos and pictures, and of forgeries of the real ones.
 
-The encoder is frozen, so its answers are all that a lesson needs: they are made once and kept.
+The encoder is frozen, so its embeddings are all that training needs: they are computed once and cached.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ import onnxruntime
 
 from evaluation.manifest import Clip
 from training import cache as media
-from training.semantic import fakes
-from training.visual import channel
+from training.semantic import forgeries
+from training.visual import degradations
 from training.visual.faces import TILES, Image
-from training.visual.redraw import NETWORKS
+from training.visual.upscaler_forgeries import NETWORKS
 from veracity.catalog import MODELS
 from veracity.catalog.detectors.semantic_starter import CLIP
 from veracity.catalog.layers import FPS
@@ -40,28 +40,28 @@ from veracity.media import Frame, Limits, Media, Source
 Embeddings = npt.NDArray[np.float32]  # [pictures, 768]
 
 SIZE = MODELS["semantic_starter"].size
-FRAMES = 4  # of a film, of those that the engine would show: they are much alike
-TAKEN = 448  # pixels of the shorter side that fakes are made and carried at; the layer sees 224
-DRAWS = 1  # channels that each picture is carried through; a film has FRAMES of them
-_NOBODY = 0.25  # of the shorter side: a face's width for the channel where there is none
+FRAMES = 4  # per video, of those that the engine would use: they are much alike
+TAKEN = 448  # pixels of the shorter side at which pictures are forged and degraded; the layer sees 224
+DRAWS = 1  # degradations per picture; a video has FRAMES pictures
+_NOBODY = 0.25  # of the shorter side: assumed width of a face where there is none
 
 
 @dataclass(frozen=True, eq=False)
-class Seen:
-    """Embeddings of a clip's pictures: as they are [n, 768], and carried [n, DRAWS, 1 + methods, 768].
+class ClipEmbeddings:
+    """Embeddings of a clip's pictures: clean [n, 768], and degraded [n, DRAWS, 1 + methods, 768].
 
-    Of the carried ones the first is the picture itself, the others are the fakes made of it by
-    `training.semantic.fakes.METHODS`, in that order and through the same channel; of a fake there are none.
+    Of the degraded ones the first is the picture itself, the others are its forgeries by
+    `training.semantic.forgeries.METHODS`, in that order and degraded alike; a fake has none.
     """
 
     clip: Clip
     plain: Embeddings
-    carried: Embeddings
+    degraded: Embeddings
 
 
 @dataclass(frozen=True)
-class Shown:
-    """What the layer sees of a frame, uint8 [224, 224, 3]; the picture, made small, with its largest face, if any."""
+class FrameInput:
+    """The layer's input for a frame, uint8 [224, 224, 3]; the picture, down-scaled, and its largest face, if any."""
 
     square: Image
     picture: Image
@@ -72,7 +72,7 @@ class Encoder:
     """Squares uint8 [n, 224, 224, 3] → embeddings float32 [n, 768], by the encoder that the layer's graph holds."""
 
     def __init__(self, folder: Path, threads: int = 1) -> None:
-        """``folder`` is where fetched files lie; raises WeightsError."""
+        """``folder`` is that of fetched files; raises WeightsError."""
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         graph = features(onnx.load(require(CLIP.name, folder))).SerializeToString()
@@ -84,31 +84,33 @@ class Encoder:
         return np.asarray(answer, np.float32)
 
 
-def cutter(infer: Infer, encoder: Encoder, networks: Sequence[fakes.Network]) -> media.Cutter[Seen]:
-    """Cuts with the engine's own code; a change of what cuts, fakes or carries makes other files."""
-    code = "".join(inspect.getsource(module) for module in (crops, fakes, channel))
+def extractor(infer: Infer, encoder: Encoder, networks: Sequence[forgeries.Network]) -> media.Extractor[ClipEmbeddings]:
+    """Extracts with the engine's own code; it and the code of forgeries and degradations are part of the version."""
+    code = "".join(inspect.getsource(module) for module in (crops, forgeries, degradations))
     version = f"2{code}{SIZE}{FRAMES}{TAKEN}{DRAWS}{NETWORKS}{TILES}{CLIP.name}{TAP}"
 
-    def cut(clip: Clip) -> media.Arrays:
-        shown = asyncio.run(_look(clip, infer))
-        if not shown:
-            raise media.Unusable("no picture came out of it")
-        plain = encoder([one.square for one in shown])
-        carried = [_carried(one, clip.fake, number, encoder, networks) for number, one in enumerate(shown)]
-        return {"plain": plain, "carried": np.stack(carried)}
+    def extract(clip: Clip) -> media.Arrays:
+        inputs = asyncio.run(_look(clip, infer))
+        if not inputs:
+            raise media.UnusableClip("it has no frame")
+        plain = encoder([one.square for one in inputs])
+        degraded = [_degraded(one, clip.fake, number, encoder, networks) for number, one in enumerate(inputs)]
+        return {"plain": plain, "degraded": np.stack(degraded)}
 
-    return media.Cutter("semantic", version, cut, lambda clip, a: Seen(clip, a["plain"], a["carried"]))
+    return media.Extractor(
+        "semantic", version, extract, lambda clip, a: ClipEmbeddings(clip, a["plain"], a["degraded"])
+    )
 
 
-async def _look(clip: Clip, infer: Infer) -> list[Shown]:
-    """A few of the frames that the engine would show the layer, each with its largest face."""
-    with Media.open(Source(clip.path), Limits()) as film:
-        pictures = plan(await film.video_seconds() or 1 / FPS, (WholeFrame,)).pictures
+async def _look(clip: Clip, infer: Infer) -> list[FrameInput]:
+    """A few of the frames that the engine would use, each with its largest face."""
+    with Media.open(Source(clip.path), Limits()) as video:
+        pictures = plan(await video.video_seconds() or 1 / FPS, (WholeFrame,)).pictures
         some = sorted({pictures[int(k)] for k in np.linspace(0, len(pictures) - 1, FRAMES + 2)[1:-1]})
-        return [await _shown(frame, clip, infer) async for frame in film.frames(some)]
+        return [await _input(frame, clip, infer) async for frame in video.frames(some)]
 
 
-async def _shown(frame: Frame, clip: Clip, infer: Infer) -> Shown:
+async def _input(frame: Frame, clip: Clip, infer: Infer) -> FrameInput:
     image = _tile(frame.image, clip)
     scale = min(1.0, TAKEN / min(image.shape[:2]))
     sides = [round(side * scale) for side in image.shape[1::-1]]
@@ -116,7 +118,7 @@ async def _shown(frame: Frame, clip: Clip, infer: Infer) -> Shown:
     found = (await detect(infer, [Frame(frame.index, frame.time, picture)]))[0]
     boxes = [face.box for face in found if is_visible(face, picture)]
     box = max(boxes, key=lambda box: (box[2] - box[0]) * (box[3] - box[1]), default=None)
-    return Shown(crops.whole_picture(image, SIZE), picture, box)
+    return FrameInput(crops.whole_picture(image, SIZE), picture, box)
 
 
 def _tile(image: Image, clip: Clip) -> Image:
@@ -129,15 +131,17 @@ def _tile(image: Image, clip: Clip) -> Image:
     return np.ascontiguousarray(image[2 : 2 + side, left : left + side])
 
 
-def _carried(one: Shown, fake: bool, number: int, encoder: Encoder, networks: Sequence[fakes.Network]) -> Embeddings:
+def _degraded(
+    one: FrameInput, fake: bool, number: int, encoder: Encoder, networks: Sequence[forgeries.Network]
+) -> Embeddings:
     """[DRAWS, 1 + methods, 768] of a real picture, [DRAWS, 1, 768] of a fake."""
     box = one.box or _middle(one.picture)
     answers = []
     for draw in range(DRAWS):
         rng = np.random.default_rng([number, draw, *one.picture.shape])
-        made = [] if fake else [method(one.picture, box, networks, rng) for method in fakes.METHODS.values()]
-        carried, _ = channel.carry([one.picture, *made], box[2] - box[0], rng)
-        squares = [crops.whole_picture(picture, SIZE) for picture in carried]
+        made = [] if fake else [method(one.picture, box, networks, rng) for method in forgeries.METHODS.values()]
+        degraded, _ = degradations.degrade([one.picture, *made], box[2] - box[0], rng)
+        squares = [crops.whole_picture(picture, SIZE) for picture in degraded]
         mirrored = rng.random() < 0.5
         answers.append(encoder([square[:, ::-1] if mirrored else square for square in squares]))
     return np.stack(answers)

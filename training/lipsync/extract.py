@@ -1,4 +1,4 @@
-"""Seconds of talking faces as the engine itself decodes, finds, follows and cuts them, kept on disk."""
+"""Seconds of talking faces, decoded, detected, tracked and cropped by the engine's own code, and cached."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from evaluation.manifest import Clip
-from training.cache import Arrays, Cutter, Unusable
+from training.cache import Arrays, Extractor, UnusableClip
 from training.sound import Pcm
 from veracity.catalog.layers import FPS, MOUTH_FRAMES
 from veracity.evidence import crops, faces, lips
@@ -29,18 +29,18 @@ Image = npt.NDArray[np.uint8]
 Points = npt.NDArray[np.floating[Any]]
 
 MAX_FACES = 8  # a frame, as the engine's default
-SECONDS = 6  # of a film, spread over it, those among them that the engine would choose
-ROOM = 0.45  # of a face's sides, round the way that it goes in a second: for boxes, warps and codec blocks
-FACE_WIDTH = 170  # pixels at most; the aligned face that a mouth is cut from is some 120 wide
+SECONDS = 6  # per video, spread over it; includes those that the engine would choose
+ROOM = 0.45  # margin around a face's path, in sides of the face: for boxes, warps and codec blocks
+FACE_WIDTH = 170  # pixels at most; the aligned face that a mouth is cropped from is about 120 wide
 
 
 @dataclass(frozen=True, eq=False)
 class Second:
-    """A face over 25 consecutive frames from frame ``first`` on; of a photograph one frame, and no mouths.
+    """A face over 25 consecutive frames from frame ``first`` on; of a photograph one frame and no mouths.
 
-    ``mouths`` uint8 [25, 144, 144]; ``scene`` grey uint8 [n, h, w], the face with room round it, empty for fakes;
-    ``landmarks`` [n, 5, 2] and ``boxes`` [n, 4] in the scene's pixels; ``sound`` int16, the whole film's, 16 kHz.
-    ``chosen`` is whether the engine would look at it.
+    ``mouths`` uint8 [25, 144, 144]; ``scene`` grey uint8 [n, h, w], the face with a margin, empty for fakes;
+    ``landmarks`` [n, 5, 2] and ``boxes`` [n, 4] in the scene's pixels; ``sound`` int16 of the whole video, 16 kHz.
+    ``chosen`` is whether the engine would analyse it.
     """
 
     clip: Clip
@@ -55,8 +55,8 @@ class Second:
 
 
 @dataclass(frozen=True, eq=False)
-class _Cut:
-    """What one face of one run gives."""
+class _FaceSecond:
+    """One face over one run of frames."""
 
     first: int
     track: int
@@ -66,42 +66,42 @@ class _Cut:
     points: Points  # [n, 7, 2]: the landmarks, then the box's corners
 
 
-def cutter(infer: Infer, vad: Vad) -> Cutter[list[Second]]:
-    """Cuts films and photographs; ``vad`` says where somebody speaks, as it does to the engine."""
+def extractor(infer: Infer, vad: Vad) -> Extractor[list[Second]]:
+    """Extracts videos and photographs; ``vad`` finds the speech, as in the engine."""
     code = "".join(inspect.getsource(module) for module in (crops, faces, lips))
     version = f"{code}{MAX_FACES}{SECONDS}{ROOM}{FACE_WIDTH}"
-    return Cutter("seconds", version, lambda clip: _arrays(clip, infer, vad), _read)
+    return Extractor("seconds", version, lambda clip: _arrays(clip, infer, vad), _read)
 
 
 def _arrays(clip: Clip, infer: Infer, vad: Vad) -> Arrays:
     if clip.kind == "images":
         return _packed(list(asyncio.run(_photograph(clip, infer))), np.zeros(0, np.int16))
-    sound, cuts = asyncio.run(_film(clip, infer, vad))
-    return _packed(cuts, sound)
+    sound, found = asyncio.run(_film(clip, infer, vad))
+    return _packed(found, sound)
 
 
-async def _photograph(clip: Clip, infer: Infer) -> Iterator[_Cut]:
+async def _photograph(clip: Clip, infer: Infer) -> Iterator[_FaceSecond]:
     picture = cv2.imread(str(clip.path), cv2.IMREAD_COLOR)
     if picture is None:
-        raise Unusable("this is no picture")
+        raise UnusableClip("the file is no image")
     image = np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB), np.uint8)
     found = (await detect(infer, [Frame(0, 0.0, image)]))[0]
     seen = [face for face in found if faces.is_visible(face, image)][:MAX_FACES]
-    return (_cut_out([luma(image)], {0: face}, range(1), k, True) for k, face in enumerate(seen))
+    return (_extract_face([luma(image)], {0: face}, range(1), k, True) for k, face in enumerate(seen))
 
 
-async def _film(clip: Clip, infer: Infer, vad: Vad) -> tuple[Pcm, list[_Cut]]:
+async def _film(clip: Clip, infer: Infer, vad: Vad) -> tuple[Pcm, list[_FaceSecond]]:
     with Media.open(Source(clip.path), Limits()) as media:
         probe = await media.probe()
         sound = await media.audio() if probe.audio else np.zeros(0, np.int16)
         seconds = await media.video_seconds()
         chosen = plan(seconds, (FaceRun,), vad(sound) if len(sound) else ()).mouths
         runs = _more(chosen, int(seconds * FPS))
-        return sound, [cut async for cut in _followed(media, runs, {run[0] for run in chosen}, infer)]
+        return sound, [one async for one in _followed(media, runs, {run[0] for run in chosen}, infer)]
 
 
 def _more(chosen: Sequence[range], total: int) -> list[range]:
-    """The engine's seconds, filled up to SECONDS with others of the film."""
+    """The engine's seconds, filled up to SECONDS with others of the video."""
     others = [range(s, s + MOUTH_FRAMES) for s in range(0, total - MOUTH_FRAMES + 1, MOUTH_FRAMES)]
     others = [run for run in others if run not in chosen]
     free = max(0, min(SECONDS - len(chosen), len(others)))
@@ -109,8 +109,8 @@ def _more(chosen: Sequence[range], total: int) -> list[range]:
     return sorted((*chosen, *picks), key=lambda run: run[0])
 
 
-async def _followed(media: Media, runs: Sequence[range], chosen: set[int], infer: Infer) -> AsyncIterator[_Cut]:
-    """Every face of every run that is followed from first to last frame, as ``veracity.evidence.sampling`` does."""
+async def _followed(media: Media, runs: Sequence[range], chosen: set[int], infer: Infer) -> AsyncIterator[_FaceSecond]:
+    """Every face that is tracked through a whole run, as in ``veracity.evidence.sampling``."""
     tracker = faces.Tracker()
     looked = {number for run in runs for number in (*run[::MOUTH_DETECT_EVERY], run[-1])}
     left, held = list(runs), list[Image]()
@@ -125,25 +125,25 @@ async def _followed(media: Media, runs: Sequence[range], chosen: set[int], infer
             for track in tracker.tracks:
                 known = {n: d for n, d in zip(track.frames, track.detections) if n in run}
                 if run[0] in known and run[-1] in known:
-                    yield _cut_out(pictures, known, run, track.id, run[0] in chosen)
+                    yield _extract_face(pictures, known, run, track.id, run[0] in chosen)
 
 
-def _cut_out(
+def _extract_face(
     pictures: Sequence[Image], known: dict[int, faces.Detection], run: range, track: int, chosen: bool
-) -> _Cut:
+) -> _FaceSecond:
     landmarks = interpolate({n: face.landmarks for n, face in known.items()}, run)
     boxes = interpolate({n: np.reshape(face.box, (2, 2)) for n, face in known.items()}, run)
     points = np.concatenate([landmarks, boxes], axis=1).astype(np.float64)
     mouths = lip_crops(pictures, landmarks) if len(run) == MOUTH_FRAMES else _NO_MOUTHS
     scene, points = _scene(pictures, points)
-    return _Cut(run[0], track, chosen, mouths, scene, points)
+    return _FaceSecond(run[0], track, chosen, mouths, scene, points)
 
 
 _NO_MOUTHS = np.zeros((0, SIDE, SIDE), np.uint8)
 
 
 def _scene(pictures: Sequence[Image], points: Points) -> tuple[Image, Points]:
-    """The part of the pictures that a face crosses, with room, so large that the face is FACE_WIDTH wide at most."""
+    """The region that a face crosses, with a margin, scaled so that the face is FACE_WIDTH wide at most."""
     corners = points[:, 5:]
     size = np.median(corners[:, 1] - corners[:, 0], axis=0)
     low = np.maximum(np.floor(corners[:, 0].min(axis=0) - ROOM * size), 0).astype(int)
@@ -156,13 +156,13 @@ def _scene(pictures: Sequence[Image], points: Points) -> tuple[Image, Points]:
     return part, (points - low + 0.5) * scale - 0.5
 
 
-def _packed(cuts: Sequence[_Cut], sound: Pcm) -> Arrays:
-    if not cuts:
-        raise Unusable("no face could be followed over 25 frames")
+def _packed(found: Sequence[_FaceSecond], sound: Pcm) -> Arrays:
+    if not found:
+        raise UnusableClip("no face could be tracked over 25 frames")
     arrays: dict[str, npt.NDArray[Any]] = {"sound": sound}
-    arrays["of"] = np.array([(cut.first, cut.track, cut.chosen) for cut in cuts], np.int64)
-    for k, cut in enumerate(cuts):
-        arrays |= {f"mouths{k}": cut.mouths, f"scene{k}": cut.scene, f"points{k}": cut.points}
+    arrays["of"] = np.array([(one.first, one.track, one.chosen) for one in found], np.int64)
+    for k, one in enumerate(found):
+        arrays |= {f"mouths{k}": one.mouths, f"scene{k}": one.scene, f"points{k}": one.points}
     return arrays
 
 

@@ -1,4 +1,4 @@
-"""What happens to a picture on its way, done alike to a real face and to the fake that it is paired with."""
+"""Degradations of pictures, the same for an original and its forgery."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from training.visual.masks import Rng
 _Effect = Callable[[Image], Image]
 
 
-SMALLEST = 80  # pixels of a delivered face's width; of less, little can be told
-COARSEST = 60  # pixels of a face's width that a film was taken with
-_POORER = 0.5  # how often it was
-_AS_IS = 0.4  # how often a face is delivered at the size that it was filmed at
+SMALLEST = 80  # pixels of a delivered face's width; smaller ones hold little evidence
+COARSEST = 60  # least width of a face at recording, in pixels
+_POORER = 0.5  # share recorded at lower resolution
+_AS_IS = 0.4  # share delivered at the recorded size
 
 
-def carry(pictures: list[Image], width: float, rng: Rng) -> tuple[list[Image], float]:
-    """Each through the same scale, blur or sharpening, noise, colours and codecs; and the scale that they end with.
+def degrade(pictures: list[Image], width: float, rng: Rng) -> tuple[list[Image], float]:
+    """All with the same scale, blur or sharpening, noise, colours and codecs; and the resulting scale.
 
     ``width`` is the face's, in pixels. It is delivered at SMALLEST or more of them, or as it is, and coded at that
     size, as a real film is: the cutting out brings it up, blocks and all.
@@ -34,7 +34,7 @@ def carry(pictures: list[Image], width: float, rng: Rng) -> tuple[list[Image], f
 
 
 def _effects(shape: tuple[int, ...], scale: float, rng: Rng) -> list[_Effect]:
-    """Gentle on the whole: what a channel wipes out teaches nothing, and says that nothing can be told."""
+    """Mild overall: a forgery that degradation wipes out would only add label noise."""
     before = ((0.05, _smoothed), (0.05, _blurred), (0.1, _coded))
     after = (
         (0.1, _sharpened),
@@ -50,8 +50,8 @@ def _effects(shape: tuple[int, ...], scale: float, rng: Rng) -> list[_Effect]:
     return effects + [make(small, rng) for chance, make in after if rng.random() < chance]
 
 
-def filmed(picture: Image, width: float, rng: Rng) -> Image:
-    """A real picture as a poorer camera, an older film or a beauty filter would have given it; often as it is.
+def recorded(picture: Image, width: float, rng: Rng) -> Image:
+    """A real picture as from a poorer camera, an older recording or a beauty filter; often unchanged.
 
     It comes before any faking, so that a soft face is real until something in it does not fit the rest.
     """
@@ -62,7 +62,7 @@ def filmed(picture: Image, width: float, rng: Rng) -> Image:
 
 
 def _coarse(width: float) -> Callable[[tuple[int, ...], Rng], _Effect]:
-    """The making of an effect: filmed with fewer pixels, down to COARSEST for the face."""
+    """An effect: recorded with fewer pixels, down to COARSEST for the face."""
 
     def make(shape: tuple[int, ...], rng: Rng) -> _Effect:
         scale = float(np.exp(rng.uniform(np.log(min(COARSEST, width) / width), 0)))
@@ -81,7 +81,7 @@ def _delivered(small: tuple[int, ...], rng: Rng) -> _Effect:
 
 
 def _scaled(shape: tuple[int, ...], rng: Rng) -> _Effect:
-    """Made smaller and brought back, as films are for sending and showing."""
+    """Down-scaled and up-scaled again, as for sending and display."""
     scale = rng.uniform(0.6, 0.95)
     small = (max(16, round(shape[1] * scale)), max(16, round(shape[0] * scale)))
     down, up = int(rng.choice([cv2.INTER_AREA, cv2.INTER_LINEAR])), int(rng.choice([cv2.INTER_LINEAR, cv2.INTER_CUBIC]))
@@ -93,7 +93,7 @@ def _scaled(shape: tuple[int, ...], rng: Rng) -> _Effect:
 
 
 def _smoothed(shape: tuple[int, ...], rng: Rng) -> _Effect:
-    """A denoiser's or a beauty filter's work: none of it is a fake."""
+    """A denoiser or a beauty filter: neither makes a fake."""
     del shape
     colour, reach = rng.uniform(5, 25), rng.uniform(1, 3)
     return lambda picture: _bytes(cv2.bilateralFilter(picture, 5, colour, reach))
@@ -114,14 +114,14 @@ def _sharpened(shape: tuple[int, ...], rng: Rng) -> _Effect:
 
 
 def _noisy(shape: tuple[int, ...], rng: Rng) -> _Effect:
-    """The same grains for all, on brightness more than on colour."""
+    """The same noise for all pictures, stronger on brightness than on colour."""
     sigma = rng.uniform(1, 5)
     grain = rng.normal(0, sigma, (*shape[:2], 1)) + rng.normal(0, sigma / 3, shape)
     return lambda picture: np.clip(picture + grain, 0, 255).astype(np.uint8)
 
 
 def _coloured(shape: tuple[int, ...], rng: Rng) -> _Effect:
-    """Exposure, contrast, white balance, saturation; now and then no colour at all."""
+    """Exposure, contrast, white balance, saturation; sometimes no colour at all."""
     del shape
     gain = np.exp(rng.normal(0, 0.05, 3) + rng.normal(0, 0.1)).astype(np.float32)
     gamma = float(np.exp(rng.normal(0, 0.12)))

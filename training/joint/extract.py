@@ -1,6 +1,6 @@
-"""All that the layers look at in a clip, cut in one pass by the engine's own code, and kept.
+"""The inputs of all layers for a clip, extracted in one pass by the engine's own code, and cached.
 
-A stream that is missing leaves its arrays empty; a clip that has neither a face nor speech is unusable.
+A missing stream leaves its arrays empty; a clip with neither a face nor speech is unusable.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from evaluation.manifest import Clip
-from training.cache import Arrays, Cutter, Unusable
+from training.cache import Arrays, Extractor, UnusableClip
 from training.sound import Pcm
 from training.visual.faces import TILES, Image
 from veracity.catalog import MODELS, layers
@@ -38,11 +38,11 @@ Flow = npt.NDArray[np.float16]
 
 
 @dataclass(frozen=True, eq=False)
-class Cut:
-    """What a clip holds.
+class ClipInputs:
+    """What the layers see of a clip.
 
-    ``faces`` uint8 [n, 224, 224, 3] of the person who is most of the clip, at ``times`` [n] in seconds, with their
-    ``flow`` float16 [n, 56, 56, 2] to the next frame in sides of the face, where it was asked; ``mouths`` uint8
+    ``faces`` uint8 [n, 224, 224, 3] of the person with most frames, at ``times`` [n] in seconds, with their
+    ``flow`` float16 [n, 56, 56, 2] to the next frame in sides of the face, if requested; ``mouths`` uint8
     [m, 25, 96, 96], ``pictures`` uint8 [k, 224, 224, 3], ``windows`` of speech int16 [w, 64600].
     """
 
@@ -55,20 +55,22 @@ class Cut:
     windows: Pcm
 
 
-def cutter(infer: Infer, vad: Vad, flow: bool = False) -> Cutter[Cut]:
-    """Cuts with the engine's own code, whose change makes other files; ``infer`` finds faces, ``vad`` speech."""
+def extractor(infer: Infer, vad: Vad, flow: bool = False) -> Extractor[ClipInputs]:
+    """Extracts with the engine's own code, which is part of the version; ``infer`` finds faces, ``vad`` speech."""
     code = "".join(inspect.getsource(module) for module in (crops, faces, frames, kinds, layers, lips, speech))
     models = [MODELS[name] for name in _MODELS]
     version = f"{code}{TILES}{flow and FLOW_SIDE}{[(model.input, model.crop) for model in models]}"
 
-    def cut(clip: Clip) -> Arrays:
+    def extract(clip: Clip) -> Arrays:
         return asyncio.run(_look(clip, infer, vad, flow))
 
-    return Cutter("clips-flow" if flow else "clips", version, cut, lambda clip, arrays: Cut(clip, **arrays))
+    return Extractor(
+        "clips-flow" if flow else "clips", version, extract, lambda clip, arrays: ClipInputs(clip, **arrays)
+    )
 
 
 async def _look(clip: Clip, infer: Infer, vad: Vad, flow: bool) -> dict[str, npt.NDArray[Any]]:
-    """The arrays of a clip's file; raises Unusable, and what the engine raises of an unreadable file."""
+    """The arrays of a clip's file; raises UnusableClip, and what the engine raises of an unreadable file."""
     with Media.open(Source(clip.path), Limits()) as media:
         probe = await media.probe()
         try:
@@ -83,7 +85,7 @@ async def _look(clip: Clip, infer: Infer, vad: Vad, flow: bool) -> dict[str, npt
     heard = np.array([window.samples for window in windows], np.int16).reshape(-1, WINDOW_SAMPLES)
     arrays = _nothing() | seen | {"windows": heard}
     if not len(arrays["faces"]) and not len(heard):
-        raise Unusable("neither a face that is large enough nor half a second of speech is in it")
+        raise UnusableClip("neither a face that is large enough nor half a second of speech is in it")
     return arrays
 
 

@@ -1,7 +1,7 @@
-"""Fakes made from real speech, so that a pair differs in the manipulation and in nothing else.
+"""Forgeries of real speech, so that the members of a pair differ in the manipulation alone.
 
-Each method takes float32 speech [n] at 16 kHz within ±1 and answers a re-synthesis of the same length: what vocoders
-do to a voice, from the parametric ones to what a neural one leaves behind.
+Each method takes float32 speech [n] at 16 kHz within ±1 and returns a re-synthesis of the same length: artefacts of
+vocoders from parametric to neural ones.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def world_voice(speech: Sound, rng: np.random.Generator) -> Sound:
 
 
 def griffin_lim(speech: Sound, rng: np.random.Generator) -> Sound:
-    """The magnitudes of a spectrogram, their phases guessed."""
+    """A spectrogram's magnitudes with estimated phases (Griffin-Lim)."""
     size = int(rng.choice([400, 512, 800, 1024]))
     magnitude = _stft(speech, size).abs()
     return _guess_phases(magnitude, size, len(speech), rng)

@@ -1,0 +1,217 @@
+"""The training task of the audio starter: `python -m training audio`.
+
+The loss is cross-entropy on each sound plus a ranking loss: the fake of a pair scores above the real sound.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.utils.data import Dataset
+
+from evaluation.manifest import Clip, ManifestError, read_clips
+from networks.loading import with_weights
+from networks.registry import AUDIO_NETS
+from networks.whisper import MEMBERS, WhisperHead, averaged
+from training import loop
+from training.audio.extract import SpeechClip, extract_speech, read_sound
+from training.audio.features import FeatureExtractor, raw_samples, whisper_features
+from training.audio.sampler import PairSampler
+from training.cache import log_skipped
+from training.checkpoints import save
+from training.folds import FOLDS, TRAINING_SPLITS, TrainingSplit, fold
+from veracity.calibrate import metrics
+from veracity.evidence.speech import Vad, speech_windows
+
+log = logging.getLogger(__name__)
+
+CHECKPOINT = "audio.pt"  # what `python -m export audio_starter --checkpoint` takes
+
+
+class AudioPlan(loop.Plan):
+    """The plan of a run; an item is a pair."""
+
+    renamed: ClassVar[dict[str, str]] = {
+        **loop.Plan.renamed, "without": "held_out_fold", "draw": "pair_seed", "couples": "pair_count",
+        "pairs": "matched_share",
+    }  # fmt: skip
+
+    net: str = Field(
+        "whisper", description="of networks.registry: a head on Whisper's encoder, or a network from scratch"
+    )
+    train_on: TrainingSplit = Field("train", description="split of the training set; the other one validates")
+    held_out_fold: int | None = Field(None, ge=0, lt=len(FOLDS), description="fold (training.folds) not trained on")
+    pair_seed: int = Field(0, ge=0, description="seed of the sampled pairs, shared by runs of several seeds")
+    pair_count: int = Field(4000, gt=0, description="pairs sampled and degraded once; every epoch reuses them")
+    matched_share: float = Field(
+        0.5, ge=0, le=1, description="share of pairs whose fake is forged from their real clip"
+    )
+    smoothing: float = Field(0.02, ge=0, lt=0.5, description="label smoothing")
+    ranking: float = Field(
+        0.5, ge=0, description="weight of the ranking loss: the fake above the real sound of its pair"
+    )
+    clips_per_source: int = Field(0, ge=0, description="training clips per source and label; 0 for all")
+
+
+class _Shuffled(Dataset[Tensor]):
+    """Pairs by number, in a new order each round: all of them once before any repeats."""
+
+    def __init__(self, pairs: Tensor, seed: int, first: int, count: int) -> None:
+        rounds = range(first // len(pairs), (first + count - 1) // len(pairs) + 1)
+        orders = np.concatenate([np.random.default_rng([seed, round_]).permutation(len(pairs)) for round_ in rounds])
+        self._pairs, self._order = pairs, orders[first % len(pairs) :][:count]
+
+    def __len__(self) -> int:
+        return len(self._order)
+
+    def __getitem__(self, number: int) -> Tensor:
+        return self._pairs[self._order[number]]
+
+
+class AudioTask(loop.TrainingTask):
+    """The network with its pairs and its validation set."""
+
+    plan: AudioPlan
+
+    def __init__(self, plan: AudioPlan, pairs: Tensor, validation: Validation) -> None:
+        """`pairs` [n, 2, …] are the network's inputs, the real sound first."""
+        if not len(pairs):
+            raise ManifestError(
+                f"train_on {plan.train_on}: no pair of a real and a fake sound was sampled; raise `pair_count`"
+            )
+        super().__init__(plan, WhisperHead if plan.net == "whisper" else AUDIO_NETS[plan.net])
+        self._pairs, self._validation = pairs, validation
+        if isinstance(self.net, WhisperHead):
+            self.net.standardise(pairs.flatten(0, 1))
+
+    def items(self, first: int, count: int) -> Dataset[Tensor]:
+        """Pairs by their numbers."""
+        return _Shuffled(self._pairs, self.plan.seed, first, count)
+
+    def loss(self, batch: Tensor) -> Tensor:
+        """The loss of pairs [n, 2, …]."""
+        logits = self.net(network_input(batch.flatten(0, 1))).float().reshape(-1, 2)
+        labels = torch.tensor([self.plan.smoothing, 1 - self.plan.smoothing]).expand_as(logits)
+        loss = functional.binary_cross_entropy_with_logits(logits, labels)
+        return loss + self.plan.ranking * functional.softplus(logits[:, 0] - logits[:, 1]).mean()
+
+    def validate(self) -> Mapping[str, float]:
+        """AUC of each source of fakes against all reals, and their mean, `auc`."""
+        return self._validation.report(self.net)
+
+
+class Validation:
+    """The validation set: the first speech window of each clip, as the network's input."""
+
+    def __init__(self, clips: Sequence[Clip], inputs: Tensor) -> None:
+        self._sources = np.array([clip.source if clip.fake else "" for clip in clips])
+        self._inputs = inputs
+        if len(set(self._sources)) < 2 or "" not in self._sources:
+            raise ManifestError("the validation set needs speech of both labels")
+
+    def report(self, net: nn.Module) -> dict[str, float]:
+        """AUC by source of fakes, and their mean."""
+        with torch.inference_mode():
+            scores = torch.cat([net(network_input(some)) for some in torch.split(self._inputs, 16)])[:, 0].numpy()
+        found = {source: self._against(source, scores) for source in sorted(set(self._sources) - {""})}
+        return {
+            "auc": float(np.mean(list(found.values()))),
+            **{f"auc {source}": value for source, value in found.items()},
+        }
+
+    def _against(self, source: str, scores: metrics.Scores) -> float:
+        chosen = (self._sources == source) | (self._sources == "")
+        return metrics.auc(self._sources[chosen] == source, scores[chosen])
+
+
+def network_input(batch: Tensor) -> Tensor:
+    """Int16 samples as floats within ±1; an encoder's features stay as they are."""
+    return batch.float() / 32_768 if batch.dtype == torch.int16 else batch
+
+
+def train(data: Path, out: Path, cache: Path, vad: Vad, weights: Path, plan: AudioPlan) -> Path:
+    """Trains under `out`, or resumes there, and returns the checkpoint for export; raises ManifestError, DiskFull.
+
+    `weights` is Whisper's file, needed for its head only. The last checkpoint is used, none is selected.
+    """
+    if plan.net not in AUDIO_NETS:
+        raise ManifestError(f"no network {plan.net!r}; there are {', '.join(AUDIO_NETS)}")
+    extract = whisper_features(weights) if plan.net == "whisper" else raw_samples
+    clips = _clips(data, plan.clips_per_source)
+    pool, bad = extract_speech(clips, vad, cache)
+    with log_skipped(bad):
+        return _train(pool, out, cache, vad, extract, plan)
+
+
+def _train(
+    pool: Sequence[SpeechClip], out: Path, cache: Path, vad: Vad, extract: FeatureExtractor, plan: AudioPlan
+) -> Path:
+    validation = _validation([one.clip for one in pool if _validates(one.clip, plan)], vad, extract, cache)
+    sounds, clips_of = PairSampler(pool, plan.pair_count, plan.matched_share, plan.pair_seed).pairs(cache)
+    pairs = extract(sounds.reshape(-1, sounds.shape[2]), cache).unflatten(0, (-1, 2))
+    selected = pairs[np.array([trains_on(real, plan) and trains_on(fake, plan) for real, fake in clips_of])]
+    net = _heads(out, plan, selected, validation) if plan.net == "whisper" else _fit(out, plan, selected, validation)
+    log.info("validation: %s", json.dumps({name: round(value, 4) for name, value in validation.report(net).items()}))
+    return _checkpoint(out, plan, net, sorted({one.clip.source for one in pool if trains_on(one.clip, plan)}))
+
+
+def _clips(data: Path, limit: int) -> list[Clip]:
+    """All trainable clips, at most `limit` of each source, label and split; of videos the real ones."""
+    counts: Counter[tuple[str, ...]] = Counter()
+    chosen = []
+    for clip in read_clips(data, ("audio", "video")):
+        if clip.split == "test" or (clip.kind == "video" and clip.fake):
+            continue  # the voice in a fake video is mostly real
+        counts[key := (clip.source, clip.label, clip.split)] += 1
+        if not limit or counts[key] <= limit:
+            chosen.append(clip)
+    return chosen
+
+
+def trains_on(clip: Clip, plan: AudioPlan) -> bool:
+    """Whether the plan's training set has it."""
+    return clip.split in TRAINING_SPLITS[plan.train_on] and fold(clip) != plan.held_out_fold
+
+
+def _validates(clip: Clip, plan: AudioPlan) -> bool:
+    """Whether the validation set has it: clips not trained on; if all are, the validation split, as a sanity check."""
+    all_trained_on = plan.train_on == "both" and plan.held_out_fold is None
+    return clip.kind == "audio" and (clip.split == "validation" if all_trained_on else not trains_on(clip, plan))
+
+
+def _validation(clips: Sequence[Clip], vad: Vad, extract: FeatureExtractor, cache: Path) -> Validation:
+    windows = [(clip, speech_windows(read_sound(clip), vad, limit=1)) for clip in clips]
+    found = [(clip, some[0].samples) for clip, some in windows if some]
+    if not found:
+        raise ManifestError("the validation set holds no speech")
+    return Validation([clip for clip, _ in found], extract(np.stack([samples for _, samples in found]), cache))
+
+
+def _heads(out: Path, plan: AudioPlan, pairs: Tensor, validation: Validation) -> nn.Module:
+    """The mean of heads of several seeds, each trained in a folder of its own."""
+    plans = [plan.model_copy(update={"seed": plan.seed + member}) for member in range(MEMBERS)]
+    heads = [_fit(out / str(one.seed), one, pairs, validation) for one in plans]
+    return averaged([head for head in heads if isinstance(head, WhisperHead)])
+
+
+def _fit(out: Path, plan: AudioPlan, pairs: Tensor, validation: Validation) -> nn.Module:
+    task = AudioTask(plan, pairs, validation)
+    loop.fit(task, out, "auc")
+    return with_weights(out / loop.LAST, task.net)
+
+
+def _checkpoint(out: Path, plan: AudioPlan, net: nn.Module, sources: list[str]) -> Path:
+    """Writes the last averaged weights in the export's format; raises DiskFull."""
+    content: dict[str, Any] = {"net": plan.net, "state": net.state_dict(), "trained_on": sources}
+    save(content, out / CHECKPOINT)
+    return out / CHECKPOINT
