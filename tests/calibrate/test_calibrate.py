@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from veracity.calibrate import fusion_fit
-from veracity.calibrate.command import labels_of
+from veracity.calibrate.job import labels_of
 from veracity.calibrate.fit import fit, limit, platt, pooled, thresholds
 from veracity.calibrate.labelled_outputs import Row
 from veracity.catalog import MODELS
