@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from veracity.calibrate import fusion_fit
-from veracity.calibrate.job import labels_of
 from veracity.calibrate.fit import fit, limit, platt, pooled, thresholds
+from veracity.calibrate.job import labels_of
 from veracity.calibrate.labelled_outputs import Row
 from veracity.catalog import MODELS
 from veracity.catalog.profiles import PROFILES
