@@ -199,7 +199,7 @@ async def damage(file: Path | bytes, ffmpeg: Path, wanted: Sequence[int] = ()) -
         return list(media.damage)
 
 
-def complaints(content: bytes, ffmpeg: Path) -> str:
+def errors_of(content: bytes, ffmpeg: Path) -> str:
     """Return what ffmpeg says while it decodes all of a file."""
     command = [str(ffmpeg), "-v", "error", "-i", "-", "-f", "null", "-"]
     return subprocess.run(command, input=content, capture_output=True).stderr.decode()

@@ -127,5 +127,5 @@ def test_each_detection_has_one_track_and_no_track_two() -> None:
 
 def test_time_goes_forward() -> None:
     tracker, _ = follow([(1.0, [face(100)])])
-    with pytest.raises(ValueError, match="forward"):
+    with pytest.raises(ValueError, match="order of time"):
         tracker.update(25, 1.0, [face(100)])

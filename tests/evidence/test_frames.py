@@ -20,7 +20,7 @@ ALL = (FaceInFrame, FaceRun, WholeFrame)
 
 @given(st.floats(0.04, 1800), st.lists(st.tuples(st.floats(0, 900), st.floats(900, 1800)), max_size=3))
 def test_every_frame_lies_in_the_clip(seconds: float, speech: list[tuple[float, float]]) -> None:
-    wanted = plan(seconds, ALL, speech).wanted
+    wanted = plan(seconds, ALL, speech).frame_indices
     assert wanted == tuple(sorted(set(wanted)))
     assert wanted[0] == 0
     assert wanted[-1] <= max(0, int(seconds * 25) - 1)
@@ -50,7 +50,7 @@ def test_layers_that_cannot_score_cost_no_frames() -> None:
     chosen = plan(10.0, ())
     assert chosen.pictures == ()
     assert chosen.mouths == ()
-    assert len(chosen.wanted) == FACE_FRAMES
+    assert len(chosen.frame_indices) == FACE_FRAMES
 
 
 FRAME = Frame(0, 0.0, np.random.default_rng(0).integers(0, 256, (360, 640, 3), np.uint8))
@@ -74,7 +74,7 @@ def test_a_face_too_small_for_the_starter_is_scored_by_others_alone() -> None:
     collector = SampleCollector(plan(10.0, ()), [detector(name) for name in models], 10.0, 8)
     narrow, wide = (dataclasses.replace(FACE, box=(200.0, 100.0, 200.0 + w, 240.0)) for w in (least - 1, least))
     collector.add(FRAME, [narrow])
-    assert collector.spared == {"visual_starter"}
+    assert collector.too_small == {"visual_starter"}
     assert [len(collector.take(model)) for model in models] == [0, 1]
     collector.add(dataclasses.replace(FRAME, index=collector.plan.faces[1], time=0.4), [wide, narrow])
     assert [len(collector.take(model)) for model in models] == [1, 2]

@@ -111,7 +111,7 @@ def test_sound_cut_short_says_how_far_it_goes(folder: Path, ffmpeg: Path, suffix
 def test_what_ends_early_by_itself_is_not_cut_short(folder: Path, ffmpeg: Path, pictures: float, sound: float) -> None:
     clip = samples.uneven(folder, pictures, sound).read_bytes()
     scratched = samples.scratched(clip)
-    assert samples.complaints(scratched, ffmpeg)
+    assert samples.errors_of(scratched, ffmpeg)
     for content in (clip, scratched):
         assert run(samples.damage(content, ffmpeg, [*range(0, 130, 5)])) == []
 

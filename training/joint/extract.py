@@ -105,9 +105,9 @@ async def _watch(
     collector, motion = frames.SampleCollector(plan, detectors, seconds, _MAX_FACES), Motion()
     tile = next((tile for pattern, tile in TILES if clip.fake and re.search(pattern, clip.path.name)), None)
     following = {number + 1 for number in plan.faces} if flow else set()
-    async for frame in media.frames(sorted({*plan.wanted, *following})):
+    async for frame in media.frames(sorted({*plan.frame_indices, *following})):
         motion.follow(frame)
-        if frame.index not in plan.wanted:
+        if frame.index not in plan.frame_indices:
             continue
         found = (await frames.detect(infer, [frame]))[0] if frame.index in plan.detected else None
         if found is not None and tile is not None:

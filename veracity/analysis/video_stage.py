@@ -43,7 +43,7 @@ async def score_frames(analysis: Analysis, media: Media, probe: Probe) -> None:
             raise
         unreadable = wording.reason("frames_unreadable", why=error.message)
         evidence.read_warnings.append(unreadable)
-    evidence.too_small.update(collector.spared)
+    evidence.too_small.update(collector.too_small)
     evidence.faces = collector.tracker.tracks
     for layer in analysis.pending:
         failure = evidence.face_error if layer.needs_faces else None
@@ -64,7 +64,7 @@ async def _decode(analysis: Analysis, media: Media, collector: SampleCollector, 
             if examining is not None:
                 await examining
             examining = asyncio.create_task(_examine(analysis, chunk, collector, sent))
-            analysis.progress("frames", chunk[-1].index / max(1, collector.plan.wanted[-1]))
+            analysis.progress("frames", chunk[-1].index / max(1, collector.plan.frame_indices[-1]))
     except asyncio.CancelledError:
         if examining is not None:
             examining.cancel()
@@ -94,7 +94,7 @@ async def _examine(analysis: Analysis, chunk: Sequence[Frame], collector: Sample
 async def _chunks(media: Media, sampling: SamplingPlan) -> AsyncIterator[list[Frame]]:
     """Yield the plan's frames as they are decoded, a chunk at a time."""
     chunk: list[Frame] = []
-    async for frame in media.frames(sampling.wanted):
+    async for frame in media.frames(sampling.frame_indices):
         chunk.append(frame)
         if len(chunk) == CHUNK:
             yield chunk
@@ -105,7 +105,7 @@ async def _chunks(media: Media, sampling: SamplingPlan) -> AsyncIterator[list[Fr
 
 def _nothing_found(analysis: Analysis, layer: Layer, collector: SampleCollector) -> Reason:
     """Return why a layer abstains for which nothing could be cut out of the frames."""
-    small = [name for name in analysis.roster.layers[layer.name].answering if name in collector.spared]
+    small = [name for name in analysis.roster.layers[layer.name].answering if name in collector.too_small]
     if small:
         return wording.joined([wording.too_small(name) for name in small])
     if not layer.needs_faces:

@@ -1,7 +1,7 @@
-"""Faces in frames: what the detector's graph is shown and answers, and who is the same person over time.
+"""Faces in frames: the detector's inputs and outputs, and which detections are one face over time.
 
 The detector itself is reached through the pipeline's ``infer``; every function here is pure. Boxes and landmarks are
-float pixels of the picture as it was decoded, x before y.
+float pixels of the decoded picture, x before y.
 """
 
 from __future__ import annotations
@@ -19,10 +19,12 @@ from veracity.catalog.detectors.face_detector import STRIDE as DETECTOR_STRIDE
 Box = tuple[float, float, float, float]
 Image = NDArray[np.uint8]
 
-SAME_FACE = 0.3  # IoU from which two boxes at neighbouring looks are one face
+SAME_FACE = 0.3  # IoU from which two boxes in consecutive detection frames are one face
 REACH = 1.0  # sides of a face: how far its centre may have gone where boxes no longer overlap
 GROWTH = 2.0  # times: how much its side may have changed
-GAP_LOOKS = 3  # looks in a row at which a face may be missed (turned away, hidden) and still go on
+MAX_MISSED = (
+    3  # consecutive detection frames in which a face may be missing (turned away, hidden) without its track ending
+)
 MOTION_SECONDS = 1.0  # a face is expected to keep its speed for so long; beyond, to be where it was
 CUT = 0.4  # distance of two pictures' colours over which there was a cut: in 65 uncut clips it stayed under 0.25
 
@@ -58,7 +60,7 @@ def letterbox(images: Sequence[Image] | Image, long_side: int) -> tuple[Image, f
     """
     shapes = {np.shape(image) for image in images}
     if len(shapes) != 1 or long_side < 1:
-        raise ValueError(f"pictures of one size wanted, and a side over 0; got sizes {sorted(shapes)}, {long_side}")
+        raise ValueError(f"pictures must have one size, and long_side be over 0; got {sorted(shapes)}, {long_side}")
     height, width, *planes = shapes.pop()
     if planes != [3] or not height or not width:
         raise ValueError(f"pictures must be [H, W, 3], got {[height, width, *planes]}")
@@ -76,8 +78,8 @@ def _padded(side: int) -> int:
 
 def detections(outputs: Mapping[str, NDArray[Any]], scale: float) -> list[list[Detection]]:
     """Read the graph's BOXES [n, K, 4], SCORES [n, K], LANDMARKS [n, K, 5, 2]: each picture's faces, best first."""
-    answers = zip(outputs["BOXES"], outputs["SCORES"], outputs["LANDMARKS"])
-    return [list(_faces(boxes / scale, scores, points / scale)) for boxes, scores, points in answers]
+    pictures = zip(outputs["BOXES"], outputs["SCORES"], outputs["LANDMARKS"])
+    return [list(_faces(boxes / scale, scores, points / scale)) for boxes, scores, points in pictures]
 
 
 def _faces(boxes: NDArray[Any], scores: NDArray[Any], points: NDArray[Any]) -> Iterator[Detection]:
@@ -139,16 +141,16 @@ class Track:
 
 @dataclass(eq=False)
 class Tracker:
-    """Follows faces from look to look, in the order of time.
+    """Follows faces from one detection frame to the next, in the order of time.
 
     A detection goes on with the track whose expected box overlaps it most (IoU 0.3 or more); what is left over goes
     on with the nearest track of like size whose centre is within one side of the face, since samples of a long clip
-    lie seconds apart; the rest begins new tracks. A track that is missed at more than three looks, and every track at
-    a scene cut, has ended. Same looks, same tracks.
+    lie seconds apart; the rest begins new tracks. A track that is missing in more than three detection
+    frames, and every track at a scene cut, has ended. The same detections give the same tracks.
     """
 
     _all: list[Track] = field(default_factory=list)
-    _missed: dict[int, int] = field(default_factory=dict)  # track id -> looks in a row; only tracks that go on
+    _missed: dict[int, int] = field(default_factory=dict)  # track id -> consecutive frames without it; live tracks only
     _colours: NDArray[np.float64] | None = None
 
     @property
@@ -159,17 +161,17 @@ class Tracker:
     def update(
         self, index: int, time: float, found: Sequence[Detection], image: Image | None = None
     ) -> list[tuple[Track, Detection]]:
-        """Take the faces of the next look and return each with its track; ``image`` [H, W, 3] shows scene cuts.
+        """Take the detections of the next frame and return each with its track; ``image`` [H, W, 3] shows scene cuts.
 
         Raises ValueError when time does not go forward.
         """
         going = [track for track in self._all if track.id in self._missed]
         if any(track.times[-1] >= time for track in going):
-            raise ValueError(f"looks must go forward in time, and this one is at {time} s")
+            raise ValueError(f"detections must be given in the order of time, and these are at {time} s")
         if image is not None and self._is_cut(image):
             going = []
         followed = self._match(going, found, time)
-        self._missed = {track.id: self._missed[track.id] + 1 for track in going if self._missed[track.id] < GAP_LOOKS}
+        self._missed = {track.id: self._missed[track.id] + 1 for track in going if self._missed[track.id] < MAX_MISSED}
         for track, detection in followed:
             track.frames.append(index)
             track.times.append(time)

@@ -1,4 +1,4 @@
-"""Which frames a clip is asked for, and what is cut out of them as they arrive.
+"""Which frames of a clip are decoded, and what is cut out of them as they arrive.
 
 Frame numbers are on the constant 25 fps time base. One decode pass serves all video layers.
 """
@@ -23,7 +23,7 @@ from veracity.evidence.requests import Infer, Sample
 from veracity.media import Frame
 
 DETECTOR_SIDE = 480  # pixels of the longer side that the face detector sees; faces from 16 of them on are found
-NEIGHBOURS = 1.0  # seconds between two pictures up to which they tell what is between them
+NEIGHBOURS = 1.0  # seconds between two pictures up to which they stand for what is between them
 MOUTH_DETECT_EVERY = 4  # frames of a mouth clip; landmarks between are interpolated, then smoothed over 12 frames
 
 
@@ -37,7 +37,7 @@ class SamplingPlan:
     step: float
 
     @property
-    def wanted(self) -> tuple[int, ...]:
+    def frame_indices(self) -> tuple[int, ...]:
         """Every frame to be decoded, once."""
         runs = (number for run in self.mouths for number in run)
         return tuple(sorted({*self.faces, *self.pictures, *runs}))
@@ -52,9 +52,9 @@ class SamplingPlan:
 def plan(
     seconds: float, excerpts: Collection[type[Excerpt]], speech: Sequence[tuple[float, float]] = ()
 ) -> SamplingPlan:
-    """Spread the frames over the clip, the mouths over its speech; ``excerpts`` are the kinds that are wanted.
+    """Spread the frames over the clip, the mouths over its speech; ``excerpts`` are the kinds that detectors take.
 
-    Faces are always looked for, so that the verdict can say who was in the picture.
+    Faces are always detected, so that the verdict can say who was in the picture.
     """
     total = max(1, int(seconds * FPS))
     faces = tuple(dict.fromkeys(int(n) for n in np.linspace(0, total - 1, FACE_FRAMES)))
@@ -74,7 +74,7 @@ def _mouth_runs(total: int, speech: Sequence[tuple[float, float]]) -> tuple[rang
 
 
 def large_enough(face: Detection, model: Model) -> bool:
-    """Return whether a face is wide enough in the picture for a model to be asked about it."""
+    """Return whether a face is wide enough in the picture for a model to score it."""
     return face.box[2] - face.box[0] >= model.least_face
 
 
@@ -97,11 +97,11 @@ class SampleCollector:
     tracker: Tracker = field(default_factory=Tracker)
     seen: int = 0  # frames taken
     items: dict[str, list[Sample]] = field(default_factory=lambda: defaultdict(list))
-    spared: set[str] = field(default_factory=set)  # models that some face was too small for
+    too_small: set[str] = field(default_factory=set)  # models that some face was too small for
     _held: dict[int, NDArray[np.uint8]] = field(default_factory=dict)
 
     def add(self, frame: Frame, found: Sequence[Detection] | None) -> None:
-        """Take the next frame; ``found`` is None where the detector did not look."""
+        """Take the next frame; ``found`` is None where no faces were detected in it."""
         self.seen += 1
         if found is not None:
             visible = [face for face in found if is_visible(face, frame.image)]
@@ -134,7 +134,7 @@ class SampleCollector:
                 if large_enough(face.detection, detector.model):
                     self._cut(detector, face)
                 else:
-                    self.spared.add(detector.model.name)
+                    self.too_small.add(detector.model.name)
 
     def _picture(self, frame: Frame) -> None:
         picture = WholeFrame(frame.time, self._until(frame.time), frame.image, self.crops)

@@ -1,7 +1,7 @@
-"""Where somebody speaks, and the windows that the audio detectors are asked about.
+"""Where somebody speaks, and the windows that the audio detectors score.
 
 All sound here is int16 PCM, mono, 16 kHz. A voice-activity detector is anything that takes such an array [n] and
-answers the spans of speech in seconds, in order and without overlap; two are here: `SileroVad`, a small network, and
+returns the spans of speech in seconds, in order and without overlap; two are here: `SileroVad`, a small network, and
 `energy_vad`, which needs numpy alone.
 """
 
@@ -18,7 +18,7 @@ import onnxruntime
 
 from veracity.catalog.layers import SAMPLE_RATE, WINDOW_SAMPLES
 
-MIN_SPEECH_SECONDS = 0.5  # a window with less speech than this says nothing about a voice
+MIN_SPEECH_SECONDS = 0.5  # a window with less speech than this is too short to judge a voice by
 
 Pcm = npt.NDArray[np.int16]
 Spans = list[tuple[float, float]]
@@ -72,19 +72,19 @@ class SileroVad:
         sound[self.CONTEXT : self.CONTEXT + len(pcm)] = pcm / _PCM_SCALE
         state = np.zeros((2, 1, 128), np.float32)
         rate = np.array(SAMPLE_RATE, np.int64)
-        answer = np.empty(chunks, np.float32)
+        probabilities = np.empty(chunks, np.float32)
         for index in range(chunks):
             begin = index * self.CHUNK
             chunk = sound[None, begin : begin + self.CONTEXT + self.CHUNK]
             probability, state = self._session.run(None, {"input": chunk, "state": state, "sr": rate})
-            answer[index] = probability[0, 0]
-        return answer
+            probabilities[index] = probability[0, 0]
+        return probabilities
 
 
 def energy_vad(pcm: Pcm) -> Spans:
     """Spans in which the sound is well above the clip's own noise floor.
 
-    It hears loudness, not speech: music and traffic pass too. Frames of 20 ms; the threshold lies 40 % of the way, in
+    It measures loudness: music and traffic pass too. Frames of 20 ms; the threshold lies 40 % of the way, in
     decibels, from the quiet tenth of the frames to the loud tenth. Steady sound (under 6 dB between the two) counts
     as speech throughout where it is above -50 dBFS, since nothing in it marks a pause; below that it is silence.
     """

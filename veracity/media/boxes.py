@@ -7,8 +7,8 @@ import re
 from collections.abc import Iterator
 
 PROTECTION = re.compile(rb"schm\0{4}(?:cenc|cens|cbc1|cbcs|piff)")  # an mp4's scheme box, ISO/IEC 23001-7
-BOXES = 10_000  # at the top of an mp4, looked through for its index
-INDEX_BYTES = 64 << 20  # of the index, looked through; an hour takes about 2 MB
+BOXES = 10_000  # at the top of an mp4 that are read to find its index
+INDEX_BYTES = 64 << 20  # of the index that are searched; an hour takes about 2 MB
 
 
 def is_protected(file: int) -> bool:

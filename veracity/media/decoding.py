@@ -17,7 +17,7 @@ from veracity.media.probe import AudioStream, Timeline, VideoStream
 from veracity.media.sandbox import DecoderProcess, Limits
 from veracity_client.errors import BadOption
 
-AHEAD = 8  # frames decoded before they are asked for: 8 × 6.2 MB
+AHEAD = 8  # frames decoded ahead of their consumer: 8 × 6.2 MB
 FULL_HD = 1920 * 1080  # pixels; larger pictures are scaled down to that many before they leave ffmpeg
 RUNS = 2_000  # of consecutive frames in one pass; ffmpeg takes an argument of at most 128 KiB
 # EXIF orientation -> filters that make the picture upright
@@ -103,13 +103,13 @@ def _without_jumps(name: str, timeline: Timeline) -> list[str]:
     return [f"{name}='PTS-({skipped})/TB'"]
 
 
-def runs_of(wanted: Sequence[int]) -> list[range]:
+def runs_of(indices: Sequence[int]) -> list[range]:
     """Split rising numbers into runs of neighbours."""
-    if any(a >= b for a, b in pairwise(wanted)) or (len(wanted) and wanted[0] < 0):
-        raise ValueError("wanted frames must be rising numbers from 0")
-    runs = [list(run) for _, run in groupby(enumerate(wanted), lambda pair: pair[1] - pair[0])]
+    if any(a >= b for a, b in pairwise(indices)) or (len(indices) and indices[0] < 0):
+        raise ValueError("frame indices must be rising numbers from 0")
+    runs = [list(run) for _, run in groupby(enumerate(indices), lambda pair: pair[1] - pair[0])]
     if len(runs) > RUNS:
-        raise BadOption(f"frames from {len(runs)} separate places asked for, at most {RUNS} are taken in one pass")
+        raise BadOption(f"frames of {len(runs)} separate places are more than the {RUNS} of one pass")
     return [range(run[0][1], run[-1][1] + 1) for run in runs]
 
 
@@ -122,22 +122,22 @@ def _select(runs: Sequence[range]) -> str:
 
 
 def shown_size(video: VideoStream) -> tuple[int, int]:
-    """Return width and height of the frames where no size is asked for: the video's, within the area of full HD."""
+    """Return width and height of the frames where no size is given: the video's, within the area of full HD."""
     scale = min(1.0, math.sqrt(FULL_HD / (video.width * video.height)))
     return max(1, round(video.width * scale)), max(1, round(video.height * scale))
 
 
 async def pump_frames(
     child: DecoderProcess,
-    wanted: Sequence[int],
+    indices: Sequence[int],
     shape: tuple[int, int, int],
     video: VideoStream,
     ahead: asyncio.Queue[Frame | Exception | str],
 ) -> None:
-    """Read frames until the last wanted one or the end, then put what ffmpeg said of the end, or the error."""
+    """Read frames until the last of ``indices`` or the end, then put ffmpeg's messages, or the error."""
     said = ""
     try:
-        for count, index in enumerate(wanted):
+        for count, index in enumerate(indices):
             image = np.empty(shape, np.uint8)
             if await child.fill(image.data.cast("B")) < image.nbytes:
                 said = await child.end()
@@ -146,5 +146,5 @@ async def pump_frames(
                 break
             await ahead.put(Frame(index, index / FPS, image))
         await ahead.put(said)
-    except Exception as error:  # raised again where the frames are asked for
+    except Exception as error:  # raised again where the frames are consumed
         await ahead.put(error)

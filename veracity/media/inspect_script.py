@@ -33,7 +33,7 @@ TIMES_MAY_RESTART = 0x0200  # AVFMT_TS_DISCONT: ffmpeg itself joins the parts of
 JUMP_SECONDS = 10.0  # ffmpeg's -dts_delta_threshold; no pause in which nothing plays is as long
 FRAME_SECONDS = 0.04
 FIRST_FRAMES = 3  # decoded of each video track, to see whether it is interlaced
-FIRST_PACKETS = 100  # that these are looked for in
+FIRST_PACKETS = 100  # that are decoded for these
 FEW = 0.1  # of a track's packets; more that are out of order are no strays
 MAX_JUMPS = 50
 LOG_ERROR = 16  # AV_LOG_ERROR
@@ -51,8 +51,7 @@ class Track:
         self.packets = self.bytes = self.frames = 0
         self.times: list[tuple[float, float]] = []  # start, duration of each packet
         self.matrix: tuple[int, ...] = ()
-        self.interlaced = False
-        self.transfer = 0
+        self.interlaced, self.transfer = False, 0
 
     @property
     def wants_frames(self) -> bool:
@@ -68,7 +67,7 @@ class Track:
             self.times.append((time * self.base, (packet.duration or 0) * self.base))
             self.last_tick = max(self.last_tick, time + (packet.duration or 0))
 
-    def look(self, frame: Any) -> None:
+    def take_frame(self, frame: Any) -> None:
         """Read how a decoded picture is to be shown; the first one's orientation counts."""
         self.frames += 1
         self.interlaced |= frame.interlaced_frame
@@ -169,7 +168,7 @@ def _decode(track: Track, packet: av.Packet[Any], max_pixels: int) -> None:
     if context is not None and context.width * context.height <= max_pixels:
         with suppress(av.FFmpegError, EOFError):  # whoever decodes the track says what is wrong with it
             for frame in packet.decode():
-                track.look(frame)
+                track.take_frame(frame)
 
 
 def _drop_strays(tracks: Any) -> float | None:

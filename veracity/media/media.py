@@ -2,7 +2,7 @@
 
     probe    its tracks, and how long they play      0.15 s; every packet is counted, one picture a track decoded
     audio    one track, 16 kHz mono                  0.1 s for 10 s of sound; no picture is decoded
-    frames   the wanted ones, as they are decoded    one pass, on a constant 25 fps time base
+    frames   chosen ones, as they are decoded        one pass, on a constant 25 fps time base
 
 The file's name never reaches a decoder, and each run is sandboxed (:mod:`veracity.media.sandbox`).
 """
@@ -45,7 +45,7 @@ MAX_PACKETS = 2_000_000  # of all tracks; 200 MB of 10 ms sound packets are fewe
 class Media:
     """A context manager around one open file; leaving it ends what still runs on it.
 
-    ``video_track`` is the one whose frames are wanted, None for the one that a player would show.
+    ``video_track`` is the one whose frames are decoded, None for the one that a player would show.
     ``damage`` says in short sentences how far the file could be read where that is less far than it promises.
     """
 
@@ -158,7 +158,7 @@ class Media:
         """Decode a track to int16 [samples], 16 kHz mono, sample 0 at time 0 of the file; empty where it holds nothing.
 
         All channels are mixed, unless one is named. A late start and holes over 0.1 s are filled with silence, so that
-        sample n is at n / 16000 s. Less than the file promises is noted in ``damage`` where ffmpeg complained.
+        sample n is at n / 16000 s. Less than the file promises is noted in ``damage`` where ffmpeg reported an error.
         Raises :class:`BadOption` where there is no such track, :class:`BadVideo`, :class:`UnsupportedCodec`.
         """
         probe = await self.probe()
@@ -186,15 +186,15 @@ class Media:
             await child.end()
         return levels
 
-    async def frames(self, wanted: Sequence[int], size: tuple[int, int] | None = None) -> AsyncGenerator[Frame, None]:
-        """Yield the ``wanted`` frames while decoding goes on; those past the end of the video never come.
+    async def frames(self, indices: Sequence[int], size: tuple[int, int] | None = None) -> AsyncGenerator[Frame, None]:
+        """Yield the frames of ``indices`` while decoding goes on; those past the end of the video never come.
 
-        ``wanted`` are rising numbers on the 25 fps time base. Frames are upright, have square pixels and are scaled to
+        ``indices`` are rising numbers on the 25 fps time base. Frames are upright, have square pixels and are scaled to
         ``size`` (width, height) if given, else down to the area of 1920 × 1080 where they are larger. Up to 8 frames
         are decoded ahead. Frames that a damaged file promises and does not give are noted in ``damage``.
         Raises :class:`NoFrames` where nothing came, :class:`BadVideo`, :class:`UnsupportedCodec`.
         """
-        runs = decoding.runs_of(wanted)
+        runs = decoding.runs_of(indices)
         if not runs:
             return
         probe = await self.probe()
@@ -208,7 +208,7 @@ class Media:
         count = 0
         arguments = decoding.picture_arguments(self._limits, video, probe.timeline, runs, width, height)
         async with self._ffmpeg_child(arguments) as child:
-            pump = asyncio.create_task(decoding.pump_frames(child, wanted, (height, width, 3), video, ahead))
+            pump = asyncio.create_task(decoding.pump_frames(child, indices, (height, width, 3), video, ahead))
             try:
                 while isinstance(item := await ahead.get(), Frame):
                     count += 1
@@ -218,8 +218,8 @@ class Media:
             finally:
                 pump.cancel()
                 await asyncio.wait([pump])
-        missing = wanted[count] / FPS if item and count < len(wanted) else None
-        self._note_pictures(probe, (wanted[count - 1] + 1) / FPS, missing)
+        missing = indices[count] / FPS if item and count < len(indices) else None
+        self._note_pictures(probe, (indices[count - 1] + 1) / FPS, missing)
 
     def _note_pictures(self, probe: Probe, came: float, missing: float | None) -> None:
         """Note that there are pictures to the second ``came``, and none at ``missing`` though they were promised."""

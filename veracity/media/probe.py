@@ -151,7 +151,7 @@ def _seconds(ends: Sequence[float], declared: float | None, *, alone: bool) -> f
 
 
 def _chosen(tracks: Sequence[Mapping[str, Any]], wanted: int | None) -> int | None:
-    """Return the video track to examine: the one asked for, else the default, unless another one shows far more."""
+    """Return the video track to examine: the ``wanted`` one, else the default, unless another one shows far more."""
     if wanted is not None and wanted >= len(tracks):
         raise BadOption(f"video_track {wanted} asked for; the file has {len(tracks)}")
     if wanted is not None or not tracks:
