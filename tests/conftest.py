@@ -4,6 +4,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+import canned
 import measuring
 import pytest
 import skips
@@ -90,3 +91,21 @@ def clips(media: Path, monkeypatch: pytest.MonkeyPatch, full_repository: Path) -
     """The list of them, to be asked of the tiny models."""
     monkeypatch.setenv("VERACITY_MODEL_REPOSITORY", str(full_repository))
     return measuring.listed(media)
+
+
+@pytest.fixture(scope="module")
+def doubles(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A tritonserver with doubles of both detectors (``double_model.py``)."""
+    repository = tmp_path_factory.mktemp("double")
+    canned.install(repository)
+    with Server(repository, canary_seconds=3600.0) as running:  # a canary would take a place in the queue
+        yield running
+
+
+@pytest.fixture(scope="module")
+def labelled_clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Files to which the doubles give the label that they are named after, and one that is an error."""
+    folder = tmp_path_factory.mktemp("labelled")
+    for label in ("real", "fake", "inconclusive", "error BadVideo: no moov atom"):
+        (folder / label.partition(" ")[0]).write_text(label)
+    return folder

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import codecs
 import contextlib
 import os
 import sys
@@ -15,6 +16,7 @@ from veracity_client.errors import VeracityError
 EXIT_CODES = {False: 0, True: 1, None: 2}  # by ``final_verdict``: real, fake, inconclusive
 ERROR = 3
 INTERRUPTED = 130
+PLAIN = {"–": "-", "—": "-", "…": "...", "’": "'", "“": '"', "”": '"', "×": "x", "≥": ">=", "≤": "<="}
 
 
 class Parser(argparse.ArgumentParser):
@@ -30,7 +32,7 @@ def run_command(program: str, command: Callable[[], int]) -> int:
     """Run ``command`` and return its exit code; whatever goes wrong is said on standard error and exits with 3.
 
     Python's own exit code for a crash is 1, which says *fake* here. Characters that the output cannot encode become
-    question marks.
+    plain ones or question marks.
     """
     if not _streams_are_usable():
         _say(f"{program}: standard output is closed")
@@ -77,10 +79,18 @@ def _streams_are_usable() -> bool:
         os.set_inheritable(taken, True)
     os.close(taken)
     sys.stderr = sys.stderr or _devnull()
+    codecs.register_error("veracity.plain", _plain)
     for stream in (sys.stdout, sys.stderr):
         if reconfigure := getattr(stream, "reconfigure", None):
-            reconfigure(errors="replace")
+            reconfigure(errors="veracity.plain")
     return sys.stdout is not None
+
+
+def _plain(error: UnicodeError) -> tuple[str, int]:
+    """Replace what an encoding lacks; a handler for :mod:`codecs`."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    return "".join(PLAIN.get(character, "?") for character in error.object[error.start : error.end]), error.end
 
 
 def _devnull() -> TextIO:

@@ -1,4 +1,4 @@
-"""What can go wrong, by whose fault, and the status each wire carries.
+"""What can go wrong, whose fault it is, and its status over gRPC and HTTP.
 
     bytes ──▶ limits ──▶ probe ──▶ decode ──▶ models ──▶ verdict
               TooLarge   BadVideo  TooManyPixels  ModelUnavailable
@@ -12,13 +12,13 @@
     │   ├── TooLarge
     │   ├── TooLong
     │   └── TooManyPixels
-    ├── BadOption                the question
+    ├── BadOption                an option or an argument of the request
     │   └── PathNotAllowed
     ├── Unauthorized             the caller: no API key, or not the right one
     ├── AnalysisTimeout          the time given was not enough
-    ├── Overloaded               the server: ask again later
+    ├── Overloaded               the server: try again later
     ├── ModelUnavailable         the server: a model is not loaded or died
-    ├── ServerUnavailable        nobody answers at the address
+    ├── ServerUnavailable        no server answers at the address
     └── InternalError            a fault of ours; the server's log has it under the request id
 
 On the wire an error is one line, ``TypeName: message``; :func:`from_wire` raises the class the server raised.
@@ -98,7 +98,7 @@ class PathNotAllowed(BadOption):
 
 
 class Unauthorized(VeracityError):
-    """The server wants an API key and got none, or another one."""
+    """The server wants an API key and got none, or a wrong one."""
 
     triton, http = "INVALID_ARG", 401
 

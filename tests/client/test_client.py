@@ -21,17 +21,9 @@ TRANSPORTS = ("grpc", "http")
 MEGABYTES_100 = 100 * 10**6
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    repository = tmp_path_factory.mktemp("double")
-    canned.install(repository)
-    with Server(repository, canary_seconds=3600.0) as running:  # a canary would take a place in the queue
-        yield running
-
-
 @pytest.fixture
-def url(server: Server, transport: str) -> str:
-    return f"{transport}://{server.grpc_url if transport == 'grpc' else server.http_url}"
+def url(doubles: Server, transport: str) -> str:
+    return f"{transport}://{doubles.grpc_url if transport == 'grpc' else doubles.http_url}"
 
 
 @pytest.fixture
@@ -229,7 +221,7 @@ def test_a_hundred_megabytes(detector: Detector) -> None:
 
 @triton
 @pytest.mark.parametrize("transport", TRANSPORTS)
-def test_many_threads_share_a_client(server: Server, url: str) -> None:
+def test_many_threads_share_a_client(doubles: Server, url: str) -> None:
     with Detector(url, retries=100) as found, ThreadPoolExecutor(8) as pool:
         sizes = list(pool.map(lambda n: found.analyze(bytes(n)).input.bytes, range(1, 25)))
     assert sizes == list(range(1, 25))

@@ -73,6 +73,11 @@ def test_any_text_is_printed_in_any_encoding(encoding: str) -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
+def test_dashes_stay_dashes_where_an_encoding_lacks_the_long_ones() -> None:
+    done = shell('"$@"', *crash("print('1 \\u2013 2\\u2026 \\u4f60'); return 0"), PYTHONIOENCODING="ascii")
+    assert done.stdout == "1 - 2... ?\n"
+
+
 def test_nothing_is_printed_into_a_file_that_took_the_place_of_a_closed_stream(tmp_path: Path) -> None:
     target = tmp_path / "target"
     done = shell('"$@" 2>&-', *crash(f"open({str(target)!r}, 'w').close(); sys.stderr.write('lost'); return 0"))
