@@ -2,9 +2,9 @@
 
     python scripts/image_models.py PROFILE INTO --export yes|no
 
-A graph that the checkout holds is taken as it is. One that it lacks is made here: the face detector's and those that
-are joined without torch always, the others' with ``--export yes``, of weights that are fetched for it (profile bench:
-of made-up ones). What is missing in the end is said: with VERACITY_ENV=production the image refuses to start so.
+Graphs that need no torch are brought by ``veracity install``. Of the others, those that the checkout holds are taken as
+they are; with ``--export yes`` those that it lacks are exported, of weights that are fetched for it (profile bench: of
+made-up ones). What is missing in the end is said: with VERACITY_ENV=production the image refuses to start so.
 """
 
 from __future__ import annotations
@@ -16,9 +16,10 @@ import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from veracity.catalog import FACE_DETECTOR, MODELS
+from veracity.catalog import MODELS
 from veracity.catalog.assets import VAD_FILE
 from veracity.catalog.profiles import BENCH, PROFILES, children, choose, required
+from veracity.install.graphs.recipe import BUILDERS
 from veracity.server.repository import DETECTORS, read
 from veracity.settings import CHECKOUT
 
@@ -33,17 +34,16 @@ def main() -> None:
     parser.add_argument("--export", choices=("yes", "no"), default="no")
     args = parser.parse_args()
     choice = choose(args.profile)
-    run("veracity.cli", "weights", "fetch", VAD_FILE, FACE_DETECTOR.name)
     untrained = args.profile == BENCH
-    make([FACE_DETECTOR.name, *(name for name in required(choice) if MODELS[name].joined)])
+    run("veracity.cli", "install", *(name for name in required(choice) if name in BUILDERS))
     if args.export == "yes":
-        make([name for name in required(choice) if MODELS[name].released], untrained=untrained)
+        export([name for name in required(choice) if MODELS[name].released], untrained=untrained)
     copy([*children(choice), *DETECTORS], args.into)
     for name, why in missing(required(choice), untrained=untrained).items():
         sys.stderr.write(f"{name}: {why}; this image refuses to start with VERACITY_ENV=production\n")
 
 
-def make(names: Iterable[str], *, untrained: bool = False) -> None:
+def export(names: Iterable[str], *, untrained: bool) -> None:
     """Fetch the weights of those models that have no graph yet, and export them one by one."""
     for name in missing(names, untrained=untrained):
         if MODELS[name].files and not untrained:
