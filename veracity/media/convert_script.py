@@ -23,7 +23,7 @@ FASTEST = 1  # of zlib's levels
 def main() -> int:
     """Convert standard input; the exit status says what went wrong."""
     given = json.loads(sys.argv[1])
-    sys.path.insert(0, given["packages"])
+    sys.path[:0] = given["packages"]
     import pi_heif
     from PIL import Image, UnidentifiedImageError
 

@@ -80,7 +80,7 @@ class Track:
 def main() -> int:
     """Print the facts of the file on standard input."""
     given = json.loads(sys.argv[1])
-    sys.path.insert(0, given["packages"])
+    sys.path[:0] = given["packages"]
     import av
 
     _accept_unknown_side_data()

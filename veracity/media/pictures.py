@@ -59,7 +59,7 @@ def unreadable(source: int) -> VeracityError:
 
 async def convert(source: int, name: str, limits: Limits) -> bytes:
     """Return the picture as a PNG. Raises errors that name the format."""
-    command = script("convert_script.py", "PIL", max_pixels=limits.max_pixels, max_frames=limits.max_frames)
+    command = script("convert_script.py", "PIL", "pi_heif", max_pixels=limits.max_pixels, max_frames=limits.max_frames)
     async with running(command, source, limits) as child:
         content = await child.rest(MAX_BYTES)
         if len(content) > MAX_BYTES:

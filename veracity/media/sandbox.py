@@ -181,14 +181,21 @@ async def running(command: Sequence[str], source: int, limits: Limits) -> AsyncI
         os.close(output)
 
 
-def script(name: str, library: str, **settings: Any) -> list[str]:
-    """Return the command that runs a script of this folder, with the packages of this interpreter and nothing else."""
+def script(name: str, *libraries: str, **settings: Any) -> list[str]:
+    """Return the command that runs a script of this folder; it can import the ``libraries`` and what lies beside them.
+
+    Raises :class:`VeracityError` where one of them is not installed.
+    """
+    folders = list(dict.fromkeys(_folder(library) for library in libraries))
+    given = json.dumps({"packages": folders, **settings})
+    return [_python(), "-I", "-S", "-B", str(Path(__file__).with_name(name)), given]
+
+
+def _folder(library: str) -> str:
     found = importlib.util.find_spec(library)
     if found is None or found.origin is None:
         raise VeracityError(f"the Python package {library} is missing: install veracity anew")
-    packages = str(Path(found.origin).parent.parent)
-    given = json.dumps({"packages": packages, **settings})
-    return [_python(), "-I", "-S", "-B", str(Path(__file__).with_name(name)), given]
+    return str(Path(found.origin).parent.parent)
 
 
 def _python() -> str:
