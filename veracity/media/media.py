@@ -1,6 +1,6 @@
 """One file under analysis: what is in it, its sound, its frames.
 
-    probe    its tracks, and how long they play      0.15 s; every packet is counted, one picture a track decoded
+    probe    its tracks, and how long they play      0.2 s; every packet is counted, one picture a track decoded
     audio    one track, 16 kHz mono                  0.1 s for 10 s of sound; no picture is decoded
     frames   chosen ones, as they are decoded        one pass, on a constant 25 fps time base
 
