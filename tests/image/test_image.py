@@ -109,7 +109,7 @@ def test_its_commands_are_ours(stages: list[Stage]) -> None:
     for word in ("ENTRYPOINT", "HEALTHCHECK"):
         program, *arguments = stages[-1].command(word)
         assert program == "veracity"
-        assert cli._parser().parse_args(arguments).command
+        assert cli.parser().parse_args(arguments).command
 
 
 def test_its_settings_are_ours(stages: list[Stage]) -> None:
