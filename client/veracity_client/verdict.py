@@ -1,4 +1,4 @@
-"""The contract: what is asked (``Options``), what is said on the way (``StageEvent``) and the answer (``Verdict``).
+"""The contract: a request's ``Options``, a ``StageEvent`` for each step, and the answer, a ``Verdict``.
 
 Scores are probabilities of *fake*, 0 to 1. Times are seconds from the start of the clip, rounded to milliseconds.
 Boxes are x0, y0, x1, y1 in pixels of the upright picture as it was analysed (``input.resolution``).
@@ -7,70 +7,26 @@ Boxes are x0, y0, x1, y1 in pixels of the upright picture as it was analysed (``
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
-from veracity_client.errors import BadOption
+from veracity_client.options import LayerName as LayerName
+from veracity_client.options import Options as Options
+from veracity_client.options import Policy as Policy
 from veracity_client.reasons import AnyReasonCode, Reason
 from veracity_client.words import open_words
 
 Label = Literal["fake", "real", "inconclusive"]
 Status = Literal["scored", "abstained", "skipped", "failed"]
-Policy = Literal["fail_fast", "decided", "exhaustive"]
 AppliedPolicy = Policy
 StageStatus = Literal["started", "progress", "done"]
 Schema = Literal["veracity/1"]
-LayerName = Literal["audio", "visual", "lipsync", "semantic"]
 
 if not TYPE_CHECKING:  # other words of a newer server are passed through
     Label, Status, AppliedPolicy = open_words(Label), open_words(Status), open_words(AppliedPolicy)
     StageStatus, Schema = open_words(StageStatus), open_words(Schema)
-
-
-@dataclass(frozen=True)
-class Options:
-    """What may be asked of one analysis. Anything else is refused with :class:`BadOption`.
-
-    ``audio_track`` and ``video_track`` count from 0; None takes the track that a player would, or the one that holds
-    something, and ``input`` says which.
-    """
-
-    policy: Policy = "fail_fast"
-    layers: tuple[LayerName, ...] = ("audio", "visual", "lipsync", "semantic")
-    audio_track: int | None = None
-    deadline_seconds: float = 300.0
-    video_track: int | None = None
-
-    def __post_init__(self) -> None:
-        if not self.layers:
-            raise BadOption("layers is empty: name at least one of audio, visual, lipsync, semantic")
-        for name, track in (("audio_track", self.audio_track), ("video_track", self.video_track)):
-            if track is not None and track < 0:
-                raise BadOption(f"{name} counts from 0, got {track}; leave it out to have the track chosen")
-        if not 0 < self.deadline_seconds <= 3600:
-            raise BadOption(f"deadline_seconds must be over 0 and at most 3600, got {self.deadline_seconds}")
-
-    def to_json(self) -> str:
-        """Return the OPTIONS tensor's text. What is None is left out: an older server need not know its name."""
-        given = {name: value for name, value in msgspec.to_builtins(self).items() if value is not None}
-        return msgspec.json.encode(given).decode()
-
-    @classmethod
-    def from_json(cls, text: str | bytes) -> Options:
-        """Read the OPTIONS tensor's text; raises :class:`BadOption` for unknown names and wrong types."""
-        try:
-            given = msgspec.json.decode(text, type=dict[str, Any])
-            known = [field.name for field in fields(cls)]
-            if unknown := sorted(set(given) - set(known)):
-                raise ValueError(f"there is no option {', '.join(unknown)}; there are {', '.join(known)}")
-            return msgspec.convert(given, cls)
-        except (ValueError, RecursionError) as error:  # the latter: brackets nested too deep
-            raise BadOption(f"bad options: {error}{_CHOICES if 'enum' in str(error) else ''}") from None
-
-
-_CHOICES = f"; policy is one of {', '.join(get_args(Policy))}, layers are of {', '.join(get_args(LayerName))}"
 
 
 @dataclass(frozen=True)
