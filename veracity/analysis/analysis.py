@@ -1,4 +1,4 @@
-"""One analysis under way: who can answer, what was found, which inferences run, who hears of the stages."""
+"""One analysis under way: who can answer, what was found, which inferences run, and the events of its stages."""
 
 from __future__ import annotations
 

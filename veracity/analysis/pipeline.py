@@ -39,13 +39,13 @@ class Observation:
 
 
 def ignore(_event: StageEvent) -> None:
-    """Hear of a stage and say nothing."""
+    """Take an event and do nothing with it."""
 
 
 async def analyze(
     video: Source, infer: Infer, options: Options, context: AnalysisContext, tell: Tell = ignore
 ) -> Verdict:
-    """Analyse one file and return the verdict; ``tell`` hears of every stage. Raises as :func:`observe`."""
+    """Analyse one file and return the verdict; ``tell`` gets an event for every stage. Raises as :func:`observe`."""
     return (await observe(video, infer, options, context, tell)).verdict
 
 
