@@ -42,10 +42,10 @@ def _trained(path: Path | None) -> tuple[nn.Module, dict[str, Any]]:
     if path is None:
         raise ExportError(f"{MODEL} is trained in this repository: give its weights with --checkpoint (see training/)")
     try:
-        net, taught = load_lipsync(path), training_sources(path)
+        net, sources = load_lipsync(path), training_sources(path)
     except CheckpointError as error:
         raise ExportError(str(error)) from error
-    source = {"source": "networks/lips.py", "trained_on": taught}
+    source = {"source": "networks/lips.py", "trained_on": sources}
     return net, {**source, "checkpoint_sha256": sha256(path)}
 
 

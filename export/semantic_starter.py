@@ -49,14 +49,14 @@ def head_of(checkpoint: Path) -> Head:
     from networks.registry import parameters
 
     try:
-        net, taught = load_semantic(checkpoint), training_sources(checkpoint)
+        net, sources = load_semantic(checkpoint), training_sources(checkpoint)
     except CheckpointError as error:
         raise ExportError(str(error)) from error
     weight = net.plane.weight.detach().numpy().T * np.float32(net.width**0.5)
     model = plane(net.middle.numpy(), weight, net.plane.bias.detach().numpy())
     noise = np.random.default_rng(0).standard_normal((3, net.width)).astype(np.float32)
     largest_error(model.SerializeToString(), net, [{FEATURE: noise}, {FEATURE: noise[:1] * 100}])
-    origin = {"source": "networks/semantic.py", "parameters": parameters(net), "trained_on": taught}
+    origin = {"source": "networks/semantic.py", "parameters": parameters(net), "trained_on": sources}
     return Head(model, {**origin, "checkpoint_sha256": sha256(checkpoint)}, new=True)
 
 

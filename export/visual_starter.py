@@ -41,10 +41,10 @@ def _trained(path: Path | None) -> tuple[nn.Module, dict[str, Any]]:
     if path is None:
         raise ExportError(f"{MODEL} is trained in this repository: give its weights with --checkpoint (see training/)")
     try:
-        net, taught = load_visual(path), training_sources(path)
+        net, sources = load_visual(path), training_sources(path)
     except CheckpointError as error:
         raise ExportError(str(error)) from error
-    return net, {"source": SOURCE, "trained_on": taught, "checkpoint_sha256": sha256(path)}
+    return net, {"source": SOURCE, "trained_on": sources, "checkpoint_sha256": sha256(path)}
 
 
 def _untrained(folder: Path) -> tuple[nn.Module, dict[str, Any]]:

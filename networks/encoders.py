@@ -170,7 +170,7 @@ class SoundEncoder(nn.Module):
 class Wav2Vec2Encoder(nn.Module):
     """Sound within ±1, float32 [batch, n] → tokens [batch, 25 or some more, width], by transformers' wav2vec 2.0.
 
-    Of ``frozen`` layers and all that is below them nothing is learned; 0 teaches everything.
+    ``frozen`` layers and everything below them are not trained; with 0 everything is.
     """
 
     def __init__(self, shape: Mapping[str, Any], width: int, frozen: int) -> None:

@@ -14,7 +14,7 @@ class Network(nn.Module):
     """Sound within ±1, float32 [batch, n] → scores of real and fake [batch, 2].
 
     The sound is brought to mean 0 and variance 1 first, over the whole window, as transformers' feature extractor
-    does. There is no attention mask: this architecture's group norm was never taught one, so windows are not padded.
+    does. There is no attention mask: this architecture's group norm was trained without, so windows are not padded.
     """
 
     def __init__(self, shape: Mapping[str, Any]) -> None:

@@ -55,7 +55,7 @@ def steps(checkout: Path, **environment: str) -> tuple[int, Counter[str]]:
 
 
 ALWAYS = {"export audio_starter": 1, "export visual_starter": 1, "export lipsync_starter": 1,
-          "export semantic_starter": 1, "training calibrate": 2, "training evaluate": 1}  # fmt: skip
+          "export semantic_starter": 1, "veracity.cli calibrate": 2, "training evaluate": 1}  # fmt: skip
 
 
 def test_what_is_complete_is_not_done_again(checkout: Path) -> None:
@@ -82,7 +82,7 @@ def test_a_step_that_fails_ends_it_and_it_goes_on_there(checkout: Path) -> None:
     status, asked = steps(checkout, FAIL="training compose")
     assert status != 0
     assert asked["training compose"] == 1
-    assert asked["training calibrate"] == asked["training evaluate"] == 0  # and nothing is installed
+    assert asked["veracity.cli calibrate"] == asked["training evaluate"] == 0  # and nothing is installed
     assert not (checkout / "model_repository").exists()
     status, again = steps(checkout)
     assert status == 0

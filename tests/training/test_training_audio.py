@@ -171,7 +171,7 @@ def test_pool_holds_every_clip_and_its_fakes_and_is_cut_once(media, tmp_path):
     assert [len(one.forgeries) for one in pool] == [len(METHODS), 0]
     assert np.array_equal(pool[0].speech, trim(load(pool[0].clip.path), energy_vad))
     assert len(bad) == 1
-    assert "nobody speaks" in bad[0]
+    assert "less than half a second of speech" in bad[0]
     made = {path: path.stat().st_mtime_ns for path in (tmp_path / "cache").rglob("*.npz")}
     extract_speech(read_clips(media, ("audio",)), energy_vad, tmp_path / "cache")
     assert {path: path.stat().st_mtime_ns for path in (tmp_path / "cache").rglob("*.npz")} == made
@@ -200,7 +200,7 @@ def some_pool() -> list[SpeechClip]:
     return [
         one("mine__1.flac", "real", 1000),
         one("theirs__1.flac", "fake", 2000),
-        one("free-extract_speech-digit-dataset__1.flac", "real", 3000),
+        one("free-spoken-digit-dataset__1.flac", "real", 3000),
         one("FastSpeech2__1.flac", "fake", 4000),
     ]
 

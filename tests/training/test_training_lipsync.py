@@ -83,18 +83,18 @@ def test_the_order_of_moments_is_what_its_name_says() -> None:
 
 def test_a_pair_is_the_same_whoever_asks_and_is_made_once(tmp_path: Path) -> None:
     seconds = [second("a.mp4"), second("b.mp4", seed=1)]
-    pair = pairs.Pairs(seconds, tmp_path, 0, 2, SHARES).kept(1)
+    pair = pairs.Pairs(seconds, tmp_path, 0, 2, SHARES).cached(1)
     assert pair.mouths.shape == (2, 25, SIDE, SIDE)
-    assert np.array_equal(pairs.Pairs(seconds, tmp_path / "other", 0, 2, SHARES).kept(1).mouths, pair.mouths)
+    assert np.array_equal(pairs.Pairs(seconds, tmp_path / "other", 0, 2, SHARES).cached(1).mouths, pair.mouths)
     assert len(list(tmp_path.glob("pairs-*/1.npz"))) == 1
 
 
 def test_every_pair_is_drawn_once_before_any_comes_again() -> None:
     known = torch.arange(5.0).reshape(5, 1, 1, 1, 1, 1).expand(5, 2, *SHAPE)
-    drawn = task.Draws(known, 0, 5, 10)
+    drawn = task.ShuffledPairs(known, 0, 5, 10)
     assert len(drawn) == 10
     assert sorted(drawn[k][0, 0, 0, 0, 0].item() for k in range(5)) == [0, 1, 2, 3, 4]
-    assert torch.equal(task.Draws(known, 0, 6, 3)[2], drawn[3])
+    assert torch.equal(task.ShuffledPairs(known, 0, 6, 3)[2], drawn[3])
 
 
 def test_fakes_are_never_made_of_fakes(tmp_path: Path) -> None:
@@ -179,7 +179,7 @@ def test_plans_say_which_key_is_wrong(tmp_path: Path) -> None:
 
 def test_a_run_ends_with_weights_that_say_what_they_learned_from(tmp_path: Path) -> None:
     plan = task.LipPlan(epochs=1, steps=2, batch=2, pairs_per_split=2, workers=0)
-    learning = task.task(plan, [second("a.mp4"), second("b.mp4", seed=1)], tmp_path)
+    learning = task.make_task(plan, [second("a.mp4"), second("b.mp4", seed=1)], tmp_path)
     task.loop.fit(learning, tmp_path / "run", "mean")
     net = load_lipsync(tmp_path / "run" / task.loop.LAST)
     assert training_sources(tmp_path / "run" / task.loop.LAST) == ["made here"]
