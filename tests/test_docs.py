@@ -35,3 +35,11 @@ def test_links_between_documents_lead_somewhere() -> None:
     for page in PAGES:
         for target in re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text()):
             assert (page.parent / target).exists(), f"{page.name} links to {target}"
+
+
+def test_files_that_documents_name_exist() -> None:
+    folders = "veracity|client|export|networks|evaluation|training|benchmarks|tests|patches|examples|docs|scripts"
+    named = re.compile(rf"`((?:{folders})/[\w./-]+)`")
+    for page in PAGES:
+        for path in named.findall(page.read_text()):
+            assert (CHECKOUT / path).exists(), f"{page.name} names {path}"
