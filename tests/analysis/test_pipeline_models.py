@@ -74,7 +74,7 @@ def test_models_without_thresholds_get_a_score_and_no_label(
     assert "audio_rawnet2" in verdict.inconclusive_reason.text
     assert "veracity calibrate" in verdict.inconclusive_reason.text
     assert "(uncalibrated)" in verdict.layer_results["1_audio"].reasoning
-    words = "with VERACITY_MODELS instead of its own. audio_rawnet2: nobody measured it so"
+    words = "with VERACITY_MODELS instead of its own. audio_rawnet2: not measured"
     assert verdict.profile.statement.startswith(words)
     assert verdict.layer_results["4_semantic"].status == "scored"  # no label is at stake that a policy could decide
 

@@ -104,7 +104,7 @@ def test_a_model_exported_anew_is_named_by_its_new_digest_and_accuracy(repositor
     verdict = run(context, talking, infer)
     (after,) = verdict.layer_results["4_semantic"].models
     assert after.sha256 == "b" * 64
-    assert after.measured == "these weights were not measured, only others of its name"
+    assert after.measured == "these weights were not measured, only other weights of that name"
     assert not verdict.calibrated
     assert "semantic_starter: these weights were not measured" in verdict.profile.statement
     page.write_text(json.dumps({"untrained": True}))

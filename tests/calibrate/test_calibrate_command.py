@@ -97,13 +97,13 @@ def test_the_command_writes_what_the_reader_reads(
     assert own.thresholds.real < 0.5 < own.thresholds.fake
     assert not after.calibrator("visual_starter").uninformative
     assert after.calibrator("semantic_starter").uninformative
-    assert "measured and silent: AUC" in after.measurement("semantic_starter")
-    assert "on 30 real and 30 fake videos of 5 sources that it did not learn from" in after.measurement(
+    assert "uninformative: AUC" in after.measurement("semantic_starter")
+    assert "on 30 real and 30 fake videos of 5 sources that it was not trained on" in after.measurement(
         "visual_starter"
     )
-    assert "for the test alone" in after.measurement("visual_starter")
-    assert "on 30 real and 30 fake videos of 5 sources that its networks did not learn" in after.statements["starter"]
-    assert "for the test alone; of the real ones" in after.statements["starter"]
+    assert "held out for testing" in after.measurement("visual_starter")
+    assert "on 30 real and 30 fake videos of 5 sources that its networks were not trained on" in after.statements["starter"]
+    assert "held out for testing; of the real ones" in after.statements["starter"]
     assert "on 30 real and 30 fake sound files of 5 sources that it did not learn" in after.statements["starter"]
     assert "[profiles.starter.fusion] rule = " in capsys.readouterr().out
     assert {after.checkpoints[name] for name in ("audio_starter", "visual_starter")} == {"0" * 64, "1" * 64}

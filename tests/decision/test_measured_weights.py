@@ -34,10 +34,10 @@ def test_of_other_weights_under_a_measured_name_nothing_is_known(
     assert calibration.is_calibrated(["audio_starter"])
     assert calibration.standalone_thresholds(["visual_starter"]) == calibration.thresholds == measured.thresholds
     assert calibration.rule == "mean"  # the profile's own was fitted with the weights that were measured
-    assert context.info("visual_starter").measured == "these weights were not measured, only others of its name"
+    assert context.info("visual_starter").measured == "these weights were not measured, only other weights of that name"
     assert context.profile.statement == (
         "with other weights than were measured. "
-        "visual_starter: these weights were not measured, only others of its name"
+        "visual_starter: these weights were not measured, only other weights of that name"
     )
 
 

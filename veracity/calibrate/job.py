@@ -128,11 +128,11 @@ def _profile(job: Job, fits: Mapping[str, Fitted]) -> dict[str, dict[str, toml_t
     fusion = statements.fusion_table(
         tried, bounds, stop, (job.rate, job.missed), statements.shares(data.fakes, said), job.date, data
     )
-    fitted_on = "that its networks did not learn from, and the thresholds did"
+    fitted_on = "that its networks were not trained on (its thresholds were set on them)"
     findings = [
         statements.measured(job.films, best.held_out, said, fitted_on),
-        _on(job.tested, "video", "for the test alone", job, fits, best.fusion, judging),
-        _on(job.rows, "audio", "that it did not learn from", job, fits, best.fusion, judging),
+        _on(job.tested, "video", "held out for testing", job, fits, best.fusion, judging),
+        _on(job.rows, "audio", "that it was not trained on", job, fits, best.fusion, judging),
     ]
     return {name: {"statement": ". ".join(filter(None, findings))}, f"{name}.fusion": fusion}
 

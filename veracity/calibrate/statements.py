@@ -36,10 +36,10 @@ def clips(rows: Sequence[Row]) -> str:
 
 def model_statement(fitted: Fitted, tested: Sequence[Row]) -> str:
     """One sentence on how well a model measured, and on what."""
-    measured = f"AUC {brief(fitted.auc)} on {clips(fitted.rows)} that it did not learn from"
+    measured = f"AUC {brief(fitted.auc)} on {clips(fitted.rows)} that it was not trained on"
     if fitted.calibrator.uninformative:
-        return f"measured and silent: {measured}, which does not separate, so it weighs nothing"
-    return f"{measured}, its P(fake) off by {fitted.ece:.2f} there{_model_tested(fitted, tested)}"
+        return f"uninformative: {measured}, which does not separate real from fake, so it carries no weight"
+    return f"{measured}, calibration error {fitted.ece:.2f}{_model_tested(fitted, tested)}"
 
 
 def _model_tested(fitted: Fitted, tested: Sequence[Row]) -> str:
@@ -49,7 +49,7 @@ def _model_tested(fitted: Fitted, tested: Sequence[Row]) -> str:
     if len(set(fakes.tolist())) < 2:
         return ""
     auc = metrics.interval(metrics.auc, fakes, log_odds(pooled(rows, fitted.model, fitted.calibrator)))
-    return f"; AUC {brief(auc)} on {clips(rows)} for the test alone"
+    return f"; AUC {brief(auc)} on {clips(rows)} held out for testing"
 
 
 def model_table(fitted: Fitted, tested: Sequence[Row], date: datetime.date, checkpoint: str) -> dict[str, Value]:
@@ -61,7 +61,7 @@ def model_table(fitted: Fitted, tested: Sequence[Row], date: datetime.date, chec
         "bias": fitted.calibrator.bias,
         "fake": fitted.thresholds.fake,
         "real": fitted.thresholds.real,
-        "data": f"clips that it did not learn from, of {sources}",
+        "data": f"clips that it was not trained on, of {sources}",
         "date": date,
         "real_clips": int((~fitted.fakes).sum()),
         "fake_clips": int(fitted.fakes.sum()),

@@ -22,8 +22,8 @@ else:
     import tomli as tomllib
 
 FILE = Path(__file__).with_name("calibration.toml")
-UNMEASURED = "nobody measured it so"
-OTHER_WEIGHTS = "these weights were not measured, only others of its name"
+UNMEASURED = "not measured"
+OTHER_WEIGHTS = "these weights were not measured, only other weights of that name"
 LAYER_NAMES = get_args(LayerName)
 
 
