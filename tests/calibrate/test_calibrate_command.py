@@ -102,9 +102,12 @@ def test_the_command_writes_what_the_reader_reads(
         "visual_starter"
     )
     assert "held out for testing" in after.measurement("visual_starter")
-    assert "on 30 real and 30 fake videos of 5 sources that its networks were not trained on" in after.statements["starter"]
+    assert (
+        "on 30 real and 30 fake videos of 5 sources that its networks were not trained on"
+        in after.statements["starter"]
+    )
     assert "held out for testing; of the real ones" in after.statements["starter"]
-    assert "on 30 real and 30 fake sound files of 5 sources that it did not learn" in after.statements["starter"]
+    assert "on 30 real and 30 fake sound files of 5 sources that it was not trained on" in after.statements["starter"]
     assert "[profiles.starter.fusion] rule = " in capsys.readouterr().out
     assert {after.checkpoints[name] for name in ("audio_starter", "visual_starter")} == {"0" * 64, "1" * 64}
 
