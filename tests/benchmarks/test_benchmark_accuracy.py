@@ -30,7 +30,7 @@ def test_every_clip_is_counted_and_no_clip_is_analysed_twice(clips: Path, tmp_pa
     assert voice["figures"]["auc"]["value"] in (0, 1)
     reasons = {row["reason"]: (row["real"], row["fake"]) for row in voice["reasons"]}
     assert reasons == {
-        "abstained: less than half a second of speech": (1, 0),
+        "abstained: no speech was found": (1, 0),
         "abstained: the file has no audio track": (1, 1),
         "error: BadVideo": (1, 0),
     }
@@ -158,7 +158,7 @@ def test_other_weights_answer_anew(tmp_path: Path, full_repository: Path) -> Non
 @pytest.mark.parametrize(
     ("rows", "more", "words"),
     [
-        ([("still.png", "0"), ("bars.mp4", "0")], [], "all 2 clips are real; measuring wants real and fake"),
+        ([("still.png", "0"), ("bars.mp4", "0")], [], "all 2 clips are real; measuring needs real and fake"),
         ([("still.png", "0"), ("bars.mp4", "1")], ["--split", "train"], "there is no clip"),
         ([("still.png", "maybe")], [], "label is 'maybe'"),
         ([("still.png", "0"), ("still.png", "1")], [], "names '<still.png>' more than once"),

@@ -67,7 +67,7 @@ def calibrate(job: Job) -> dict[str, dict[str, toml_tables.Value] | None]:
         for model, fitted in fits.items()
     }
     if job.is_the_profiles and len({row.fake for row in job.films}) == 2:
-        tables |= _profile(job, _kept(job, fits) | fits)
+        tables |= _profile(job, _kept(job, fits) | fits) | dict.fromkeys(_outdated(job, fits))
     return tables
 
 
@@ -81,6 +81,16 @@ def _kept(job: Job, fits: Mapping[str, Fitted]) -> dict[str, Fitted]:
         and model in job.before.model_thresholds
         and job.before.checkpoints.get(model) == provenance.checkpoint(job.repository / model)
     }
+
+
+def _outdated(job: Job, fits: Mapping[str, Fitted]) -> list[str]:
+    """Tables of models that have other weights now and no clips to fit on: the fusion leaves these models out."""
+    known = job.before.checkpoints
+    return [
+        f"models.{model}"
+        for model in job.models.values()
+        if model not in fits and provenance.checkpoint(job.repository / model) not in (None, known.get(model))
+    ]
 
 
 def _checkpoint(repository: Path, model: str) -> str:
