@@ -48,7 +48,8 @@ def test_what_lies_past_the_sound_does_not_count() -> None:
 
 
 def test_no_confidence_leads_out_of_the_cap_and_the_cap_not_over_a_threshold() -> None:
-    thresholds = Calibration.read().thresholds
+    thresholds = Calibration.read().of("starter").thresholds
+    assert thresholds is not None
     probabilities = [syncnet.Fit(0, confidence).probability for confidence in (-5, 0, 2, 3, 5, 7, 10, 1e9)]
     assert probabilities == sorted(probabilities, reverse=True)
     assert (probabilities[0], probabilities[-1]) == pytest.approx((syncnet.CAP, syncnet.FLOOR))

@@ -131,7 +131,7 @@ def test_an_engine_is_made_of_a_proven_fp32_graph_alone(repository: Path) -> Non
     with pytest.raises(ExportError, match="installed graph is fp16"):
         tensorrt.installed(model, folder)
     papers.write_text(json.dumps(facts | {"graph_sha256": "0" * 64}))
-    with pytest.raises(ExportError, match="not the one of its papers"):
+    with pytest.raises(ExportError, match="does not match its provenance"):
         tensorrt.installed(model, folder)
     with pytest.raises(ExportError, match="python -m export audio_aasist"):
         tensorrt.installed(MODELS["audio_aasist"], repository / "audio_aasist")

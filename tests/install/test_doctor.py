@@ -236,7 +236,7 @@ def test_production_refuses_before_triton_starts(
     strict = whole.replace(triton=tmp_path / "triton", env="production")
     done = run_serve(strict)
     first, *lines = done.stderr.splitlines()
-    assert (done.returncode, done.stdout) == (1, "")
+    assert (done.returncode, done.stdout) == (3, "")
     assert first == "veracity: ServerUnavailable: VERACITY_ENV=production refuses to start:"
     assert [line for line in lines if line.startswith(f"  model {SEMANTIC}: ")]
     assert not started.exists()

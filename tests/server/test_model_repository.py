@@ -166,4 +166,7 @@ def test_the_calibration_knows_every_layer_and_profile_and_no_other_model() -> N
     assert sum(calibration.weights.values()) == pytest.approx(1.0)
     assert set(calibration.statements) == set(PROFILES)
     assert set(calibration.calibrators) <= set(MODELS)
-    assert 0 < calibration.thresholds.real <= calibration.thresholds.fake < 1
+    assert set(calibration.model_thresholds) <= set(calibration.calibrators)
+    fused = calibration.of("starter").thresholds
+    assert fused is not None
+    assert 0 < fused.real <= fused.fake < 1
