@@ -7,6 +7,7 @@ DOCS_VENV := .venv-docs
 BIN := $(VENV)/bin
 SAMPLE := sample.mp4
 DATA := ../shared/data
+TELLING := tests/client tests/catalog tests/decision tests/evidence tests/calibrate tests/install tests/test_settings.py
 LOCK := uv pip compile --quiet --universal --python-version 3.10 --no-annotate --no-emit-package veracity-client \
 	--generate-hashes --custom-compile-command "make lock"
 NO_SERVER := --excludes requirements/no-server.txt
@@ -39,7 +40,7 @@ test-wheels: models ## the wheels in fresh environments without the checkout, on
 	@$(BIN)/python -m pytest -m wheel $(ARGS)
 
 test-pythons: models ## a telling part of the tests on every other Python that is here
-	@scripts/test_pythons -m "not export and not gpu and not image and not wheel and not slow and not triton" $(ARGS)
+	@scripts/test_pythons -m "not export and not gpu and not image and not wheel and not slow and not triton" $(TELLING) $(ARGS)
 
 test-image: models ## Dockerfile.triton, step by step in a plain Debian root: wants root, debootstrap, the network
 	@$(BIN)/python -m pytest -m image $(ARGS)
