@@ -251,7 +251,7 @@ def test_the_papers_say_which_class_was_the_fake_one(tmp_path, given, monkeypatc
     weights, config = detector.table.files
     save_file(given.tensors, tmp_path / weights)
     (tmp_path / config).write_text(json.dumps(given.config))
-    monkeypatch.setattr(published.weights, "require", lambda name, folder: folder / name)  # these are nobody's digests
+    monkeypatch.setattr(published, "require", lambda name, folder: folder / name)  # these are nobody's digests
     _, origin = published.trained(detector, tmp_path)
     assert origin["id2label"] == {"0": "fake", "1": "real"}
     assert origin["fake_index"] == 0
