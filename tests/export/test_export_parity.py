@@ -45,7 +45,7 @@ def test_a_case_that_cannot_be_run_fails_and_the_others_go_on(
     assert main(["parity", str(tmp_path)]) == 1
     lines = capsys.readouterr().out.splitlines()[1:]
     assert [line.split()[0] for line in lines] == ["aasist", "lipforensics", "nobodys", "sbi_face_crop"]
-    for line, words in zip(lines, ("'aasist' cannot be read", "'lipforensics' cannot", "no detector here", "ok")):
+    for line, words in zip(lines, ("'aasist' cannot be read", "'lipforensics' cannot", "unknown case 'nobodys'", "ok")):
         assert words in line
 
 
