@@ -326,7 +326,7 @@ def test_the_plan_names_and_explains_every_key():
 
 
 def test_a_share_of_nothing_is_refused():
-    with pytest.raises(ValueError, match="must give face, voice, both"):
+    with pytest.raises(ValueError, match="must name face, voice, both; check both, voice"):
         plan(kinds={"face": 1})
     for shares in ({"face": -1, "voice": 1, "both": 1}, {"face": 0, "voice": 0, "both": 0}):
         with pytest.raises(ValueError, match="none negative, at least one above 0"):
