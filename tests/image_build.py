@@ -28,6 +28,17 @@ APT = (
     "keyrings",
 )  # how this machine reaches packages
 CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
+# of pip's settings; others, a constraints file for one, name files that a plain root lacks
+INDEX_KEYS = (
+    "index-url",
+    "extra-index-url",
+    "find-links",
+    "trusted-host",
+    "cert",
+    "proxy",
+    "default-timeout",
+    "retries",
+)
 PROXIES = ("http_proxy", "https_proxy", "no_proxy")
 READ_ONLY = """
 mount --bind "$0" "$0" && mount -o remount,bind,ro "$0" && mount -t tmpfs -o noexec,nosuid,nodev tmpfs "$0/tmp" &&
@@ -196,7 +207,8 @@ def network() -> dict[str, str]:
     """Return, as variables, how this machine's pip reaches its index; a plain root knows nothing of that."""
     said = subprocess.run([sys.executable, "-m", "pip", "config", "list"], capture_output=True, text=True, check=True)
     pairs = [line.partition("=") for line in said.stdout.splitlines()]
-    pip = {f"PIP_{key.rpartition('.')[2].upper().replace('-', '_')}": shlex.split(text)[0] for key, _, text in pairs}
+    named = ((key.rpartition(".")[2], text) for key, _, text in pairs)
+    pip = {f"PIP_{key.upper().replace('-', '_')}": shlex.split(text)[0] for key, text in named if key in INDEX_KEYS}
     return pip | {name: os.environ[name] for name in PROXIES if name in os.environ}
 
 
