@@ -15,7 +15,7 @@ from export.graph import OPSET, TOOLS, Inputs, largest_error, to_onnx
 from export.precision import convert
 from networks import checkpoints, name_seeded_weights
 from veracity.catalog import MODELS, Model
-from veracity.catalog import provenance as papers
+from veracity.catalog.provenance import NOTHING
 from veracity.install.files import sha256
 from veracity.install.graphs.publish import ExportError, publish, refuse_over_trained
 from veracity.install.store import require
@@ -100,7 +100,7 @@ def untrained(detector: Published, folder: Path) -> tuple[nn.Module, dict[str, A
     refuse_over_trained(folder)
     net = detector.network()
     name_seeded_weights.fill(net, detector.gain)
-    return net.eval(), {"trained_on": [papers.NOTHING], "untrained": True}
+    return net.eval(), {"trained_on": [NOTHING], "untrained": True}
 
 
 def graph_of(served: nn.Module, model: Model, example: Inputs) -> bytes:

@@ -65,7 +65,7 @@ def file(tmp_path: Path) -> Path:
 
 @pytest.fixture(autouse=True)
 def repository(tmp_path: Path) -> Path:
-    """The papers of models that ship, by which the command knows them."""
+    """The provenance of models that ship, by which the command knows them."""
     for number, name in enumerate(("audio_starter", "visual_starter", "semantic_starter")):
         folder = tmp_path / "model_repository" / name
         folder.mkdir(parents=True)

@@ -1,4 +1,4 @@
-"""What the doctor finds, in development and in production: real graphs with real papers, broken one way at a time."""
+"""What the doctor finds in development and in production: real graphs and provenance, broken one way at a time."""
 
 import hashlib
 import json
@@ -29,7 +29,7 @@ SEMANTIC = "semantic_clip_vitl14"
 
 
 def install(repository: Path, name: str, **facts: object) -> None:
-    """Install a tiny graph with its papers."""
+    """Install a tiny graph with its provenance."""
     tiny_models.install(repository, name)
     publish((repository / name / GRAPH).read_bytes(), repository / name, facts, [])
 

@@ -1,4 +1,4 @@
-"""How a graph gets into the model repository: with its papers, whole, or not at all."""
+"""How a graph gets into the model repository: with its provenance, whole, or not at all."""
 
 from __future__ import annotations
 

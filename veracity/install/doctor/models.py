@@ -1,4 +1,4 @@
-"""The fetched files and the graphs of a profile, each against its papers."""
+"""The fetched files and the graphs of a profile, each against its provenance."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a proven graph gets into the model repository, with its papers. Needs no torch."""
+"""How a proven graph gets into the model repository, with its provenance. Needs no torch."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import onnxruntime
 
 from veracity.catalog import MODELS, smoke_test
-from veracity.catalog import provenance as papers
+from veracity.catalog.provenance import FILE, GRAPH, untrained
 from veracity.catalog.tensorrt import PLAN
 from veracity.install.files import write
 from veracity_client.errors import VeracityError
@@ -43,15 +43,15 @@ def publish(
     versions = {"python": platform.python_version(), **{name: version(name) for name in tools}}
     facts = {"graph_sha256": sha256(graph), "bytes": len(graph), "known_answer": known_answer(graph, folder.name)}
     record = {**provenance, **facts, "versions": versions}
-    files = {**{Path(name): content for name, content in beside.items()}, papers.GRAPH: graph}
+    files = {**{Path(name): content for name, content in beside.items()}, GRAPH: graph}
     write_model(folder, files, record)  # the graph behind those: make takes it for made of them
     (folder / "1" / PLAN).unlink(missing_ok=True)  # an engine of the graph that was there before
 
 
 def write_model(folder: Path, files: Mapping[Path, bytes], record: Mapping[str, Any]) -> None:
-    """Write files of a model's folder with the papers that name them; raises :class:`ExportError`, and then none."""
+    """Write files of a model's folder with the provenance that names them, or none; raises :class:`ExportError`."""
     try:
-        write({**{folder / file: content for file, content in files.items()}, folder / papers.FILE: as_page(record)})
+        write({**{folder / file: content for file, content in files.items()}, folder / FILE: as_page(record)})
     except OSError as error:
         raise ExportError(f"{folder.name} was not written: {error.strerror or error}") from error
 
@@ -63,7 +63,7 @@ def as_page(record: Mapping[str, Any]) -> bytes:
 
 def refuse_over_trained(folder: Path) -> None:
     """Raise :class:`ExportError` where an untrained graph would replace one that is not so."""
-    if (folder / papers.GRAPH).is_file() and not papers.untrained(folder):
+    if (folder / GRAPH).is_file() and not untrained(folder):
         raise ExportError(f"{folder.name} has trained weights installed; name another --repository")
 
 
