@@ -175,7 +175,7 @@ def fused_table(seed: int, one_sided: bool) -> fusion_fit.Table:
 
 
 def test_the_rule_is_chosen_by_what_sources_apart_say() -> None:
-    tried = fusion_fit.attempts(fused_table(0, one_sided=False), np.array([0.5, 0.5, 0.0, 0.0]))
+    tried = fusion_fit.candidates(fused_table(0, one_sided=False), np.array([0.5, 0.5, 0.0, 0.0]))
     assert {one.fusion.rule for one in tried} == set(RULES)
     assert [one.log_loss for one in tried] == sorted(one.log_loss for one in tried)
     assert tried[0].fusion.rule == "sum"  # two independent witnesses
@@ -195,13 +195,16 @@ def test_weights_lean_to_the_layer_that_tells() -> None:
 
 def test_the_voice_stops_the_analysis_where_it_alone_convicts() -> None:
     fusion = fusion_fit.Fusion("odds", np.array([0.25, 0.75, 0.0, 0.0]), 1.0)
-    stop = fusion_fit.voice_alone(fusion, 0.9, 0.9)
+    stop = fusion_fit.fail_fast_threshold_of(fusion, 0.9, 0.9)
     odds = 0.25 * stop / (1 - stop) + 0.75
     assert odds / (1 + odds) == pytest.approx(0.9, abs=1e-3)
-    assert fusion_fit.voice_alone(fusion, 0.6, 0.9) == 0.9
-    assert fusion_fit.voice_alone(fusion_fit.Fusion("odds", np.array([0, 1.0, 0, 0]), 1.0), 0.6, 0.9) == math.inf
+    assert fusion_fit.fail_fast_threshold_of(fusion, 0.6, 0.9) == 0.9
     assert (
-        fusion_fit.voice_alone(fusion_fit.Fusion("odds", np.array([1.0, 0, 0, 0]), 3.0), 0.95, 0.9) == 0.95
+        fusion_fit.fail_fast_threshold_of(fusion_fit.Fusion("odds", np.array([0, 1.0, 0, 0]), 1.0), 0.6, 0.9)
+        == math.inf
+    )
+    assert (
+        fusion_fit.fail_fast_threshold_of(fusion_fit.Fusion("odds", np.array([1.0, 0, 0, 0]), 3.0), 0.95, 0.9) == 0.95
     )  # as it is
 
 
@@ -237,4 +240,4 @@ def test_a_sound_file_is_labelled_by_its_models_thresholds_and_a_film_by_its_own
 )
 def test_a_clip_is_fitted_on_by_the_layers_that_its_label_tells_of(kind: str, how: str, told: list[str]) -> None:
     clip = Row("1", kind, True, "s", how, ("audio", "video"), {})
-    assert [layer for layer in ("audio", "visual", "lipsync", "semantic") if clip.tells_of(layer)] == told
+    assert [layer for layer in ("audio", "visual", "lipsync", "semantic") if clip.is_evidence_for(layer)] == told

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from veracity.calibrate import toml_tables
-from veracity.calibrate.labelled_outputs import CalibrationInputError, Learned, read
+from veracity.calibrate.labelled_outputs import CalibrationInputError, TrainedOn, read
 from veracity.calibrate.scores import ItemScores, ScoredClip, ScoreFile
 from veracity.cli import main
 from veracity.decision.calibration import FILE, Calibration
@@ -215,9 +215,9 @@ def test_what_a_model_learned_from_is_left_out(run: Run, tmp_path: Path, capsys:
     both = {"audio_starter": [1.0], "visual_starter": [1.0]}
     film, sound = said(0, "video", True, both, split="train"), said(0, "audio", True, both, split="train")
     path = put(tmp_path / "a.jsonl", [film, sound, said(1, "video", True, both)])
-    rows = {row.id: set(row.outputs) for row in read([path], (), [Learned("audio_starter", "train", "audio")])}
+    rows = {row.id: set(row.outputs) for row in read([path], (), [TrainedOn("audio_starter", "train", "audio")])}
     assert rows == {"video 0": {*both}, "audio 0": {"visual_starter"}, "video 1": {*both}}
-    rows = {row.id: set(row.outputs) for row in read([path], (), [Learned.parsed("audio_starter:train")])}
+    rows = {row.id: set(row.outputs) for row in read([path], (), [TrainedOn.parsed("audio_starter:train")])}
     assert rows == {"video 0": {"visual_starter"}, "audio 0": {"visual_starter"}, "video 1": {*both}}
     assert run(path, "--trained-on", "audio_starter") == 3
     assert "--trained-on wants MODEL:SPLIT or MODEL:SPLIT:KIND, not 'audio_starter'" in capsys.readouterr().err

@@ -1,1 +1,1 @@
-"""From scores of clips that nobody learned from to calibration.toml: temperatures, the rule of fusion, thresholds."""
+"""From model outputs for labelled clips to a calibration file: temperatures, fusion, thresholds."""

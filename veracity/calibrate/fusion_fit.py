@@ -47,7 +47,7 @@ class Fusion:
 
 
 @dataclass(frozen=True)
-class Tried:
+class Candidate:
     """A rule, fitted on everything, and what it said of each clip when fitted without that clip's source."""
 
     fusion: Fusion
@@ -107,11 +107,11 @@ def held_out(rule: Rule, data: Table, prior: Array) -> Array:
     return result
 
 
-def attempt(rule: Rule, data: Table, prior: Array) -> Tried:
+def candidate(rule: Rule, data: Table, prior: Array) -> Candidate:
     """Fit a rule, and measure it on sources that it was not fitted on; what no layer scored counts as 0.5."""
     apart = np.nan_to_num(held_out(rule, data, prior), nan=0.5)
     logits = log_odds(apart)
-    return Tried(
+    return Candidate(
         fusion=fit(rule, data, prior),
         held_out=apart,
         log_loss=log_loss(data.fakes, apart),
@@ -120,12 +120,12 @@ def attempt(rule: Rule, data: Table, prior: Array) -> Tried:
     )
 
 
-def attempts(data: Table, prior: Array) -> list[Tried]:
+def candidates(data: Table, prior: Array) -> list[Candidate]:
     """All rules, the one with the least log loss first."""
-    return sorted((attempt(rule, data, prior) for rule in RULES), key=lambda tried: tried.log_loss)
+    return sorted((candidate(rule, data, prior) for rule in RULES), key=lambda tried: tried.log_loss)
 
 
-def voice_alone(fusion: Fusion, fake: float, least: float) -> float:
+def fail_fast_threshold_of(fusion: Fusion, fake: float, least: float) -> float:
     """P(fake) of the voice, at least ``least``, from which on it makes a film ``fake``, whatever is not looked at.
 
     Infinite where it never does.

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from veracity.calibrate import statements, toml_tables
 from veracity.calibrate.fit import Array, Fitted, fit, kept, thresholds
-from veracity.calibrate.fusion_fit import Fusion, Table, attempts, table, voice_alone
+from veracity.calibrate.fusion_fit import Fusion, Table, candidates, fail_fast_threshold_of, table
 from veracity.calibrate.labelled_outputs import CalibrationInputError, Row
 from veracity.catalog import LAYERS, MODELS, provenance
 from veracity.catalog.profiles import PROFILES
@@ -20,7 +20,8 @@ from veracity.decision.calibration import Calibration
 from veracity.decision.scoring import label
 from veracity_client.verdict import Label, Thresholds
 
-LEAST_STOP = 0.90  # P(fake) of the voice under which no film goes undecoded, however well the voice measured
+# P(fake) of the voice; below it frames are always decoded, however well the voice measured
+LOWEST_FAIL_FAST_THRESHOLD = 0.90
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,7 @@ def calibrate(job: Job) -> dict[str, dict[str, toml_tables.Value] | None]:
     Without videos, real and fake, or with models that are not the profile's own, the models alone are calibrated, and
     the profile stays as it was. A model without clips of its own keeps the calibration that it has.
     """
-    fits = {model: fit(rows, model, job.rate, job.missed) for model, rows in _telling(job).items()}
+    fits = {model: fit(rows, model, job.rate, job.missed) for model, rows in _rows_by_model(job).items()}
     if not fits:
         models = ", ".join(job.models.values())
         raise CalibrationInputError(f"none of {models} answered a clip whose label tells of its layer")
@@ -104,13 +105,13 @@ def _checkpoint(repository: Path, model: str) -> str:
     return digest
 
 
-def _telling(job: Job) -> dict[str, list[Row]]:
+def _rows_by_model(job: Job) -> dict[str, list[Row]]:
     """The clips that each of the profile's models can be fitted on; other models' entries stay as they are."""
     found: dict[str, list[Row]] = {}
     for row in job.rows:
         for model in row.outputs.keys() & {*job.models.values()}:
             layer = MODELS[model].layer
-            if layer is not None and row.tells_of(layer):
+            if layer is not None and row.is_evidence_for(layer):
                 found.setdefault(model, []).append(row)
     return dict(sorted(found.items()))
 
@@ -124,7 +125,7 @@ def _profile(job: Job, fits: Mapping[str, Fitted]) -> dict[str, dict[str, toml_t
         statement = f"no layer separates real from fake: on {statements.clips(job.films)} every one measured as silent"
         return {name: {"statement": statement}, f"{name}.fusion": None}
     data = table(job.films, job.models, fits)
-    tried = attempts(data, prior)
+    tried = candidates(data, prior)
     best = tried[0]
     bounds = thresholds(data.fakes, best.held_out, job.rate, job.missed)
     scales, own = (
@@ -134,7 +135,7 @@ def _profile(job: Job, fits: Mapping[str, Fitted]) -> dict[str, dict[str, toml_t
     judging = replace(job.before, thresholds=bounds, calibrators=scales, model_thresholds=own)
     said = labels_of(best.held_out, data, best.fusion, job.models, judging)
     holding = thresholds_of(best.fusion.weights > 0, job.models, judging) or bounds
-    stop = voice_alone(best.fusion, holding.fake, LEAST_STOP)
+    stop = fail_fast_threshold_of(best.fusion, holding.fake, LOWEST_FAIL_FAST_THRESHOLD)
     fusion = statements.fusion_table(
         tried, bounds, stop, (job.rate, job.missed), statements.shares(data.fakes, said), job.date, data
     )

@@ -41,7 +41,7 @@ class Row:
     tracks: tuple[str, ...]
     outputs: Mapping[str, ModelOutput]
 
-    def tells_of(self, layer: LayerName) -> bool:
+    def is_evidence_for(self, layer: LayerName) -> bool:
         """Whether its label is one that the layer could know: sound files the voice's, films the pictures'.
 
         Of a film's voice nobody wrote down who made it. A fake of a making that is not known here tells of every layer.
@@ -55,15 +55,15 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Learned:
-    """What a model learned from: its answers about these clips say nothing. An empty ``kind`` is any."""
+class TrainedOn:
+    """Clips that a model was trained on, whose outputs measure nothing. An empty ``kind`` is any kind."""
 
     model: str
     split: str
     kind: str = ""
 
     @classmethod
-    def parsed(cls, text: str) -> Learned:
+    def parsed(cls, text: str) -> TrainedOn:
         """Read MODEL:SPLIT or MODEL:SPLIT:KIND; raises CalibrationInputError."""
         parts = text.split(":")
         if len(parts) not in (2, 3) or parts[0] not in MODELS or parts[1] not in get_args(Split):
@@ -75,11 +75,13 @@ class Learned:
         return one.split == self.split and self.kind in ("", one.kind)
 
 
-def read(paths: Sequence[Path], refused: Collection[str] = ("test",), learned: Collection[Learned] = ()) -> list[Row]:
+def read(
+    paths: Sequence[Path], refused: Collection[str] = ("test",), trained_on: Collection[TrainedOn] = ()
+) -> list[Row]:
     """All clips of the files that were analysed, those of several files joined by their ids.
 
     A clip of a ``refused`` split is an error, since a file that holds one was not made for this; what a model says of
-    clips that it ``learned`` from is left out. Raises CalibrationInputError.
+    clips that it was trained on (``trained_on``) is left out. Raises CalibrationInputError.
     """
     said: dict[str, list[scores.ScoredClip]] = {}
     for path in paths:
@@ -91,7 +93,7 @@ def read(paths: Sequence[Path], refused: Collection[str] = ("test",), learned: C
                 said.setdefault(one.id, []).append(one)
     if not said:
         raise CalibrationInputError(f"{', '.join(map(str, paths))}: no clip in it was analysed")
-    return [_row(several, learned) for _, several in sorted(said.items())]
+    return [_row(several, trained_on) for _, several in sorted(said.items())]
 
 
 def _check(one: scores.ScoredClip, path: Path, refused: Collection[str]) -> None:
@@ -106,7 +108,7 @@ def _check(one: scores.ScoredClip, path: Path, refused: Collection[str]) -> None
         raise CalibrationInputError(f"{path}: clip {one.id} is of split {one.split}: {why}")
 
 
-def _row(several: Sequence[scores.ScoredClip], learned: Collection[Learned]) -> Row:
+def _row(several: Sequence[scores.ScoredClip], trained_on: Collection[TrainedOn]) -> Row:
     first = several[0]
     answers: dict[str, ModelOutput] = {}
     for one in several:
@@ -117,7 +119,7 @@ def _row(several: Sequence[scores.ScoredClip], learned: Collection[Learned]) -> 
                 raise CalibrationInputError(f"clip {first.id} has two answers of {model}: give each clip's once")
             if model not in MODELS:
                 raise CalibrationInputError(f"clip {first.id} was answered by {model}, which no layer has")
-            if items.logits and not any(what.model == model and what.covers(one) for what in learned):
+            if items.logits and not any(what.model == model and what.covers(one) for what in trained_on):
                 answers[model] = items.output(model)
     return Row(first.id, first.kind, bool(first.label), first.source, first.how, first.tracks, answers)
 

@@ -19,7 +19,7 @@ from veracity.analysis.pipeline import observe
 from veracity.calibrate import scores, toml_tables
 from veracity.calibrate.job import Job, calibrate
 from veracity.calibrate.labelled_clips import FolderClip, read_clips
-from veracity.calibrate.labelled_outputs import Learned, read
+from veracity.calibrate.labelled_outputs import TrainedOn, read
 from veracity.calibrate.scores import ScoredClip, ScoreFile
 from veracity.catalog import provenance
 from veracity.catalog.profiles import children, choose
@@ -44,7 +44,7 @@ def run(args: argparse.Namespace) -> Iterator[str]:
     clips = [clip for path in args.data if path.suffix != ".jsonl" for clip in read_clips(path)]
     if clips:
         files.append(score(clips, settings, args.scores or args.out.with_suffix(SCORES_SUFFIX)))
-    trained_on = [Learned.parsed(text) for text in args.trained_on]
+    trained_on = [TrainedOn.parsed(text) for text in args.trained_on]
     job = Job(
         rows=read(files, () if args.allow_test else ("test",), trained_on),
         tested=read(args.test, ("train", "validation")) if args.test else [],

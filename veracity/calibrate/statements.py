@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 
 from veracity.calibrate import metrics
 from veracity.calibrate.fit import Fitted, labels, pooled, reached
-from veracity.calibrate.fusion_fit import Fusion, Table, Tried
+from veracity.calibrate.fusion_fit import Candidate, Fusion, Table
 from veracity.calibrate.labelled_outputs import CalibrationInputError, Row
 from veracity.calibrate.toml_tables import Value
 from veracity.catalog import LAYERS, MODELS
@@ -44,7 +44,7 @@ def model_statement(fitted: Fitted, tested: Sequence[Row]) -> str:
 
 def _model_tested(fitted: Fitted, tested: Sequence[Row]) -> str:
     layer = MODELS[fitted.model].layer
-    rows = [row for row in tested if fitted.model in row.outputs and layer and row.tells_of(layer)]
+    rows = [row for row in tested if fitted.model in row.outputs and layer and row.is_evidence_for(layer)]
     fakes = labels(rows)
     if len(set(fakes.tolist())) < 2:
         return ""
@@ -100,8 +100,8 @@ def measured(rows: Sequence[Row], probability: metrics.Scores, said: Sequence[La
 
 
 def fusion_table(
-    tried: Sequence[Tried], bounds: Thresholds, stop: float, rates: tuple[float, float], counted: Mapping[str, float],
-    date: datetime.date, data: Table,
+    tried: Sequence[Candidate], bounds: Thresholds, stop: float, rates: tuple[float, float],
+    counted: Mapping[str, float], date: datetime.date, data: Table,
 ) -> dict[str, Value]:  # fmt: skip
     """The table ``[profiles.NAME.fusion]``; ``tried`` has the chosen rule first."""
     best = tried[0]
