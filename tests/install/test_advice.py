@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from veracity import __version__
 from veracity.catalog import MODELS
 from veracity.install import advice, locations
 from veracity.settings import CHECKOUT
@@ -34,6 +35,12 @@ def test_a_checkout_is_told_commands_that_it_has() -> None:
         "veracity install audio_starter",
         "python -m export audio_aasist",
     ]
+
+
+def test_an_extra_is_installed_from_our_own_wheel(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert advice.extra("calibrate") == "pip install -e '.[calibrate]'"
+    monkeypatch.setattr(locations, "checkout", lambda: None)
+    assert advice.extra("calibrate").startswith(f"pip install './veracity-{__version__}-py3-none-any.whl[calibrate]'")
 
 
 def test_only_one_module_of_the_product_names_commands_of_a_checkout() -> None:
