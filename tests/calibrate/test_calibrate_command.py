@@ -179,7 +179,7 @@ def disagreeing() -> list[ScoredClip]:
 BAD = {
     "one class": (one_class, (), "all 30 clips that it answered are real; both are wanted"),
     "test": (lambda: list(clips(split="test")), (), "is of split test: what was fitted on test clips measures nothing"),
-    "empty": (list, (), "no clip in it was analysed"),
+    "empty": (list, (), "no clip could be analysed"),
     "label": (lambda: [said(0, "audio", 2, {})], (), "clip audio 0 has label 2, not 0 or 1"),
     "nothing": (lambda: [said(0, "video", True, {"audio_starter": [1.0]})], (), "answered a clip whose label tells"),
     "stranger": (lambda: [said(0, "video", True, {"x": [1.0]})], (), "was answered by x, which no layer has"),

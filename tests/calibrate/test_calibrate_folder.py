@@ -77,6 +77,31 @@ def test_a_second_run_analyses_only_what_is_new(
     assert scores.read_bytes()[len(first) :].count(b"\n") == 1
 
 
+def test_a_clip_that_is_gone_or_labelled_anew_counts_as_it_is_now(
+    folder: Path, repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VERACITY_MODEL_REPOSITORY", str(repository))
+    out = tmp_path / "ours.toml"
+    assert main(["calibrate", str(folder), "--out", str(out)]) == 0
+    (folder / "real" / "one" / "0.mp4").unlink()
+    (folder / "fake" / "two" / "0.mp4").rename(folder / "real" / "two" / "was_fake.mp4")
+    assert main(["calibrate", str(folder), "--out", str(out)]) == 0
+    assert "on 8 real and 7 fake videos of 2 sources" in Calibration.read(out).measurement("semantic_starter")
+
+
+def test_a_list_labels_a_clip_anew(
+    folder: Path, repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VERACITY_MODEL_REPOSITORY", str(repository))
+    out, clips = tmp_path / "ours.toml", sorted(folder.rglob("*.mp4"))
+    for wrong in (0, 1):
+        rows = [(clip, clip.parts[-3] if k >= wrong else "real", clip.parts[-2]) for k, clip in enumerate(clips)]
+        lines = ["path,label,source", *(",".join(map(str, row)) for row in rows)]
+        (tmp_path / "list.csv").write_text("\n".join(lines))
+        assert main(["calibrate", str(tmp_path / "list.csv"), "--out", str(out)]) == 0
+    assert "on 9 real and 7 fake videos" in Calibration.read(out).measurement("semantic_starter")
+
+
 def test_sources_are_the_folders_below_a_label_or_parts_by_name(folder: Path) -> None:
     (folder / "real" / "loose.mp4").write_bytes(b"x")
     sources = {clip.path.name: clip.source for clip in read_clips(folder) if not clip.fake}

@@ -76,9 +76,12 @@ class TrainedOn:
 
 
 def read(
-    paths: Sequence[Path], refused: Collection[str] = ("test",), trained_on: Collection[TrainedOn] = ()
+    paths: Sequence[Path],
+    refused: Collection[str] = ("test",),
+    trained_on: Collection[TrainedOn] = (),
+    own: Sequence[scores.ScoredClip] = (),
 ) -> list[Row]:
-    """All clips of the files that were analysed, those of several files joined by their ids.
+    """All clips of the files that were analysed, and those of ``own``; the same id in several files is one clip.
 
     A clip of a ``refused`` split is an error, since a file that holds one was not made for this; what a model says of
     clips that it was trained on (``trained_on``) is left out. Raises CalibrationInputError.
@@ -91,8 +94,11 @@ def read(
             _check(one, path, refused)
             if one.error is None:
                 said.setdefault(one.id, []).append(one)
+    for one in own:
+        if one.error is None:
+            said.setdefault(one.id, []).append(one)
     if not said:
-        raise CalibrationInputError(f"{', '.join(map(str, paths))}: no clip in it was analysed")
+        raise CalibrationInputError(f"{', '.join(map(str, paths)) or 'the labelled clips'}: no clip could be analysed")
     return [_row(several, trained_on) for _, several in sorted(said.items())]
 
 

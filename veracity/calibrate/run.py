@@ -42,11 +42,10 @@ def run(args: argparse.Namespace) -> Iterator[str]:
     before = toml_tables.present(base)
     files = [path for path in args.data if path.suffix == ".jsonl"]
     clips = [clip for path in args.data if path.suffix != ".jsonl" for clip in read_clips(path)]
-    if clips:
-        files.append(score(clips, settings, args.scores or args.out.with_suffix(SCORES_SUFFIX)))
+    own = score(clips, settings, args.scores or args.out.with_suffix(SCORES_SUFFIX)) if clips else []
     trained_on = [TrainedOn.parsed(text) for text in args.trained_on]
     job = Job(
-        rows=read(files, () if args.allow_test else ("test",), trained_on),
+        rows=read(files, () if args.allow_test else ("test",), trained_on, own),
         tested=read(args.test, ("train", "validation")) if args.test else [],
         profile=settings.profile,
         models={layer: models[0][0] for layer, models in choose(settings.profile, settings.models).items()},
@@ -65,24 +64,25 @@ def run(args: argparse.Namespace) -> Iterator[str]:
         yield f"use it with VERACITY_CALIBRATION={args.out.resolve()}\n"
 
 
-def score(clips: Sequence[FolderClip], settings: Settings, target: Path) -> Path:
-    """Analyse the clips that ``target`` does not hold yet, each layer of each; return ``target``."""
+def score(clips: Sequence[FolderClip], settings: Settings, target: Path) -> list[ScoredClip]:
+    """Return every layer's outputs for the clips, labelled as they are now; ``target`` keeps them for the next run."""
     context = AnalysisContext.from_settings(settings)
     infer, by = LocalInfer(settings.model_repository), _fingerprint(settings)
-    known = {clip for clip, scored in scores.read(target, by).items() if scored.error is None}
+    known = {name: scored for name, scored in scores.read(target, by).items() if scored.error is None}
     left = [clip for clip in clips if clip.id not in known]
     options = Options(policy="exhaustive", deadline_seconds=DEADLINE_SECONDS)
     with ScoreFile(target) as file, Progress(console=Console(stderr=True)) as progress:
         for clip in progress.track(left, description="analysing"):
             try:
                 seen = asyncio.run(observe(Source(clip.path), infer, options, context))
+                kind = _kind(seen.verdict.input)
+                scored = ScoredClip.of_verdict(replace(clip, kind=kind), Path("/"), by, seen.verdict, seen.outputs)
             except CLIP_ERRORS as error:
                 progress.console.print(f"{clip.path}: {error.to_wire()}", markup=False)
-                file.add(ScoredClip.of_error(clip, Path("/"), by, error))
-                continue
-            known_kind = replace(clip, kind=_kind(seen.verdict.input))
-            file.add(ScoredClip.of_verdict(known_kind, Path("/"), by, seen.verdict, seen.outputs))
-    return target
+                scored = ScoredClip.of_error(clip, Path("/"), by, error)
+            file.add(scored)
+            known[clip.id] = scored
+    return [replace(known[clip.id], label=int(clip.fake), source=clip.source) for clip in clips]
 
 
 def _kind(found: InputInfo) -> str:
