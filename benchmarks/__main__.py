@@ -15,7 +15,7 @@ INTERRUPTED = 130  # as of a program that SIGINT ended
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one benchmark and return its exit code."""
-    from evaluation.manifest import ManifestError
+    from veracity.calibrate.errors import ManifestError
 
     args = _parser().parse_args(arguments)
     log.configure("warning")  # keep the output to the figures

@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 
 from evaluation import report, runners, selection
-from evaluation.manifest import ManifestError
+from veracity.calibrate.errors import ManifestError
 from veracity.settings import CHECKOUT, Settings
 
 

@@ -22,8 +22,9 @@ from evaluation import record
 from evaluation.servers import server_at
 from veracity.media import find_ffmpeg
 from veracity_client import Detector, Options, VeracityError, Verdict
+from veracity_client.verdict import Policy
 
-POLICIES = ("fail_fast", "decided", "exhaustive")
+POLICIES: tuple[Policy, ...] = ("fail_fast", "decided", "exhaustive")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -21,8 +21,8 @@ from rich.table import Table
 from benchmarks import accuracy
 from evaluation import csv_report, page, record, report, runners, selection
 from evaluation.aggregate import brief, counts, decided, refuse_unheard
-from evaluation.manifest import ManifestError
 from evaluation.outputs import ScoredOutput, scored_outputs
+from veracity.calibrate.errors import ManifestError
 from veracity.calibrate.scores import ScoredClip
 from veracity.media import find_ffmpeg
 from veracity_client.errors import BadVideo

@@ -11,9 +11,9 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from evaluation.manifest import ManifestError
 from evaluation.results import RESULTS, measured_weights
 from veracity import __version__
+from veracity.calibrate.errors import ManifestError
 from veracity.install import files
 from veracity.settings import CHECKOUT, Settings
 

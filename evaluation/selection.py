@@ -7,7 +7,8 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from evaluation.manifest import Clip, ManifestError, read_clips
+from evaluation.manifest import Clip, read_clips
+from veracity.calibrate.errors import ManifestError
 
 KINDS = ("video", "audio", "images")  # the engine takes sound alone and a still picture as they are
 

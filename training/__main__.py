@@ -10,10 +10,10 @@ import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from evaluation.manifest import ManifestError
 from networks.errors import CheckpointError
 from training import evaluate
 from training.folds import FOLDS
+from veracity.calibrate.errors import ManifestError
 from veracity.settings import Settings
 from veracity_client.errors import VeracityError
 

@@ -16,7 +16,8 @@ import numpy as np
 import numpy.typing as npt
 from tqdm import tqdm
 
-from evaluation.manifest import Clip, ManifestError
+from evaluation.manifest import Clip
+from veracity.calibrate.errors import ManifestError
 from veracity.install.files import atomic
 from veracity_client.errors import VeracityError
 

@@ -26,12 +26,13 @@ import numpy as np
 import soundfile
 from tqdm import tqdm
 
-from evaluation.manifest import Clip, ManifestError, read_clips
+from evaluation.manifest import Clip, read_clips
 from training.cache import DiskFull, UnusableClip, report, room_for
 from training.sound import Pcm
 from training.visual import forgeries
 from training.visual.faces import CONTEXT, MAX_FACES, Face, Image, Points
 from training.visual.masks import Mask, Rng
+from veracity.calibrate.errors import ManifestError
 from veracity.calibrate.scores import Split
 from veracity.catalog.layers import FPS, SAMPLE_RATE
 from veracity.evidence import faces

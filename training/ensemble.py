@@ -10,8 +10,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from evaluation.manifest import ManifestError
 from networks.loading import Opened, open_checkpoint
+from veracity.calibrate.errors import ManifestError
 
 
 class EnsembleOutput(NamedTuple):

@@ -6,8 +6,9 @@ import argparse
 from pathlib import Path
 
 from evaluation import report, runners, selection
-from evaluation.manifest import Clip, ManifestError
+from evaluation.manifest import Clip
 from training.folds import FOLDS, fold
+from veracity.calibrate.errors import ManifestError
 from veracity.catalog import MODELS, provenance
 from veracity.settings import CHECKOUT, Settings
 

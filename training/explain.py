@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from evaluation.manifest import Clip, ManifestError
+from evaluation.manifest import Clip
 from networks.joint import JointNet
 from networks.lips import LipNet
 from networks.loading import Opened
@@ -30,6 +30,7 @@ from training.ensemble import combine, normalised_weights, open_all
 from training.joint.command import load_face_detector, load_vad
 from training.joint.extract import ClipInputs, extractor
 from training.saliency import Image, Maps, evidence, exact_cam, grad_cam, overlay, shares
+from veracity.calibrate.errors import ManifestError
 from veracity.catalog import MODELS
 from veracity.catalog.detectors.audio_starter import WHISPER
 from veracity.evidence.requests import Infer

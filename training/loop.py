@@ -20,13 +20,13 @@ import yaml
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
-from evaluation.manifest import ManifestError
 from networks.checkpoints import TRAINED_ON, read_run
 from networks.loading import PLAN
 from networks.registry import parameters
 from training.cache import room_for
 from training.checkpoints import JsonLines, WholeFiles
 from training.plan import Plan, read_plan
+from veracity.calibrate.errors import ManifestError
 
 import lightning  # isort: skip  # training.checkpoints makes it importable
 from lightning.pytorch.callbacks import Callback, EarlyStopping, EMAWeightAveraging, ModelCheckpoint

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Literal, TypeVar
 import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from evaluation.manifest import ManifestError
+from veracity.calibrate.errors import ManifestError
 
 
 class Plan(BaseModel):

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from evaluation.manifest import ManifestError
+from veracity.calibrate.errors import ManifestError
 
 Image = npt.NDArray[np.uint8]
 Maps = npt.NDArray[np.float32]

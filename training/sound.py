@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import soundfile
 
-from evaluation.manifest import ManifestError
+from veracity.calibrate.errors import ManifestError
 from veracity.evidence.speech import SAMPLE_RATE, Vad
 
 Pcm = npt.NDArray[np.int16]

@@ -10,8 +10,8 @@ import pytest
 from measuring import manifest, measured
 
 from benchmarks import robustness
-from evaluation.manifest import ManifestError
 from veracity.calibrate import scores
+from veracity.calibrate.errors import ManifestError
 from veracity.media import Media, Source
 from veracity.media.ffmpeg import find_ffmpeg
 from veracity.media.sandbox import Limits

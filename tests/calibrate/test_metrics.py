@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from sklearn import metrics as theirs
 
-from evaluation.manifest import ManifestError
 from veracity.calibrate import bootstrap, metrics
+from veracity.calibrate.errors import ManifestError
 
 RNG = np.random.default_rng(5)
 LABELS = RNG.random(300) < 0.4

@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from evaluation.manifest import Clip, ManifestError
+from evaluation.manifest import Clip
 from veracity.calibrate import scores
+from veracity.calibrate.errors import ManifestError
 from veracity.calibrate.scores import ItemScores, LayerScore, ScoredClip, ScoreFile
 from veracity.decision.calibration import Calibrator
 from veracity.evidence import pooling

@@ -12,8 +12,9 @@ import pytest
 
 pytest.importorskip("torch", reason="make test-export installs torch")
 
-from evaluation.manifest import ManifestError, read_clips
+from evaluation.manifest import read_clips
 from training import composed_videos
+from veracity.calibrate.errors import ManifestError
 from veracity.media import Limits, Media, Source
 
 pytestmark = pytest.mark.export

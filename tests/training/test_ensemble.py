@@ -10,9 +10,9 @@ torch = pytest.importorskip("torch", reason="make test-export installs torch")
 from checkpoints import audio, cut, explained, joint  # noqa: E402
 from torch import nn  # noqa: E402
 
-from evaluation.manifest import ManifestError  # noqa: E402
 from training import explain  # noqa: E402
 from training.ensemble import Ensemble, open_ensemble  # noqa: E402
+from veracity.calibrate.errors import ManifestError  # noqa: E402
 from veracity.catalog.layers import WINDOW_SAMPLES  # noqa: E402
 
 pytestmark = [

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from evaluation.manifest import ManifestError
 from training import evaluate
+from veracity.calibrate.errors import ManifestError
 
 
 def evaluation(clips: Path, out: Path, *more: str) -> argparse.Namespace:

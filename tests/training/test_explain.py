@@ -16,7 +16,6 @@ torch = pytest.importorskip("torch", reason="make test-export installs torch")
 from checkpoints import audio, cut, explained, joint  # noqa: E402
 from torch import nn  # noqa: E402
 
-from evaluation.manifest import ManifestError  # noqa: E402
 from networks import loading  # noqa: E402
 from networks.errors import CheckpointError  # noqa: E402
 from networks.facecam import FaceCam  # noqa: E402
@@ -24,6 +23,7 @@ from networks.registry import AUDIO_NETS  # noqa: E402
 from networks.whisper import WhisperEncoder  # noqa: E402
 from training import explain  # noqa: E402
 from training.saliency import evidence, exact_cam, grad_cam, overlay, shares  # noqa: E402
+from veracity.calibrate.errors import ManifestError  # noqa: E402
 from veracity.catalog.layers import WINDOW_SAMPLES  # noqa: E402
 from veracity.settings import Settings  # noqa: E402
 

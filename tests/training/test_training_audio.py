@@ -10,7 +10,7 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="make test-export installs torch")
 
-from evaluation.manifest import Clip, ManifestError, read_clips  # noqa: E402
+from evaluation.manifest import Clip, read_clips  # noqa: E402
 from networks.registry import AUDIO_NETS  # noqa: E402
 from networks.whisper import STATISTICS, WhisperHead, averaged  # noqa: E402
 from training.audio.augment import degrade  # noqa: E402
@@ -21,6 +21,7 @@ from training.audio.sampler import LENGTH, PairSampler, crop, played  # noqa: E4
 from training.audio.task import AudioPlan, AudioTask, Validation, train  # noqa: E402
 from training.folds import FOLDS, fold  # noqa: E402
 from training.sound import load, trim  # noqa: E402
+from veracity.calibrate.errors import ManifestError  # noqa: E402
 from veracity.evidence.speech import SAMPLE_RATE, energy_vad  # noqa: E402
 
 pytestmark = [

@@ -13,11 +13,12 @@ import media_samples
 import numpy as np
 import pytest
 
-from evaluation.manifest import Clip, ManifestError, read_clips
+from evaluation.manifest import Clip, read_clips
 from training.cache import collect, keep
 from training.joint import command
 from training.joint.extract import FLOW_SIDE, ClipInputs, extractor, flow_between
 from veracity.analysis.local_infer import LocalInfer
+from veracity.calibrate.errors import ManifestError
 from veracity.catalog import MODELS
 from veracity.catalog.layers import SEMANTIC_FRAMES, WINDOW_SAMPLES
 from veracity.evidence.speech import energy_vad

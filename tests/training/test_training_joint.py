@@ -16,7 +16,7 @@ torch = pytest.importorskip("torch", reason="make test-export installs torch")
 import yaml  # noqa: E402
 from pydantic import BaseModel  # noqa: E402
 
-from evaluation.manifest import Clip, ManifestError  # noqa: E402
+from evaluation.manifest import Clip  # noqa: E402
 from networks.checkpoints import read_run, training_sources  # noqa: E402
 from networks.encoders import FrameEncoder, Wav2Vec2Encoder  # noqa: E402
 from networks.errors import CheckpointError  # noqa: E402
@@ -28,6 +28,7 @@ from training.joint.frame_sampling import sample  # noqa: E402
 from training.joint.sampler import FACES, Material, PairSampler, streams  # noqa: E402
 from training.joint.task import JointPlan, JointTask, score  # noqa: E402
 from training.visual.faces import Face  # noqa: E402
+from veracity.calibrate.errors import ManifestError  # noqa: E402
 from veracity.catalog.layers import WINDOW_SAMPLES  # noqa: E402
 from veracity.evidence.crops import MEAN_FACE  # noqa: E402
 from veracity.settings import Settings  # noqa: E402

@@ -11,7 +11,7 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="training needs torch: requirements/torch.txt")
 
-from evaluation.manifest import Clip, ManifestError  # noqa: E402
+from evaluation.manifest import Clip  # noqa: E402
 from networks.bands import SHAPE, Bands  # noqa: E402
 from networks.checkpoints import training_sources  # noqa: E402
 from networks.lips import PICTURE, LipNet, LipStarter  # noqa: E402
@@ -21,6 +21,7 @@ from training.lipsync import forgeries, pairs, task, validation  # noqa: E402
 from training.lipsync.degradations import degrade, encode_decode  # noqa: E402
 from training.lipsync.extract import Second  # noqa: E402
 from training.plan import read_plan  # noqa: E402
+from veracity.calibrate.errors import ManifestError  # noqa: E402
 from veracity.evidence.crops import MEAN_FACE  # noqa: E402
 from veracity.evidence.lips import SIDE, lip_crops  # noqa: E402
 

@@ -15,12 +15,12 @@ torch = pytest.importorskip("torch", reason="make test-export installs torch")
 
 from torch import nn  # noqa: E402
 
-from evaluation.manifest import ManifestError  # noqa: E402
 from networks.checkpoints import read_run  # noqa: E402
 from networks.errors import CheckpointError  # noqa: E402
 from networks.loading import load_semantic  # noqa: E402
 from training import checkpoints, loop  # noqa: E402
 from training.cache import DiskFull  # noqa: E402
+from veracity.calibrate.errors import ManifestError  # noqa: E402
 
 pytestmark = [
     pytest.mark.export,

@@ -12,7 +12,7 @@ cv2 = pytest.importorskip("cv2")
 
 import onnx  # noqa: E402
 
-from evaluation.manifest import Clip, ManifestError  # noqa: E402
+from evaluation.manifest import Clip  # noqa: E402
 from export.semantic_starter import head_of  # noqa: E402
 from networks.loading import load_semantic  # noqa: E402
 from networks.semantic import WIDTH, SemanticHead  # noqa: E402
@@ -20,6 +20,7 @@ from training import cache, loop  # noqa: E402
 from training.semantic.extract import FRAMES, ClipEmbeddings, extractor  # noqa: E402
 from training.semantic.forgeries import METHODS, headed, redrawn, smoothed  # noqa: E402
 from training.semantic.task import PairSampler, SemanticPlan, SemanticTask, chosen, report  # noqa: E402
+from veracity.calibrate.errors import ManifestError  # noqa: E402
 from veracity.evidence.crops import whole_picture  # noqa: E402
 from veracity.install.graphs.publish import session  # noqa: E402
 from veracity.install.graphs.semantic_starter import FEATURE  # noqa: E402

@@ -13,13 +13,14 @@ import pytest
 torch = pytest.importorskip("torch", reason="training needs torch: requirements/torch.txt")
 cv2 = pytest.importorskip("cv2")
 
-from evaluation.manifest import ManifestError, read_clips  # noqa: E402
+from evaluation.manifest import read_clips  # noqa: E402
 from networks.checkpoints import training_sources  # noqa: E402
 from networks.semantic import WIDTH  # noqa: E402
 from training.lipsync import task as lipsync  # noqa: E402
 from training.semantic import task as semantic  # noqa: E402
 from training.semantic.extract import extractor  # noqa: E402
 from training.visual import task as visual  # noqa: E402
+from veracity.calibrate.errors import ManifestError  # noqa: E402
 from veracity.evidence.crops import MEAN_FACE  # noqa: E402
 from veracity.evidence.speech import energy_vad  # noqa: E402
 

@@ -7,7 +7,7 @@ torch = pytest.importorskip("torch")
 
 from test_visual_forgeries import drawn_clip  # noqa: E402
 
-from evaluation.manifest import Clip, ManifestError  # noqa: E402
+from evaluation.manifest import Clip  # noqa: E402
 from networks.errors import CheckpointError  # noqa: E402
 from networks.facecam import FaceCam  # noqa: E402
 from networks.loading import load_visual  # noqa: E402
@@ -16,6 +16,7 @@ from training.visual.faces import ClipFaces  # noqa: E402
 from training.visual.forgeries import METHODS  # noqa: E402
 from training.visual.task import VisualPlan, VisualTask, pair_loss  # noqa: E402
 from training.visual.validation import Validation, clip_score  # noqa: E402
+from veracity.calibrate.errors import ManifestError  # noqa: E402
 
 pytestmark = [pytest.mark.export, pytest.mark.filterwarnings("ignore::UserWarning"),
               pytest.mark.filterwarnings("ignore::DeprecationWarning"),

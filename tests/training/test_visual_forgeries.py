@@ -8,13 +8,14 @@ import pytest
 cv2 = pytest.importorskip("cv2")
 torch = pytest.importorskip("torch")
 
-from evaluation.manifest import Clip, ManifestError  # noqa: E402
+from evaluation.manifest import Clip  # noqa: E402
 from training import cache  # noqa: E402
 from training.visual import faces, upscaler_forgeries  # noqa: E402
 from training.visual.degradations import degrade  # noqa: E402
 from training.visual.faces import ClipFaces, Face  # noqa: E402
 from training.visual.forgeries import METHODS  # noqa: E402
 from training.visual.pairs import Pairs  # noqa: E402
+from veracity.calibrate.errors import ManifestError  # noqa: E402
 from veracity.evidence.crops import MEAN_FACE  # noqa: E402
 
 pytestmark = pytest.mark.export

@@ -10,10 +10,11 @@ from pathlib import Path
 
 import numpy as np
 
-from evaluation.manifest import Clip, ManifestError
+from evaluation.manifest import Clip
 from training import cache
 from training.audio import forgeries
 from training.sound import Pcm, load, trim
+from veracity.calibrate.errors import ManifestError
 from veracity.evidence.speech import MIN_SPEECH_SECONDS, SAMPLE_RATE, Vad
 
 _SHORTEST = round(MIN_SPEECH_SECONDS * SAMPLE_RATE)

@@ -19,11 +19,12 @@ import torch
 from scipy import signal
 from tqdm import tqdm
 
-from evaluation.manifest import Clip, ManifestError
+from evaluation.manifest import Clip
 from training import cache
 from training.audio import augment, coding
 from training.audio.extract import SpeechClip
 from training.sound import Pcm
+from veracity.calibrate.errors import ManifestError
 from veracity.evidence.speech import SAMPLE_RATE
 
 LENGTH = 3 * SAMPLE_RATE

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.data import Dataset
 
-from evaluation.manifest import Clip, ManifestError, read_clips
+from evaluation.manifest import Clip, read_clips
 from networks.loading import with_weights
 from networks.registry import AUDIO_NETS
 from networks.whisper import MEMBERS, WhisperHead, averaged
@@ -31,6 +31,7 @@ from training.cache import log_skipped
 from training.checkpoints import save
 from training.folds import FOLDS, TRAINING_SPLITS, TrainingSplit, fold
 from veracity.calibrate import metrics
+from veracity.calibrate.errors import ManifestError
 from veracity.evidence.speech import Vad, speech_windows
 
 log = logging.getLogger(__name__)

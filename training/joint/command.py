@@ -6,9 +6,10 @@ import argparse
 import sys
 from typing import Any
 
-from evaluation.manifest import ManifestError, read_clips
+from evaluation.manifest import read_clips
 from training.cache import collect, report
 from veracity.analysis.local_infer import LocalInfer
+from veracity.calibrate.errors import ManifestError
 from veracity.catalog import FACE_DETECTOR
 from veracity.catalog.assets import VAD_FILE
 from veracity.evidence.speech import SileroVad, Vad, energy_vad

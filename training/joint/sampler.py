@@ -16,7 +16,6 @@ import numpy.typing as npt
 import torch
 from torch.utils.data import Dataset
 
-from evaluation.manifest import ManifestError
 from training.audio import forgeries as voices
 from training.audio.augment import degrade
 from training.joint.extract import FLOW_SIDE, ClipInputs, Flow
@@ -26,6 +25,7 @@ from training.visual.faces import Face, Image
 from training.visual.forgeries import METHODS
 from training.visual.masks import Rng
 from training.visual.pairs import crop_alike
+from veracity.calibrate.errors import ManifestError
 from veracity.catalog import MODELS
 from veracity.catalog.layers import WINDOW_SAMPLES
 

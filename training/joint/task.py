@@ -13,7 +13,7 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn import functional
 
-from evaluation.manifest import Clip, ManifestError, read_clips
+from evaluation.manifest import Clip, read_clips
 from networks.joint import JointNet, NetPlan, compute_temporal_consistency_loss, described
 from training import loop
 from training.cache import Arrays, Extractor, collect, log_skipped
@@ -23,6 +23,7 @@ from training.joint.sampler import KINDS, Material, PairSampler, Streams, stream
 from training.plan import shares_of
 from training.visual import faces
 from veracity.calibrate import metrics
+from veracity.calibrate.errors import ManifestError
 from veracity.evidence.requests import Infer
 from veracity.evidence.speech import Vad
 

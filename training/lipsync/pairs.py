@@ -12,12 +12,12 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from evaluation.manifest import ManifestError
 from training.cache import keep
 from training.lipsync import degradations, forgeries
 from training.lipsync.degradations import degrade
 from training.lipsync.extract import Image, Points, Second
 from training.visual.masks import Rng
+from veracity.calibrate.errors import ManifestError
 from veracity.catalog.layers import MOUTH_FRAMES
 from veracity.evidence.lips import lip_crops
 

@@ -19,7 +19,7 @@ from torch.nn import functional
 from torch.utils.data import Dataset
 from tqdm import tqdm
 
-from evaluation.manifest import ManifestError, read_clips
+from evaluation.manifest import read_clips
 from networks.lips import LipNet
 from training import loop
 from training.cache import collect, log_skipped
@@ -29,6 +29,7 @@ from training.lipsync.forgeries import METHODS
 from training.lipsync.pairs import Pairs
 from training.lipsync.validation import Validation, features
 from training.plan import shares_of
+from veracity.calibrate.errors import ManifestError
 from veracity.calibrate.scores import Split
 from veracity.evidence.requests import Infer
 from veracity.evidence.speech import Vad

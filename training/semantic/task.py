@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.data import Dataset
 
-from evaluation.manifest import Clip, ManifestError, read_clips
+from evaluation.manifest import Clip, read_clips
 from networks.semantic import WIDTH, SemanticHead
 from training import cache as media
 from training import loop
@@ -26,6 +26,7 @@ from training.folds import TRAINING_SPLITS, TrainingSplit, limit_per_source
 from training.semantic.extract import ClipEmbeddings, Embeddings
 from training.semantic.forgeries import METHODS
 from veracity.calibrate import metrics
+from veracity.calibrate.errors import ManifestError
 
 log = logging.getLogger(__name__)
 

@@ -10,11 +10,11 @@ import cv2
 import numpy as np
 from torch.utils.data import Dataset
 
-from evaluation.manifest import ManifestError
 from training.visual.degradations import degrade, recorded
 from training.visual.faces import STARTER, ClipFaces, Face, Image
 from training.visual.forgeries import METHODS
 from training.visual.masks import Mask, Rng
+from veracity.calibrate.errors import ManifestError
 from veracity.evidence.crops import face_crop
 
 CELLS = 7  # a side of the network's map

@@ -14,9 +14,10 @@ from typing import Any
 import cv2
 import numpy as np
 
-from evaluation.manifest import Clip, ManifestError
+from evaluation.manifest import Clip
 from training import cache as media
 from training.visual.faces import ClipFaces, Face, Image, from_png, to_png, version
+from veracity.calibrate.errors import ManifestError
 
 Network = Callable[[Image], Image]  # RGB uint8 [h, w, 3], larger in the end
 NETWORKS = ("realesr-animevideov3-x2", "realesr-animevideov3-x3", "realesr-animevideov3-x4")
