@@ -25,8 +25,8 @@ def run(args: argparse.Namespace) -> int:
     """Measure, print a table, write JSON, CSV and page."""
     settings, clips = settings_of(args), selection.clips_of(args)
     with runners.open_runner(args.through, args.url, settings, args.threads) as runner:
-        said = runners.analyze_clips(clips, selection.root(args.manifest), runner, args.out / report.SCORES)
-    report.write_report("accuracy", "How often Veracity is right", said, args, args.through, runner.calibration)
+        scored = runners.analyze_clips(clips, selection.root(args.manifest), runner, args.out / report.SCORES)
+    report.write_report("accuracy", "How often Veracity is right", scored, args, args.through, runner.calibration)
     return 0
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from veracity.calibrate import fusion_fit
 from veracity.calibrate.fit import fit, limit, platt, pooled, thresholds
 from veracity.calibrate.job import labels_of
-from veracity.calibrate.labelled_outputs import Row
+from veracity.calibrate.labelled_outputs import LabelledClip
 from veracity.catalog import MODELS
 from veracity.catalog.profiles import PROFILES
 from veracity.decision.calibration import Calibration, Calibrator
@@ -31,11 +31,11 @@ def answer(model: str, logits: Sequence[float], faces: Sequence[int | None] | No
     return ModelOutput(model, items, np.array(logits, np.float32))
 
 
-def rows(model: str, truth: Sequence[bool], logits: Sequence[Sequence[float]], sources: int = 10) -> list[Row]:
+def rows(model: str, truth: Sequence[bool], logits: Sequence[Sequence[float]], sources: int = 10) -> list[LabelledClip]:
     faces = [1, 2] * 2 if model == "lipsync_starter" else None
     answers = [answer(model, some, faces) for some in logits]
     return [
-        Row(str(k), "video", bool(fake), f"source {k % sources}", "", ("video",), {model: one})
+        LabelledClip(str(k), "video", bool(fake), f"source {k % sources}", "", ("video",), {model: one})
         for k, (fake, one) in enumerate(zip(truth, answers))
     ]
 
@@ -73,7 +73,7 @@ def test_a_fit_pools_as_the_verdict_does(model: str) -> None:
     """Logits beyond ±17 among them, where a probability has no room left for them."""
     rng = np.random.default_rng(0)
     answers = [answer(model, rng.normal(0, 15, 8), [1, 2] * 4) for _ in range(5)]
-    given_rows = [Row(str(k), "video", True, "", "", (), {model: one}) for k, one in enumerate(answers)]
+    given_rows = [LabelledClip(str(k), "video", True, "", "", (), {model: one}) for k, one in enumerate(answers)]
     for scale in (Calibrator(), Calibrator(4.0, -1.0), Calibrator(0.3, 2.0)):
         wanted = [detector(model).pool(one, scale) for one in answers]
         assert pooled(given_rows, model, scale) == pytest.approx(wanted, abs=1e-9)
@@ -104,9 +104,11 @@ def test_a_model_that_separates_within_its_sources_alone_falls_silent() -> None:
     assert fit(of_sources(truth, source_of, logits), "semantic_starter", *RATES).calibrator.uninformative
 
 
-def of_sources(truth: Sequence[bool], sources: Sequence[str], logits: Sequence[float]) -> list[Row]:
+def of_sources(truth: Sequence[bool], sources: Sequence[str], logits: Sequence[float]) -> list[LabelledClip]:
     return [
-        Row(str(k), "video", bool(fake), source, "", ("video",), {"semantic_starter": answer("semantic_starter", [x])})
+        LabelledClip(
+            str(k), "video", bool(fake), source, "", ("video",), {"semantic_starter": answer("semantic_starter", [x])}
+        )
         for k, (fake, source, x) in enumerate(zip(truth, sources, logits))
     ]
 
@@ -239,5 +241,5 @@ def test_a_sound_file_is_labelled_by_its_models_thresholds_and_a_film_by_its_own
     ],
 )
 def test_a_clip_is_fitted_on_by_the_layers_that_its_label_tells_of(kind: str, how: str, told: list[str]) -> None:
-    clip = Row("1", kind, True, "s", how, ("audio", "video"), {})
+    clip = LabelledClip("1", kind, True, "s", how, ("audio", "video"), {})
     assert [layer for layer in ("audio", "visual", "lipsync", "semantic") if clip.is_evidence_for(layer)] == told

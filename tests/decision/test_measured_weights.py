@@ -53,7 +53,7 @@ def test_the_weights_that_were_measured_and_none_at_all_leave_it_as_it_is(other:
     (page.parent / "1").mkdir()
     (page.parent / "1" / "model.onnx").write_bytes(b"of nobody knows what")
     assert AnalysisContext.from_settings(other).calibration.unmeasured == {"visual_starter"}
-    page.write_text("no papers")
+    page.write_text("no provenance")
     assert AnalysisContext.from_settings(other).calibration.unmeasured == {"visual_starter"}
 
 

@@ -246,7 +246,7 @@ def test_the_wav2vec2_graph_takes_any_batch_and_any_offset(given):
     assert np.allclose(with_offset, torch_answer(net, {"WAVEFORM": sound(1)}), atol=1e-4)
 
 
-def test_the_papers_say_which_class_was_the_fake_one(tmp_path, given, monkeypatch):
+def test_the_provenance_say_which_class_was_the_fake_one(tmp_path, given, monkeypatch):
     detector = wav2vec2.published(TINY)
     weights, config = detector.table.files
     save_file(given.tensors, tmp_path / weights)
@@ -264,7 +264,7 @@ def test_wav2vec2_is_exported_in_full_size(tmp_path, settings):
         repository=tmp_path, weights=settings.weights, untrained=True, precision="fp32", clip=None, upstream=None
     )
     published.export(wav2vec2.WAV2VEC2, args)
-    papers = json.loads((tmp_path / "audio_wav2vec2" / "provenance.json").read_text())
-    assert papers["untrained"] is True
-    assert papers["bytes"] > 4 * 94_000_000
-    assert papers["largest_relative_error"] <= MAX_RELATIVE_ERROR
+    provenance = json.loads((tmp_path / "audio_wav2vec2" / "provenance.json").read_text())
+    assert provenance["untrained"] is True
+    assert provenance["bytes"] > 4 * 94_000_000
+    assert provenance["largest_relative_error"] <= MAX_RELATIVE_ERROR

@@ -55,20 +55,20 @@ def arguments(repository: Path, checkpoint: Path | None = None, untrained: bool 
 @pytest.mark.slow
 def test_melspec_is_exported_from_a_checkpoint_and_stays(tmp_path):
     audio_melspec.export(arguments(tmp_path, trained(tmp_path / "net.pt", "melspec")))
-    papers = json.loads((tmp_path / "audio_melspec" / "provenance.json").read_text())
-    assert papers["source"] == "networks/, network melspec"
-    assert papers["trained_on"] == ["mine"]
+    provenance = json.loads((tmp_path / "audio_melspec" / "provenance.json").read_text())
+    assert provenance["source"] == "networks/, network melspec"
+    assert provenance["trained_on"] == ["mine"]
     with pytest.raises(ExportError, match="has trained weights installed"):
         audio_melspec.export(arguments(tmp_path, untrained=True))
-    assert json.loads((tmp_path / "audio_melspec" / "provenance.json").read_text()) == papers
+    assert json.loads((tmp_path / "audio_melspec" / "provenance.json").read_text()) == provenance
 
 
 @pytest.mark.slow
 def test_melspec_without_weights_says_untrained(tmp_path):
     audio_melspec.export(arguments(tmp_path, untrained=True))
-    papers = json.loads((tmp_path / "audio_melspec" / "provenance.json").read_text())
-    assert papers["untrained"] is True
-    assert papers["trained_on"] == ["nothing: untrained"]
+    provenance = json.loads((tmp_path / "audio_melspec" / "provenance.json").read_text())
+    assert provenance["untrained"] is True
+    assert provenance["trained_on"] == ["nothing: untrained"]
 
 
 def test_another_network_is_no_melspec(tmp_path):

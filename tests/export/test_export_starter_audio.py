@@ -142,7 +142,7 @@ def test_the_graph_is_the_network_in_torch():
 
 
 @pytest.mark.export
-def test_a_checkpoint_becomes_a_head_with_papers(tmp_path):
+def test_a_checkpoint_becomes_a_head_with_provenance(tmp_path):
     torch = pytest.importorskip("torch", reason="make test-export installs torch")
     from networks.registry import AUDIO_NETS
 

@@ -160,13 +160,13 @@ def test_golden_case(case):
 def test_b4_goes_the_whole_way_untrained(tmp_path, talking):
     arguments = ["visual_sbi_b4", "--untrained", "--repository", str(tmp_path), "--clip", str(talking)]
     assert main(arguments) == 0
-    papers = json.loads((tmp_path / "visual_sbi_b4" / "provenance.json").read_text())
-    assert papers["untrained"] is True
-    assert papers["largest_relative_error"] <= 1e-4
+    provenance = json.loads((tmp_path / "visual_sbi_b4" / "provenance.json").read_text())
+    assert provenance["untrained"] is True
+    assert provenance["largest_relative_error"] <= 1e-4
     graph = onnxruntime.InferenceSession(tmp_path / "visual_sbi_b4" / "1" / "model.onnx")
     names = [output.name for output in graph.get_outputs()]
     answer = dict(zip(names, graph.run(names, smoke_test.inputs(MODELS["visual_sbi_b4"]))))
-    assert smoke_test.difference(answer, papers["known_answer"]) <= 1e-4
+    assert smoke_test.difference(answer, provenance["known_answer"]) <= 1e-4
 
 
 @pytest.mark.parametrize("shape", [(250, 240), (227, 229), (225, 300), (100, 151), (100, 300), (500, 99), (224, 224)])

@@ -101,7 +101,7 @@ def test_fp32_is_the_graph_itself() -> None:
 
 
 def test_fp16_keeps_the_doors_the_front_end_the_norm_and_the_softmax_in_fp32() -> None:
-    made, papers = precision.convert(a_norm(), "fp16", AUDIO, voice())
+    made, facts = precision.convert(a_norm(), "fp16", AUDIO, voice())
     model = onnx.load_from_string(made)
     found = types(made)
     assert (found["WAVEFORM"], found["FAKE_LOGIT"]) == (TensorProto.INT16, TensorProto.FLOAT)
@@ -115,23 +115,23 @@ def test_fp16_keeps_the_doors_the_front_end_the_norm_and_the_softmax_in_fp32() -
     weights = {w.name: w.data_type for w in onnx.load_from_string(made).graph.initializer}
     assert weights["filters"] == TensorProto.FLOAT
     assert weights["head"] == TensorProto.FLOAT16
-    assert papers["precision"] == "fp16"
-    assert 0 < papers["largest_drift"] <= precision.FP16_DRIFT
+    assert facts["precision"] == "fp16"
+    assert 0 < facts["largest_drift"] <= precision.FP16_DRIFT
 
 
-def test_a_halved_graph_answers_as_its_papers_say() -> None:
+def test_a_halved_graph_answers_as_its_provenance_say() -> None:
     before, case = a_norm(), voice()[0]
-    made, papers = precision.convert(before, "fp16", AUDIO, [case])
+    made, facts = precision.convert(before, "fp16", AUDIO, [case])
     (new,), (old,) = ((onnxruntime.InferenceSession(g).run(None, case)) for g in (made, before))
-    assert np.max(np.abs(new - old)) <= papers["largest_drift"]
+    assert np.max(np.abs(new - old)) <= facts["largest_drift"]
 
 
 def test_numbers_that_fp16_cannot_hold_stay_fp32() -> None:
     source = fp16.named(cancelling(100_000.0))
     kept = {name.split("/")[1] for name in fp16.kept(source, faces())}
     assert kept == {"Add", "Relu", "Sub"}
-    _, papers = precision.convert(cancelling(100_000.0), "fp16", FACES, faces())
-    assert papers["largest_drift"] <= precision.FP16_DRIFT
+    _, facts = precision.convert(cancelling(100_000.0), "fp16", FACES, faces())
+    assert facts["largest_drift"] <= precision.FP16_DRIFT
 
 
 def test_a_drift_that_the_cpu_does_not_show_is_seen_and_refused() -> None:
@@ -156,10 +156,10 @@ def test_only_real_items_count_for_the_drift() -> None:
 def test_int8_is_offered_only_where_it_is_faster(monkeypatch, times, accepted) -> None:
     monkeypatch.setattr(precision, "seconds", lambda *_: times)  # a clock would make this test a gamble
     if accepted:
-        made, papers = precision.convert(a_norm(), "int8", AUDIO, voice())
+        made, facts = precision.convert(a_norm(), "int8", AUDIO, voice())
         assert len(made) < len(a_norm()) / 3
-        assert papers["seconds_an_item"] == {"fp32": 1.0, "int8": 0.5}
-        assert 0 < papers["largest_drift"] <= precision.INT8_DRIFT
+        assert facts["seconds_an_item"] == {"fp32": 1.0, "int8": 0.5}
+        assert 0 < facts["largest_drift"] <= precision.INT8_DRIFT
     else:
         with pytest.raises(ExportError, match=rf"{times[1]:.2f} of fp32's time .* move by 0\.\d+ logit"):
             precision.convert(a_norm(), "int8", AUDIO, voice())

@@ -126,11 +126,11 @@ def test_an_engine_is_made_of_a_proven_fp32_graph_alone(repository: Path) -> Non
     model, folder = MODELS["audio_starter"], repository / "audio_starter"
     graph, facts = tensorrt.installed(model, folder)
     assert facts["graph_sha256"] == sha256(graph)
-    papers = folder / "provenance.json"
-    papers.write_text(json.dumps(facts | {"precision": "fp16"}))
+    provenance = folder / "provenance.json"
+    provenance.write_text(json.dumps(facts | {"precision": "fp16"}))
     with pytest.raises(ExportError, match="installed graph is fp16"):
         tensorrt.installed(model, folder)
-    papers.write_text(json.dumps(facts | {"graph_sha256": "0" * 64}))
+    provenance.write_text(json.dumps(facts | {"graph_sha256": "0" * 64}))
     with pytest.raises(ExportError, match="does not match its provenance"):
         tensorrt.installed(model, folder)
     with pytest.raises(ExportError, match="python -m export audio_aasist"):

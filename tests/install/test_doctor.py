@@ -90,11 +90,11 @@ def untrained(folder: Path) -> None:
     rewrite(folder, untrained=True)
 
 
-def no_papers(folder: Path) -> None:
+def no_provenance(folder: Path) -> None:
     (folder / FILE).unlink()
 
 
-def torn_papers(folder: Path) -> None:
+def torn_provenance(folder: Path) -> None:
     (folder / FILE).write_text('{"graph_sha256": ')
 
 
@@ -107,9 +107,9 @@ def rewrite(folder: Path, **facts: object) -> None:
     [
         (no_graph, "missing", f"veracity weights fetch {SEMANTIC} && python -m export {SEMANTIC}", False),
         (untrained, "missing", f"untrained: made to measure time; veracity weights fetch {SEMANTIC}", False),
-        (no_papers, "warning", "has no graph_sha256 and no known_answer: veracity weights fetch", False),
+        (no_provenance, "warning", "has no graph_sha256 and no known_answer: veracity weights fetch", False),
         (no_answer, "warning", "has no known_answer: veracity weights fetch", False),
-        (torn_papers, "broken", f"{SEMANTIC}: provenance.json cannot be read", True),
+        (torn_provenance, "broken", f"{SEMANTIC}: provenance.json cannot be read", True),
         (another_graph, "broken", "its sha256 is not the one in provenance.json", True),
         (no_graph_at_all, "broken", "does not run: ", True),
         (another_answer, "broken", "its smoke-test output is 0.02 off, over 0.01", True),
@@ -196,7 +196,7 @@ def test_the_command_says_it_twice_and_ends_with_its_finding(
     document = json.loads(capsys.readouterr().out)
     assert document["ok"]
     assert {"what", "state", "detail", "fatal"} == set(document["findings"][0])
-    torn_papers(whole.model_repository / SEMANTIC)
+    torn_provenance(whole.model_repository / SEMANTIC)
     assert cli.main(["doctor"]) == 1
     assert SEMANTIC in capsys.readouterr().out
 

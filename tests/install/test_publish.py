@@ -40,7 +40,7 @@ def files(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
 
 
-def test_a_disk_that_fills_up_before_the_papers_leaves_the_old_graph_with_its_own(tmp_path: Path) -> None:
+def test_a_disk_that_fills_up_before_the_provenance_leaves_the_old_graph_with_its_own(tmp_path: Path) -> None:
     folder = tmp_path / "audio_starter"
     publish(graph(tmp_path / "old").read_bytes(), folder, {"source": "old"}, ["numpy"])
     before = files(folder)
@@ -92,7 +92,7 @@ def test_an_untrained_graph_names_only_commands_that_help(tmp_path: Path, model:
     assert provenance.rejection_reason(folder) == f"untrained: made to measure time{how}"
 
 
-def test_an_engine_that_is_not_the_one_of_its_papers_is_objected_to(tmp_path: Path) -> None:
+def test_an_engine_that_is_not_the_one_of_its_provenance_is_objected_to(tmp_path: Path) -> None:
     folder = tmp_path / "audio_starter"
     publish(graph(tmp_path / "made").read_bytes(), folder, {"source": "test"}, ["numpy"])
     page = provenance.read(folder)

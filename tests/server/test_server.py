@@ -170,7 +170,7 @@ def test_log_is_bounded_and_passed_on_whole(tmp_path: Path) -> None:
     assert bytes(passed) == chunk * 9 + b"the end"
 
 
-def test_papers_that_cannot_be_read_are_no_papers(tmp_path: Path) -> None:
+def test_provenance_that_cannot_be_read_is_none(tmp_path: Path) -> None:
     write_onnx(tmp_path / "double")
     assert provenance.integrity_error(tmp_path / "double") == ""
     (tmp_path / "double/provenance.json").write_text("{}")

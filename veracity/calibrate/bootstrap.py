@@ -60,19 +60,19 @@ class Draws:
 
 def checked(labels: npt.ArrayLike, scores: npt.ArrayLike) -> tuple[Labels, Scores]:
     """Labels as bool and scores as float64, [n] each; raises :class:`Unmeasurable`."""
-    truth, said = np.asarray(labels), np.asarray(scores, np.float64)
+    truth, values = np.asarray(labels), np.asarray(scores, np.float64)
     if not truth.size:
         raise Unmeasurable("nothing was scored: there is nothing to measure")
-    if truth.shape != said.shape or truth.ndim != 1:
-        raise Unmeasurable(f"labels {truth.shape} and scores {said.shape} do not belong together")
+    if truth.shape != values.shape or truth.ndim != 1:
+        raise Unmeasurable(f"labels {truth.shape} and scores {values.shape} do not belong together")
     if not np.isin(truth, (0, 1)).all():
         raise Unmeasurable(f"labels are 0 (real) or 1 (fake), not {sorted(set(truth.tolist()) - {0, 1})[:3]}")
-    if np.isnan(said).any():
-        raise Unmeasurable(f"{int(np.isnan(said).sum())} of {said.size} scores are no numbers")
+    if np.isnan(values).any():
+        raise Unmeasurable(f"{int(np.isnan(values).sum())} of {values.size} scores are no numbers")
     truth = truth.astype(bool)
     if truth.all() or not truth.any():
         raise Unmeasurable(f"all {truth.size} are {'fake' if truth[0] else 'real'}: a measure wants both")
-    return truth, said
+    return truth, values
 
 
 def whole(labels: Labels, scores: Scores) -> Draws:

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from scipy.optimize import minimize
 
 from veracity.calibrate import metrics
-from veracity.calibrate.labelled_outputs import CalibrationInputError, Row
+from veracity.calibrate.labelled_outputs import CalibrationInputError, LabelledClip
 from veracity.decision.calibration import Calibration, Calibrator
 from veracity.decision.fusion import log_odds
 from veracity.evidence import pooling
@@ -35,7 +35,7 @@ class Fitted:
 
     model: str
     calibrator: Calibrator
-    rows: tuple[Row, ...]
+    rows: tuple[LabelledClip, ...]
     held_out: Array
     auc: metrics.Estimate
     ece: float
@@ -48,7 +48,7 @@ class Fitted:
         return labels(self.rows)
 
 
-def labels(rows: Sequence[Row]) -> npt.NDArray[np.bool_]:
+def labels(rows: Sequence[LabelledClip]) -> npt.NDArray[np.bool_]:
     """Which rows are fake."""
     return np.array([row.fake for row in rows], bool)
 
@@ -60,7 +60,7 @@ class _Raw(Calibrator):
         return np.asarray(logits, np.float64)
 
 
-def pooler(rows: Sequence[Row], model: str) -> Callable[[Calibrator], Array]:
+def pooler(rows: Sequence[LabelledClip], model: str) -> Callable[[Calibrator], Array]:
     """P(fake) of each clip under any calibration, as the verdict has it."""
     pool, answers = detector(model).pool, [row.outputs[model] for row in rows]
     if pool in _CALIBRATED_LAST:
@@ -69,7 +69,7 @@ def pooler(rows: Sequence[Row], model: str) -> Callable[[Calibrator], Array]:
     return lambda scale: np.array([pool(answer, scale) for answer in answers], np.float64)
 
 
-def pooled(rows: Sequence[Row], model: str, scale: Calibrator) -> Array:
+def pooled(rows: Sequence[LabelledClip], model: str, scale: Calibrator) -> Array:
     """P(fake) of each clip, as the verdict has it."""
     return pooler(rows, model)(scale)
 
@@ -85,7 +85,7 @@ def log_loss(fakes: npt.NDArray[np.bool_], probability: Array) -> float:
     return float(-balanced(fakes) @ np.log(np.where(fakes, held, 1 - held)))
 
 
-def platt(rows: Sequence[Row], model: str) -> Calibrator:
+def platt(rows: Sequence[LabelledClip], model: str) -> Calibrator:
     """The likeliest temperature and bias at even odds.
 
     Few clips are held back by targets that never reach 0 and 1: n of them are as sure as n + 1 of n + 2. Source:
@@ -96,8 +96,8 @@ def platt(rows: Sequence[Row], model: str) -> Calibrator:
     weights, probability = balanced(fakes), pooler(rows, model)
 
     def loss(theta: Array) -> float:
-        said = np.clip(probability(Calibrator(math.exp(theta[0]), theta[1])), _HELD, 1 - _HELD)
-        cross = -(targets * np.log(said) + (1 - targets) * np.log(1 - said))
+        probabilities = np.clip(probability(Calibrator(math.exp(theta[0]), theta[1])), _HELD, 1 - _HELD)
+        cross = -(targets * np.log(probabilities) + (1 - targets) * np.log(1 - probabilities))
         return float(weights @ cross)
 
     start = np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]])
@@ -106,7 +106,7 @@ def platt(rows: Sequence[Row], model: str) -> Calibrator:
     return Calibrator(float(math.exp(found.x[0])), float(found.x[1]))
 
 
-def held_out(rows: Sequence[Row], model: str) -> Array:
+def held_out(rows: Sequence[LabelledClip], model: str) -> Array:
     """P(fake) of each clip by a fit on all other sources; 0.5 where those have one class alone."""
     result = np.full(len(rows), 0.5)
     sources = np.array([row.source for row in rows])
@@ -118,7 +118,7 @@ def held_out(rows: Sequence[Row], model: str) -> Array:
     return result
 
 
-def fit(rows: Sequence[Row], model: str, rate: float, missed: float) -> Fitted:
+def fit(rows: Sequence[LabelledClip], model: str, rate: float, missed: float) -> Fitted:
     """Fit, measure, and silence a model that does not separate: AUC's interval holds 0.5, or a coin's loss is less.
 
     Raises CalibrationInputError where there is nothing to tell apart.

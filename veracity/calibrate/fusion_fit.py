@@ -12,7 +12,7 @@ from scipy.optimize import minimize
 
 from veracity.calibrate import metrics
 from veracity.calibrate.fit import Array, Fitted, labels, log_loss, pooled
-from veracity.calibrate.labelled_outputs import Row, able
+from veracity.calibrate.labelled_outputs import LabelledClip, able
 from veracity.catalog import LAYERS
 from veracity.decision.fusion import RULES, Rule, fused, log_odds
 
@@ -48,7 +48,7 @@ class Fusion:
 
 @dataclass(frozen=True)
 class Candidate:
-    """A rule, fitted on everything, and what it said of each clip when fitted without that clip's source."""
+    """A rule, fitted on everything, and what it gave each clip when fitted without that clip's source."""
 
     fusion: Fusion
     held_out: Array
@@ -57,10 +57,12 @@ class Candidate:
     ece: float
 
 
-def table(rows: Sequence[Row], models: Mapping[str, str], fits: Mapping[str, Fitted], *, apart: bool = True) -> Table:
+def table(
+    rows: Sequence[LabelledClip], models: Mapping[str, str], fits: Mapping[str, Fitted], *, apart: bool = True
+) -> Table:
     """Lay out what the layers' ``models`` (layer → model) say of the clips; a model without a fit says nothing.
 
-    ``apart``: a clip that its model was fitted on gets what the fit without its source said of it.
+    ``apart``: a clip that its model was fitted on gets what the fit without its source gave it.
     """
     scores = np.full((len(rows), len(LAYERS)), np.nan)
     for column, layer in enumerate(LAYERS):
@@ -90,8 +92,8 @@ def fit(rule: Rule, data: Table, prior: Array) -> Fusion:
         return Fusion(rule, weights / weights.sum(), base * math.exp(theta[0]))
 
     def loss(theta: Array) -> float:
-        said = np.nan_to_num(made(theta)(data), nan=0.5)
-        return log_loss(data.fakes, said) + float(theta @ theta) / (2 * TIGHT**2 * len(data.fakes))
+        probabilities = np.nan_to_num(made(theta)(data), nan=0.5)
+        return log_loss(data.fakes, probabilities) + float(theta @ theta) / (2 * TIGHT**2 * len(data.fakes))
 
     bounds = [(-3.0, 3.0)] * (1 + len(counted))
     return made(minimize(loss, np.zeros(1 + len(counted)), method="L-BFGS-B", bounds=bounds).x)

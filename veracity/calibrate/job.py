@@ -13,7 +13,7 @@ import numpy.typing as npt
 from veracity.calibrate import statements, toml_tables
 from veracity.calibrate.fit import Array, Fitted, fit, kept, thresholds
 from veracity.calibrate.fusion_fit import Fusion, Table, candidates, fail_fast_threshold_of, table
-from veracity.calibrate.labelled_outputs import CalibrationInputError, Row
+from veracity.calibrate.labelled_outputs import CalibrationInputError, LabelledClip
 from veracity.catalog import LAYERS, MODELS, provenance
 from veracity.catalog.profiles import PROFILES
 from veracity.decision.calibration import Calibration
@@ -31,8 +31,8 @@ class Job:
     ``rate`` is the share of reals called fake, ``missed`` the share of fakes called real.
     """
 
-    rows: Sequence[Row]
-    tested: Sequence[Row]
+    rows: Sequence[LabelledClip]
+    tested: Sequence[LabelledClip]
     profile: str
     models: Mapping[str, str]  # the model of each layer
     rate: float
@@ -48,7 +48,7 @@ class Job:
         return all(own[layer.name] == ((self.models[layer.name], 1.0),) for layer in LAYERS)
 
     @property
-    def films(self) -> list[Row]:
+    def films(self) -> list[LabelledClip]:
         """The videos to fit on."""
         return [row for row in self.rows if row.kind == "video"]
 
@@ -105,9 +105,9 @@ def _checkpoint(repository: Path, model: str) -> str:
     return digest
 
 
-def _rows_by_model(job: Job) -> dict[str, list[Row]]:
+def _rows_by_model(job: Job) -> dict[str, list[LabelledClip]]:
     """The clips that each of the profile's models can be fitted on; other models' entries stay as they are."""
-    found: dict[str, list[Row]] = {}
+    found: dict[str, list[LabelledClip]] = {}
     for row in job.rows:
         for model in row.outputs.keys() & {*job.models.values()}:
             layer = MODELS[model].layer
@@ -133,15 +133,15 @@ def _profile(job: Job, fits: Mapping[str, Fitted]) -> dict[str, dict[str, toml_t
         {m: fitted.thresholds for m, fitted in fits.items()},
     )
     judging = replace(job.before, thresholds=bounds, calibrators=scales, model_thresholds=own)
-    said = labels_of(best.held_out, data, best.fusion, job.models, judging)
+    verdicts = labels_of(best.held_out, data, best.fusion, job.models, judging)
     holding = thresholds_of(best.fusion.weights > 0, job.models, judging) or bounds
     stop = fail_fast_threshold_of(best.fusion, holding.fake, LOWEST_FAIL_FAST_THRESHOLD)
     fusion = statements.fusion_table(
-        tried, bounds, stop, (job.rate, job.missed), statements.shares(data.fakes, said), job.date, data
+        tried, bounds, stop, (job.rate, job.missed), statements.shares(data.fakes, verdicts), job.date, data
     )
     fitted_on = "that its networks were not trained on (its thresholds were set on them)"
     findings = [
-        statements.measured(job.films, best.held_out, said, fitted_on),
+        statements.measured(job.films, best.held_out, verdicts, fitted_on),
         _on(job.tested, "video", "held out for testing", job, fits, best.fusion, judging),
         _on(job.rows, "audio", "that it was not trained on", job, fits, best.fusion, judging),
     ]
@@ -166,7 +166,7 @@ def thresholds_of(looking: npt.NDArray[np.bool_], models: Mapping[str, str], jud
 
 
 def _on(
-    rows: Sequence[Row], kind: str, which: str, job: Job, fits: Mapping[str, Fitted], fusion: Fusion,
+    rows: Sequence[LabelledClip], kind: str, which: str, job: Job, fits: Mapping[str, Fitted], fusion: Fusion,
     judging: Calibration,
 ) -> str:  # fmt: skip
     """How the verdict does on other clips, films or sound files, in words; nothing where they are of one class."""

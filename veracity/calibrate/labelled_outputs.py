@@ -30,7 +30,7 @@ class CalibrationInputError(ManifestError):
 
 
 @dataclass(frozen=True, eq=False)
-class Row:
+class LabelledClip:
     """One clip: whether it is fake, the collection that it is of, and each model's answer, raw."""
 
     id: str
@@ -80,26 +80,26 @@ def read(
     refused: Collection[str] = ("test",),
     trained_on: Collection[TrainedOn] = (),
     own: Sequence[scores.ScoredClip] = (),
-) -> list[Row]:
+) -> list[LabelledClip]:
     """All clips of the files that were analysed, and those of ``own``; the same id in several files is one clip.
 
     A clip of a ``refused`` split is an error, since a file that holds one was not made for this; what a model says of
     clips that it was trained on (``trained_on``) is left out. Raises CalibrationInputError.
     """
-    said: dict[str, list[scores.ScoredClip]] = {}
+    clips: dict[str, list[scores.ScoredClip]] = {}
     for path in paths:
         if not path.is_file():
-            raise CalibrationInputError(f"no scores at {path}: python -m benchmarks accuracy writes them")
+            raise CalibrationInputError(f"no scores at {path}")
         for one in scores.read(path).values():
             _check(one, path, refused)
             if one.error is None:
-                said.setdefault(one.id, []).append(one)
+                clips.setdefault(one.id, []).append(one)
     for one in own:
         if one.error is None:
-            said.setdefault(one.id, []).append(one)
-    if not said:
+            clips.setdefault(one.id, []).append(one)
+    if not clips:
         raise CalibrationInputError(f"{', '.join(map(str, paths)) or 'the labelled clips'}: no clip could be analysed")
-    return [_row(several, trained_on) for _, several in sorted(said.items())]
+    return [_row(several, trained_on) for _, several in sorted(clips.items())]
 
 
 def _check(one: scores.ScoredClip, path: Path, refused: Collection[str]) -> None:
@@ -114,7 +114,7 @@ def _check(one: scores.ScoredClip, path: Path, refused: Collection[str]) -> None
         raise CalibrationInputError(f"{path}: clip {one.id} is of split {one.split}: {why}")
 
 
-def _row(several: Sequence[scores.ScoredClip], trained_on: Collection[TrainedOn]) -> Row:
+def _row(several: Sequence[scores.ScoredClip], trained_on: Collection[TrainedOn]) -> LabelledClip:
     first = several[0]
     answers: dict[str, ModelOutput] = {}
     for one in several:
@@ -127,9 +127,9 @@ def _row(several: Sequence[scores.ScoredClip], trained_on: Collection[TrainedOn]
                 raise CalibrationInputError(f"clip {first.id} was answered by {model}, which no layer has")
             if items.logits and not any(what.model == model and what.covers(one) for what in trained_on):
                 answers[model] = items.output(model)
-    return Row(first.id, first.kind, bool(first.label), first.source, first.how, first.tracks, answers)
+    return LabelledClip(first.id, first.kind, bool(first.label), first.source, first.how, first.tracks, answers)
 
 
-def able(row: Row) -> list[bool]:
+def able(row: LabelledClip) -> list[bool]:
     """Whether the file has the kind of track that each of LAYERS wants."""
     return [layer.about in row.tracks for layer in LAYERS]

@@ -69,16 +69,16 @@ def figures(
     measures: dict[str, Measure] | None = None,
 ) -> dict[str, Estimate]:
     """All of MEASURES, or those given, each with its interval from the same resamples; raises Unmeasurable."""
-    truth, said = checked(labels, scores)
-    order = np.argsort(-said, kind="stable")
+    truth, values = checked(labels, scores)
+    order = np.argsort(-values, kind="stable")
     members = np.arange(len(truth)) if groups is None else np.unique(np.asarray(groups), return_inverse=True)[1]
     wanted = MEASURES if measures is None else measures
     drawn: dict[str, list[Values]] = {name: [] for name in wanted}
     for weights in resamples(truth, members, np.random.default_rng(seed)):
-        draws = Draws(truth[order], said[order], weights[:, order])
+        draws = Draws(truth[order], values[order], weights[:, order])
         for name, measure in wanted.items():
             drawn[name].append(measure.of(draws))
-    full = whole(truth, said)
+    full = whole(truth, values)
     bounds = {name: np.percentile(np.concatenate(values), (2.5, 97.5)) for name, values in drawn.items()}
     return {name: Estimate(float(m.of(full)[0]), *map(float, bounds[name])) for name, m in wanted.items()}
 

@@ -152,9 +152,9 @@ class ScoreFile:
             raise ScoresError(f"{path} cannot be written: {error.strerror}") from error
         self._size = whole
 
-    def add(self, said: ScoredClip) -> None:
+    def add(self, clip: ScoredClip) -> None:
         """Write one line, whole or not at all. Raises ScoresError, for a full disk among others."""
-        known = {name: value for name, value in msgspec.to_builtins(said).items() if value is not None}
+        known = {name: value for name, value in msgspec.to_builtins(clip).items() if value is not None}
         line = (json.dumps(known, ensure_ascii=False, allow_nan=False) + "\n").encode()
         try:
             written = os.write(self._file, line)
@@ -185,11 +185,11 @@ def read(path: Path, by: str | None = None) -> dict[str, ScoredClip]:
         if not line.endswith(b"\n"):
             break
         try:
-            said = msgspec.json.decode(line, type=ScoredClip)
+            clip = msgspec.json.decode(line, type=ScoredClip)
         except ValueError as error:
             raise ScoresError(f"{path} line {number} is no line of scores: {error}") from error
-        if by is None or said.by == by:
-            found[said.id] = said
+        if by is None or clip.by == by:
+            found[clip.id] = clip
     return found
 
 

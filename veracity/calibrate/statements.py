@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from veracity.calibrate import metrics
 from veracity.calibrate.fit import Fitted, labels, pooled, reached
 from veracity.calibrate.fusion_fit import Candidate, Fusion, Table
-from veracity.calibrate.labelled_outputs import CalibrationInputError, Row
+from veracity.calibrate.labelled_outputs import CalibrationInputError, LabelledClip
 from veracity.calibrate.toml_tables import Value
 from veracity.catalog import LAYERS, MODELS
 from veracity.decision.fusion import log_odds
@@ -24,7 +24,7 @@ def brief(estimate: metrics.Estimate) -> str:
     return f"{estimate.value:.2f} [{estimate.low:.2f}, {estimate.high:.2f}]"
 
 
-def clips(rows: Sequence[Row]) -> str:
+def clips(rows: Sequence[LabelledClip]) -> str:
     """34 real and 17 fake videos (9 of them our own fakes) of 9 sources."""
     fakes = int(labels(rows).sum())
     own = sum(row.fake and row.how.startswith(OWN) for row in rows)
@@ -34,7 +34,7 @@ def clips(rows: Sequence[Row]) -> str:
     return f"{len(rows) - fakes} real and {fakes} fake {kinds}{ours} of {sources} source{'s' * (sources > 1)}"
 
 
-def model_statement(fitted: Fitted, tested: Sequence[Row]) -> str:
+def model_statement(fitted: Fitted, tested: Sequence[LabelledClip]) -> str:
     """One sentence on how well a model measured, and on what."""
     measured = f"AUC {brief(fitted.auc)} on {clips(fitted.rows)} that it was not trained on"
     if fitted.calibrator.uninformative:
@@ -42,7 +42,7 @@ def model_statement(fitted: Fitted, tested: Sequence[Row]) -> str:
     return f"{measured}, calibration error {fitted.ece:.2f}{_model_tested(fitted, tested)}"
 
 
-def _model_tested(fitted: Fitted, tested: Sequence[Row]) -> str:
+def _model_tested(fitted: Fitted, tested: Sequence[LabelledClip]) -> str:
     layer = MODELS[fitted.model].layer
     rows = [row for row in tested if fitted.model in row.outputs and layer and row.is_evidence_for(layer)]
     fakes = labels(rows)
@@ -52,7 +52,9 @@ def _model_tested(fitted: Fitted, tested: Sequence[Row]) -> str:
     return f"; AUC {brief(auc)} on {clips(rows)} held out for testing"
 
 
-def model_table(fitted: Fitted, tested: Sequence[Row], date: datetime.date, checkpoint: str) -> dict[str, Value]:
+def model_table(
+    fitted: Fitted, tested: Sequence[LabelledClip], date: datetime.date, checkpoint: str
+) -> dict[str, Value]:
     """The table ``[models.NAME]``; ``checkpoint`` is the sha256 of the weights that it holds for."""
     sources = ", ".join(sorted({row.source for row in fitted.rows}))
     return {
@@ -71,20 +73,20 @@ def model_table(fitted: Fitted, tested: Sequence[Row], date: datetime.date, chec
     }
 
 
-def shares(fakes: metrics.Labels, said: Sequence[Label]) -> dict[str, float]:
+def shares(fakes: metrics.Labels, verdicts: Sequence[Label]) -> dict[str, float]:
     """real_called_fake and the other five: shares of the real and of the fake clips."""
     words: tuple[Label, ...] = ("fake", "real", "inconclusive")
     return {
-        f"{'fake' if truth else 'real'}_called_{word}": sum(said[k] == word for k in own) / max(len(own), 1)
+        f"{'fake' if truth else 'real'}_called_{word}": sum(verdicts[k] == word for k in own) / max(len(own), 1)
         for truth in (False, True)
         for own in [[k for k, fake in enumerate(fakes) if bool(fake) == truth]]
         for word in words
     }
 
 
-def called(fakes: metrics.Labels, said: Sequence[Label]) -> str:
+def called(fakes: metrics.Labels, verdicts: Sequence[Label]) -> str:
     """What became of the real ones and of the fakes, in words."""
-    counted = shares(fakes, said)
+    counted = shares(fakes, verdicts)
     return " and ".join(
         f"of the {truth} ones {counted[f'{truth}_called_fake']:.0%} were called fake, "
         f"{counted[f'{truth}_called_real']:.0%} real"
@@ -92,11 +94,11 @@ def called(fakes: metrics.Labels, said: Sequence[Label]) -> str:
     ) + ", the rest inconclusive"  # fmt: skip
 
 
-def measured(rows: Sequence[Row], probability: metrics.Scores, said: Sequence[Label], which: str) -> str:
+def measured(rows: Sequence[LabelledClip], probability: metrics.Scores, verdicts: Sequence[Label], which: str) -> str:
     """AUC of fused probabilities and what they were called, in words."""
     fakes = labels(rows)
     auc = metrics.interval(metrics.auc, fakes, log_odds(probability))
-    return f"AUC {brief(auc)} on {clips(rows)} {which}; {called(fakes, said)}"
+    return f"AUC {brief(auc)} on {clips(rows)} {which}; {called(fakes, verdicts)}"
 
 
 def fusion_table(

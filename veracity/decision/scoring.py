@@ -62,7 +62,7 @@ def score_layer(
         ]
     explained = [detector(output.model).explain(output) for output, _ in outputs]
     examined = None if seconds is None else coverage.measure(layer.name, _times(first), seconds)
-    said = [] if examined is None else [f"examined: {coverage.words(layer.name, examined)}"]
+    examination = [] if examined is None else [f"examined: {coverage.words(layer.name, examined)}"]
     result = LayerResult(
         status="scored",
         reason="",
@@ -70,7 +70,7 @@ def score_layer(
         is_fake=None if uninformative else IS_FAKE[label],
         confidence=_round(max(probability, 1.0 - probability)),
         fake_probability=probability,
-        reasoning="; ".join(filter(None, (*finding, *explained, *notes, *said))),
+        reasoning="; ".join(filter(None, (*finding, *explained, *notes, *examination))),
         models=tuple(infos),
         agreement=_round(1.0 - (max(each) - min(each))) if len(each) > 1 else None,
         frame_scores=_frame_scores(first, scores) if layer.name == "visual" else None,

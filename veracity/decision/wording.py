@@ -126,16 +126,16 @@ def sentence(
 
 def examined_tracks(given: InputInfo) -> str:
     """Say which of several tracks was examined, and which channel where the mix of all was not."""
-    said = []
+    choices = []
     if (given.video_tracks or 0) > 1 and given.video_track is not None:
         last = (given.video_tracks or 0) - 1
-        said.append(f"video track {given.video_track} of 0 to {last} (video_track takes another one)")
+        choices.append(f"video track {given.video_track} of 0 to {last} (video_track takes another one)")
     if given.audio_track is not None and given.audio_tracks > 1:
         last = given.audio_tracks - 1
-        said.append(f"sound track {given.audio_track} of 0 to {last} (audio_track takes another one)")
+        choices.append(f"sound track {given.audio_track} of 0 to {last} (audio_track takes another one)")
     if given.audio_channel is not None:
-        said.append(f"channel {given.audio_channel} of the sound, which the mix of all would hide")
-    return f" Examined: {'; '.join(said)}." if said else ""
+        choices.append(f"channel {given.audio_channel} of the sound, which the mix of all would hide")
+    return f" Examined: {'; '.join(choices)}." if choices else ""
 
 
 def _scored_names(results: Mapping[str, LayerResult]) -> str:

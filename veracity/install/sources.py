@@ -122,8 +122,8 @@ def _drive(_source: Source, address: str, work: Path, watch: Watch) -> Got:
     try:
         gdown.download(url=url, output=str(path), quiet=True, resume=True, use_cookies=False, progress=watch)
     except (DownloadError, FileURLRetrievalError, requests.RequestException) as error:
-        said = " ".join(str(error).split())
-        raise WeightsError(f"Google Drive does not give {address}: {said}") from error
+        reason = " ".join(str(error).split())
+        raise WeightsError(f"Google Drive does not give {address}: {reason}") from error
     return Got(path)
 
 

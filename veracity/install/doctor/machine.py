@@ -41,15 +41,15 @@ def examine(settings: Settings) -> Iterator[Finding]:
 def _ffmpeg(settings: Settings) -> Iterator[Finding]:
     try:
         ffmpeg = find_ffmpeg(settings.ffmpeg)
-        said = _said(str(ffmpeg), "-hide_banner", "-decoders")
+        output = _said(str(ffmpeg), "-hide_banner", "-decoders")
     except (VeracityError, OSError, subprocess.SubprocessError) as error:
         yield Finding("ffmpeg", "broken", str(error), True)
         return
     yield Finding("ffmpeg", "ok", f"{ffmpeg}, {_said(str(ffmpeg), '-version').partition(' Copyright')[0]}")
-    known = {line.split()[1] for line in said.splitlines() if len(line.split()) > 1}
+    known = {line.split()[1] for line in output.splitlines() if len(line.split()) > 1}
     lacks = [codec for codec, decoders in DECODERS.items() if not known.intersection(decoders)]
-    said = f"lacks {', '.join(lacks)}: files with them are refused" if lacks else " ".join(DECODERS)
-    yield Finding("decoders", "warning" if lacks else "ok", said, len(lacks) == len(DECODERS))
+    output = f"lacks {', '.join(lacks)}: files with them are refused" if lacks else " ".join(DECODERS)
+    yield Finding("decoders", "warning" if lacks else "ok", output, len(lacks) == len(DECODERS))
     prlimit = shutil.which("prlimit")
     yield Finding("prlimit", "ok" if prlimit else "missing", prlimit or "apt-get install -y util-linux", not prlimit)
 
@@ -78,8 +78,8 @@ def _gpu(settings: Settings) -> Iterator[Finding]:
     except subprocess.TimeoutExpired:
         yield Finding("gpu", "broken", f"its driver does not answer: nvidia-smi took over {LONGEST:g} s")
     except (OSError, subprocess.CalledProcessError) as error:
-        said = (getattr(error, "stdout", "") or str(error)).strip().splitlines()[0]
-        yield Finding("gpu", "broken", f"its driver does not answer: {said}")
+        output = (getattr(error, "stdout", "") or str(error)).strip().splitlines()[0]
+        yield Finding("gpu", "broken", f"its driver does not answer: {output}")
     if settings.model_config_name:
         yield _accelerator(settings)
 

@@ -51,8 +51,8 @@ def join(encoder: ModelProto, head: ModelProto) -> ModelProto:
 def cases(encoder: ModelProto, head: ModelProto) -> list[Case]:
     """What the parts answer to sounds."""
     first, last = session(encoder), session(head)
-    said = [(sound, first.run(None, {"WAVEFORM": sound})[0]) for sound in _sounds()]
-    return [Case({"WAVEFORM": sound}, last.run(None, {"statistics": heard})[0]) for sound, heard in said]
+    heard = [(sound, first.run(None, {"WAVEFORM": sound})[0]) for sound in _sounds()]
+    return [Case({"WAVEFORM": sound}, last.run(None, {"statistics": states})[0]) for sound, states in heard]
 
 
 def _sounds() -> list[npt.NDArray[np.int16]]:
