@@ -18,7 +18,7 @@ from networks.name_seeded_weights import fill
 from networks.published.sound import Samples
 from networks.registry import AUDIO_NETS, OLD_AUDIO_NETS, parameters
 from veracity.catalog import MODELS, provenance
-from veracity.evidence.speech import SAMPLE_RATE, WINDOW_SAMPLES
+from veracity.catalog.layers import SAMPLE_RATE, WINDOW_SAMPLES
 from veracity.install.files import sha256
 from veracity.install.graphs.publish import ExportError, publish, refuse_over_trained
 from veracity.settings import Settings

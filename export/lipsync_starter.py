@@ -18,7 +18,7 @@ from networks.loading import load_lipsync
 from networks.name_seeded_weights import fill
 from networks.registry import parameters
 from veracity.catalog import MODELS, provenance
-from veracity.evidence.speech import SAMPLE_RATE
+from veracity.catalog.layers import SAMPLE_RATE
 from veracity.install.files import sha256
 from veracity.install.graphs.publish import ExportError, publish, refuse_over_trained
 

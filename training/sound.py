@@ -9,7 +9,8 @@ import numpy.typing as npt
 import soundfile
 
 from veracity.calibrate.errors import ManifestError
-from veracity.evidence.speech import SAMPLE_RATE, Vad
+from veracity.catalog.layers import SAMPLE_RATE
+from veracity.evidence.speech import Vad
 
 Pcm = npt.NDArray[np.int16]
 

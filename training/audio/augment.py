@@ -11,7 +11,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from veracity.evidence.speech import SAMPLE_RATE
+from veracity.catalog.layers import SAMPLE_RATE
 
 _Effect = Callable[[Tensor, torch.Generator], Tensor]
 

@@ -7,7 +7,7 @@ import subprocess
 import numpy as np
 
 from training.sound import Pcm
-from veracity.evidence.speech import SAMPLE_RATE
+from veracity.catalog.layers import SAMPLE_RATE
 
 # name → container and options of the encoder; a `-ar 8000` also takes the upper half of the band
 CODECS: dict[str, tuple[str, ...]] = {

@@ -15,7 +15,8 @@ from training import cache
 from training.audio import forgeries
 from training.sound import Pcm, load, trim
 from veracity.calibrate.errors import ManifestError
-from veracity.evidence.speech import MIN_SPEECH_SECONDS, SAMPLE_RATE, Vad
+from veracity.catalog.layers import SAMPLE_RATE
+from veracity.evidence.speech import MIN_SPEECH_SECONDS, Vad
 
 _SHORTEST = round(MIN_SPEECH_SECONDS * SAMPLE_RATE)
 _LONGEST = 10 * SAMPLE_RATE

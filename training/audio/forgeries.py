@@ -15,7 +15,7 @@ import numpy.typing as npt
 import torch
 from scipy import linalg, ndimage, signal
 
-from veracity.evidence.speech import SAMPLE_RATE
+from veracity.catalog.layers import SAMPLE_RATE
 
 with warnings.catch_warnings():
     # pyworld 0.3.5 asks pkg_resources for its own version, which setuptools before 81 warns about (and 81 lacks)

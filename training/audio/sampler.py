@@ -25,7 +25,7 @@ from training.audio import augment, coding
 from training.audio.extract import SpeechClip
 from training.sound import Pcm
 from veracity.calibrate.errors import ManifestError
-from veracity.evidence.speech import SAMPLE_RATE
+from veracity.catalog.layers import SAMPLE_RATE
 
 LENGTH = 3 * SAMPLE_RATE
 _PIECE = 64  # pairs in one file

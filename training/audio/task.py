@@ -30,6 +30,7 @@ from training.audio.sampler import PairSampler
 from training.cache import log_skipped
 from training.checkpoints import save
 from training.folds import FOLDS, TRAINING_SPLITS, TrainingSplit, fold
+from training.plan import Plan
 from veracity.calibrate import metrics
 from veracity.calibrate.errors import ManifestError
 from veracity.evidence.speech import Vad, speech_windows
@@ -39,11 +40,11 @@ log = logging.getLogger(__name__)
 CHECKPOINT = "audio.pt"  # what `python -m export audio_starter --checkpoint` takes
 
 
-class AudioPlan(loop.Plan):
+class AudioPlan(Plan):
     """The plan of a run; an item is a pair."""
 
     renamed: ClassVar[dict[str, str]] = {
-        **loop.Plan.renamed, "without": "held_out_fold", "draw": "pair_seed", "couples": "pair_count",
+        **Plan.renamed, "without": "held_out_fold", "draw": "pair_seed", "couples": "pair_count",
         "pairs": "matched_share",
     }  # fmt: skip
 

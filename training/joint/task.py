@@ -20,7 +20,7 @@ from training.cache import Arrays, Extractor, collect, log_skipped
 from training.joint.extract import ClipInputs, extractor
 from training.joint.frame_sampling import Sampling
 from training.joint.sampler import KINDS, Material, PairSampler, Streams, streams
-from training.plan import shares_of
+from training.plan import Plan, shares_of
 from training.visual import faces
 from veracity.calibrate import metrics
 from veracity.calibrate.errors import ManifestError
@@ -33,7 +33,7 @@ BEST = "multimodal_best_{AUC:.4f}.pt"
 WINDOWS = 3  # speech windows that score a clip in validation, each with the same frames
 
 
-class JointPlan(loop.Plan):
+class JointPlan(Plan):
     """The plan of a run."""
 
     net: NetPlan = Field(NetPlan(), description="how the network is built")

@@ -15,11 +15,11 @@ import numpy.typing as npt
 from evaluation.manifest import Clip
 from training.cache import Arrays, Extractor, UnusableClip
 from training.sound import Pcm
-from veracity.catalog.layers import FPS, MOUTH_FRAMES
+from veracity.catalog.layers import FPS, LIP_SIZE, MOUTH_FRAMES
 from veracity.evidence import crops, faces, lips
 from veracity.evidence.crops import interpolate, luma
 from veracity.evidence.excerpts import FaceRun
-from veracity.evidence.lips import SIDE, lip_crops
+from veracity.evidence.lips import lip_crops
 from veracity.evidence.requests import Infer
 from veracity.evidence.sampling import MOUTH_DETECT_EVERY, detect, plan
 from veracity.evidence.speech import Vad
@@ -139,7 +139,7 @@ def _extract_face(
     return _FaceSecond(run[0], track, chosen, mouths, scene, points)
 
 
-_NO_MOUTHS = np.zeros((0, SIDE, SIDE), np.uint8)
+_NO_MOUTHS = np.zeros((0, LIP_SIZE, LIP_SIZE), np.uint8)
 
 
 def _scene(pictures: Sequence[Image], points: Points) -> tuple[Image, Points]:

@@ -28,17 +28,17 @@ from training.lipsync.extract import Second, extractor
 from training.lipsync.forgeries import METHODS
 from training.lipsync.pairs import Pairs
 from training.lipsync.validation import Validation, features
-from training.plan import shares_of
+from training.plan import Plan, shares_of
 from veracity.calibrate.errors import ManifestError
 from veracity.calibrate.scores import Split
 from veracity.evidence.requests import Infer
 from veracity.evidence.speech import Vad
 
 
-class LipPlan(loop.Plan):
+class LipPlan(Plan):
     """The plan of a run."""
 
-    renamed: ClassVar[dict[str, str]] = {**loop.Plan.renamed, "pool": "pairs_per_split"}
+    renamed: ClassVar[dict[str, str]] = {**Plan.renamed, "pool": "pairs_per_split"}
 
     batch: int = Field(64, gt=1, description="pairs per batch")
     train_on: TrainingSplit = Field("train", description="split of the training set; the other one validates")

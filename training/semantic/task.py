@@ -23,6 +23,7 @@ from networks.semantic import WIDTH, SemanticHead
 from training import cache as media
 from training import loop
 from training.folds import TRAINING_SPLITS, TrainingSplit, limit_per_source
+from training.plan import Plan
 from training.semantic.extract import ClipEmbeddings, Embeddings
 from training.semantic.forgeries import METHODS
 from veracity.calibrate import metrics
@@ -36,11 +37,11 @@ GENERATED = ("AniPortrait", "Talking_Face_Avatar")
 _AGAIN = ("obama-240p", "obama-480p", "obama-720p", "obama-1080p", "obama_partial_face2", "offset")
 
 
-class SemanticPlan(loop.Plan):
+class SemanticPlan(Plan):
     """The plan of a run."""
 
     renamed: ClassVar[dict[str, str]] = {
-        **loop.Plan.renamed, "most": "clips_per_source", "shrink": "weight_penalty", "pairs": "matched_share",
+        **Plan.renamed, "most": "clips_per_source", "shrink": "weight_penalty", "pairs": "matched_share",
         "plain": "clean_share",
     }  # fmt: skip
 

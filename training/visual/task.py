@@ -21,7 +21,7 @@ from networks.facecam import WIDTHS, FaceCam
 from training import cache as media
 from training import loop
 from training.folds import TRAINING_SPLITS, TrainingSplit, limit_per_source
-from training.plan import shares_of
+from training.plan import Plan, shares_of
 from training.visual.faces import REENCODINGS, ClipFaces, collect
 from training.visual.forgeries import METHODS
 from training.visual.pairs import Pair, Pairs
@@ -32,10 +32,10 @@ from veracity.evidence.requests import Infer
 log = logging.getLogger(__name__)
 
 
-class VisualPlan(loop.Plan):
+class VisualPlan(Plan):
     """The plan of a run."""
 
-    renamed: ClassVar[dict[str, str]] = {**loop.Plan.renamed, "takes": "reencodings", "stills": "photo_rate"}
+    renamed: ClassVar[dict[str, str]] = {**Plan.renamed, "takes": "reencodings", "stills": "photo_rate"}
 
     train_on: TrainingSplit = Field("train", description="split of the training set")
     smoothing: float = Field(0.02, ge=0, lt=0.5, description="label smoothing")
