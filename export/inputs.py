@@ -83,11 +83,11 @@ def _noise(tensor: Tensor, rng: np.random.Generator) -> NDArray[Any]:
     if tensor.dtype == "UINT8":
         return rng.integers(0, 256, (3, *tensor.shape), np.uint8)
     levels = np.array([30.0, 1_000.0, 8_000.0]).reshape(3, *[1] * len(tensor.shape))
-    return (
-        (rng.standard_normal((3, *tensor.shape)) * levels).clip(-32_768, 32_767).astype(smoke_test.DTYPES[tensor.dtype])
-    )
+    noise: NDArray[np.float64] = (rng.standard_normal((3, *tensor.shape)) * levels).clip(-32_768, 32_767)
+    return noise.astype(smoke_test.DTYPES[tensor.dtype])
 
 
 def _extremes(tensor: Tensor) -> NDArray[Any]:
-    ends = np.iinfo(smoke_test.DTYPES[tensor.dtype])
-    return np.stack([np.zeros(tensor.shape), np.full(tensor.shape, ends.max)]).astype(smoke_test.DTYPES[tensor.dtype])
+    ends = np.iinfo(tensor.dtype.lower())
+    both: NDArray[np.float64] = np.stack([np.zeros(tensor.shape), np.full(tensor.shape, ends.max)])
+    return both.astype(smoke_test.DTYPES[tensor.dtype])

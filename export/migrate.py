@@ -110,7 +110,7 @@ def _is_convolution_bias(key: str) -> bool:
 
 def _fold(state: dict[str, Tensor], key: str) -> str:
     """Take a convolution's bias into the batch norm after it, which subtracts its mean anyway: the same numbers."""
-    module, number = re.fullmatch(r"(.+)\.(\d)\.bias", key).groups()  # type: ignore[union-attr]
+    module, number, _ = key.rsplit(".", 2)
     mean = f"{module}.{int(number) + 1}.running_mean"
     if mean in state and state[mean].shape == state[key].shape:
         state[mean] = state[mean] - state.pop(key)

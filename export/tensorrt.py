@@ -88,8 +88,8 @@ def installed(model: Model, folder: Path) -> tuple[bytes, dict[str, Any]]:
 
 def profile(model: Model) -> dict[str, tuple[Shape, Shape, Shape]]:
     """Return by input the smallest, the usual and the largest shape: one item, a video's request, a full batch."""
-    batches = (1, model.request_items, model.max_batch)
-    return {t.name: tuple((batch, *t.shape) for batch in batches) for t in model.inputs}  # type: ignore[misc]
+    usual, largest = model.request_items, model.max_batch
+    return {t.name: ((1, *t.shape), (usual, *t.shape), (largest, *t.shape)) for t in model.inputs}
 
 
 def retyped(graph: bytes) -> bytes:

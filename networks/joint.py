@@ -138,7 +138,8 @@ def load_for_inference(path: Path) -> JointNet:
     except ValidationError as error:
         raise CheckpointError(f"{path} was built by another version of the plan: {error}") from error
     encoders.fill(net, content["model"], path)
-    return net.eval()
+    net.eval()
+    return net
 
 
 def compute_temporal_consistency_loss(features: Tensor, of: Tensor | None = None) -> Tensor:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, TypeVar
 
 import yaml
 from torch import nn
@@ -19,6 +19,7 @@ from networks.semantic import SemanticHead
 
 PLAN = "plan.yaml"  # beside a run's checkpoints
 Kind = Literal["audio", "visual", "lipsync", "semantic", "joint"]
+Net = TypeVar("Net", bound=nn.Module)
 
 
 class Opened(NamedTuple):
@@ -82,14 +83,15 @@ def load_semantic(path: Path) -> SemanticHead:
     return with_weights(path, SemanticHead())
 
 
-def with_weights(path: Path, net: Any) -> Any:
+def with_weights(path: Path, net: Net) -> Net:
     """``net`` in eval mode with the weights of a training run's checkpoint; raises CheckpointError for another's."""
     state = checkpoints.read_run(path).get("state_dict", {})
     try:
         net.load_state_dict({name.removeprefix("net."): value for name, value in state.items()})
     except RuntimeError as error:
         raise CheckpointError(f"{path} holds another network: {error}") from error
-    return net.eval()
+    net.eval()
+    return net
 
 
 _BY_TASK: tuple[tuple[Kind, Callable[[Path], nn.Module]], ...] = (

@@ -141,7 +141,8 @@ class WhisperHead(nn.Module):
 @torch.no_grad()
 def averaged(heads: Sequence[WhisperHead]) -> WhisperHead:
     """One head that returns the mean of several, trained on the same pairs."""
-    one = WhisperHead(sum(head.inner.out_features for head in heads)).eval()
+    one = WhisperHead(sum(head.inner.out_features for head in heads))
+    one.eval()
     one.usual.copy_(heads[0].usual)
     one.scale.copy_(heads[0].scale)
     one.inner.weight.copy_(torch.cat([head.inner.weight for head in heads]))
@@ -157,7 +158,8 @@ def encoder(variables: Mapping[str, npt.NDArray[np.floating[Any]]]) -> WhisperEn
     state = {_name(ours): theirs for ours, theirs in names().items()}
     state["positions"] = "encoder/position_encodings/encodings"
     net.load_state_dict({name: torch.from_numpy(variables[it].astype(np.float32)) for name, it in state.items()})
-    return net.eval().requires_grad_(False)
+    net.eval().requires_grad_(False)
+    return net
 
 
 def _name(ours: str) -> str:

@@ -19,6 +19,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -159,9 +160,7 @@ def _made(video: SourceVideo, other: SourceVideo | None, out: Path, number: int)
     yield _written(video, "", "as it is, cut and coded", out, crf, lambda: (video.frames, video.sound))
     for name in mouth_or_face:
         how, forge = FACE_FORGERIES[name]
-        yield _written(
-            video, name, how, out, crf, lambda forge=forge: (_forged(video, other or video, forge, seed), video.sound)
-        )
+        yield _written(video, name, how, out, crf, partial(_forged, video, other or video, forge, seed))
     if _speaks(video.sound):
         shift = _shift(rng)  # sampled here, so that the voice does not depend on which files exist
         yield _written(
@@ -172,8 +171,8 @@ def _made(video: SourceVideo, other: SourceVideo | None, out: Path, number: int)
         )
 
 
-def _forged(video: SourceVideo, other: SourceVideo, forge: FaceForgery, seed: int) -> Image:
-    """The video with its face forged frame by frame, by one tool with one setting."""
+def _forged(video: SourceVideo, other: SourceVideo, forge: FaceForgery, seed: int) -> tuple[Image, Pcm]:
+    """The video with its face forged frame by frame, by one tool with one setting; and its own sound."""
     answer = video.frames.copy()
     for k, frame in enumerate(video.frames):
         mine, where = _face(frame, video.boxes[k], video.landmarks[k])
@@ -181,13 +180,14 @@ def _forged(video: SourceVideo, other: SourceVideo, forge: FaceForgery, seed: in
         theirs, _ = _face(other.frames[n], other.boxes[n], other.landmarks[n])
         x0, y0, x1, y1 = where
         answer[k, y0:y1, x0:x1] = forge(mine, theirs, np.random.default_rng(seed))[0]
-    return answer
+    return answer, video.sound
 
 
 def _face(frame: Image, box: Points, landmarks: Points) -> tuple[Face, tuple[int, int, int, int]]:
     x0, y0, x1, y1 = where = face_box(frame.shape, [float(v) for v in box], CONTEXT)
     moved = box - (x0, y0, x0, y0)
-    return Face(frame[y0:y1, x0:x1], tuple(float(v) for v in moved), landmarks - (x0, y0)), where
+    left, top, right, bottom = (float(v) for v in moved)
+    return Face(frame[y0:y1, x0:x1], (left, top, right, bottom), landmarks - (x0, y0)), where
 
 
 def _speaks(sound: Pcm) -> bool:

@@ -61,7 +61,9 @@ def combine(logits: Tensor, weights: Tensor) -> EnsembleOutput:
 
 def open_ensemble(checkpoints: Sequence[Path], weights: Sequence[float] | None = None) -> Ensemble:
     """The networks of checkpoints of one kind, in eval mode; raises ManifestError."""
-    return Ensemble([one.net for one in open_all(checkpoints)], weights).eval()
+    ensemble = Ensemble([one.net for one in open_all(checkpoints)], weights)
+    ensemble.eval()
+    return ensemble
 
 
 def open_all(checkpoints: Sequence[Path]) -> list[Opened]:

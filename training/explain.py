@@ -98,7 +98,8 @@ def write(shown: Shown, out: Path) -> Iterator[Path]:
     for number, (picture, heat, logit) in enumerate(zip(shown.pictures, shown.maps, shown.logits)):
         path = out / f"{number:03d}_{logit:+.2f}.png"
         with room_for(path):
-            path.write_bytes(cv2.imencode(".png", cv2.cvtColor(overlay(picture, heat), cv2.COLOR_RGB2BGR))[1])
+            png = cv2.imencode(".png", cv2.cvtColor(overlay(picture, heat), cv2.COLOR_RGB2BGR))[1]
+            path.write_bytes(png.tobytes())
         yield path
 
 
@@ -232,7 +233,8 @@ def _heard(listening: WhisperEncoder, head: WhisperHead, inputs: ClipInputs) -> 
 def spectrogram(net: Any, sound: torch.Tensor) -> Image:
     """The power that a network sees (of a network on samples: mel bands), low bands below: uint8 [n, bands, frames]."""
     with torch.inference_mode():
-        power = getattr(net, "spectrum", MelSpectrum())(sound)
+        listen: torch.nn.Module = getattr(net, "spectrum", MelSpectrum())
+        power = listen(sound)
     return _grey(power[:, 0] if power.ndim == 4 else (power + 1e-8).log())
 
 

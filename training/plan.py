@@ -68,9 +68,10 @@ P = TypeVar("P", bound=Plan)
 def read_plan(form: type[P], path: Path | None, **changes: Any) -> P:
     """The plan of a YAML file with ``changes``; raises ManifestError that names the wrong key."""
     try:
-        given = (yaml.safe_load(path.read_text(encoding="utf-8")) if path else None) or {}
-        if not isinstance(given, dict):
-            raise ManifestError(f"{path}: a plan is keys with values, and not a {type(given).__name__}")
+        loaded = (yaml.safe_load(path.read_text(encoding="utf-8")) if path else None) or {}
+        if not isinstance(loaded, dict):
+            raise ManifestError(f"{path}: a plan is keys with values, and not a {type(loaded).__name__}")
+        given: dict[str, Any] = loaded
         return form(**{**{form.renamed.get(key, key): value for key, value in given.items()}, **changes})
     except (OSError, UnicodeDecodeError, yaml.YAMLError, ValidationError, TypeError) as error:
         raise ManifestError(f"{path}: {error}") from error

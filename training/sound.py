@@ -23,7 +23,8 @@ def load(path: Path) -> Pcm:
         raise ManifestError(f"{path} cannot be read as audio: {error}") from error
     if rate != SAMPLE_RATE or pcm.shape[1] != 1:
         raise ManifestError(f"{path} has {rate} Hz and {pcm.shape[1]} channels; convert it to 16000 Hz mono first")
-    return pcm[:, 0]  # type: ignore[no-any-return]  # soundfile has no types
+    mono: Pcm = pcm[:, 0]
+    return mono
 
 
 def trim(pcm: Pcm, vad: Vad) -> Pcm:

@@ -38,7 +38,8 @@ def cosines() -> NDArray[np.float64]:
     order = np.arange(CEPSTRA)
     waves = np.cos(np.pi * order * (2 * np.arange(FILTERS)[:, None] + 1) / (2 * FILTERS))
     scale = np.sqrt(np.where(order == 0, 1, 2) / FILTERS)
-    return waves * scale * (1 + LIFTER / 2 * np.sin(np.pi * order / LIFTER))
+    lifted: NDArray[np.float64] = waves * scale * (1 + LIFTER / 2 * np.sin(np.pi * order / LIFTER))
+    return lifted
 
 
 class Cepstra(nn.Module):
@@ -72,7 +73,7 @@ def _log(energy: Tensor) -> Tensor:
     return torch.where(energy == 0, SILENCE, energy).log()
 
 
-def _made(conv: nn.Module, last: nn.Module | None = None) -> list[nn.Module]:
+def _made(conv: nn.Conv2d | FramesAsChannels, last: nn.Module | None = None) -> list[nn.Module]:
     """A convolution with norm, activation and, if any, pooling; without it its number stays unused."""
     return [conv, nn.BatchNorm2d(conv.out_channels), nn.ReLU(), *([last] if last else [])]  # type: ignore[arg-type]
 

@@ -110,7 +110,8 @@ def upsampled(speech: Sound, rng: np.random.Generator) -> Sound:
     ripple = (
         1 + rng.uniform(0.02, 0.15) * np.tile(rng.standard_normal(stride), len(speech) // stride + 1)[: len(speech)]
     )
-    return ((images + rng.uniform(0.3, 1.0) * high) * ripple).astype(np.float32)
+    answer: Sound = ((images + rng.uniform(0.3, 1.0) * high) * ripple).astype(np.float32)
+    return answer
 
 
 def linear_prediction(speech: Sound, rng: np.random.Generator) -> Sound:
@@ -201,7 +202,9 @@ def _stft(speech: Sound, size: int) -> torch.Tensor:
 
 
 def _istft(spectrum: torch.Tensor, size: int, length: int) -> Sound:
-    return torch.istft(spectrum, size, size // 4, window=torch.hann_window(size), length=length).numpy()
+    window = torch.hann_window(size)
+    answer: Sound = torch.istft(spectrum, size, size // 4, window=window, length=length).numpy()
+    return answer
 
 
 def _guess_phases(magnitude: torch.Tensor, size: int, length: int, rng: np.random.Generator) -> Sound:

@@ -135,7 +135,7 @@ def played(speech: Pcm, speed: float, at: float) -> Pcm:
     part = crop(speech, round(LENGTH * speed), at)
     if speed == 1.0:
         return part
-    resampled = signal.resample(part.astype(np.float64), LENGTH)
+    resampled: npt.NDArray[np.float64] = signal.resample(part.astype(np.float64), LENGTH)
     return np.clip(np.round(resampled), -32_768, 32_767).astype(np.int16)
 
 

@@ -147,9 +147,9 @@ class PairSampler(Dataset[Streams]):
         assert mine.times is not None
         if not len(mine.inputs.flow):
             return still(len(chosen))
-        return mine.inputs.flow[
-            np.searchsorted(mine.inputs.times, mine.times[chosen]).clip(max=len(mine.inputs.times) - 1)
-        ]
+        at = np.searchsorted(mine.inputs.times, mine.times[chosen]).clip(max=len(mine.inputs.times) - 1)
+        flow: Flow = mine.inputs.flow[at]
+        return flow
 
     def _voices(self, sound: Pcm, forged: bool, rng: Rng) -> Pcm:
         """A window and its forgery by a vocoder, degraded alike."""
@@ -158,7 +158,8 @@ class PairSampler(Dataset[Streams]):
         fake = voices.METHODS[name](original, rng) if forged else original
         pair = torch.from_numpy(np.stack([original, np.resize(fake, len(original))]).astype(np.float32))
         draw = torch.Generator().manual_seed(int(rng.integers(1 << 31)))
-        return (degrade(pair[None], draw)[0] * _PCM_SCALE).clamp(-32_768, 32_767).short().numpy()
+        degraded: Pcm = (degrade(pair[None], draw)[0] * _PCM_SCALE).clamp(-32_768, 32_767).short().numpy()
+        return degraded
 
     def _hide_streams(self, pair: Streams, rng: Rng, matched: bool) -> Streams:
         """Hides a stream in both members now and then; of a forgery only one that was not forged."""

@@ -68,7 +68,8 @@ def _eased(boxes: Points, rng: Rng) -> Points:
     if rng.random() < 0.5:
         return boxes
     padded = np.pad(boxes, ((2, 2), (0, 0)), mode="edge")
-    return np.mean([padded[k : k + len(boxes)] for k in range(5)], axis=0)
+    eased: Points = np.mean([padded[k : k + len(boxes)] for k in range(5)], axis=0)
+    return eased
 
 
 def _moments(scene: Image, landmarks: Points, time: str, rng: Rng) -> list[Picture]:
@@ -103,7 +104,7 @@ def _order(count: int, time: str, rng: Rng) -> npt.NDArray[np.int64]:
 
 
 def _brought(scene: Image, landmarks: Points, source: int, target: int) -> Picture:
-    picture = scene[source].astype(np.float32)
+    picture: Picture = scene[source].astype(np.float32)
     if source == target:
         return picture
     turn = similarity(landmarks[source], landmarks[target])

@@ -129,7 +129,7 @@ def _moving(second: Second, rng: Rng) -> tuple[Image, Points]:
     turn, grow, right, down = rng.normal(0, 1, (4, 1)) * sway * np.array([[2.5], [0.015], [0.03 * size], [0.02 * size]])
     frames, places = [], []
     for k in range(MOUTH_FRAMES):
-        matrix = cv2.getRotationMatrix2D(points[2].tolist(), float(turn[k]), float(1 + grow[k]))
+        matrix = np.asarray(cv2.getRotationMatrix2D(points[2].tolist(), float(turn[k]), float(1 + grow[k])), np.float64)
         matrix[:, 2] += right[k], down[k]
         frames.append(_turned(second.scene[0], matrix, (width, height)))
         places.append(points @ matrix[:, :2].T + matrix[:, 2])

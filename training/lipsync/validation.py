@@ -45,7 +45,7 @@ class Validation:
         report["forgeries"] = metrics.auc(np.tile([False, True], len(answers)), answers.ravel())
         report |= by_source(self._videos, answer(net, self._seen).ravel())
         videos = [value for name, value in report.items() if name.startswith("videos/")]
-        return report | {"mean": float(np.mean([report["forgeries"], *([np.mean(videos)] if videos else [])]))}
+        return report | {"mean": float(np.mean([report["forgeries"], *([float(np.mean(videos))] if videos else [])]))}
 
 
 def features(seconds: Iterable[Image]) -> Tensor:

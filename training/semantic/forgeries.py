@@ -33,9 +33,9 @@ def headed(picture: Image, box: Box, networks: Sequence[Network], rng: Rng) -> I
     across, down = (x1 - x0) // 10 + 1, (y1 - y0) // 10 + 1
     mask = np.zeros((y1 - y0, x1 - x0), np.float32)
     mask[down:-down, across:-across] = 1
-    mask = cv2.GaussianBlur(mask, (0, 0), max(across, down) / 3)[..., None]
+    soft = cv2.GaussianBlur(mask, (0, 0), max(across, down) / 3)[..., None]
     whole, real = picture.copy(), picture[y0:y1, x0:x1].astype(np.float32)
-    whole[y0:y1, x0:x1] = (real + (drawn - real) * mask).round()
+    whole[y0:y1, x0:x1] = (real + (drawn - real) * soft).round()
     return whole
 
 

@@ -119,7 +119,8 @@ def report(net: nn.Module, seen: Sequence[ClipEmbeddings]) -> dict[str, float]:
     reals, found = [one for one in seen if not one.clip.fake], {}
     for source in sorted({one.clip.source for one in seen if one.clip.fake}) if reals else ():
         some = [*reals, *(one for one in seen if one.clip.fake and one.clip.source == source)]
-        found[f"videos/{source}"] = metrics.auc([one.clip.fake for one in some], [scores[one.clip.id] for one in some])
+        labels = np.array([one.clip.fake for one in some])
+        found[f"videos/{source}"] = metrics.auc(labels, np.array([scores[one.clip.id] for one in some]))
     for number, name in enumerate(METHODS, start=1) if reals else ():
         kinds = np.stack([[answers(net, one.degraded[:, :, k].reshape(-1, WIDTH)).mean() for k in (0, number)]
                           for one in reals])  # fmt: skip

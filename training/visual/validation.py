@@ -72,7 +72,8 @@ def logits_of(net: nn.Module, faces: Image) -> npt.NDArray[np.float32]:
     """The log odds of faces uint8 [n, 224, 224, 3], float32 [n]."""
     with torch.inference_mode():
         parts = [net(torch.from_numpy(faces[k : k + _BATCH]))[0][:, 0] for k in range(0, len(faces), _BATCH)]
-    return torch.cat(parts).float().numpy()
+    logits: npt.NDArray[np.float32] = torch.cat(parts).float().numpy()
+    return logits
 
 
 def clip_score(times: npt.NDArray[np.float64], logits: npt.NDArray[np.floating[Any]]) -> float:

@@ -17,7 +17,7 @@ EXACT, COARSE = 1e-2, 5e-2
 
 FREE_SIDE = 320  # pixels, where the graph takes any
 SHOWN = 8  # numbers of each output that the provenance holds
-DTYPES = {"UINT8": np.uint8, "INT16": np.int16, "FP32": np.float32}
+DTYPES: dict[str, type[np.generic]] = {"UINT8": np.uint8, "INT16": np.int16, "FP32": np.float32}
 
 
 def inputs(model: Model) -> dict[str, NDArray[Any]]:
