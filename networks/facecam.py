@@ -51,7 +51,7 @@ class FaceCam(nn.Module):
         self.head = nn.Sequential(
             nn.Dropout2d(0.2), nn.Conv2d(2 * widths[-1], _HEAD, 1), nn.ReLU(), nn.Conv2d(_HEAD, 1, 1)
         )
-        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # the faster order on processors
+        self.to(memory_format=torch.channels_last)  # the faster order on processors
 
     def forward(self, faces: Tensor) -> tuple[Tensor, Tensor]:  # noqa: D102  # the class says it
         picture = faces.permute(0, 3, 1, 2).float() / 127.5 - 1

@@ -52,7 +52,7 @@ class MelSpecResNet(nn.Module):
             blocks += [ResidualBlock(narrow, wide, 2), ResidualBlock(wide, wide, 1)]
         self.blocks = nn.Sequential(*blocks)
         self.head = nn.Sequential(nn.Dropout(0.2), nn.Linear(_WIDTHS[-1], 1))
-        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # the faster order on processors
+        self.to(memory_format=torch.channels_last)  # the faster order on processors
 
     def features(self, sound: Tensor) -> Tensor:
         """The output of the blocks, float32 [batch, 256, bands, frames]."""

@@ -102,7 +102,7 @@ class SpectrumNet(nn.Module):
         blocks += [ResidualBlock(width, wider, 2) for width, wider in pairwise(_WIDTHS)]
         self.blocks = nn.Sequential(*blocks)
         self.head = nn.Sequential(nn.Dropout(0.2), nn.Linear(2 * _WIDTHS[-1], 1))
-        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # the faster order on processors
+        self.to(memory_format=torch.channels_last)  # the faster order on processors
 
     def forward(self, sound: Tensor) -> Tensor:  # noqa: D102  # the class says it
         maps = self.spectrum(sound)

@@ -30,7 +30,7 @@ def save(content: Mapping[str, Any], path: Path) -> None:
         write({path: buffer.getvalue()})
 
 
-class WholeFiles(TorchCheckpointIO):  # type: ignore[misc]
+class WholeFiles(TorchCheckpointIO):
     """Lightning's checkpoint writer, atomic."""
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
@@ -39,7 +39,7 @@ class WholeFiles(TorchCheckpointIO):  # type: ignore[misc]
         save(checkpoint, Path(path))
 
 
-class JsonLines(Logger):  # type: ignore[misc]
+class JsonLines(Logger):
     """Appends metrics to a file, one JSON object a line; a resumed run appends to it."""
 
     def __init__(self, path: Path) -> None:
@@ -56,13 +56,13 @@ class JsonLines(Logger):  # type: ignore[misc]
         """Lightning requires one."""
         return ""
 
-    @rank_zero_only  # type: ignore[misc]
+    @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
         """One line: time, step and metrics."""
         line = {"time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), "step": step}
         with room_for(self._path), self._path.open("a", encoding="utf-8") as file:
             file.write(json.dumps({**line, **metrics}) + "\n")
 
-    @rank_zero_only  # type: ignore[misc]
+    @rank_zero_only
     def log_hyperparams(self, *_: Any, **__: Any) -> None:
         """Does nothing: the plan is written beside the log."""

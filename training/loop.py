@@ -73,7 +73,7 @@ class TrainingTask(lightning.LightningModule):
 
     def val_dataloader(self) -> DataLoader[Any]:
         """One placeholder batch: ``validate`` has its own data."""
-        return DataLoader([0])  # type: ignore[arg-type]  # a list is a data set
+        return DataLoader([0])  # a list is a data set
 
     def on_train_batch_start(self, batch: Any, number: int) -> None:
         """Seeds dropout by step, so that resumed runs repeat it."""
@@ -140,7 +140,7 @@ class Diverged(ManifestError):
     """The loss is no longer finite; the last checkpoint is from before that."""
 
 
-class Best(ModelCheckpoint):  # type: ignore[misc]
+class Best(ModelCheckpoint):
     """The best checkpoint so far, called ``name``, such as ``best_{AUC:.4f}.pt``."""
 
     def __init__(self, out: Path, name: str, monitor: str, mode: str) -> None:
@@ -148,7 +148,7 @@ class Best(ModelCheckpoint):  # type: ignore[misc]
         self.FILE_EXTENSION = Path(name).suffix
 
 
-class Stop(EarlyStopping):  # type: ignore[misc]
+class Stop(EarlyStopping):
     """Early stopping that survives a restart."""
 
     def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:

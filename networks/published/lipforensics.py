@@ -29,7 +29,7 @@ class FramesAsChannels(nn.Conv3d):
 
     def forward(self, frames: Tensor) -> Tensor:  # noqa: D102  # the class says it
         weight = self.weight.flatten(1, 2)
-        return conv2d(frames, weight, self.bias, self.stride[1:], self.padding[1:])  # type: ignore[arg-type]
+        return conv2d(frames, weight, self.bias, self.stride[1:], self.padding[1:])
 
 
 class Block(nn.Module):
@@ -116,8 +116,8 @@ class Network(nn.Module):
         around = pad(mouths[:, 0], (0, 0, 0, 0, 2, 2))  # each frame with the two before and after it
         frames = torch.stack([around[:, k : k + MOUTH_FRAMES] for k in range(5)], 2).flatten(0, 1)
         features = self.trunk(self.frontend3D(frames)).unflatten(0, (-1, MOUTH_FRAMES))
-        over_time = self.tcn.mb_ms_tcn.network(features.transpose(1, 2))  # type: ignore[union-attr,operator]
-        logit: Tensor = self.tcn.tcn_output(over_time.mean(2))  # type: ignore[operator]
+        over_time = self.tcn.mb_ms_tcn.network(features.transpose(1, 2))
+        logit: Tensor = self.tcn.tcn_output(over_time.mean(2))
         return logit
 
 

@@ -75,7 +75,7 @@ def _log(energy: Tensor) -> Tensor:
 
 def _made(conv: nn.Conv2d | FramesAsChannels, last: nn.Module | None = None) -> list[nn.Module]:
     """A convolution with norm, activation and, if any, pooling; without it its number stays unused."""
-    return [conv, nn.BatchNorm2d(conv.out_channels), nn.ReLU(), *([last] if last else [])]  # type: ignore[arg-type]
+    return [conv, nn.BatchNorm2d(conv.out_channels), nn.ReLU(), *([last] if last else [])]
 
 
 def _points(given: int = 512, made: int = 1024) -> nn.Sequential:
