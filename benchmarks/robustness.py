@@ -45,9 +45,9 @@ class Condition:
     picture: tuple[str, ...] = ()
     sound: tuple[str, ...] = ()
 
-    def touches(self, said: ScoredClip) -> bool:
+    def touches(self, scored: ScoredClip) -> bool:
         """Whether a clip has the stream that this degrades."""
-        return said.error is None and ("video" if self.picture else "audio") in said.tracks
+        return scored.error is None and ("video" if self.picture else "audio") in scored.tracks
 
 
 CONDITIONS = (
@@ -86,11 +86,11 @@ def run(args: argparse.Namespace) -> int:
                 own = replace(runner, fingerprint=f"{runner.fingerprint}, {condition.what}")
                 some = [clip for clip in clips if clip.id in touched]
                 score_file = args.out / f"scores-{condition.name}.jsonl"
-                said = {
+                scored = {
                     one.id: one for one in runners.analyze_clips(some, folder, own, score_file, degrade, condition.name)
                 }
-            altered = [said.get(one.id, one) for one in whole]
-            found.append(_row(condition.name, condition.what, len(said), altered, of))
+            altered = [scored.get(one.id, one) for one in whole]
+            found.append(_row(condition.name, condition.what, len(scored), altered, of))
     _write(found, whole, args)
     return 0
 
@@ -115,15 +115,17 @@ def _spoil(ffmpeg: Path, condition: Condition, target: Path, source: Path) -> Pa
     if os.strerror(errno.ENOSPC) in done.stderr:
         raise ManifestError(f"no room for an altered copy in {target.parent}: make some, or name another TMPDIR")
     if done.returncode:
-        said = done.stderr.strip().splitlines() or [f"exit status {done.returncode}"]
-        raise BadVideo(f"no copy of it can be made ({condition.what}): {said[-1].rpartition('] ')[2]}")
+        printed = done.stderr.strip().splitlines() or [f"exit status {done.returncode}"]
+        raise BadVideo(f"no copy of it can be made ({condition.what}): {printed[-1].rpartition('] ')[2]}")
     return target
 
 
-def _row(name: str, what: str, altered: int, said: Sequence[ScoredClip], of: Sequence[ScoredOutput]) -> dict[str, Any]:
-    measured = {output.name: brief(output, said) for output in of}
-    errors = sum(one.error is not None for one in said)
-    return {"name": name, "what": what, "altered": altered, "errors": errors, "decided": decided(said),
+def _row(
+    name: str, what: str, altered: int, scored: Sequence[ScoredClip], of: Sequence[ScoredOutput]
+) -> dict[str, Any]:
+    measured = {output.name: brief(output, scored) for output in of}
+    errors = sum(one.error is not None for one in scored)
+    return {"name": name, "what": what, "altered": altered, "errors": errors, "decided": decided(scored),
             "subjects": measured}  # fmt: skip
 
 

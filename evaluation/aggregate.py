@@ -23,45 +23,45 @@ _BY: dict[str, dict[str, Measure]] = {"kind": MEASURES, "source": MEASURES, "how
 BOTH = "both"
 
 
-def aggregate(said: Sequence[ScoredClip], calibration: Calibration) -> dict[str, Any]:
+def aggregate(clips: Sequence[ScoredClip], calibration: Calibration) -> dict[str, Any]:
     """All figures, as JSON types; raises :class:`Unmeasurable` where not one clip could be analysed."""
-    refuse_unheard(said)
+    refuse_unheard(clips)
     return {
-        "clips": counts(said),
-        "seconds": round(sum(one.seconds or 0 for one in said), 1),
-        "models": {name: sha for one in said for name, sha in one.models.items()},
-        "thresholds": {one.kind: asdict(one.thresholds) for one in said if one.thresholds},
-        "decided": decided(said),
-        "subjects": {output.name: measure(output, said) for output in scored_outputs(said, calibration)},
-        "errors": [{"id": one.id, "label": LABELS[one.label], "error": one.error} for one in said if one.error],
+        "clips": counts(clips),
+        "seconds": round(sum(one.seconds or 0 for one in clips), 1),
+        "models": {name: sha for one in clips for name, sha in one.models.items()},
+        "thresholds": {one.kind: asdict(one.thresholds) for one in clips if one.thresholds},
+        "decided": decided(clips),
+        "subjects": {output.name: measure(output, clips) for output in scored_outputs(clips, calibration)},
+        "errors": [{"id": one.id, "label": LABELS[one.label], "error": one.error} for one in clips if one.error],
     }
 
 
-def refuse_unheard(said: Sequence[ScoredClip]) -> None:
+def refuse_unheard(clips: Sequence[ScoredClip]) -> None:
     """Raises :class:`Unmeasurable` where not one clip could be analysed."""
-    if all(one.error for one in said):
-        raise Unmeasurable(f"none of {len(said)} clips could be analysed; the first: {said[0].error}")
+    if all(one.error for one in clips):
+        raise Unmeasurable(f"none of {len(clips)} clips could be analysed; the first: {clips[0].error}")
 
 
-def measure(output: ScoredOutput, said: Sequence[ScoredClip]) -> dict[str, Any]:
+def measure(output: ScoredOutput, clips: Sequence[ScoredClip]) -> dict[str, Any]:
     """All figures of one output, overall and by group."""
     return {
-        **brief(output, said),
-        "confusion": {word: called(output, [one for one in said if LABELS[one.label] == word]) for word in LABELS},
-        "items": _items(output, output.scored(said)),
-        "by": {of: list(_groups(output, said, of, measures)) for of, measures in _BY.items()},
+        **brief(output, clips),
+        "confusion": {word: called(output, [one for one in clips if LABELS[one.label] == word]) for word in LABELS},
+        "items": _items(output, output.scored(clips)),
+        "by": {of: list(_groups(output, clips, of, measures)) for of, measures in _BY.items()},
     }
 
 
-def brief(output: ScoredOutput, said: Sequence[ScoredClip]) -> dict[str, Any]:
+def brief(output: ScoredOutput, clips: Sequence[ScoredClip]) -> dict[str, Any]:
     """The figures of one output over all clips, and the clips without a score."""
-    silent = [one for one in said if output.probability(one) is None]
-    share = metrics.share([output.probability(one) is None for one in said])
+    silent = [one for one in clips if output.probability(one) is None]
+    share = metrics.share([output.probability(one) is None for one in clips])
     return {
-        "scored": counts(output.scored(said)),
+        "scored": counts(output.scored(clips)),
         "without_score": {**counts(silent), "share": share.to_dict()},
         "reasons": [{"reason": reason, **counts(of)} for reason, of in sorted(_by(silent, output.silence).items())],
-        **figures(output, output.scored(said)),
+        **figures(output, output.scored(clips)),
     }
 
 
@@ -72,18 +72,18 @@ def figures(
     return _figures([one.label for one in scored], output.scores(scored), None, measures)
 
 
-def called(output: ScoredOutput, said: Iterable[ScoredClip]) -> dict[str, int]:
+def called(output: ScoredOutput, clips: Iterable[ScoredClip]) -> dict[str, int]:
     """How many clips got which label; the verdict has its own, layers are cut at one half."""
-    return dict(Counter(_word(output, one) for one in said))
+    return dict(Counter(_word(output, one) for one in clips))
 
 
-def decided(said: Sequence[ScoredClip]) -> dict[str, Any]:
+def decided(clips: Sequence[ScoredClip]) -> dict[str, Any]:
     """On how many clips the verdict is fake or real, and how often it is wrong then."""
-    words = [one for one in said if one.predicted_label in LABELS]
+    words = [one for one in clips if one.predicted_label in LABELS]
     wrong = metrics.share([one.predicted_label != LABELS[one.label] for one in words]).to_dict() if words else None
     return {
         **counts(words),
-        "inconclusive": metrics.share([one.predicted_label not in LABELS for one in said]).to_dict(),
+        "inconclusive": metrics.share([one.predicted_label not in LABELS for one in clips]).to_dict(),
         "wrong": wrong,
     }
 
@@ -121,16 +121,16 @@ def _items(
 
 
 def _groups(
-    output: ScoredOutput, said: Sequence[ScoredClip], of: str, measures: dict[str, Measure]
+    output: ScoredOutput, clips: Sequence[ScoredClip], of: str, measures: dict[str, Measure]
 ) -> Iterator[dict[str, Any]]:
     """A row for each value of a field and label, against all clips of the other label; and one for both labels.
 
     Where there are no others than the group's own only that last row has figures.
     """
-    for name, group in sorted(_by(said, lambda one: getattr(one, of) or "not stated").items()):
+    for name, group in sorted(_by(clips, lambda one: getattr(one, of) or "not stated").items()):
         for label, word in enumerate(LABELS):
             if part := [one for one in group if one.label == label]:
-                others = _others(part, said)
+                others = _others(part, clips)
                 row = {of: name, "label": word, **_counted(output, part)}
                 alike = bool(others) and all(one in group for one in others)  # equal to the row of both
                 yield row | ({} if alike else _against(output, part, others, measures))
@@ -162,10 +162,10 @@ def _against(
     }
 
 
-def _others(group: Sequence[ScoredClip], said: Sequence[ScoredClip]) -> list[ScoredClip]:
+def _others(group: Sequence[ScoredClip], clips: Sequence[ScoredClip]) -> list[ScoredClip]:
     """All clips of the other label and of the kinds of a group of one label."""
     kinds = {one.kind for one in group}
-    return [one for one in said if one.label != group[0].label and one.kind in kinds]
+    return [one for one in clips if one.label != group[0].label and one.kind in kinds]
 
 
 def _word(output: ScoredOutput, one: ScoredClip) -> str:
@@ -177,14 +177,14 @@ def _word(output: ScoredOutput, one: ScoredClip) -> str:
     return (one.predicted_label or "") if output.name == VERDICT else LABELS[probability >= 0.5]
 
 
-def counts(said: Sequence[ScoredClip]) -> dict[str, int]:
+def counts(clips: Sequence[ScoredClip]) -> dict[str, int]:
     """How many are real and how many fake."""
-    fake = sum(one.label for one in said)
-    return {"real": len(said) - fake, "fake": fake}
+    fake = sum(one.label for one in clips)
+    return {"real": len(clips) - fake, "fake": fake}
 
 
-def _by(said: Iterable[ScoredClip], key: Callable[[ScoredClip], Any]) -> Mapping[Any, list[ScoredClip]]:
+def _by(clips: Iterable[ScoredClip], key: Callable[[ScoredClip], Any]) -> Mapping[Any, list[ScoredClip]]:
     found: dict[Any, list[ScoredClip]] = {}
-    for one in said:
+    for one in clips:
         found.setdefault(key(one), []).append(one)
     return found

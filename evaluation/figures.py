@@ -82,13 +82,13 @@ def _reliability(axes: Axes, labels: Truth, scores: Odds) -> None:
     probability = expit(scores)
     bins = np.minimum((probability * 10).astype(int), 9)
     found = np.unique(bins)
-    said = [probability[bins == one].mean() for one in found]
+    predicted = [probability[bins == one].mean() for one in found]
     true = [labels[bins == one].mean() for one in found]
     size = [10 + 200 * np.mean(bins == one) for one in found]
     axes.plot((0, 1), (0, 1), color=FAINT, linestyle=":", label="it is as it says")
-    axes.plot(said, true, color=FAKE, linewidth=1)
-    axes.scatter(said, true, s=size, color=FAKE, clip_on=False)
-    axes.set(xlabel="P(fake) that was said", ylabel="share of fakes", xlim=(0, 1), ylim=(-0.03, 1.03))
+    axes.plot(predicted, true, color=FAKE, linewidth=1)
+    axes.scatter(predicted, true, s=size, color=FAKE, clip_on=False)
+    axes.set(xlabel="predicted P(fake)", ylabel="share of fakes", xlim=(0, 1), ylim=(-0.03, 1.03))
     axes.legend(**_ABOVE)
 
 

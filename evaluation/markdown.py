@@ -32,14 +32,14 @@ def auc(group: Group) -> str:
     return figure((group.get("figures") or {}).get("auc"))
 
 
-def said(groups: Iterable[Group], word: str) -> int:
+def verdicts(groups: Iterable[Group], word: str) -> int:
     """On how many clips of the groups the verdict was this word."""
     return sum(group["called"].get(word, 0) for group in groups)
 
 
 def share(group: Group, word: str) -> str:
     """On which part of a group's clips the verdict was this word."""
-    return percent(said([group], word) / group["clips"])
+    return percent(verdicts([group], word) / group["clips"])
 
 
 def by_kind(subject: Mapping[str, Any]) -> dict[str, dict[str, Group]]:
@@ -53,8 +53,8 @@ def by_kind(subject: Mapping[str, Any]) -> dict[str, dict[str, Group]]:
 def wrong_of_decided(real: Iterable[Group], fake: Iterable[Group]) -> float | None:
     """Which part of the verdicts that were not inconclusive was wrong; None where none was decided."""
     real, fake = list(real), list(fake)
-    wrong = said(real, "fake") + said(fake, "real")
-    decided = wrong + said(real, "real") + said(fake, "fake")
+    wrong = verdicts(real, "fake") + verdicts(fake, "real")
+    decided = wrong + verdicts(real, "real") + verdicts(fake, "fake")
     return wrong / decided if decided else None
 
 
@@ -65,7 +65,7 @@ def by_source(subject: Mapping[str, Any], *, verdict: bool) -> str:
     for group in subject["by"]["source"]:
         if group["scored"] and group["label"] != "both":
             worth = auc(group) if group["scored"] >= HANDFUL else NOTHING
-            called = (str(said([group], word)) for word in words)
+            called = (str(verdicts([group], word)) for word in words)
             mean = f"{group['mean_fake_probability']:.2f}"
             rows.append((group["source"], group["label"], str(group["scored"]), mean, worth, *called))
     return table(("source", "label", "scored", "mean P(fake)", "AUC", *(f"called {word}" for word in words)), rows)

@@ -29,13 +29,13 @@ class ScoredOutput:
     items: Callable[[ScoredClip], Sequence[float]]
     silence: Callable[[ScoredClip], str]
 
-    def scored(self, said: Iterable[ScoredClip]) -> list[ScoredClip]:
+    def scored(self, clips: Iterable[ScoredClip]) -> list[ScoredClip]:
         """The clips that have a score."""
-        return [one for one in said if self.probability(one) is not None]
+        return [one for one in clips if self.probability(one) is not None]
 
-    def scores(self, said: Iterable[ScoredClip]) -> npt.NDArray[np.float64]:
+    def scores(self, clips: Iterable[ScoredClip]) -> npt.NDArray[np.float64]:
         """Log odds of fake of clips that have a score, [n]."""
-        return log_odds([p for one in said if (p := self.probability(one)) is not None])
+        return log_odds([p for one in clips if (p := self.probability(one)) is not None])
 
 
 def log_odds(probability: npt.ArrayLike) -> npt.NDArray[np.float64]:
@@ -44,15 +44,15 @@ def log_odds(probability: npt.ArrayLike) -> npt.NDArray[np.float64]:
     return np.asarray(np.log(p / (1 - p)))
 
 
-def labels(said: Iterable[ScoredClip]) -> npt.NDArray[np.bool_]:
+def labels(clips: Iterable[ScoredClip]) -> npt.NDArray[np.bool_]:
     """Which of the clips are fake, [n]."""
-    return np.array([one.label for one in said], bool)
+    return np.array([one.label for one in clips], bool)
 
 
-def scored_outputs(said: Sequence[ScoredClip], calibration: Calibration) -> list[ScoredOutput]:
+def scored_outputs(clips: Sequence[ScoredClip], calibration: Calibration) -> list[ScoredOutput]:
     """The verdict, every layer that ran, and every model of a layer with several, or with an uninformative one."""
-    asked = {layer.key: {m for one in said for m in one.outputs if MODELS[m].layer == layer.name} for layer in LAYERS}
-    found, heard = [_verdict()], [one for one in said if one.error is None]
+    asked = {layer.key: {m for one in clips for m in one.outputs if MODELS[m].layer == layer.name} for layer in LAYERS}
+    found, heard = [_verdict()], [one for one in clips if one.error is None]
     for layer in LAYERS:
         if heard and all(one.layers[layer.key].status == "skipped" for one in heard):
             continue

@@ -18,11 +18,11 @@ SHORT = {"auc": "AUC", "average_precision": "AP", "eer": "EER", "fpr_at_95_tpr":
          "ece": "ECE", "ece_even": "ECE, even"}  # fmt: skip
 
 
-def write(document: Mapping[str, Any], said: Sequence[ScoredClip], about: Sequence[ScoredOutput]) -> str:
-    """The page of an accuracy measurement; ``document`` is its JSON, ``said`` the clips of the curves."""
+def write(document: Mapping[str, Any], clips: Sequence[ScoredClip], about: Sequence[ScoredOutput]) -> str:
+    """The page of an accuracy measurement; ``document`` is its JSON, ``clips`` the clips of the curves."""
     subjects = document["subjects"]
     items = {name: found["items"] for name, found in subjects.items() if found["items"]}
-    curves = {output.name: _curves(output, subjects[output.name], said) for output in about}
+    curves = {output.name: _curves(output, subjects[output.name], clips) for output in about}
     return _TEMPLATES.get_template("accuracy.html.j2").render(document, items=items, curves=curves)
 
 
@@ -41,13 +41,13 @@ def worded(figure: Mapping[str, float]) -> str:
     return f"{figure['value']:.3f} [{figure['low']:.3f}, {figure['high']:.3f}]"
 
 
-def _curves(output: ScoredOutput, found: Mapping[str, Any], said: Sequence[ScoredClip]) -> list[tuple[str, str, str]]:
+def _curves(output: ScoredOutput, found: Mapping[str, Any], clips: Sequence[ScoredClip]) -> list[tuple[str, str, str]]:
     """Name, caption and SVG of each panel; none where there are no figures."""
     if not found["figures"]:
         return []
     from evaluation import figures  # matplotlib takes a second to load, and only this needs it
 
-    captions, scored = _captions(found), output.scored(said)
+    captions, scored = _captions(found), output.scored(clips)
     about = {panel: f"{output.name}, {panel}: {words}" for panel, words in captions.items()}
     drawn = figures.panels(labels(scored), output.scores(scored), output.name, about)
     return [(panel, captions[panel], svg) for panel, svg in drawn.items()]

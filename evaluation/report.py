@@ -27,20 +27,20 @@ SHOWN = ("auc", "eer", "ece")  # columns of the terminal's table
 
 
 def write_report(
-    name: str, title: str, said: Sequence[ScoredClip], args: argparse.Namespace, through: str, calibration: Calibration
+    name: str, title: str, clips: Sequence[ScoredClip], args: argparse.Namespace, through: str, calibration: Calibration
 ) -> dict[str, Any]:
     """Write ``name``.json, .csv, -figures.csv and .html into the folder, print the table; return what is in the JSON.
 
     Raises ManifestError where they cannot be written; the files of an earlier measurement then lie there as before.
     """
-    figures = {"title": title, "manifest": manifest(args, said), "through": through, **aggregate(said, calibration)}
+    figures = {"title": title, "manifest": manifest(args, clips), "through": through, **aggregate(clips, calibration)}
     document = record.document(name, figures)
     shown = document | {"robustness": _robustness(args.out / "robustness.json", document)}
     record.write_all({
         args.out / f"{name}.json": record.text(document),
-        args.out / f"{name}.csv": score_table(said),
+        args.out / f"{name}.csv": score_table(clips),
         args.out / f"{name}-figures.csv": csv_report.write({AS_IT_IS: document["subjects"]}),
-        args.out / f"{name}.html": page.write(shown, said, scored_outputs(said, calibration)),
+        args.out / f"{name}.html": page.write(shown, clips, scored_outputs(clips, calibration)),
     })  # fmt: skip
     show(document)
     sys.stderr.write(f"{summary(document)}\n{(args.out / name).resolve()}.html; beside it {name}.json, {name}.csv, "
@@ -74,9 +74,9 @@ def summary(document: Mapping[str, Any]) -> str:
     return f"verdict ({scored}): {worth}; inconclusive {silent - failed} of {clips} clips, not analysed {failed}"
 
 
-def manifest(args: argparse.Namespace, said: Sequence[ScoredClip]) -> dict[str, str]:
+def manifest(args: argparse.Namespace, clips: Sequence[ScoredClip]) -> dict[str, str]:
     """What was measured on: its name, and a hash over the clips' names and labels."""
-    listed = "\n".join(sorted(f"{one.id} {one.label}" for one in said))
+    listed = "\n".join(sorted(f"{one.id} {one.label}" for one in clips))
     sha256 = hashlib.sha256(listed.encode()).hexdigest()
     return {"name": args.manifest.resolve().name, "sha256": sha256, "split": args.split}
 

@@ -16,9 +16,9 @@ from evaluation.markdown import (
     figure,
     origin,
     percent,
-    said,
     share,
     table,
+    verdicts,
     wrong_of_decided,
 )
 from evaluation.results import RefusedResult, load
@@ -119,7 +119,10 @@ def _of_layer(subject: Group) -> list[tuple[str, ...]]:
     for kind, groups in by_kind(subject).items():
         if figures := groups["both"].get("figures"):
             real, fake = groups["real"], groups["fake"]
-            wrong = (percent(said([real], "fake") / real["scored"]), percent(said([fake], "real") / fake["scored"]))
+            wrong = (
+                percent(verdicts([real], "fake") / real["scored"]),
+                percent(verdicts([fake], "real") / fake["scored"]),
+            )
             clips = f"{real['scored']} + {fake['scored']}"
             rows.append((KINDS[kind], clips, *(figure(figures[name]) for name in ("auc", "eer", "ece")), *wrong))
     return rows
