@@ -17,6 +17,7 @@ from veracity.evidence.crops import (
     picture_crops,
     similarity,
     smooth,
+    whole_picture,
 )
 
 DATA = Path(__file__).parent.parent / "data"
@@ -52,6 +53,35 @@ def test_face_crop_stretches_the_box() -> None:
 def test_a_box_outside_the_picture_is_refused(box: tuple[float, float, float, float]) -> None:
     with pytest.raises(ValueError, match="box"):
         face_crop(np.zeros((100, 200, 3), np.uint8), box, 64)
+
+
+def scaled_first(image: np.ndarray, size: int) -> np.ndarray:
+    """Bring all of a picture to ``size``, then cut its middle: what a long line takes gigabytes for."""
+    scale = size / min(image.shape[:2])
+    sides = [max(size, round(side * scale)) for side in (image.shape[1], image.shape[0])]
+    way = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
+    return picture_crops(np.asarray(cv2.resize(image, sides, interpolation=way), np.uint8), size)[0]
+
+
+@pytest.mark.parametrize(
+    ("height", "width"),
+    [(360, 640), (641, 361), (1080, 1920), (225, 223), (96, 96), (17, 250), (100, 1600), (1, 16), (3, 47), (480, 3000)],
+)
+def test_the_middle_of_a_picture_is_what_it_was_to_the_bit(height: int, width: int) -> None:
+    image = np.random.default_rng(height).integers(0, 256, (height, width, 3), np.uint8)
+    assert (whole_picture(image, 224) == scaled_first(image, 224)).all()
+    turned = np.ascontiguousarray(image.transpose(1, 0, 2))
+    assert (whole_picture(turned, 224) == scaled_first(turned, 224)).all()
+
+
+@pytest.mark.parametrize(("height", "width"), [(1, 5000), (2, 4999), (40, 801), (41, 900), (300, 5000)])
+def test_the_middle_of_a_long_picture_is_at_its_place_within_half_a_pixel(height: int, width: int) -> None:
+    """A ramp shows where: whatever its length, a pixel of the square is ``height / 224`` of the picture's."""
+    ramp = np.zeros((height, width, 3), np.uint8)
+    middle = np.arange(width) - (width - 1) / 2
+    ramp[:] = np.clip(128 + middle * 120 / (2 * height), 0, 255)[None, :, None]
+    seen, expected = whole_picture(ramp, 224).astype(float), scaled_first(ramp, 224).astype(float)
+    assert np.abs(seen - expected).max() <= 1 + 60 / min(height, 224)
 
 
 def test_face_box_is_the_dfdc_winners() -> None:

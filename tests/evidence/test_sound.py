@@ -76,7 +76,7 @@ def test_a_voice_on_one_side_and_noise_on_the_other(folder: Path) -> None:
     sounds = read(file)
     assert [sound.channel for sound in sounds] == [None, 0, 1]
     by_channel = {id(sound.samples): [] if sound.channel != 1 else [(0.0, 2.4)] for sound in sounds}
-    heard, spans = find_speech(sounds, lambda pcm: by_channel[id(pcm)])
+    heard, spans = find_speech(sounds, lambda pcm, stopped: by_channel[id(pcm)])
     assert heard.channel == 1
     assert spans == [(0.0, 2.4)]
     assert pitch(heard.samples) == pytest.approx(440, abs=2)
@@ -86,7 +86,7 @@ def test_two_who_speak_on_either_side_are_mixed() -> None:
     pcm = [np.full(16_000, k, np.int16) for k in range(3)]
     sounds = [Sound(pcm[0], 0), Sound(pcm[1], 0, 0, 1.0), Sound(pcm[2], 0, 1, 1.0)]
     spans = {0: [(0.0, 4.0)], 1: [(0.0, 2.0)], 2: [(2.0, 4.0)]}
-    heard, found = find_speech(sounds, lambda samples: spans[int(samples[0])])
+    heard, found = find_speech(sounds, lambda samples, stopped: spans[int(samples[0])])
     assert heard.channel is None
     assert found == [(0.0, 4.0)]
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from concurrent.futures import CancelledError
+
 import numpy as np
 import pytest
 
@@ -116,6 +118,20 @@ def silero() -> SileroVad:
     if not path.is_file():
         pytest.skip(f"{VAD_FILE} is not installed: make models")
     return SileroVad(path)
+
+
+@pytest.mark.parametrize("name", ["silero", "energy"])
+def test_a_search_that_nobody_waits_for_ends(name, silero):
+    """Ten minutes of silence; the second time that it asks, nobody waits any more."""
+    asked = iter([False, True])
+    with pytest.raises(CancelledError):
+        (silero if name == "silero" else energy_vad)(silence(600), stopped=lambda: next(asked))
+    assert next(asked, None) is None
+
+
+def test_energy_vad_finds_a_voice_past_its_first_block():
+    pcm = np.concatenate([silence(61), voice(2), silence(60)])
+    assert extent(energy_vad(pcm)) == pytest.approx((61, 63), abs=0.1)
 
 
 @pytest.mark.parametrize("samples", [0, 1, 511, 512, 513])

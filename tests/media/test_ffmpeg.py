@@ -16,7 +16,7 @@ from media_samples import frames, probe, run
 from veracity.media import Media, Source
 from veracity.media.ffmpeg import find_ffmpeg
 from veracity.media.sandbox import MIB, Limits, running
-from veracity_client.errors import AnalysisTimeout, BadOption, BadVideo, LimitExceeded, VeracityError
+from veracity_client.errors import AnalysisTimeout, BadOption, BadVideo, LimitExceeded, TooLarge, VeracityError
 
 BOMB = samples.gif(4000, 2000, 4000)  # 92 kB; 4,000 × 32 MB of pixels
 
@@ -86,7 +86,7 @@ def test_the_childs_limits_and_surroundings(tmp_path: Path, monkeypatch: pytest.
     async def told() -> str:
         with (tmp_path / "ffmpeg").open() as source:
             async with running([str(script)], source.fileno(), limits) as child:
-                output = await child.rest()
+                output = await child.rest(1 << 16)
                 assert not await child.end()
                 return output.decode()
 
@@ -97,6 +97,16 @@ def test_the_childs_limits_and_surroundings(tmp_path: Path, monkeypatch: pytest.
     assert rows["Max file size"][:2] == rows["Max core file size"][:2] == ["0", "0"]
     assert "hunter2" not in said
     assert said.rstrip().endswith("/")
+
+
+def test_a_decoder_that_never_ends_is_not_read_for_ever(tmp_path: Path) -> None:
+    async def read() -> None:
+        with (tmp_path / "source").open("w+") as source:
+            async with running(["yes"], source.fileno(), Limits()) as child:
+                await child.rest(10 * MIB)
+
+    with pytest.raises(TooLarge, match=str(10 * MIB)):
+        run(read())
 
 
 def test_finding_ffmpeg_and_prlimit(folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 
 from veracity.analysis.analysis import Analysis
 from veracity.catalog import LAYERS
@@ -65,7 +66,11 @@ async def _decode_sound(analysis: Analysis, media: Media, probe: Probe) -> None:
             raise
         return analysis.lose_sound(wording.reason("audio_unreadable", why=error.message))
     async with analysis.stage("speech"):
-        heard, evidence.speech = await asyncio.to_thread(find_speech, sounds, analysis.context.vad)
+        stop = threading.Event()  # a thread goes on when nobody awaits it any more
+        try:
+            heard, evidence.speech = await asyncio.to_thread(find_speech, sounds, analysis.context.vad, stop.is_set)
+        finally:
+            stop.set()
     evidence.sound, evidence.audio_track, evidence.audio_channel = heard.samples, heard.track, heard.channel
 
 

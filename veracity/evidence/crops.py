@@ -22,6 +22,7 @@ Image = NDArray[np.uint8]
 LANDMARKS = ("right eye", "left eye", "nose", "right mouth corner", "left mouth corner")  # the person's right
 FACE_SIDE = 256  # pixels of the aligned face that the mouth is cut from
 SMOOTHING = 12  # frames, the present one and the 11 that follow: 0.48 s at 25 fps
+LONGEST = 16  # times its shorter side that a picture's longer one counts; films and panoramas are shorter than 8
 # LANDMARKS of LipForensics' mean face in the aligned face; an eye is the mean of its corners, the nose its tip.
 MEAN_FACE = np.array([[102.65, 94.66], [156.10, 94.05], [128.27, 127.70], [107.17, 157.20], [152.19, 156.99]])
 
@@ -88,13 +89,22 @@ def picture_crops(image: Image, size: int, number: int = 1) -> list[Image]:
 def whole_picture(image: Image, size: int) -> Image:
     """Bring the shorter side of RGB [H, W, 3] to ``size`` and cut the middle square out, as CLIP's authors do.
 
-    Cubic up and area down, which is what their antialiased cubic comes to in OpenCV.
+    Cubic up and area down, which is what their antialiased cubic comes to in OpenCV. Only the middle of a picture that
+    is longer than ``LONGEST`` to 1 is scaled: the rest cannot be seen, and a line of 65,535 pixels would take 10 GB.
     """
+    image = _middle(image)
     height, width = image.shape[:2]
     scale = size / min(height, width)
     sides = (max(size, round(width * scale)), max(size, round(height * scale)))
     way = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
     return picture_crops(_uint8(cv2.resize(image, sides, interpolation=way)), size)[0]
+
+
+def _middle(image: Image) -> Image:
+    """Cut a long picture to ``LONGEST`` to 1, about its middle."""
+    most = LONGEST * min(image.shape[:2])
+    left, top = (max(0, side - most) // 2 for side in (image.shape[1], image.shape[0]))
+    return image[top : image.shape[0] - top, left : image.shape[1] - left]
 
 
 def similarity(source: Points, target: Points) -> Points:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from veracity.evidence.speech import Spans, Vad
+from veracity.evidence.speech import Spans, Stopped, Vad, never
 from veracity.media import Levels, Media
 from veracity_client.errors import VeracityError
 
@@ -95,9 +95,12 @@ def _is_audible(sound: Sound) -> bool:
     return bool(sound.samples.size) and max(int(sound.samples.max()), -int(sound.samples.min())) >= SILENCE
 
 
-def find_speech(sounds: Sequence[Sound], vad: Vad) -> tuple[Sound, Spans]:
-    """Return the sound in which somebody speaks, and where; the first of ``sounds`` unless another is clearer."""
-    spans = [vad(sound.samples) for sound in sounds]
+def find_speech(sounds: Sequence[Sound], vad: Vad, stopped: Stopped = never) -> tuple[Sound, Spans]:
+    """Return the sound in which somebody speaks, and where; the first of ``sounds`` unless another is clearer.
+
+    This blocks, for 5 s of a half-hour's sound; raises CancelledError soon after ``stopped`` says so.
+    """
+    spans = [vad(sound.samples, stopped=stopped) for sound in sounds]
     return sounds[best := _clearest(sounds, [_seconds(found) for found in spans])], spans[best]
 
 

@@ -2,15 +2,17 @@
 
 All sound here is int16 PCM, mono, 16 kHz. A voice-activity detector is anything that takes such an array [n] and
 returns the spans of speech in seconds, in order and without overlap; two are here: `SileroVad`, a small network, and
-`energy_vad`, which needs numpy alone.
+`energy_vad`, which needs numpy alone. Both work through the sound a block at a time, so that half an hour takes no
+copy of it, and ask before each block whether the result is still wanted.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import CancelledError
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -22,8 +24,21 @@ MIN_SPEECH_SECONDS = 0.5  # a window with less speech than this is too short to 
 
 Pcm = npt.NDArray[np.int16]
 Spans = list[tuple[float, float]]
-Vad = Callable[[Pcm], Spans]
+Stopped = Callable[[], bool]
 
+
+def never() -> bool:
+    """Say that the result is still wanted."""
+    return False
+
+
+class Vad(Protocol):
+    """A voice-activity detector; raises CancelledError soon after ``stopped`` says so."""
+
+    def __call__(self, pcm: Pcm, /, stopped: Stopped = never) -> Spans: ...  # noqa: D102  the class says it
+
+
+_BLOCK_SECONDS = 60
 _PCM_SCALE = 32_768.0
 _PAD_SECONDS = 0.03  # kept on either side of a span: onsets are quieter than the threshold
 _BRIDGE_SECONDS = 0.1  # a shorter pause does not end a span
@@ -59,29 +74,31 @@ class SileroVad:
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         self._session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
 
-    def __call__(self, pcm: Pcm) -> Spans:
+    def __call__(self, pcm: Pcm, /, stopped: Stopped = never) -> Spans:
         """Spans of speech in seconds."""
-        probabilities = self.probabilities(pcm)
+        probabilities = self.probabilities(pcm, stopped)
         speaking = _hysteresis(probabilities, self.THRESHOLD, self.RELEASE)
         return _spans(speaking, self.CHUNK / SAMPLE_RATE, len(pcm) / SAMPLE_RATE)
 
-    def probabilities(self, pcm: Pcm) -> npt.NDArray[np.float32]:
+    def probabilities(self, pcm: Pcm, stopped: Stopped = never) -> npt.NDArray[np.float32]:
         """P(speech) of each chunk of 512 samples, the last one filled up with silence: float32 [ceil(n / 512)]."""
         chunks = -(-len(pcm) // self.CHUNK)
-        sound = np.zeros(self.CONTEXT + chunks * self.CHUNK, np.float32)
-        sound[self.CONTEXT : self.CONTEXT + len(pcm)] = pcm / _PCM_SCALE
+        sound = np.zeros((1, self.CONTEXT + self.CHUNK), np.float32)
         state = np.zeros((2, 1, 128), np.float32)
         rate = np.array(SAMPLE_RATE, np.int64)
         probabilities = np.empty(chunks, np.float32)
         for index in range(chunks):
-            begin = index * self.CHUNK
-            chunk = sound[None, begin : begin + self.CONTEXT + self.CHUNK]
-            probability, state = self._session.run(None, {"input": chunk, "state": state, "sr": rate})
+            _go_on(stopped)
+            chunk = pcm[index * self.CHUNK : (index + 1) * self.CHUNK]
+            sound[0, : self.CONTEXT] = sound[0, -self.CONTEXT :]
+            sound[0, self.CONTEXT :] = 0
+            sound[0, self.CONTEXT : self.CONTEXT + len(chunk)] = chunk / _PCM_SCALE
+            probability, state = self._session.run(None, {"input": sound, "state": state, "sr": rate})
             probabilities[index] = probability[0, 0]
         return probabilities
 
 
-def energy_vad(pcm: Pcm) -> Spans:
+def energy_vad(pcm: Pcm, /, stopped: Stopped = never) -> Spans:
     """Spans in which the sound is well above the clip's own noise floor.
 
     It measures loudness: music and traffic pass too. Frames of 20 ms; the threshold lies 40 % of the way, in
@@ -92,7 +109,11 @@ def energy_vad(pcm: Pcm) -> Spans:
     frames = len(pcm) // frame
     if frames == 0:
         return []
-    power = np.mean((pcm[: frames * frame].reshape(frames, frame) / _PCM_SCALE) ** 2, axis=1)
+    power = np.empty(frames)
+    for first in range(0, frames, _BLOCK_SECONDS * 50):
+        _go_on(stopped)
+        block = pcm[first * frame : min(first + _BLOCK_SECONDS * 50, frames) * frame].reshape(-1, frame)
+        power[first : first + len(block)] = np.mean((block / _PCM_SCALE) ** 2, axis=1)
     level = 10 * np.log10(power + 1e-10)
     quiet, loud = np.maximum(np.percentile(level, (10, 90)), -60.0)  # digital silence is no floor to measure from
     threshold = -50.0 if loud - quiet < 6 else quiet + 0.4 * (loud - quiet)
@@ -100,7 +121,12 @@ def energy_vad(pcm: Pcm) -> Spans:
     return _spans(speaking, frame / SAMPLE_RATE, len(pcm) / SAMPLE_RATE)
 
 
-def speech_windows(pcm: Pcm, vad: Vad, *, limit: int) -> list[SpeechWindow]:
+def _go_on(stopped: Stopped) -> None:
+    if stopped():
+        raise CancelledError
+
+
+def speech_windows(pcm: Pcm, vad: Callable[[Pcm], Spans], *, limit: int) -> list[SpeechWindow]:
     """At most `limit` windows over the speech of a clip, in order; none where nobody speaks for half a second.
 
     A window begins where speech begins and ends with the last speech in reach, so that leading and trailing silence

@@ -8,15 +8,19 @@ by one; libheif and Pillow do it with any ffmpeg. Run as a script in the sandbox
 
 from __future__ import annotations
 
+import io
 import json
+import struct
 import sys
+import zlib
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from PIL import Image
 
 OUT_OF_MEMORY, TOO_MANY_PIXELS, TOO_MANY_FRAMES, UNREADABLE = 12, 13, 14, 15  # exit statuses
+PNG_HEAD = b"\x89PNG\r\n\x1a\n"
 FASTEST = 1  # of zlib's levels
 
 
@@ -45,28 +49,56 @@ def main() -> int:
 
 def _write(picture: Image.Image) -> None:
     # The pictures of a HEIC file are separate photographs, the main one first; those of the others are a film.
-    film = getattr(picture, "is_animated", False) and picture.format != "HEIF"
-    durations: list[float] = []
-    frames = _frames(picture, durations) if film else iter([_upright(picture)])
-    first, *others = frames
-    film_options: dict[str, Any] = {"save_all": True, "append_images": others, "duration": durations} if others else {}
-    first.save(sys.stdout.buffer, "PNG", compress_level=FASTEST, **film_options)
+    if getattr(picture, "is_animated", False) and picture.format != "HEIF":
+        _write_film(picture)
+    else:
+        sys.stdout.buffer.write(_png(picture))
 
 
-def _frames(picture: Image.Image, durations: list[float]) -> Iterator[Image.Image]:
-    for number in range(getattr(picture, "n_frames", 1)):
+def _write_film(picture: Image.Image) -> None:
+    """Write an APNG picture by picture: Pillow's own writer holds all of them until the last is there."""
+    out, frames, sequence = sys.stdout.buffer, getattr(picture, "n_frames", 1), 0
+    for number in range(frames):
         picture.seek(number)
         picture.load()
-        durations.append(max(1, int(picture.info.get("duration") or 40)))  # milliseconds
-        yield _upright(picture)
+        chunks = list(_chunks(_png(picture)))
+        header = chunks[0]
+        if not number:
+            out.write(PNG_HEAD + _chunk(*header) + _chunk(b"acTL", struct.pack(">II", frames, 0)))
+        milliseconds = min(65_535, max(1, int(picture.info.get("duration") or 40)))
+        timing = struct.pack(">IIIIHHBB", *struct.unpack(">II", header[1][:8]), 0, 0, milliseconds, 1000, 0, 0)
+        out.write(_chunk(b"fcTL", struct.pack(">I", sequence) + timing))
+        sequence += 1
+        for _, data in (chunk for chunk in chunks if chunk[0] == b"IDAT"):
+            if not number:
+                out.write(_chunk(b"IDAT", data))
+                continue
+            out.write(_chunk(b"fdAT", struct.pack(">I", sequence) + data))
+            sequence += 1
+    out.write(_chunk(b"IEND", b""))
 
 
-def _upright(picture: Image.Image) -> Image.Image:
+def _png(picture: Image.Image) -> bytes:
+    """Return a picture as PNG, upright and without metadata."""
     from PIL import ImageOps
 
     upright = ImageOps.exif_transpose(picture).convert("RGB")
-    upright.info.clear()  # the orientation is done, and no metadata goes on
-    return upright
+    upright.info.clear()
+    written = io.BytesIO()
+    upright.save(written, "PNG", compress_level=FASTEST)
+    return written.getvalue()
+
+
+def _chunks(png: bytes) -> Iterator[tuple[bytes, bytes]]:
+    at = len(PNG_HEAD)
+    while at < len(png):
+        length = int.from_bytes(png[at : at + 4], "big")
+        yield png[at + 4 : at + 8], png[at + 8 : at + 8 + length]
+        at += length + 12
+
+
+def _chunk(kind: bytes, data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ from veracity_client.errors import BadOption
 
 AHEAD = 8  # frames decoded ahead of their consumer: 8 × 6.2 MB
 FULL_HD = 1920 * 1080  # pixels; larger pictures are scaled down to that many before they leave ffmpeg
+LONGEST_SIDE = 32_000  # pixels; OpenCV turns no picture of 32,768 and more
 RUNS = 2_000  # of consecutive frames in one pass; ffmpeg takes an argument of at most 128 KiB
 # EXIF orientation -> filters that make the picture upright
 UPRIGHT: dict[int, tuple[str, ...]] = {
@@ -58,6 +59,11 @@ def audio_arguments(
     count = 1 if mix or channel is not None else track.channels
     sound = ["-map", f"0:a:{track.index}", "-af", ",".join(filters), "-ac", str(count), "-ar", str(SAMPLE_RATE)]
     return [*input_args(limits, "-vn"), *sound, "-t", f"{limits.max_seconds:g}", "-f", "s16le", "pipe:1"]
+
+
+def sound_bytes(limits: Limits) -> int:
+    """Return how long what :func:`audio_arguments` asks for may get, with a second to spare."""
+    return int((limits.max_seconds + 1) * SAMPLE_RATE) * 2
 
 
 def picture_arguments(
@@ -123,7 +129,8 @@ def _select(runs: Sequence[range]) -> str:
 
 def shown_size(video: VideoStream) -> tuple[int, int]:
     """Return width and height of the frames where no size is given: the video's, within the area of full HD."""
-    scale = min(1.0, math.sqrt(FULL_HD / (video.width * video.height)))
+    longest = LONGEST_SIDE / max(video.width, video.height)
+    scale = min(1.0, math.sqrt(FULL_HD / (video.width * video.height)), longest)
     return max(1, round(video.width * scale)), max(1, round(video.height * scale))
 
 

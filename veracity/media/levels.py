@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from veracity.media.sandbox import DecoderProcess
 
 BLOCK_SAMPLES = 1 << 16  # of each channel, read at once
+BLOCK_VALUES = 1 << 19  # of all channels, 8 bytes each: less is read at once of over eight channels
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,7 +38,7 @@ class Levels:
 async def measure_levels(child: DecoderProcess, channels: int) -> Levels:
     """Read interleaved s16le to its end, a block at a time."""
     products, count = np.zeros((channels, channels)), 0
-    block = np.empty((BLOCK_SAMPLES, channels), np.int16)
+    block = np.empty((min(BLOCK_SAMPLES, BLOCK_VALUES // channels), channels), np.int16)
     while filled := await child.fill(block.data.cast("B")):
         samples = block[: filled // (2 * channels)] / 32_768.0
         products += samples.T @ samples

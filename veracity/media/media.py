@@ -39,6 +39,7 @@ from veracity_client.errors import (
 __all__ = ["Frame", "Limits", "Media", "Probe", "Source", "find_ffmpeg"]
 
 logger = log.get(__name__)
+FACTS_BYTES = 16 << 20  # of what is told of a file; a thousand tracks take 1 MB
 MAX_PACKETS = 2_000_000  # of all tracks; 200 MB of 10 ms sound packets are fewer
 
 
@@ -109,8 +110,7 @@ class Media:
             if boxes.is_protected(self._file.descriptor):
                 raise BadVideo("the file is encrypted (DRM); send one that plays without a key")
             if name := pictures.picture_format(self._file.descriptor):
-                picture = Source(await pictures.convert(self._file.descriptor, name, self._limits))
-                self._converted = await asyncio.to_thread(picture.open, pictures.MAX_BYTES)
+                self._converted = await pictures.convert(self._file.descriptor, name, self._limits)
             found = within_limits(await self._inspected(), self._limits)
             if name and found.video:
                 found = replace(found, video=replace(found.video, codec=name.split()[-1].lower()))
@@ -121,7 +121,7 @@ class Media:
     async def _inspected(self) -> Probe:
         most = {"max_pixels": self._limits.max_pixels, "max_packets": MAX_PACKETS}
         async with self._child(script("inspect_script.py", "av", formats=FORMATS, **most)) as child:
-            told = await child.rest()
+            told = await child.rest(FACTS_BYTES)
             said = await child.end()
         if not told:
             logger.error("inspecting a file failed", said=said)
@@ -165,7 +165,7 @@ class Media:
         stream = probe.sound_track(track)
         arguments = decoding.audio_arguments(self._limits, stream, probe.timeline, channel)
         async with self._ffmpeg_child(arguments) as child:
-            pcm = await child.rest()
+            pcm = await child.rest(decoding.sound_bytes(self._limits))
             said = await child.end()
         if said and not pcm:
             raise nothing_decoded(said, "the sound", stream.codec)

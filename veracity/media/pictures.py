@@ -8,10 +8,19 @@ from veracity.media.boxes import has_index
 from veracity.media.convert_script import TOO_MANY_FRAMES, TOO_MANY_PIXELS
 from veracity.media.ffmpeg import PLAYABLE
 from veracity.media.sandbox import Limits, running, script
-from veracity_client.errors import BadVideo, LimitExceeded, TooManyPixels, UnsupportedCodec, VeracityError
+from veracity.media.source import SourceFile
+from veracity_client.errors import (
+    BadVideo,
+    LimitExceeded,
+    TooLarge,
+    TooManyPixels,
+    UnsupportedCodec,
+    VeracityError,
+)
 
 HEAD_BYTES = 64
-MAX_BYTES = 512 << 20  # of a converted picture: 89 million pixels and their filter bytes, uncompressed
+PIXEL_BYTES = 4  # of a converted picture that cannot be compressed, filters and framing included
+FILM = 2  # times the bytes of the largest file that a converted film may have
 HEIC_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1", b"mif2"}
 AVIF_BRANDS = {b"avif", b"avis"}
 SAVE_AS = "save it as JPEG or PNG and send that"
@@ -57,19 +66,30 @@ def unreadable(source: int) -> VeracityError:
     return BadVideo(f"this is no video or audio file, or it is damaged; {PLAYABLE}")
 
 
-async def convert(source: int, name: str, limits: Limits) -> bytes:
-    """Return the picture as a PNG. Raises errors that name the format."""
+async def convert(source: int, name: str, limits: Limits) -> SourceFile:
+    """Return the picture as a PNG in memory. Raises errors that name the format."""
     command = script("convert_script.py", "PIL", "pi_heif", max_pixels=limits.max_pixels, max_frames=limits.max_frames)
-    async with running(command, source, limits) as child:
-        content = await child.rest(MAX_BYTES)
-        if len(content) > MAX_BYTES:
-            raise LimitExceeded(f"the {name} picture is too large to be converted; {SAVE_AS}")
-        await child.end()
-        status = child.exit_status
+    most = max(FILM * limits.max_bytes, PIXEL_BYTES * limits.max_pixels)
+    picture = SourceFile(os.memfd_create("picture"), 0, "")
+    try:
+        async with running(command, source, limits) as child:
+            async for block in child.blocks(most):
+                picture.size += os.write(picture.descriptor, block)
+            await child.end()
+            status = child.exit_status
+        if status:
+            raise _conversion_error(name, status)
+    except BaseException as error:
+        picture.close()
+        if isinstance(error, TooLarge):
+            raise LimitExceeded(f"the {name} picture is too large to be converted; {SAVE_AS}") from None
+        raise
+    return picture
+
+
+def _conversion_error(name: str, status: int) -> VeracityError:
     if status == TOO_MANY_PIXELS:
-        raise TooManyPixels(f"the {name} picture has more pixels than VERACITY_MAX_PIXELS allows")
+        return TooManyPixels(f"the {name} picture has more pixels than VERACITY_MAX_PIXELS allows")
     if status == TOO_MANY_FRAMES:
-        raise LimitExceeded(f"the {name} picture has more frames than VERACITY_MAX_FRAMES allows")
-    if status:
-        raise UnsupportedCodec(f"this {name} picture cannot be read, or it is damaged; {SAVE_AS}")
-    return content
+        return LimitExceeded(f"the {name} picture has more frames than VERACITY_MAX_FRAMES allows")
+    return UnsupportedCodec(f"this {name} picture cannot be read, or it is damaged; {SAVE_AS}")

@@ -105,7 +105,7 @@ class Probe:
         return self.audio[index]
 
 
-def parse_facts(text: bytes, video_track: int | None = None) -> Probe | None:
+def parse_facts(text: bytes | bytearray, video_track: int | None = None) -> Probe | None:
     """Read what the child printed; None where it could open nothing.
 
     Raises :class:`BadOption` where there is no such video track, :class:`TooManyPixels`.

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from veracity_client.errors import AnalysisTimeout, BadVideo, LimitExceeded, VeracityError
+from veracity_client.errors import AnalysisTimeout, BadVideo, LimitExceeded, TooLarge, VeracityError
 
 MIB = 1 << 20
 PIPE_BYTES = 1 * MIB  # what Linux lets an ordinary user have; 64 KiB would mean 95 wake-ups a 1080p frame
@@ -76,13 +76,24 @@ class DecoderProcess:
                 done += count
         return done
 
-    async def rest(self, most: int | None = None) -> bytes:
-        """Read the output to its end, or to over ``most`` bytes; without ``most`` the arguments must bound it."""
-        parts, block, total = [], bytearray(PIPE_BYTES), 0
-        while (most is None or total <= most) and (count := await self.fill(memoryview(block))):
-            parts.append(bytes(block[:count]))
+    async def blocks(self, most: int) -> AsyncIterator[memoryview]:
+        """Yield the output to its end; each block is gone with the next. Raises :class:`TooLarge` past ``most`` bytes.
+
+        What ffmpeg is asked for is bounded by its arguments; a decoder that a file has taken over is bounded by this.
+        """
+        block, total = memoryview(bytearray(PIPE_BYTES)), 0
+        while count := await self.fill(block):
             total += count
-        return b"".join(parts)
+            if total > most:
+                raise TooLarge(f"decoding gave more than {most} bytes")
+            yield block[:count]
+
+    async def rest(self, most: int) -> bytearray:
+        """Return the output to its end. Raises :class:`TooLarge` past ``most`` bytes."""
+        content = bytearray()
+        async for block in self.blocks(most):
+            content += block
+        return content
 
     async def end(self) -> str:
         """Wait for the exit and return what was said; raises :class:`LimitExceeded` or :class:`AnalysisTimeout`."""
