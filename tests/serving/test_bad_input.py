@@ -102,13 +102,16 @@ def test_a_bad_option_is_named(server: Server, text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["../secret.mp4", "/etc/passwd", "a/../../secret.mp4", "link.mp4", "\0", "", "absent.mp4"]
-)
+    "name",
+    ["../secret.mp4", "/etc/passwd", "a/../../secret.mp4", "link.mp4", "\0", "", "absent.mp4", ".", "n" * 256,
+     "folder/" * 700, "n" * 5000, "/".join(["n" * 200] * 30), "circle.mp4", "\udcff", "talking.mp4/", "talking.mp4/x"],
+)  # fmt: skip
 def test_a_path_outside_the_media_root_is_refused(name: str, detector: Detector, media_folder: Path) -> None:
     (media_folder.parent / "secret.mp4").write_bytes(b"x")
     link = media_folder / "link.mp4"
     if not link.is_symlink():
         link.symlink_to(media_folder.parent / "secret.mp4")
+        (media_folder / "circle.mp4").symlink_to("circle.mp4")
     with pytest.raises(errors.PathNotAllowed) as caught:
         detector.analyze_path(name)
     assert str(media_folder) not in caught.value.message

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
+from veracity.media.below import FileBelow
 from veracity.media.levels import Levels
 from veracity.media.media import Frame, Limits, Media, Probe, Source, find_ffmpeg
 
-__all__ = ["Frame", "Levels", "Limits", "Media", "Probe", "Source", "find_ffmpeg"]
+__all__ = ["FileBelow", "Frame", "Levels", "Limits", "Media", "Probe", "Source", "find_ffmpeg"]

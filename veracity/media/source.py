@@ -8,6 +8,7 @@ import stat
 from dataclasses import dataclass
 from pathlib import Path
 
+from veracity.media.below import FILE, FileBelow
 from veracity_client.errors import BadVideo, TooLarge
 
 CHUNK = 1 << 20  # bytes that are hashed and copied at a time
@@ -29,25 +30,28 @@ class SourceFile:
 
 
 class Source:
-    """A video to be analysed: its bytes, or the path of a file. It can be opened once.
+    """A video to be analysed: its bytes, the path of a file, or a file that a caller names. It can be opened once.
 
     Opening lets go of the bytes, so that one copy of an upload is in memory and not two: hold no reference to them.
     """
 
-    def __init__(self, video: bytes | Path) -> None:
-        self._video: bytes | Path | None = video
+    def __init__(self, video: bytes | Path | FileBelow) -> None:
+        self._video: bytes | Path | FileBelow | None = video
 
     def open(self, max_bytes: int) -> SourceFile:
         """Open the file and hash it; bytes are copied into an anonymous file in memory on the way.
 
         This blocks for about a second per GB. Raises :class:`TooLarge` before anything is read, and
-        :class:`BadVideo` where the file is empty, cannot be opened or is not a regular file.
+        :class:`BadVideo` where the file is empty, cannot be opened or is not a regular file; what
+        :meth:`FileBelow.open` raises.
         """
         video, self._video = self._video, None
         if video is None:
             raise RuntimeError("a source can be opened once")
         if isinstance(video, Path):
-            return _open_path(video, max_bytes)
+            return _read(_open_path(video), max_bytes)
+        if isinstance(video, FileBelow):
+            return _read(video.open(), max_bytes)
         _check_size(len(video), max_bytes)
         return _copy_to_memory(video)
 
@@ -75,11 +79,14 @@ def _copy_to_memory(content: bytes) -> SourceFile:
     return file
 
 
-def _open_path(path: Path, max_bytes: int) -> SourceFile:
+def _open_path(path: Path) -> int:
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # a named pipe must not make us wait
+        return os.open(path, FILE)
     except (OSError, ValueError) as error:
         raise BadVideo(f"the file cannot be opened: {getattr(error, 'strerror', None) or 'not a file name'}") from None
+
+
+def _read(descriptor: int, max_bytes: int) -> SourceFile:
     file = SourceFile(descriptor, 0, "")
     try:
         status = os.fstat(descriptor)

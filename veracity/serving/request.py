@@ -8,7 +8,7 @@ from typing import Any
 
 import triton_python_backend_utils as pb
 
-from veracity.media import Source
+from veracity.media import FileBelow, Source
 from veracity_client.errors import BadOption, PathNotAllowed
 from veracity_client.verdict import Options
 
@@ -16,7 +16,7 @@ MAX_OPTIONS_BYTES = 64 << 10  # every option there is takes under 1 KiB
 
 
 def parse(request: Any, media_root: Path | None) -> tuple[Source, Options]:
-    """Return the video and the options; the request keeps no reference to the video's bytes.
+    """Return the video and the options; the request keeps no reference to the video's bytes. No file is opened yet.
 
     Raises :class:`BadOption`, :class:`PathNotAllowed`.
     """
@@ -25,7 +25,7 @@ def parse(request: Any, media_root: Path | None) -> tuple[Source, Options]:
         raise BadOption("give either VIDEO or PATH")
     if text is not None and len(text) > MAX_OPTIONS_BYTES:
         raise BadOption(f"OPTIONS has {len(text)} bytes, more than the {MAX_OPTIONS_BYTES} that it may have")
-    video = content if content is not None else allowed_path(os.fsdecode(name or b""), media_root)
+    video = content if content is not None else _named(os.fsdecode(name or b""), media_root)
     return Source(video), Options.from_json(text) if text else Options()
 
 
@@ -48,17 +48,7 @@ def _take(request: Any, name: str) -> bytes | None:
     return content
 
 
-def allowed_path(name: str, media_root: Path | None) -> Path:
-    """Resolve ``name`` under ``media_root``, links followed. Raises :class:`PathNotAllowed` for anything outside it."""
+def _named(name: str, media_root: Path | None) -> FileBelow:
     if media_root is None:
         raise PathNotAllowed("this server reads no files by name; send the video, or set VERACITY_MEDIA_ROOT there")
-    root = media_root.resolve()
-    try:
-        path = (root / name).resolve()
-    except (OSError, ValueError, RuntimeError):
-        raise PathNotAllowed("this is not a valid file name") from None
-    if not path.is_relative_to(root):
-        raise PathNotAllowed("that path lies outside the folder that this server reads from")
-    if not path.is_file():
-        raise PathNotAllowed("there is no such file in the folder that this server reads from")
-    return path
+    return FileBelow(media_root, name)
