@@ -150,15 +150,20 @@ def pitch(pcm: NDArray[np.int16]) -> float:
 
 def decoders() -> list[str]:
     """Return the names of the ffmpegs that this process has as children, the dead that nobody buried among them."""
-    names = []
+    return list(children("ffmpeg", "prlimit").values())
+
+
+def children(*names: str) -> dict[int, str]:
+    """Return this process' children whose names begin so, by their ids."""
+    found = {}
     for entry in Path("/proc").glob("[0-9]*/stat"):
         try:
             name, _, rest = entry.read_text().partition("(")[2].rpartition(")")
         except OSError:
             continue
-        if int(rest.split()[1]) == os.getpid() and name.startswith(("ffmpeg", "prlimit")):
-            names.append(name)
-    return names
+        if int(rest.split()[1]) == os.getpid() and name.startswith(names):
+            found[int(entry.parent.name)] = name
+    return found
 
 
 def programs() -> list[Any]:

@@ -2,6 +2,10 @@
 
 import asyncio
 import dataclasses
+import os
+import signal
+import threading
+from pathlib import Path
 
 import media_samples
 import numpy as np
@@ -12,7 +16,27 @@ from veracity.analysis.local_infer import LocalInfer
 from veracity.analysis.pipeline import analyze
 from veracity.evidence.speech import SileroVad, Spans, Stopped, never
 from veracity.media import Source
+from veracity_client.errors import ModelUnavailable
 from veracity_client.verdict import Options, StageEvent
+
+
+def test_a_decoder_that_the_system_ends_is_not_the_file_s_fault(context: AnalysisContext, talking: Path) -> None:
+    """Not even where there are pictures and the sound alone could be left out of the verdict."""
+    over = threading.Event()
+
+    def end_all() -> None:
+        while not over.is_set():
+            for process in media_samples.children("ffmpeg"):
+                os.kill(process, signal.SIGKILL)
+
+    ending = threading.Thread(target=end_all)
+    ending.start()
+    try:
+        with pytest.raises(ModelUnavailable, match="the system ended the decoder"):
+            asyncio.run(analyze(Source(talking), LocalInfer(context.settings.model_repository), Options(), context))
+    finally:
+        over.set()
+        ending.join()
 
 
 def test_the_search_for_speech_ends_with_its_analysis(

@@ -13,7 +13,7 @@ from veracity.evidence.detector import NO_SOUND, detector, samples
 from veracity.evidence.sound import find_speech, read_sound
 from veracity.evidence.speech import MIN_SPEECH_SECONDS, speech_windows
 from veracity.media import Media, Probe
-from veracity_client.errors import BadOption, VeracityError
+from veracity_client.errors import BadOption, ModelUnavailable, VeracityError
 from veracity_client.reasons import Reason
 
 AUDIO = LAYERS[0]
@@ -62,7 +62,7 @@ async def _decode_sound(analysis: Analysis, media: Media, probe: Probe) -> None:
         async with analysis.stage("sound"):
             sounds = await read_sound(media, track)
     except VeracityError as error:
-        if probe.video is None:
+        if probe.video is None or isinstance(error, ModelUnavailable):
             raise
         return analysis.lose_sound(wording.reason("audio_unreadable", why=error.message))
     async with analysis.stage("speech"):

@@ -55,7 +55,8 @@ async def observe(
     """Analyse one file and return the verdict with the models' own outputs.
 
     A layer that fails is reported in the verdict. What raises is the file (:class:`BadVideo`,
-    :class:`LimitExceeded`), the options (:class:`BadOption`) or the clock (:class:`AnalysisTimeout`).
+    :class:`LimitExceeded`), the options (:class:`BadOption`), the clock (:class:`AnalysisTimeout`) or a decoder that
+    the system ended twice (:class:`ModelUnavailable`).
     """
     try:
         return await asyncio.wait_for(_observe(video, infer, options, context, tell), options.deadline_seconds)

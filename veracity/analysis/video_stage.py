@@ -14,7 +14,7 @@ from veracity.evidence.detector import detector
 from veracity.evidence.requests import ModelOutput
 from veracity.evidence.sampling import SampleCollector, SamplingPlan, detect, plan
 from veracity.media import Frame, Media, Probe
-from veracity_client.errors import VeracityError
+from veracity_client.errors import ModelUnavailable, VeracityError
 from veracity_client.reasons import Reason
 
 CHUNK = 8  # frames that go to the face detector together, while the next are decoded
@@ -38,6 +38,8 @@ async def score_frames(analysis: Analysis, media: Media, probe: Probe) -> None:
     try:
         async with analysis.stage("frames"):
             await _decode(analysis, media, collector, sent)
+    except ModelUnavailable:  # of the decoder; a verdict on half of the file would blame the file
+        raise
     except VeracityError as error:
         if not collector.seen and not evidence.layers[AUDIO.key].spans:
             raise

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from veracity.evidence.speech import Spans, Stopped, Vad, never
 from veracity.media import Levels, Media
-from veracity_client.errors import VeracityError
+from veracity_client.errors import ModelUnavailable, VeracityError
 
 SILENCE = 33  # of 32,768: -60 dB below full scale; a track that stays under it carries no sound
 CANCELLED = 0.15  # of the louder channel's power left in the mix: one channel alone leaves 0.25, in phase 1
@@ -53,6 +53,8 @@ async def read_sound(media: Media, track: int | None = None) -> list[Sound]:
     for candidate in order:
         try:
             sounds = await _read_track(media, candidate)
+        except ModelUnavailable:  # the machine's fault and not the track's
+            raise
         except VeracityError as error:
             first = first or error
             continue

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 from itertools import groupby, pairwise
 
@@ -134,24 +134,35 @@ def shown_size(video: VideoStream) -> tuple[int, int]:
     return max(1, round(video.width * scale)), max(1, round(video.height * scale))
 
 
-async def pump_frames(
-    child: DecoderProcess,
-    indices: Sequence[int],
-    shape: tuple[int, int, int],
-    video: VideoStream,
-    ahead: asyncio.Queue[Frame | Exception | str],
-) -> None:
-    """Read frames until the last of ``indices`` or the end, then put ffmpeg's messages, or the error."""
-    said = ""
+async def read_ahead(
+    child: DecoderProcess, indices: Sequence[int], shape: tuple[int, int, int], video: VideoStream, *, begun: bool
+) -> AsyncGenerator[Frame | Exception | str, None]:
+    """Yield frames until the last of ``indices`` or the end, then ffmpeg's messages, or the error.
+
+    That nothing came is an error unless another pass has ``begun`` to give frames.
+    """
+    ahead: asyncio.Queue[Frame | Exception | str] = asyncio.Queue(AHEAD)
+
+    async def pump() -> None:
+        said = ""
+        try:
+            for count, index in enumerate(indices):
+                image = np.empty(shape, np.uint8)
+                if await child.fill(image.data.cast("B")) < image.nbytes:
+                    said = await child.end()
+                    if not count and not begun:
+                        raise nothing_decoded(said, "no picture", video.codec)
+                    break
+                await ahead.put(Frame(index, index / FPS, image))
+            await ahead.put(said)
+        except Exception as error:  # handed on to where the frames are consumed
+            await ahead.put(error)
+
+    pumping = asyncio.create_task(pump())
     try:
-        for count, index in enumerate(indices):
-            image = np.empty(shape, np.uint8)
-            if await child.fill(image.data.cast("B")) < image.nbytes:
-                said = await child.end()
-                if not count:
-                    raise nothing_decoded(said, "no picture", video.codec)
-                break
-            await ahead.put(Frame(index, index / FPS, image))
-        await ahead.put(said)
-    except Exception as error:  # raised again where the frames are consumed
-        await ahead.put(error)
+        while isinstance(item := await ahead.get(), Frame):
+            yield item
+        yield item
+    finally:
+        pumping.cancel()
+        await asyncio.wait([pumping])

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -22,19 +22,15 @@ from numpy.typing import NDArray
 from veracity import log
 from veracity.catalog.layers import FPS, SAMPLE_RATE
 from veracity.media import boxes, decoding, pictures
-from veracity.media.decoding import AHEAD, Frame
+from veracity.media.decoding import Frame
 from veracity.media.ffmpeg import FORMATS, find_ffmpeg, nothing_decoded
 from veracity.media.levels import Levels, measure_levels
 from veracity.media.probe import SLACK, Probe, parse_facts, within_limits
-from veracity.media.sandbox import DecoderProcess, Limits, running, script
+from veracity.media.repeated import ATTEMPTS, repeated, unavailable
+from veracity.media.sandbox import DecoderLost, DecoderProcess, Limits, running
+from veracity.media.scripts import script
 from veracity.media.source import Source, SourceFile
-from veracity_client.errors import (
-    BadVideo,
-    InternalError,
-    LimitExceeded,
-    NoFrames,
-    UnsupportedCodec,
-)
+from veracity_client.errors import BadVideo, InternalError, LimitExceeded, NoFrames, UnsupportedCodec
 
 __all__ = ["Frame", "Limits", "Media", "Probe", "Source", "find_ffmpeg"]
 
@@ -118,6 +114,7 @@ class Media:
             self._note_timeline(found)
         return self._probe
 
+    @repeated
     async def _inspected(self) -> Probe:
         most = {"max_pixels": self._limits.max_pixels, "max_packets": MAX_PACKETS}
         async with self._child(script("inspect_script.py", "av", formats=FORMATS, **most)) as child:
@@ -163,10 +160,7 @@ class Media:
         """
         probe = await self.probe()
         stream = probe.sound_track(track)
-        arguments = decoding.audio_arguments(self._limits, stream, probe.timeline, channel)
-        async with self._ffmpeg_child(arguments) as child:
-            pcm = await child.rest(decoding.sound_bytes(self._limits))
-            said = await child.end()
+        pcm, said = await self._sound(decoding.audio_arguments(self._limits, stream, probe.timeline, channel))
         if said and not pcm:
             raise nothing_decoded(said, "the sound", stream.codec)
         samples = np.frombuffer(pcm, np.int16)
@@ -176,6 +170,12 @@ class Media:
             self._note_end("sound", len(samples) / SAMPLE_RATE, promised)
         return samples
 
+    @repeated
+    async def _sound(self, arguments: Sequence[str]) -> tuple[bytearray, str]:
+        async with self._ffmpeg_child(arguments) as child:
+            return await child.rest(decoding.sound_bytes(self._limits)), await child.end()
+
+    @repeated
     async def levels(self, track: int = 0) -> Levels:
         """Measure the channels of a track. Raises :class:`BadOption` where there is no such track."""
         probe = await self.probe()
@@ -192,10 +192,10 @@ class Media:
         ``indices`` are rising numbers on the 25 fps time base. Frames are upright, have square pixels and are scaled to
         ``size`` (width, height) if given, else down to the area of 1920 × 1080 where they are larger. Up to 8 frames
         are decoded ahead. Frames that a damaged file promises and does not give are noted in ``damage``.
-        Raises :class:`NoFrames` where nothing came, :class:`BadVideo`, :class:`UnsupportedCodec`.
+        Raises :class:`NoFrames` where nothing came, :class:`BadVideo`, :class:`UnsupportedCodec`, and
+        :class:`ModelUnavailable` where the system ends the decoder twice.
         """
-        runs = decoding.runs_of(indices)
-        if not runs:
+        if not decoding.runs_of(indices):
             return
         probe = await self.probe()
         video = probe.video
@@ -204,20 +204,23 @@ class Media:
         if not video.width:
             raise UnsupportedCodec(f"there is no decoder for the video codec {video.codec}")
         width, height = size or decoding.shown_size(video)
-        ahead: asyncio.Queue[Frame | Exception | str] = asyncio.Queue(AHEAD)
+        item: Frame | Exception | str = ""
         count = 0
-        arguments = decoding.picture_arguments(self._limits, video, probe.timeline, runs, width, height)
-        async with self._ffmpeg_child(arguments) as child:
-            pump = asyncio.create_task(decoding.pump_frames(child, indices, (height, width, 3), video, ahead))
-            try:
-                while isinstance(item := await ahead.get(), Frame):
-                    count += 1
-                    yield item
-                if isinstance(item, Exception):
-                    raise item
-            finally:
-                pump.cancel()
-                await asyncio.wait([pump])
+        for _ in range(ATTEMPTS):
+            left = indices[count:]
+            runs = decoding.runs_of(left)
+            arguments = decoding.picture_arguments(self._limits, video, probe.timeline, runs, width, height)
+            async with self._ffmpeg_child(arguments) as child:
+                ahead = decoding.read_ahead(child, left, (height, width, 3), video, begun=count > 0)
+                async with aclosing(ahead):
+                    async for item in ahead:
+                        if isinstance(item, Frame):
+                            count += 1
+                            yield item
+            if not isinstance(item, DecoderLost):
+                break
+        if isinstance(item, Exception):
+            raise unavailable(item) if isinstance(item, DecoderLost) else item
         missing = indices[count] / FPS if item and count < len(indices) else None
         self._note_pictures(probe, (indices[count - 1] + 1) / FPS, missing)
 

@@ -7,7 +7,9 @@ import os
 from veracity.media.boxes import has_index
 from veracity.media.convert_script import TOO_MANY_FRAMES, TOO_MANY_PIXELS
 from veracity.media.ffmpeg import PLAYABLE
-from veracity.media.sandbox import Limits, running, script
+from veracity.media.repeated import repeated
+from veracity.media.sandbox import Limits, running
+from veracity.media.scripts import script
 from veracity.media.source import SourceFile
 from veracity_client.errors import (
     BadVideo,
@@ -66,6 +68,7 @@ def unreadable(source: int) -> VeracityError:
     return BadVideo(f"this is no video or audio file, or it is damaged; {PLAYABLE}")
 
 
+@repeated
 async def convert(source: int, name: str, limits: Limits) -> SourceFile:
     """Return the picture as a PNG in memory. Raises errors that name the format."""
     command = script("convert_script.py", "PIL", "pi_heif", max_pixels=limits.max_pixels, max_frames=limits.max_frames)

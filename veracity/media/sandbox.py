@@ -8,26 +8,30 @@ from __future__ import annotations
 
 import asyncio
 import fcntl
-import importlib.util
-import json
 import os
 import re
+import resource
 import shutil
 import signal
-import sys
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
-from veracity_client.errors import AnalysisTimeout, BadVideo, LimitExceeded, TooLarge, VeracityError
+from veracity_client.errors import (
+    AnalysisTimeout,
+    BadVideo,
+    LimitExceeded,
+    TooLarge,
+    VeracityError,
+)
 
 MIB = 1 << 20
 PIPE_BYTES = 1 * MIB  # what Linux lets an ordinary user have; 64 KiB would mean 95 wake-ups a 1080p frame
 STDERR_BYTES = 256 << 10  # kept of what a decoder says; the rest is read and dropped
 F_SETPIPE_SZ = 1031  # fcntl.F_SETPIPE_SZ, which Python 3.10 has on Linux only and type checkers nowhere else
 ENVIRONMENT = {"LC_ALL": "C", "AV_LOG_FORCE_NOCOLOR": "1", "MALLOC_ARENA_MAX": "2"}  # each arena counts 64 MiB
+# 255: ffmpeg caught the signal and closed down. SIGXCPU and SIGKILL may be our own limit of processor time.
+ENDED_BY_OTHERS = (255, -signal.SIGXCPU, -signal.SIGKILL, -signal.SIGTERM)
 OUT_OF_MEMORY = 12  # exit status of our scripts, errno's ENOMEM
 # As ffmpeg ends a line about an error code, and as the dynamic linker does; titles of a file are not printed.
 NO_MEMORY = re.compile(r"(?:^|: )Cannot allocate memory$|failed to map segment|^MemoryError", re.M)
@@ -50,6 +54,10 @@ class Limits:
     wall_seconds: float = 300.0
 
 
+class DecoderLost(Exception):
+    """The system ended a decoder, or could not start it: for want of memory, most often, and not for the file."""
+
+
 class DecoderProcess:
     """A running decoder: its output as bytes, its end as an error of ours."""
 
@@ -59,6 +67,7 @@ class DecoderProcess:
         self._limits = limits
         self._seconds_left = limits.wall_seconds
         self._expired = False
+        self._seconds_before = _seconds_of_children()
         self._listener = asyncio.create_task(self._listen())
 
     async def fill(self, view: memoryview) -> int:
@@ -96,7 +105,10 @@ class DecoderProcess:
         return content
 
     async def end(self) -> str:
-        """Wait for the exit and return what was said; raises :class:`LimitExceeded` or :class:`AnalysisTimeout`."""
+        """Wait for the exit and return what was said.
+
+        Raises :class:`LimitExceeded`, :class:`AnalysisTimeout`, :class:`BadVideo`, :class:`DecoderLost`.
+        """
         with self._clock():
             said = await self._listener
             code = await self._process.wait()
@@ -105,14 +117,18 @@ class DecoderProcess:
             raise AnalysisTimeout(f"decoding took longer than {limit}; send a shorter or smaller video")
         if code == OUT_OF_MEMORY or NO_MEMORY.search(said):
             raise LimitExceeded(f"decoding needs more memory than {self._memory}; send a smaller video")
-        if code in (255, -signal.SIGXCPU):  # 255: ffmpeg caught the signal and closed down
-            limit = f"{self._limits.cpu_seconds} s of processor time (VERACITY_FFMPEG_CPU_SECONDS)"
-            raise LimitExceeded(f"decoding took more than {limit}; send a shorter or smaller video")
-        if code == -signal.SIGKILL:
-            raise LimitExceeded(f"the system stopped the decoder, for processor time or memory over {self._memory}")
+        if code in ENDED_BY_OTHERS:
+            if self._may_have_used(self._limits.cpu_seconds):
+                limit = f"{self._limits.cpu_seconds} s of processor time (VERACITY_FFMPEG_CPU_SECONDS)"
+                raise LimitExceeded(f"decoding took more than {limit}; send a shorter or smaller video")
+            raise DecoderLost(f"ended with {code}")
         if code < 0:
             raise BadVideo("the decoder broke down on this file: it is damaged; convert it anew or send another")
         return said if code == 0 else said or f"the decoder ended with {code}"
+
+    def _may_have_used(self, seconds: float) -> bool:
+        """Return whether this process can have used so much processor time; others that ended meanwhile count too."""
+        return _seconds_of_children() - self._seconds_before >= 0.9 * seconds  # the kernel's clocks differ a little
 
     @property
     def exit_status(self) -> int | None:
@@ -181,6 +197,8 @@ async def running(command: Sequence[str], source: int, limits: Limits) -> AsyncI
                 stdin=source, stdout=far_end, stderr=asyncio.subprocess.PIPE,
                 env=ENVIRONMENT, cwd="/", start_new_session=True,
             )  # fmt: skip
+        except OSError as error:  # no process or no memory is left
+            raise DecoderLost(f"could not be started: {error}") from error
         finally:
             os.close(far_end)
         child = DecoderProcess(process, output, limits)
@@ -192,31 +210,9 @@ async def running(command: Sequence[str], source: int, limits: Limits) -> AsyncI
         os.close(output)
 
 
-def script(name: str, *libraries: str, **settings: Any) -> list[str]:
-    """Return the command that runs a script of this folder; it can import the ``libraries`` and what lies beside them.
-
-    Raises :class:`VeracityError` where one of them is not installed.
-    """
-    folders = list(dict.fromkeys(_folder(library) for library in libraries))
-    given = json.dumps({"packages": folders, **settings})
-    return [_python(), "-I", "-S", "-B", str(Path(__file__).with_name(name)), given]
-
-
-def _folder(library: str) -> str:
-    found = importlib.util.find_spec(library)
-    if found is None or found.origin is None:
-        raise VeracityError(f"the Python package {library} is missing: install veracity anew")
-    return str(Path(found.origin).parent.parent)
-
-
-def _python() -> str:
-    """Return this interpreter; embedded in tritonserver's stub it may not know its own name."""
-    version = f"python{sys.version_info[0]}.{sys.version_info[1]}"
-    known = [sys.executable, str(Path(sys.base_prefix, "bin", version)), shutil.which(version) or ""]
-    for candidate in known:
-        if Path(candidate).name.startswith("python") and os.access(candidate, os.X_OK):
-            return candidate
-    raise VeracityError(f"{version} is not found; put it on PATH")
+def _seconds_of_children() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def _launcher(limits: Limits) -> list[str]:
