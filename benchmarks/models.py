@@ -45,7 +45,7 @@ def run(args: argparse.Namespace) -> int:
     rows = []
     settings = Settings(profile=BENCH)
     with Server(args.repository, models=(), env=settings.to_env()) as server:
-        client = grpc.InferenceServerClient(server.grpc_url)
+        client = server.sockets.connect()
         for name in names:
             rows.append(row := measure(client, args.repository, MODELS[name], args.rounds))
             sys.stderr.write(f"{name}: loaded in {row['load_seconds']} s\n")

@@ -22,6 +22,7 @@ from evaluation import record
 from veracity.analysis.installed import model_info
 from veracity.catalog.profiles import children, choose
 from veracity.server import Server
+from veracity.server.door.access import Access
 from veracity.settings import Settings
 from veracity_client import Options
 from veracity_client.errors import VeracityError
@@ -53,7 +54,7 @@ def run(args: argparse.Namespace) -> int:
     """Sweep both protocols against one server, print a table, write ``results/throughput.json``."""
     args.perf_analyzer = _program(args.perf_analyzer)
     clip = clip_of(args.clip)
-    with tempfile.TemporaryDirectory() as folder, Server.from_settings(Settings.from_env()) as server:
+    with tempfile.TemporaryDirectory() as folder, Server.from_settings(Settings.from_env(), access=Access()) as server:
         data = _input_file(Path(folder), clip, args.policy)
         urls = {"grpc": server.grpc_url, "http": server.http_url}
         sweeps = {protocol: _sweep(args, protocol, url, data) for protocol, url in urls.items()}

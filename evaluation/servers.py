@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from veracity.server import Server
+from veracity.server.door.access import Access
 from veracity.settings import Settings
 
 
@@ -15,5 +16,5 @@ def server_at(url: str | None, protocol: str = "grpc") -> Iterator[str]:
     if url is not None:
         yield url
         return
-    with Server.from_settings(Settings.from_env()) as server:
+    with Server.from_settings(Settings.from_env(), access=Access()) as server:
         yield server.grpc_url if protocol == "grpc" else server.http_url

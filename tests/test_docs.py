@@ -16,7 +16,9 @@ def test_every_setting_is_documented_with_its_default() -> None:
     assert set(told) == {CONFIG_FILE, *map(variable, Settings.model_fields)}
     for name in Settings.model_fields:
         default = getattr(Settings(), name)
-        if isinstance(default, (int, float)):
+        if isinstance(default, bool):
+            assert told[variable(name)] == str(default).lower()
+        elif isinstance(default, (int, float)):
             assert float(told[variable(name)]) == default
         elif isinstance(default, str):
             assert told[variable(name)] == (default or "–")

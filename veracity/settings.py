@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationError, ValidationInfo, field_validator
+from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from veracity.catalog import MODELS
@@ -32,6 +32,8 @@ TYPES = {  # what pydantic's types of errors want
     "float_type": "must be a number",
     "string_type": "must be text",
     "path_type": "must be a path",
+    "bool_parsing": "must be true or false",
+    "bool_type": "must be true or false",
 }
 
 Count = Annotated[int, Field(gt=0)]
@@ -76,6 +78,16 @@ class Settings(BaseSettings):
     ffmpeg_cpu_seconds: Count = Field(600, description="processor time of one run of ffmpeg, in seconds")
     ffmpeg_memory_bytes: Count = Field(4096 * MIB, description="address space of one run of ffmpeg, in bytes")
     ffmpeg_wall_seconds: Seconds = Field(300.0, description="longest that one run of ffmpeg may take, in seconds")
+    open_models: str = Field(
+        "", description="models that clients may call beside the detectors: names separated by commas, or all"
+    )
+    hosts: str = Field("", description="names that clients know this server by, separated by commas")
+    api_keys: SecretStr = Field(SecretStr(""), description="NAME:KEY of every caller, separated by commas")
+    api_keys_file: Path | None = Field(None, description="a file of such keys, one a line; read again when it changes")
+    insecure: bool = Field(False, description="serve other machines without API keys")
+    tls_cert: Path | None = Field(None, description="PEM file of the server's certificate; without it, no TLS")
+    tls_key: Path | None = Field(None, description="PEM file of its key")
+    tls_client_ca: Path | None = Field(None, description="PEM file of who signs the clients' certificates (mTLS)")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="least severity that is logged")
 
     def __init__(self, **values: Any) -> None:
@@ -102,8 +114,11 @@ class Settings(BaseSettings):
         return load(environ).settings
 
     def to_env(self) -> dict[str, str]:
-        """Return the environment that :meth:`from_env` reads back as these settings, whatever file was named before."""
-        values = {variable(name): getattr(self, name) for name in type(self).model_fields}
+        """Return the environment that :meth:`from_env` reads back as these settings, whatever file was named before.
+
+        Without the API keys, which the models' processes have no business with.
+        """
+        values = {variable(name): getattr(self, name) for name in type(self).model_fields if name != "api_keys"}
         return {CONFIG_FILE: "", **{name: "" if value is None else str(value) for name, value in values.items()}}
 
     def replace(self, **changes: Any) -> Settings:
@@ -126,6 +141,14 @@ class Settings(BaseSettings):
             except BadOption as error:
                 raise ValueError(error.message) from None
         return models
+
+    @field_validator("open_models")
+    @classmethod
+    def _open_models_exist(cls, names: str) -> str:
+        for name in filter(None, map(str.strip, names.split(","))):
+            if name not in (*MODELS, "all"):
+                raise ValueError(f"must be all or names of models, got {name!r}")
+        return names
 
     @field_validator("semantic_crops", mode="before")
     @classmethod

@@ -52,7 +52,7 @@ def _list_of_settings() -> str:
 
 
 def _shown(value: object) -> str:
-    return "–" if value in (None, "") else str(value)
+    return "–" if value is None else str(value) or "–"
 
 
 def _columns(rows: list[tuple[str, str, str]]) -> str:

@@ -38,7 +38,7 @@ def channel_options(target: str) -> list[tuple[str, int]]:
 class _Transport:
     def __init__(self, address: Address) -> None:
         self._address = address
-        self._credentials = _credentials(address.tls) if address.tls else None
+        self._credentials = ssl_credentials(address.tls) if address.tls else None
         key = address.headers.get(API_KEY_HEADER)
         self._metadata = [(API_KEY_HEADER, key), (TRITON_KEY_PREFIX + API_KEY_HEADER, key)] if key else []
 
@@ -140,7 +140,8 @@ class AsyncGrpcTransport(_Transport):
             await channel.close()
 
 
-def _credentials(tls: TlsConfig) -> Any:
+def ssl_credentials(tls: TlsConfig) -> Any:
+    """Return gRPC's credentials for the files of ``tls``."""
     ca, key, cert = (_pem(path) for path in (tls.ca, tls.key, tls.cert))
     return grpc.ssl_channel_credentials(root_certificates=ca, private_key=key, certificate_chain=cert)
 

@@ -6,7 +6,6 @@ import shutil
 from pathlib import Path
 
 import pytest
-import tritonclient.grpc as grpc
 from conftest import REPOSITORY
 
 from benchmarks import models
@@ -23,7 +22,7 @@ def test_a_graph_is_asked_what_its_papers_know(tmp_path: Path) -> None:
     folder = tmp_path / VOICE.name
     shutil.copytree(REPOSITORY / VOICE.name, folder)
     paper = json.loads((folder / FILE).read_text())
-    with Server(tmp_path, models=()) as server, grpc.InferenceServerClient(server.grpc_url) as client:
+    with Server(tmp_path, models=()) as server, server.sockets.connect() as client:
         figures = models.measure(client, tmp_path, VOICE, rounds=1)
         assert figures["known_answer"] is True
         assert min(figures["load_seconds"], figures["one_item_ms"], figures["item_in_request_ms"]) > 0

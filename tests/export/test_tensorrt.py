@@ -16,7 +16,7 @@ import tiny_models
 import tritonclient.grpc as grpc
 from conftest import REPOSITORY
 from onnx import TensorProto, helper, numpy_helper
-from server_models import make_repository
+from server_models import OPEN, make_repository
 
 from export import tensorrt
 from export.__main__ import main
@@ -174,7 +174,7 @@ def chosen(tmp_path: Path) -> Iterator[Server]:
     (models / "double" / "configs" / "small.pbtxt").write_text(
         text.replace("max_batch_size: 8", "max_batch_size: 3").replace("[ 8 ]", "[ 2 ]")
     )
-    with Server(models, models=["double", "deepfake_detector"], model_config="small") as server:
+    with Server(models, access=OPEN, models=["double", "deepfake_detector"], model_config="small") as server:
         yield server
 
 
@@ -213,7 +213,7 @@ def wide(tmp_path: Path, full_repository: Path) -> Iterator[Server]:
 @pytest.mark.slow
 @pytest.mark.triton
 def test_a_detector_widens_the_samples_for_an_engine(wide: Server, server: Server, talking: Path) -> None:
-    with grpc.InferenceServerClient(wide.grpc_url) as client:
+    with wide.sockets.connect() as client:
         (given,) = client.get_model_config("audio_starter").config.input
     assert grpc.model_config_pb2.DataType.Name(given.data_type) == "TYPE_INT32"
     found = [heard(one, talking) for one in (wide, server)]

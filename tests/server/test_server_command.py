@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 import tritonclient.grpc as grpc
-from server_models import WAIT_SECONDS, ask, make_repository
+from server_models import OPEN, WAIT_SECONDS, ask, make_repository
 
 from veracity.server import Server, address, ports
 from veracity_client.errors import ModelUnavailable, ServerUnavailable
@@ -102,14 +102,14 @@ def test_serve_names_a_port_in_use(models: Path, endpoint: str) -> None:
 
 
 @pytest.mark.triton
-def test_a_port_counts_as_open_only_when_tritonserver_itself_has_it(server: Server) -> None:
-    """Triton logs that its metrics service started before it binds the port, and ends when another process has it."""
+def test_the_ports_are_those_of_the_door_alone(server: Server) -> None:
     opened = {int(url.rpartition(":")[2].partition("/")[0]) for url in (server.grpc_url, server.http_url)}
-    assert opened < ports.listening(server.pid)
+    assert opened < ports.listening(server.door_pid)
+    assert ports.listening(server.pid) == set()
     with socket.create_server(("127.0.0.1", 0)) as ours:
         port = ours.getsockname()[1]
         assert port in ports.listening(os.getpid())
-        assert port not in ports.listening(server.pid)
+        assert port not in ports.listening(server.door_pid)
     assert ports.listening(2**22 + 1) == set()  # no such process
 
 
@@ -119,8 +119,13 @@ def test_a_port_counts_as_open_only_when_tritonserver_itself_has_it(server: Serv
         (["--host=nohost.invalid"], "BadOption: --host nohost.invalid: this machine knows no host of that name"),
         (["--host="], "BadOption: --host : this machine knows no host of that name"),
         ([f"--host={'a' * 99}.org"], f"BadOption: --host {'a' * 99}.org: this machine knows no host of that name"),
-        (["--host=192.0.2.1"], "ServerUnavailable: 192.0.2.1 is no address of this machine; pass --host with one"),
-        (["--host=2001:db8::1"], "ServerUnavailable: 2001:db8::1 is no address of this machine"),
+        (
+            ["--host=192.0.2.1", "--insecure"],
+            "ServerUnavailable: 192.0.2.1 is no address of this machine; pass --host with one",
+        ),
+        (["--host=2001:db8::1", "--insecure"], "ServerUnavailable: 2001:db8::1 is no address of this machine"),
+        (["--host=0.0.0.0"], "BadOption: --host 0.0.0.0 is reached from other machines, so callers need API keys: set"),
+        (["--tls-cert=x.pem"], "BadOption: TLS wants both VERACITY_TLS_CERT and VERACITY_TLS_KEY"),
         (["--grpc-port=65536"], "BadOption: --grpc-port must be a number from 0 to 65535, got 65536"),
         (["--grpc-port=-1"], "BadOption: --grpc-port must be a number from 0 to 65535, got -1"),
         (["--grpc-port=8055", "--metrics-port=8055"], "BadOption: two endpoints cannot share port 8055"),
@@ -150,7 +155,7 @@ def test_a_host_is_resolved_once() -> None:
 
 @pytest.mark.triton
 def test_serves_ipv6(models: Path) -> None:
-    with Server(models, host="[::1]", models=["double"]) as server:
+    with Server(models, host="[::1]", access=OPEN, models=["double"]) as server:
         assert server.grpc_url.startswith("[::1]:")
         with grpc.InferenceServerClient(server.grpc_url) as client:
             assert ask(client, [[1, 2]]).tolist() == [[11, 22]]

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import tritonclient.grpc as grpc
 from server_models import (
+    OPEN,
     PYTHON_CONFIG,
     SLEEPER,
     TWO_INSTANCES,
@@ -36,7 +37,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def server(models: Path) -> Iterator[Server]:
-    with Server(models, canary_seconds=0.5) as running:
+    with Server(models, access=OPEN, canary_seconds=0.5) as running:
         yield running
 
 
@@ -62,7 +63,8 @@ def ready_states(server: Server) -> set[str]:
 
 @pytest.mark.triton
 def test_unloaded_model_is_found_by_the_canary(server: Server, client: "grpc.InferenceServerClient") -> None:
-    client.unload_model("deepfake_detector_stream")
+    with server.sockets.connect() as inside:
+        inside.unload_model("deepfake_detector_stream")
     eventually(lambda: not client.is_model_ready("deepfake_detector_stream"))
     eventually(lambda: client.is_model_ready("deepfake_detector_stream"))
 
@@ -89,7 +91,7 @@ def sleepers(tmp_path: Path) -> Path:
 def test_reloading_leaves_no_process_of_before(sleepers: Path) -> None:
     busy = sleepers.parent / "busy"
     options = {"canary_seconds": 1.0, "child_hang_seconds": 4.0, "env": {"BUSY_FOLDER": str(busy)}}
-    with Server(sleepers, **options) as server, ThreadPoolExecutor(1) as pool:
+    with Server(sleepers, access=OPEN, **options) as server, ThreadPoolExecutor(1) as pool:
         before = reaper.child_processes(server.pid)
         assert len(before) == 2
         slow = pool.submit(ask_slow, server.grpc_url, "sleeper", 2.0)
@@ -113,7 +115,7 @@ def test_reloading_kills_processes_after_their_timeout(sleepers: Path) -> None:
     """Triton alone would wait for the busy process until its request ends."""
     busy = sleepers.parent / "busy"
     options = {"canary_seconds": 1.0, "child_hang_seconds": 2.0, "env": {"BUSY_FOLDER": str(busy)}}
-    with Server(sleepers, **options) as server, ThreadPoolExecutor(1) as pool:
+    with Server(sleepers, access=OPEN, **options) as server, ThreadPoolExecutor(1) as pool:
         before = reaper.child_processes(server.pid)
         slow = pool.submit(ask_slow, server.grpc_url, "sleeper", 60.0)
         eventually(lambda: any(busy.iterdir()))
@@ -177,5 +179,5 @@ def test_the_supervisor_reaches_its_server_without_the_proxy_of_the_environment(
     for name in ("http_proxy", "https_proxy", "grpc_proxy"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")  # where nobody listens
     monkeypatch.delenv("no_proxy", raising=False)
-    with Server(models, models=["double", "deepfake_detector_stream"]) as server:
+    with Server(models, access=OPEN, models=["double", "deepfake_detector_stream"]) as server:
         assert {name: state.reason for name, state in server.models.items() if state.state != "ready"} == {}

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from veracity.install.install_command import before_serving
@@ -29,12 +31,19 @@ def add_serve(commands: Commands[Any]) -> None:
     for name, port in (("http", 8000), ("grpc", 8001), ("metrics", 8002)):
         text = "0 picks a free one (default: %(default)s)"
         serve.add_argument(f"--{name}-port", type=int, default=port, metavar="PORT", help=text)
+    serve.add_argument("--insecure", action="store_true", help="let other machines in without API keys")
+    for name, text in (
+        ("cert", "the server's certificate"),
+        ("key", "its key"),
+        ("client-ca", "who signs the clients'"),
+    ):
+        serve.add_argument(f"--tls-{name}", type=Path, metavar="PEM", help=text)
     serve.set_defaults(command=_serve)
 
 
 def add_ready(commands: Commands[Any]) -> None:
     """Add ``ready``."""
-    text = "send every model of a running server a request; exit 1, with a line per fault, if one does not answer"
+    text = "send each model of a running server a request; exit 1, with a line per fault, if one does not answer"
     ready = commands.add_parser("ready", help=text)
     ready.add_argument("url", nargs="?", default=client_cli.DEFAULT_URL, help="its gRPC address (default: %(default)s)")
     ready.add_argument(
@@ -52,6 +61,7 @@ def _own_server() -> Iterator[str]:
     """Yield the address of a server: the one at the default port, else one that runs until the command ends."""
     from veracity import log
     from veracity.server import Server
+    from veracity.server.door.access import Access
     from veracity.settings import Settings
     from veracity_client import Detector
 
@@ -63,7 +73,7 @@ def _own_server() -> Iterator[str]:
     before_serving(settings)
     log.configure("warning")  # only the verdict matters here, and it alone goes to standard output
     sys.stderr.write(f"no server at {client_cli.DEFAULT_URL}: starting one for this command\n")
-    with Server.from_settings(settings) as server:
+    with Server.from_settings(settings, access=Access()) as server:  # for this command, which has no key
         server.require("deepfake_detector")
         yield server.grpc_url
 
@@ -72,7 +82,8 @@ def _serve(args: argparse.Namespace) -> int:
     from veracity.server import serve
     from veracity.settings import Settings
 
-    settings = Settings.from_env()
+    names = ("insecure", "tls_cert", "tls_key", "tls_client_ca")
+    settings = Settings.from_env().replace(**{name: value for name in names if (value := getattr(args, name))})
     before_serving(settings)
     return serve(
         settings,
@@ -87,6 +98,8 @@ def _ready(args: argparse.Namespace) -> int:
     from veracity.server import readiness
     from veracity.settings import Settings
 
-    found = list(readiness.faults(Settings.from_env(), args.url, args.timeout))
-    sys.stdout.write("".join(f"{fault}\n" for fault in found or ["ready: every model answered"]))
+    who = "every model" if readiness.own_run(args.url) else "both detectors"
+    api_key = os.environ.get("VERACITY_API_KEY") or None
+    found = list(readiness.faults(Settings.from_env(), args.url, args.timeout, api_key))
+    sys.stdout.write("".join(f"{fault}\n" for fault in found or [f"ready: {who} answered"]))
     return 1 if found else 0

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import queue
 import time
+from collections.abc import Callable
 from enum import Enum
-from functools import partial
 from types import TracebackType
 from typing import Any
 
@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 from tritonclient.utils import InferenceServerException, triton_to_np_dtype
 
 from veracity.catalog import Model, smoke_test
-from veracity_client._grpc import channel_options
 from veracity_client.triton_errors import process_died
 
 FREE_SIDE = 32  # a dimension of -1 in a probe, unless model_warmup gives one: the deepest stride of our networks
@@ -39,12 +38,10 @@ class LoadFailed(Exception):
 
 
 class Control:
-    """A gRPC connection to ``url``, past every proxy of the environment if ``direct``. Times are seconds."""
+    """A gRPC connection of those that ``connect`` makes. Times are seconds."""
 
-    def __init__(self, url: str, *, direct: bool = True) -> None:
-        options = [*channel_options(url), *([("grpc.enable_http_proxy", 0)] if direct else [])]
-        self._connect = partial(grpc.InferenceServerClient, url, channel_args=options)
-        self._client = self._connect()
+    def __init__(self, connect: Callable[[], grpc.InferenceServerClient]) -> None:
+        self._connect, self._client = connect, connect()
 
     def __enter__(self) -> Control:
         return self
@@ -117,7 +114,8 @@ class Control:
         """Wait for a decoupled model's first response, on a connection of its own: each holds only one stream."""
         answers: queue.Queue[InferenceServerException | None] = queue.Queue()
         with self._connect() as client:
-            client.start_stream(lambda result, error: answers.put(error))  # noqa: ARG005, tritonclient's signature
+            headers = dict(client.plugin().headers)
+            client.start_stream(lambda result, error: answers.put(error), headers=headers)  # noqa: ARG005, its signature
             try:
                 client.async_stream_infer(model, inputs, enable_empty_final_response=True)
             except InferenceServerException as broken:  # the cause reached the callback before

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from veracity.server import address, reaper
+from veracity.server import reaper
 from veracity.server.binaries import Binaries
-from veracity.server.ports import Ports
+from veracity.server.sockets import Sockets
 from veracity_client.errors import ServerUnavailable
 
-HTTP_LIMIT = "http-max-input-size"  # the wheel's tritonserver is older than this option
+SECRETS = ("VERACITY_API_KEY", "VERACITY_API_KEYS")
+RESPONSES_KEPT = 8  # that a gRPC stream holds for a caller who does not read them
 
 
 @dataclass(frozen=True)
@@ -21,47 +23,48 @@ class Launch:
     """What a tritonserver is told. Sizes are bytes, times are seconds."""
 
     repository: Path
-    host: str
-    ports: Ports
     exit_seconds: int
-    http_max_input_size: int
+    max_request_bytes: int
     env: Mapping[str, str] = field(default_factory=dict)
     model_config: str = ""  # name of the configs/<name>.pbtxt that models use which have it
 
     def environment(self, binaries: Binaries) -> dict[str, str]:
-        """Return the environment of tritonserver, which the models' processes inherit."""
-        return {**os.environ, **binaries.environment, **self.env}
+        """Return the environment of tritonserver, which the models' processes inherit: without the API keys."""
+        return {**inherited(), **binaries.environment, **self.env}
 
-    def command(self, binaries: Binaries, ports: Ports, run_dir: Path, *, limit_http: bool) -> list[str]:
-        """Return the command line; ``limit_http`` where this tritonserver bounds the size of HTTP requests."""
+    def command(self, binaries: Binaries, sockets: Sockets, newer: set[str]) -> list[str]:
+        """Return the command line; ``newer`` has the options that this tritonserver knows of :meth:`newer_options`."""
         options: dict[str, object] = {
             "model-repository": self.repository,
             "backend-directory": binaries.backends,
             "model-control-mode": "explicit",
             "strict-readiness": "true",
             "exit-timeout-secs": self.exit_seconds,
-            "http-address": address.for_http(self.host),
-            "grpc-address": address.for_grpc(self.host),
-            "metrics-address": address.for_http(self.host),
-            "http-port": ports.http,
-            "grpc-port": ports.grpc,
-            "metrics-port": ports.metrics,
-            "backend-config": f"python,shm-region-prefix-name={reaper.shared_memory_prefix(run_dir)}",
+            "backend-config": f"python,shm-region-prefix-name={reaper.shared_memory_prefix(sockets.directory)}",
             "log-format": "ISO8601",
+            **sockets.options(),
+            **{name: value for name, value in self.newer_options().items() if name in newer},
         }
-        if limit_http:
-            options[HTTP_LIMIT] = self.http_max_input_size
         if self.model_config:
             options["model-config-name"] = self.model_config
         flags = [f"--{name}={value}" for name, value in options.items()]
         return [str(binaries.server), "--disable-auto-complete-config", *flags]  # our configurations are complete
 
+    def newer_options(self) -> dict[str, object]:
+        """Return the options that the wheel's tritonserver is too old for."""
+        return {"http-max-input-size": self.max_request_bytes, "grpc-max-response-pool-size": RESPONSES_KEPT}
 
-def limits_http(binaries: Binaries) -> bool:
-    """Return whether this tritonserver has the option; raises ServerUnavailable when it cannot even print its help."""
+
+def inherited() -> dict[str, str]:
+    """Return our own environment as the programs that we start may have it."""
+    return {name: value for name, value in os.environ.items() if name not in SECRETS}
+
+
+def known_options(binaries: Binaries) -> set[str]:
+    """Return the options that this tritonserver has; raises ServerUnavailable when it cannot even print its help."""
     env = {**os.environ, **binaries.environment}
     run = subprocess.run([binaries.server, "--help"], env=env, capture_output=True, text=True, check=False)
     printed = run.stdout + run.stderr
     if "--model-repository" not in printed:
         raise ServerUnavailable(f"tritonserver does not start: {printed.strip()[-300:]}")
-    return f"--{HTTP_LIMIT}" in printed
+    return set(re.findall(r"^\s*--([a-z0-9-]+)", printed, re.MULTILINE))

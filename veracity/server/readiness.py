@@ -7,38 +7,60 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from contextlib import suppress
+from functools import partial
 
 from tritonclient.utils import InferenceServerException
 
 from veracity.catalog import FACE_DETECTOR
 from veracity.catalog.profiles import BENCH, children, choose, required
-from veracity.server import repository
+from veracity.server import repository, rundir
 from veracity.server.control import Control, one_line
 from veracity.server.repository import DETECTORS
 from veracity.server.smoke_test import fault
+from veracity.server.sockets import Sockets, connect
 from veracity.settings import Settings
-from veracity_client._address import Address
+from veracity_client._address import Address, is_local
 from veracity_client.errors import BadOption
 
 READY = "READY"  # in Triton's index; a model that was never loaded has no state there
 
 
-def faults(settings: Settings, url: str, timeout: float) -> Iterator[str]:
+def faults(settings: Settings, url: str, timeout: float, api_key: str | None = None) -> Iterator[str]:
     """Yield what keeps the server at ``url`` (gRPC, host:port) from being ready; nothing where it is.
 
-    Each loaded model of the profile gets its smoke test, whose outputs must be those in its provenance where the model
-    repository is at hand; both detectors get an empty video. ``timeout`` is in seconds per model. Raises
+    Of a server that this user runs on this machine, each loaded model of the profile gets its smoke test, whose outputs
+    must be those in its provenance where the model repository is at hand; both detectors get an empty video. Of another
+    server only the detectors are asked, since nothing else is open. ``timeout`` is in seconds per model. Raises
     :class:`BadOption` for a malformed address or timeout.
     """
     if not 0 < timeout < math.inf:
         raise BadOption(f"--timeout is a number of seconds over 0, got {timeout:g}")
-    with Control(Address.parse(url, "grpc", False, None).target, direct=False) as control:
+    sockets = own_run(url)
+    address = Address.parse(url, "grpc", False, api_key)
+    with Control(sockets.connect if sockets else partial(connect, address)) as control:
         try:
             if not control.server_is_ready(timeout):
                 yield "the server is not ready: Triton says that a model is not"
-            yield from _models(control, settings, timeout)
+            yield from _models(control, settings, timeout) if sockets else _detectors(control, settings, timeout)
         except InferenceServerException as error:
             yield f"the server at {url} does not answer by gRPC: {one_line(error)}"
+
+
+def own_run(url: str) -> Sockets | None:
+    """Return the sockets of the server that this user runs at ``url``, None for a server of somebody else's."""
+    target = Address.parse(url, "grpc", False, None).target
+    for directory in rundir.live() if is_local(target) else ():
+        with suppress(OSError):  # it ends just now
+            if (directory / rundir.ADDRESS).read_text().rpartition(":")[2] == target.rpartition(":")[2]:
+                return Sockets.read(directory)
+    return None
+
+
+def _detectors(control: Control, settings: Settings, timeout: float) -> Iterator[str]:
+    for name in DETECTORS:
+        if found := fault(control, name, settings.model_repository, timeout):
+            yield f"{name}: {found}"
 
 
 def _models(control: Control, settings: Settings, timeout: float) -> Iterator[str]:

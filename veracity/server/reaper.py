@@ -26,7 +26,7 @@ from pathlib import Path
 
 PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36  # linux/prctl.h
 SHARED_MEMORY = Path("/dev/shm")  # noqa: S108, where POSIX shared memory lives on Linux
-PID_FILE = "tritonserver.pid"
+PID_FILE = "pid"  # of the command
 
 
 def child_processes(parent: int) -> set[int]:

@@ -15,6 +15,7 @@ from veracity.server.reaper import remove_run
 
 PREFIX = "veracity-server-"
 LOCK = "lock"
+ADDRESS = "address"  # of the run's gRPC port, for whoever looks for it by that
 
 _log = log.get(__name__)
 
@@ -47,6 +48,12 @@ def create() -> RunDir:
     return RunDir(path, descriptor)
 
 
+def live() -> list[Path]:
+    """Return the directories of our own runs that are under way."""
+    locks = Path(tempfile.gettempdir()).glob(f"{PREFIX}*/{LOCK}")
+    return [path.parent for path in locks if path.stat().st_uid == os.getuid() and not _is_free(path)]
+
+
 def remove_stale() -> list[Path]:
     """Remove the run directories whose owner died without doing so; returns them."""
     locks = Path(tempfile.gettempdir()).glob(f"{PREFIX}*/{LOCK}")
@@ -63,7 +70,7 @@ def _kill_orphans(run: str) -> None:
     for entry in Path("/proc").glob("[0-9]*/cmdline"):
         with suppress(OSError):  # it ended, or belongs to another user
             program, *arguments = entry.read_text(errors="replace").split("\0")
-            if Path(program).name.startswith("triton") and run in program + " ".join(arguments):
+            if Path(program).name.startswith(("triton", "envoy")) and run in program + " ".join(arguments):
                 os.kill(int(entry.parent.name), signal.SIGKILL)
 
 

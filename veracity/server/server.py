@@ -12,11 +12,15 @@ from tritonclient.utils import InferenceServerException
 
 from veracity.catalog.profiles import BENCH, children, choose, required
 from veracity.server import accelerators, address, binaries, repository, rundir
+from veracity.server.door.access import Access
+from veracity.server.door.limits import Limits
+from veracity.server.door.process import Door
 from veracity.server.health import ModelState
 from veracity.server.launch import Launch
 from veracity.server.models import Models, Timeouts
 from veracity.server.ports import Ports, check
 from veracity.server.process import TritonProcess
+from veracity.server.sockets import Sockets
 from veracity.server.supervisor import Supervisor
 from veracity.server.tritonlog import Sink
 from veracity.settings import Settings
@@ -31,7 +35,8 @@ class Server:
 
     Args:
         repository: folder of model folders.
-        host: name or address that all three endpoints listen on.
+        host: name or address that all three ports listen on.
+        access: who may call; anything but loopback wants keys, or ``insecure``.
         http_port, grpc_port, metrics_port: 0 picks a free one.
         models: names to load; None loads all that have weights.
         env: variables added to the model processes' environment.
@@ -44,7 +49,7 @@ class Server:
         child_hang_seconds: the same for the models that detectors call; their queues refuse after 30 to 60 seconds.
         load_seconds: longest wait for one model to load, and for its smoke test.
         exit_seconds: what requests in flight get at the stop; new ones are refused by then.
-        http_max_input_size: bytes; for servers that limit it (the one of the pip wheel does not).
+        max_request_bytes: the largest request; one that is larger is refused before it is read.
         log_sink: is called with the bytes that Triton and the models log.
         triton: a directory with ``bin/tritonserver`` and ``backends/``, used as it is; None searches.
         model_config: name of the ``configs/<name>.pbtxt`` that each model uses which has it.
@@ -55,6 +60,7 @@ class Server:
         repository: Path,
         *,
         host: str = "127.0.0.1",
+        access: Access = Access(),  # noqa: B008, frozen
         http_port: int = 0,
         grpc_port: int = 0,
         metrics_port: int = 0,
@@ -68,16 +74,15 @@ class Server:
         child_hang_seconds: float = 120.0,
         load_seconds: float = 300.0,
         exit_seconds: int = 5,
-        http_max_input_size: int = 256 << 20,
+        max_request_bytes: int = 256 << 20,
         log_sink: Sink | None = None,
         triton: Path | None = None,
         model_config: str = "",
     ) -> None:
-        ports, host = Ports(http_port, grpc_port, metrics_port), address.resolve(host)
-        check(ports)
-        self._launch = Launch(
-            repository.absolute(), host, ports, exit_seconds, http_max_input_size, dict(env), model_config
-        )
+        self._ports, self._host, self._access = Ports(http_port, grpc_port, metrics_port), address.resolve(host), access
+        check(self._ports)
+        access.check(host, self._host)
+        self._launch = Launch(repository.absolute(), exit_seconds, max_request_bytes, dict(env), model_config)
         self._model_names, self._production, self._triton, self._sink = models, production, triton, log_sink
         self._required, self._untrained = set((models if required is None else required) or ()), untrained
         self._stopping, self._skip_drain = threading.Event(), threading.Event()
@@ -86,6 +91,7 @@ class Server:
         self.stop_requested = False  # by request_stop; a start that fails stops too
         self._run_dir: rundir.RunDir | None = None
         self._process: TritonProcess | None = None
+        self._door: Door | None = None
         self._supervisor: Supervisor | None = None
         self._thread: threading.Thread | None = None
 
@@ -104,7 +110,8 @@ class Server:
             "untrained": settings.profile == BENCH,
             "env": settings.to_env(),
             "production": production,
-            "http_max_input_size": 2 * settings.max_bytes,  # so that the error for a video that is too large is ours
+            "access": options.get("access") or Access.from_settings(settings),
+            "max_request_bytes": 2 * settings.max_bytes,  # so that the error for a video that is too large is ours
             "triton": settings.triton,
             "model_config": settings.model_config_name,
         }
@@ -125,17 +132,27 @@ class Server:
     @property
     def http_url(self) -> str:
         """``host:port`` as tritonclient takes it."""
-        return self._running.url(self._running.ports.http)
+        return self._opened.url(self._opened.ports.http)
 
     @property
     def grpc_url(self) -> str:
         """``host:port`` as tritonclient takes it."""
-        return self._running.grpc_url
+        return self._opened.url(self._opened.ports.grpc)
 
     @property
     def metrics_url(self) -> str:
         """Where Prometheus reads."""
-        return f"http://{self._running.url(self._running.ports.metrics)}/metrics"
+        return f"http{'s' * bool(self._access.tls)}://{self._opened.url(self._opened.ports.metrics)}/metrics"
+
+    @property
+    def sockets(self) -> Sockets:
+        """Where tritonserver itself listens, for this machine's owner of the run alone."""
+        return self._running.sockets
+
+    @property
+    def door_pid(self) -> int:
+        """The process id of the proxy that has the ports; changes when it is restarted."""
+        return self._opened.pid
 
     @property
     def pid(self) -> int:
@@ -191,6 +208,9 @@ class Server:
             self._thread.join()
         if self._process is not None:
             self._process.kill()
+        if self._door is not None:  # the last answers went through it
+            self._door.close()
+        if self._process is not None:
             self._process.log.close()
         if self._run_dir is not None:
             self._run_dir.remove()
@@ -211,14 +231,26 @@ class Server:
             raise ServerUnavailable("the server was not started")
         return self._process
 
+    @property
+    def _opened(self) -> Door:
+        if self._door is None:
+            raise ServerUnavailable("the server was not started")
+        return self._door
+
     def _launch_and_load(self) -> Supervisor:
         repository.check(self._launch.repository)
         self._run_dir = rundir.create()
         found = binaries.find(self._triton, self._run_dir.path)
         accelerators.check(self._launch.model_config, found.backends)
-        self._process = TritonProcess(found, self._launch, self._run_dir.path, self._sink)
-        self._supervisor = Supervisor(self._process, self._models, self._read, self._stopping)
+        sockets = Sockets(self._run_dir.path)
+        self._process = TritonProcess(found, self._launch, sockets, self._sink)
+        limits = Limits(self._launch.max_request_bytes)
+        self._door = Door(self._host, self._ports, self._access, limits, sockets, self._process.log.path)
+        self._door.start()
         self._process.start(self._stopping.is_set)
+        self._door.open()
+        (self._run_dir.path / rundir.ADDRESS).write_text(self.grpc_url)
+        self._supervisor = Supervisor(self._process, self._models, self._read, self._stopping)
         self._supervisor.load()
         if self._production:
             self._refuse_gaps()

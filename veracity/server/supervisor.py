@@ -39,7 +39,7 @@ class Supervisor:
 
     def load(self) -> None:
         """Load the models; raises ServerUnavailable when the stop begins meanwhile."""
-        with Control(self._process.grpc_url) as control:
+        with Control(self._process.sockets.connect) as control:
             self._models.load_all(control, self._read_repository(), self._process.pid)
         if self._stopping.is_set():
             raise ServerUnavailable("told to stop while starting")
@@ -60,7 +60,7 @@ class Supervisor:
             return skip() or time.monotonic() > deadline or self._process.poll() is not None
 
         try:
-            with Control(self._process.grpc_url) as control:
+            with Control(self._process.sockets.connect) as control:
                 models = self._models.in_drain_order()
                 if not give_up() and not drain(control, models, self._process.log, give_up):
                     _log.warning("requests in flight were cut off")
@@ -69,7 +69,7 @@ class Supervisor:
 
     def _check_until_it_ends(self) -> None:
         """Check the models until tritonserver ends or the stop begins."""
-        with Control(self._process.grpc_url) as control:
+        with Control(self._process.sockets.connect) as control:
             while not self._stopping.wait(TICK_SECONDS) and self._process.poll() is None:
                 try:
                     self._models.check(control, self._process.pid)
