@@ -25,6 +25,7 @@ from veracity.settings import CHECKOUT, Settings
 DOCKERFILE = CHECKOUT / "Dockerfile.triton"
 BUDGET = 1800  # seconds for the whole build: the registries' pace, not ours
 PRODUCTION = {"VERACITY_ENV": "production"}
+CALLERS = {"VERACITY_API_KEYS": "test:0123456789abcdef"}
 slow = [pytest.mark.slow, pytest.mark.image, pytest.mark.timeout(BUDGET)]
 # Starts the server, asks the healthcheck until it says yes, stops the server; ends as the healthcheck did.
 SERVE = """
@@ -167,18 +168,23 @@ class TestPlainRoot:
             "healthcheck": " ".join(stages[-1].command("HEALTHCHECK")),
             "signal": stages[-1].last("STOPSIGNAL").removeprefix("SIG"),
         }
-        env = {} if _without_graph(image) else PRODUCTION
+        env = CALLERS if _without_graph(image) else PRODUCTION | CALLERS
         shell = ["sh", "-c", SERVE.format(**words)]
         ended = image.run(shell, env, online=False, read_only=True)
         assert ended.returncode == 0, ended.stdout[-3000:]
         assert "the server ended with 0" in ended.stdout
         logging.getLogger(__name__).info(ended.stdout[-1500:])
 
+    def test_it_does_not_serve_without_keys(self, image: Root, stages: list[Stage]) -> None:
+        ended = image.run(stages[-1].command("ENTRYPOINT"), {}, online=False, read_only=True)
+        assert ended.returncode == 3
+        assert "callers need API keys" in ended.stdout
+
     def test_production_refuses_what_the_repository_lacks(self, image: Root, stages: list[Stage]) -> None:
         lacking = _without_graph(image)
         if not lacking:
             pytest.skip("the profile has all its graphs")
-        ended = image.run(stages[-1].command("ENTRYPOINT"), PRODUCTION, online=False, read_only=True)
+        ended = image.run(stages[-1].command("ENTRYPOINT"), PRODUCTION | CALLERS, online=False, read_only=True)
         assert ended.returncode == 1
         assert all(name in ended.stdout for name in lacking)
 
