@@ -56,10 +56,11 @@ def find_tritonserver(directory: Path | None = None) -> Path:
     if directory is None and wheel is not None:
         server = _root(wheel) / "bin" / "tritonserver"
         if not server.is_file():
-            raise ServerUnavailable(f"{WHEEL} lacks its tritonserver: pip install --force-reinstall {_requirement()}")
+            advice = f"pip install --force-reinstall {requirement(WHEEL)}"
+            raise ServerUnavailable(f"{WHEEL} lacks its tritonserver: {advice}")
         return server
     if directory is None and not CONTAINER.is_dir():
-        raise ServerUnavailable(f"no tritonserver found: pip install {_requirement()}, or set VERACITY_TRITON")
+        raise ServerUnavailable(f"no tritonserver found: pip install {requirement(WHEEL)}, or set VERACITY_TRITON")
     root = directory or CONTAINER
     server = root / "bin" / "tritonserver"
     if not server.is_file() or not (root / "backends").is_dir():
@@ -103,12 +104,12 @@ def _wheel() -> Path | None:
     return Path(str(distribution.locate_file("")))
 
 
-def _requirement() -> str:
-    """Return the wheel with the version that this package is made for."""
+def requirement(wheel: str) -> str:
+    """Return a wheel with the version that this package is made for."""
     with suppress(importlib.metadata.PackageNotFoundError):  # run from its source, not installed
         required = importlib.metadata.requires("veracity") or ()
-        return next((entry.partition(";")[0] for entry in required if entry.startswith(WHEEL)), WHEEL)
-    return WHEEL
+        return next((entry.partition(";")[0] for entry in required if entry.startswith(wheel)), wheel)
+    return wheel
 
 
 def _version() -> str:

