@@ -30,6 +30,7 @@ def _top_boxes(file: int) -> Iterator[tuple[bytes, int, int]]:
         if len(head) < 8 or not head[4:8].isalnum():
             return
         length = int.from_bytes(head[8:16] if head[:4] == b"\0\0\0\1" else head[:4], "big")
+        length = length or size - at  # 0: to the end of the file
         yield head[4:8], at, length
         at += length
         if length < 8 or at >= size:

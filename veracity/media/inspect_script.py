@@ -124,7 +124,7 @@ def _facts(given: dict[str, Any]) -> dict[str, Any]:
 
     with av.open(SOURCE, options={"protocol_whitelist": "file", "format_whitelist": given["formats"]}) as container:
         tracks = {s.index: Track(s) for s in container.streams if s.type in ("video", "audio")}
-        complete = _read_packets(container, tracks, given)
+        complete = not tracks or _read_packets(container, tracks, given)  # of no streams PyAV reads all packets
         start = (container.start_time or 0) / 1e6
         times_restart = bool(int(container.format.flags) & TIMES_MAY_RESTART)
         stray = None if times_restart else _drop_strays(tracks.values())
@@ -148,7 +148,7 @@ def _read_packets(container: InputContainer, tracks: dict[int, Track], given: di
             track.stream.codec_context.thread_count = 1
     try:
         for total, packet in enumerate(container.demux(*(track.stream for track in tracks.values()))):
-            track = tracks[packet.stream_index]
+            track = tracks[packet.stream.index]  # the last packet of each track says stream_index 0
             if packet.size:
                 track.take(packet)
             if track.wants_frames:

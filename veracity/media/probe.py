@@ -169,7 +169,7 @@ def _has_size(track: Mapping[str, Any]) -> bool:
 def _audio(index: int, track: Mapping[str, Any]) -> AudioStream:
     channels = track.get("channels") or 1
     mixable = channels <= 2 or not track["layout"].endswith("channels")
-    end, default = track["end"] or 0.0, bool(track["disposition"] & DEFAULT)
+    end, default = max(0.0, track["end"] or 0.0), bool(track["disposition"] & DEFAULT)
     return AudioStream(track["codec"] or "unknown", index, channels, mixable, track["packets"], end, default)
 
 
@@ -181,7 +181,7 @@ def _video(index: int, track: Mapping[str, Any]) -> VideoStream | None:
     orientation = _orientation(track["matrix"])
     width, height = _square(*track["size"], *track["aspect"])
     fps = track["fps"] or None
-    end = track["end"]
+    end = track["packets"] / (fps or FPS) if track["end"] is None else track["end"]
     return VideoStream(
         codec=track["codec"],
         width=height if orientation > 4 else width,
@@ -190,7 +190,7 @@ def _video(index: int, track: Mapping[str, Any]) -> VideoStream | None:
         orientation=orientation,
         interlaced=track["interlaced"],
         index=index,
-        seconds=track["packets"] / (fps or FPS) if end is None else end,
+        seconds=max(0.0, end),  # times may be negative
         frames=track["packets"],
         hdr=TRANSFERS.get(track["transfer"]),
         coded_pixels=math.prod(track["size"]),
