@@ -5,6 +5,7 @@ import dataclasses
 import os
 import signal
 import threading
+from contextlib import suppress
 from pathlib import Path
 
 import media_samples
@@ -27,7 +28,8 @@ def test_a_decoder_that_the_system_ends_is_not_the_file_s_fault(context: Analysi
     def end_all() -> None:
         while not over.is_set():
             for process in media_samples.children("ffmpeg"):
-                os.kill(process, signal.SIGKILL)
+                with suppress(ProcessLookupError):  # it ended meanwhile
+                    os.kill(process, signal.SIGKILL)
 
     ending = threading.Thread(target=end_all)
     ending.start()

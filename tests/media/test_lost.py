@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -29,8 +30,9 @@ async def end(times: int, signal_number: int = signal.SIGKILL) -> None:
     ended: set[int] = set()
     while len(ended) < times:
         for process in set(samples.children(*PROGRAMS)) - ended:
-            os.kill(process, signal_number)
-            ended.add(process)
+            with suppress(ProcessLookupError):  # it ended meanwhile
+                os.kill(process, signal_number)
+                ended.add(process)
         await asyncio.sleep(0.002)
 
 
