@@ -63,9 +63,11 @@ SLEEPER = """
 import os, time
 import numpy as np
 import triton_python_backend_utils as pb
+from veracity import in_flight
 class TritonPythonModel:
     def execute(self, requests):
-        return [self.answer(request) for request in requests]
+        with in_flight.counted():
+            return [self.answer(request) for request in requests]
     def answer(self, request):
         seconds = float(pb.get_input_tensor_by_name(request, "VIDEO").as_numpy()[0] or 0)
         open(os.environ["BUSY_FOLDER"] + f"/{os.getpid()}", "w").close() if seconds else None
@@ -76,9 +78,11 @@ STREAM_SLEEPER = """
 import asyncio, os
 import numpy as np
 import triton_python_backend_utils as pb
+from veracity import in_flight
 class TritonPythonModel:
     async def execute(self, requests):
-        await asyncio.gather(*(self.answer(request, request.get_response_sender()) for request in requests))
+        with in_flight.counted():
+            await asyncio.gather(*(self.answer(request, request.get_response_sender()) for request in requests))
     async def answer(self, request, sender):
         seconds = float(pb.get_input_tensor_by_name(request, "VIDEO").as_numpy()[0] or 0)
         open(os.environ["BUSY_FOLDER"] + f"/{os.getpid()}", "w").close() if seconds else None

@@ -88,6 +88,9 @@ class Settings(BaseSettings):
     tls_cert: Path | None = Field(None, description="PEM file of the server's certificate; without it, no TLS")
     tls_key: Path | None = Field(None, description="PEM file of its key")
     tls_client_ca: Path | None = Field(None, description="PEM file of who signs the clients' certificates (mTLS)")
+    drain_seconds: Seconds = Field(
+        30.0, description="what requests in flight get when the server is told to stop, in seconds"
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="least severity that is logged")
 
     def __init__(self, **values: Any) -> None:

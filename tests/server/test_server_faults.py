@@ -16,6 +16,7 @@ from server_models import (
     PYTHON_CONFIG,
     SLEEPER,
     TWO_INSTANCES,
+    alive,
     ask,
     ask_slow,
     eventually,
@@ -79,6 +80,22 @@ def test_dead_server_is_restarted_on_the_same_ports(server: Server) -> None:
         assert ask(client, [[1, 2]]).tolist() == [[11, 22]]
 
 
+@pytest.mark.triton
+def test_hung_server_is_restarted(
+    server: Server, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before, url = server.pid, server.grpc_url
+    os.kill(before, signal.SIGSTOP)
+    eventually(lambda: server.pid != before and ready_states(server) == {"ready"})
+    assert server.grpc_url == url
+    assert not alive({before})
+    with grpc.InferenceServerClient(url) as client:
+        assert ask(client, [[1, 2]]).tolist() == [[11, 22]]
+    said = caplog.text + "".join(capsys.readouterr())
+    assert said.count("tritonserver hung") == 1
+    assert "Traceback" not in said
+
+
 @pytest.fixture
 def sleepers(tmp_path: Path) -> Path:
     """A model of two processes that answers after as many seconds as it is asked for."""
@@ -88,48 +105,59 @@ def sleepers(tmp_path: Path) -> Path:
 
 
 @pytest.mark.triton
-def test_reloading_leaves_no_process_of_before(sleepers: Path) -> None:
+def test_a_dead_process_is_replaced_and_the_others_go_on(sleepers: Path) -> None:
+    """Only what the dead process was doing fails; its neighbour keeps its request and its place."""
     busy = sleepers.parent / "busy"
-    options = {"canary_seconds": 1.0, "child_hang_seconds": 4.0, "env": {"BUSY_FOLDER": str(busy)}}
-    with Server(sleepers, access=OPEN, **options) as server, ThreadPoolExecutor(1) as pool:
+    with (
+        Server(sleepers, access=OPEN, canary_seconds=1.0, env={"BUSY_FOLDER": str(busy)}) as server,
+        ThreadPoolExecutor(4) as pool,
+    ):
         before = reaper.child_processes(server.pid)
-        assert len(before) == 2
-        slow = pool.submit(ask_slow, server.grpc_url, "sleeper", 2.0)
-        eventually(lambda: any(busy.iterdir()))
-        (at_work,) = {int(path.name) for path in busy.iterdir()}
-        (other,) = before - {at_work}
-        os.kill(other, signal.SIGKILL)
-        assert int(slow.result()) == at_work
-        eventually(
-            lambda: (
-                len(reaper.child_processes(server.pid) - before) == 2
-                and not reaper.child_processes(server.pid) & before
-            )
-        )
+        slow = [pool.submit(ask_slow, server.grpc_url, "sleeper", 6.0) for _ in before]
+        eventually(lambda: {int(path.name) for path in busy.iterdir()} == before)
+        dead, kept = before
+        os.kill(dead, signal.SIGKILL)
+        eventually(lambda: len(reaper.child_processes(server.pid) - {dead}) == 2)
+        outcomes = [future.exception() or int(future.result()) for future in slow]
+        assert kept in outcomes
+        (failed,) = [outcome for outcome in outcomes if outcome != kept]
+        assert "not healthy" in str(failed)
+        assert kept in reaper.child_processes(server.pid)
         assert server.models["sleeper"].state == "ready"
-        assert int(ask_slow(server.grpc_url, "sleeper", 0.0)) not in before
 
 
 @pytest.mark.triton
-def test_reloading_kills_processes_after_their_timeout(sleepers: Path) -> None:
-    """Triton alone would wait for the busy process until its request ends."""
+def test_processes_are_replaced_again_and_again(sleepers: Path) -> None:
+    with Server(
+        sleepers, access=OPEN, canary_seconds=1.0, env={"BUSY_FOLDER": str(sleepers.parent / "busy")}
+    ) as server:
+        seen: set[int] = set()
+        for _ in range(3):
+            eventually(lambda: len(reaper.child_processes(server.pid) - seen) == 2)
+            dead = min(reaper.child_processes(server.pid) - seen)
+            os.kill(dead, signal.SIGKILL)
+            seen.add(dead)
+        eventually(lambda: len(reaper.child_processes(server.pid) - seen) == 2)
+        assert int(ask_slow(server.grpc_url, "sleeper", 0.0)) not in seen
+
+
+@pytest.mark.triton
+def test_a_hung_model_is_reloaded_and_its_old_processes_are_killed(sleepers: Path) -> None:
+    """Triton alone would wait for the busy processes until their requests end."""
     busy = sleepers.parent / "busy"
     options = {"canary_seconds": 1.0, "child_hang_seconds": 2.0, "env": {"BUSY_FOLDER": str(busy)}}
-    with Server(sleepers, access=OPEN, **options) as server, ThreadPoolExecutor(1) as pool:
+    with Server(sleepers, access=OPEN, **options) as server, ThreadPoolExecutor(2) as pool:
         before = reaper.child_processes(server.pid)
-        slow = pool.submit(ask_slow, server.grpc_url, "sleeper", 60.0)
-        eventually(lambda: any(busy.iterdir()))
-        (at_work,) = {int(path.name) for path in busy.iterdir()}
-        (other,) = before - {at_work}
-        os.kill(other, signal.SIGKILL)
+        slow = [pool.submit(ask_slow, server.grpc_url, "sleeper", 60.0) for _ in before]
         eventually(
             lambda: (
                 len(reaper.child_processes(server.pid) - before) == 2
                 and not reaper.child_processes(server.pid) & before
             )
         )
-        with pytest.raises(InferenceServerException):
-            slow.result(timeout=20)
+        for future in slow:
+            with pytest.raises(InferenceServerException):
+                future.result(timeout=20)
 
 
 @pytest.mark.triton

@@ -39,7 +39,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.triton
 def test_stop_leaves_nothing_even_with_a_dead_model_process(models: Path) -> None:
-    with Server(models, models=["double"], canary_seconds=WAIT_SECONDS, exit_seconds=1) as server:
+    with Server(models, models=["double"], canary_seconds=WAIT_SECONDS, drain_seconds=1) as server:
         below, run_dir = {server.pid} | descendants(server.pid), server.run_dir
         assert len(below) == 3  # the server and its two model processes
         assert shared_memory(run_dir)
@@ -111,12 +111,20 @@ def slow(tmp_path: Path) -> Path:
     return tmp_path / "models"
 
 
+@pytest.fixture
+def sleeper(tmp_path: Path) -> Path:
+    """The one detector, of two processes."""
+    write_python(tmp_path / "models/deepfake_detector", SLEEPER, PYTHON_CONFIG + TWO_INSTANCES)
+    (tmp_path / "busy").mkdir()
+    return tmp_path / "models"
+
+
 @pytest.mark.triton
 @pytest.mark.parametrize("model", ["deepfake_detector", "deepfake_detector_stream"])
 def test_request_in_flight_is_answered_and_a_new_one_refused(slow: Path, model: str) -> None:
     busy = slow.parent / "busy"
     with ThreadPoolExecutor(2) as pool:
-        with Server(slow, env={"BUSY_FOLDER": str(busy)}, exit_seconds=int(WAIT_SECONDS)) as server:
+        with Server(slow, env={"BUSY_FOLDER": str(busy)}, drain_seconds=WAIT_SECONDS) as server:
             url = server.grpc_url
             asked = pool.submit(ask_slow, url, model, 2.0)
             eventually(lambda: any(busy.iterdir()))
@@ -134,8 +142,8 @@ def test_request_in_flight_is_answered_and_a_new_one_refused(slow: Path, model: 
 @pytest.mark.parametrize("drains", [True, False], ids=["deadline", "second signal"])
 def test_stop_waits_no_longer_than_it_is_told(slow: Path, drains: bool) -> None:
     busy = slow.parent / "busy"
-    seconds = 1 if drains else int(4 * WAIT_SECONDS)
-    server = Server(slow, env={"BUSY_FOLDER": str(busy)}, exit_seconds=seconds)
+    seconds = 1.0 if drains else 4 * WAIT_SECONDS
+    server = Server(slow, env={"BUSY_FOLDER": str(busy)}, drain_seconds=seconds)
     server.start()
     with ThreadPoolExecutor(2) as pool:
         asked = pool.submit(ask_slow, server.grpc_url, "deepfake_detector", 3 * WAIT_SECONDS)
@@ -150,10 +158,43 @@ def test_stop_waits_no_longer_than_it_is_told(slow: Path, drains: bool) -> None:
 
 
 @pytest.mark.triton
+def test_stop_after_idle_is_quick_and_cuts_nothing(sleeper: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Also after a process died at work, whose request Triton itself counts as in flight for ever."""
+    busy = sleeper.parent / "busy"
+    with ThreadPoolExecutor(1) as pool:
+        with Server(sleeper, env={"BUSY_FOLDER": str(busy)}, drain_seconds=10 * WAIT_SECONDS) as server:
+            asked = pool.submit(ask_slow, server.grpc_url, "deepfake_detector", WAIT_SECONDS)
+            eventually(lambda: any(busy.iterdir()))
+            (at_work,) = {int(path.name) for path in busy.iterdir()}
+            os.kill(at_work, signal.SIGKILL)
+            with pytest.raises(InferenceServerException, match="not healthy"):
+                asked.result()
+            eventually(lambda: len(reaper.child_processes(server.pid) - {at_work}) == 2)
+        assert "cut off" not in "".join(capsys.readouterr())
+
+
+@pytest.mark.triton
+def test_what_a_stop_cuts_off_is_counted(sleeper: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    busy = sleeper.parent / "busy"
+    server = Server(sleeper, env={"BUSY_FOLDER": str(busy)}, drain_seconds=1.0)
+    server.start()
+    with ThreadPoolExecutor(2) as pool:
+        asked = [pool.submit(ask_slow, server.grpc_url, "deepfake_detector", 3 * WAIT_SECONDS) for _ in range(2)]
+        eventually(lambda: len(list(busy.iterdir())) == 2)
+        server.stop()
+        for future in asked:
+            with pytest.raises(InferenceServerException):
+                future.result()
+    said = "".join(capsys.readouterr())
+    assert "requests were cut off" in said
+    assert "running=2" in said
+
+
+@pytest.mark.triton
 def test_last_lines_are_passed_on(tmp_path: Path) -> None:
     said = bytearray()
     write_onnx(tmp_path / "double")
     with Server(tmp_path, log_sink=said.extend):
         pass
     assert b"Started GRPCInferenceService" in said
-    assert b"TRITONBACKEND_ModelInstanceFinalize" in said  # what Triton logs when it stops
+    assert b"Signal (15) received." in said  # what Triton logs when it stops

@@ -6,7 +6,9 @@ From the command line down to the processes:
     foreground    serve(): a server in the foreground, until SIGINT or SIGTERM (signals)
     server        Server: the public class; start, stop, and the order of both
     supervisor    the thread that keeps tritonserver and its models alive, and drains them (drain)
-    models        load, check and reload each model; its state and health (health), its old processes (orphans)
+    live          ends a tritonserver that hangs
+    models        check and heal each model; its state and health (health), its old processes (orphans)
+    loading       load and test a model, replace single processes of it (instances)
     smoke_test    whether a loaded model answers right; readiness does that to a server elsewhere
     control       gRPC to tritonserver: load, unload, statistics, probes
 

@@ -38,6 +38,9 @@ def add_serve(commands: Commands[Any]) -> None:
         ("client-ca", "who signs the clients'"),
     ):
         serve.add_argument(f"--tls-{name}", type=Path, metavar="PEM", help=text)
+    serve.add_argument(
+        "--drain-seconds", type=float, metavar="S", help="what requests in flight get at a stop (default: the setting)"
+    )
     serve.set_defaults(command=_serve)
 
 
@@ -82,8 +85,9 @@ def _serve(args: argparse.Namespace) -> int:
     from veracity.server import serve
     from veracity.settings import Settings
 
-    names = ("insecure", "tls_cert", "tls_key", "tls_client_ca")
-    settings = Settings.from_env().replace(**{name: value for name in names if (value := getattr(args, name))})
+    names = ("insecure", "tls_cert", "tls_key", "tls_client_ca", "drain_seconds")
+    given = {name: value for name in names if (value := getattr(args, name)) is not None and value is not False}
+    settings = Settings.from_env().replace(**given)
     before_serving(settings)
     return serve(
         settings,

@@ -49,10 +49,10 @@ class Control:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self._client.close()
 
-    def load(self, model: str, timeout: float) -> None:
-        """Load, or load again; raises :class:`LoadFailed`."""
+    def load(self, model: str, timeout: float, config: str | None = None) -> None:
+        """Load, or load again, with ``config`` (JSON) in place of the model's file; raises :class:`LoadFailed`."""
         try:
-            self._client.load_model(model, client_timeout=timeout)
+            self._client.load_model(model, config=config, client_timeout=timeout)
         except InferenceServerException as error:
             raise LoadFailed(one_line(error)) from None
 
@@ -65,14 +65,6 @@ class Control:
                 time.sleep(0.05)
         except InferenceServerException:
             return  # the load that follows reports what is wrong
-
-    def enable_verbose_log(self) -> None:
-        """Have Triton log every step, for the few seconds of a stop."""
-        self._client.update_log_settings({"log_verbose_level": 1}, client_timeout=INDEX_SECONDS)
-
-    def unloading(self) -> set[str]:
-        """Return the models that are being unloaded: they still have requests or processes."""
-        return {name for name, (state, _) in self.index(INDEX_SECONDS).items() if state == "UNLOADING"}
 
     def success_counts(self) -> dict[str, int]:
         """Return how many requests each loaded model has answered without error since it was loaded."""
@@ -127,6 +119,10 @@ class Control:
             client.stop_stream(cancel_requests=error is not None and error.status() == DEADLINE)
         if error is not None:
             raise error
+
+    def server_is_live(self, timeout: float) -> bool:
+        """Return whether Triton says that it runs; raises InferenceServerException where it says nothing."""
+        return bool(self._client.is_server_live(client_timeout=timeout))
 
     def server_is_ready(self, timeout: float) -> bool:
         """Return whether Triton reports that every model it was told to load is ready."""

@@ -6,6 +6,8 @@ import time
 from dataclasses import dataclass, field
 from typing import Literal
 
+from veracity.server.instances import Instances
+
 State = Literal["ready", "missing", "failed"]
 CANARY_SHARE = 20  # canaries of a slow model are so rare that they use at most 1/20 of one instance's time
 QUICK_ATTEMPTS = 5  # then loading is tried less often, and logged as critical
@@ -32,7 +34,8 @@ class ModelHealth:
     """What the supervisor knows of one model. Times are of ``time.monotonic``, ``interval`` is in seconds."""
 
     name: str
-    processes: frozenset[int] = frozenset()
+    processes: dict[int, str] = field(default_factory=dict)  # process id to the name of its instance
+    instances: Instances | None = None  # as they were loaded
     successes: int = 0
     last_alive: float = field(default_factory=time.monotonic)
     next_check: float = 0.0
@@ -40,11 +43,11 @@ class ModelHealth:
 
     def process_died(self, running: set[int]) -> bool:
         """Return whether a process of the model is no longer among those ``running``."""
-        return not self.processes <= running
+        return not self.processes.keys() <= running
 
     def mark_down(self, pause: float) -> None:
         """Note that the model is not served, and in how many seconds to load it again."""
-        self.processes, self.next_check = frozenset(), time.monotonic() + pause
+        self.processes, self.next_check = {}, time.monotonic() + pause
 
     def mark_alive(self, took: float, interval: float) -> None:
         """Note a sign of life: an answer after ``took`` seconds."""

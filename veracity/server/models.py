@@ -1,22 +1,26 @@
-"""Load the models of one tritonserver, check them, and reload those whose process died."""
+"""Load the models of one tritonserver, check them in parallel, and heal those that died."""
 
 from __future__ import annotations
 
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
 
+from tritonclient.utils import InferenceServerException
+
 from veracity import log
-from veracity.catalog import provenance
-from veracity.server import reaper, smoke_test
-from veracity.server.control import Control, LoadFailed, ProbeResult
+from veracity.server import reaper
+from veracity.server.control import Control, LoadFailed, ProbeResult, one_line
 from veracity.server.health import QUICK_ATTEMPTS, ModelHealth, ModelState, backoff
+from veracity.server.loading import Loader
 from veracity.server.orphans import Orphans
 from veracity.server.repository import Contents, is_detector
 
 NO_FOLDER = "the repository has no such model"
+THREADS = 32  # more than any profile has models
 
 _log = log.get(__name__)
 
@@ -36,14 +40,23 @@ class Timeouts:
 
 
 class Models:
-    """The models of ``repository`` in one tritonserver. One thread loads and checks, any may read :meth:`states`."""
+    """The models of ``repository`` in one tritonserver. One thread loads and checks, any may read :meth:`states`.
 
-    def __init__(self, repository: Path, timeouts: Timeouts, stopping: Callable[[], bool]) -> None:
-        self._repository, self._timeouts, self._stopping = repository, timeouts, stopping
+    Each check of a model runs in a thread of its own, so that a slow or dead model delays no other's.
+    """
+
+    def __init__(
+        self, repository: Path, timeouts: Timeouts, stopping: Callable[[], bool], model_config: str = ""
+    ) -> None:
+        self._timeouts, self._stopping = timeouts, stopping
+        self._loader = Loader(repository, model_config, timeouts.load)
         self._states: dict[str, ModelState] = {}
         self._health: dict[str, ModelHealth] = {}
         self._orphans = Orphans()
         self._lock = threading.Lock()
+        self._abandoned = threading.Event()
+        self._threads = ThreadPoolExecutor(THREADS, "model-check")
+        self._under_way: dict[str, Future[None]] = {}
 
     def states(self) -> dict[str, ModelState]:
         """Return a copy: name to state, in the order of loading, then what is missing."""
@@ -61,6 +74,7 @@ class Models:
             self._states |= {name: ModelState("missing", reason) for name, reason in contents.missing.items()}
             self._states |= {name: ModelState("failed", NO_FOLDER) for name in contents.unknown}
         self._health, self._orphans = {}, Orphans()
+        self._abandoned.clear()
         for name in installed:
             if self._stopping():
                 return
@@ -71,36 +85,50 @@ class Models:
         with self._lock:
             self._states |= {n: ModelState("failed", reason) for n, s in self._states.items() if s.state == "ready"}
 
+    def end_checks(self) -> None:
+        """Wait for the checks under way; each ends soon after tritonserver."""
+        self._abandoned.set()
+        wait(self._under_way.values())
+
     def check(self, control: Control, server: int) -> None:
-        """Check each model that is due and reload what died. Costs a read of /proc when no model is due."""
+        """Begin to check each model that is due, and to heal what died; does not wait for that.
+
+        Costs a read of /proc when no model is due. Raises InferenceServerException where Triton does not answer.
+        """
         now, running = time.monotonic(), reaper.child_processes(server)
+        if not reaper.is_running(server):
+            return
         self._orphans.kill_due(running)
-        due = [health for health in self._health.values() if health.process_died(running) or now >= health.next_check]
+        idle = [h for name, h in self._health.items() if name not in self._under_way or self._under_way[name].done()]
+        due = [health for health in idle if health.process_died(running) or now >= health.next_check]
         if not due:
             return
         successes = control.success_counts()
         for health in due:
-            if self._stopping():
-                return
-            self._check(control, health, successes.get(health.name, 0), server)
+            self._under_way[health.name] = self._threads.submit(
+                self._check, control, health, successes.get(health.name, 0), server
+            )
 
-    def in_drain_order(self) -> list[ModelHealth]:
-        """Return the models that have to be empty before a stop, those with the fewest processes first.
+    def served_detectors(self) -> list[str]:
+        """Return the detectors that are served: what they call has to be there until they are done."""
+        return [name for name, state in self.states().items() if state.state == "ready" and is_detector(name)]
 
-        These are the detectors, which need their children until the end; without detectors, all models.
-        """
-        ready = [h for name, h in list(self._health.items()) if self.states()[name].state == "ready"]
-        detectors = [health for health in ready if is_detector(health.name)]
-        return sorted(detectors or ready, key=lambda health: len(health.processes))
+    def _gone(self) -> bool:
+        return self._stopping() or self._abandoned.is_set()
 
     def _check(self, control: Control, health: ModelHealth, successes: int, server: int) -> None:
-        if health.failed_attempts:  # it is down
-            if time.monotonic() >= health.next_check:
+        try:
+            if health.failed_attempts:  # it is down
                 self._reload(control, health, server)
-        elif health.process_died(reaper.child_processes(server)):
-            self._on_death(control, health, "its process died", server)
-        elif not health.mark_progress(successes, self._timeouts.canary):
-            self._send_canary(control, health, server)
+            elif health.process_died(reaper.child_processes(server)):
+                self._on_death(control, health, "its process died", server)
+            elif not health.mark_progress(successes, self._timeouts.canary):
+                self._send_canary(control, health, server)
+        except InferenceServerException as error:
+            if not self._gone():
+                _log.warning("model not checked", model=health.name, reason=one_line(error))
+        except Exception:  # whatever it was, supervision goes on
+            _log.exception("a check failed", model=health.name)
 
     def _send_canary(self, control: Control, health: ModelHealth, server: int) -> None:
         began, interval = time.monotonic(), self._timeouts.canary
@@ -115,15 +143,35 @@ class Models:
         elif time.monotonic() - health.last_alive > hang:
             self._on_death(control, health, f"no answer for {hang:.0f} s", server)
         else:
-            _log.warning("canary unanswered", model=health.name, reason=reason)
             health.schedule(took, interval)
+            if not self._gone():
+                _log.warning("canary unanswered", model=health.name, reason=reason)
 
     def _on_death(self, control: Control, health: ModelHealth, reason: str, server: int) -> None:
-        if self._stopping():  # the stop ended it
+        if self._gone() or not reaper.is_running(server):  # the stop ended it, or it ended with the server
             return
-        _log.error("model died", model=health.name, reason=reason)
+        dead = health.processes.keys() - reaper.child_processes(server)
+        _log.error("model died", model=health.name, reason=reason, processes=sorted(dead))
+        if not dead or dead == health.processes.keys():
+            self._set_state(health.name, ModelState("failed", reason))
+        if dead and self._replace(control, health, dead, server):
+            return
         self._set_state(health.name, ModelState("failed", reason))
         self._reload(control, health, server)
+
+    def _replace(self, control: Control, health: ModelHealth, dead: set[int], server: int) -> bool:
+        """Replace dead processes; the model's others go on meanwhile. Returns whether that was possible."""
+        try:
+            processes = self._loader.replace(control, health, dead, server)
+        except LoadFailed as error:
+            _log.error("process not replaced", model=health.name, reason=str(error))
+            return False
+        if processes is None:
+            return False
+        _log.warning("model healed", model=health.name, replaced=len(dead))
+        self._orphans.add(health.processes.keys() - processes.keys(), self._timeouts.hang_of(health.name))
+        self._served(health, processes)
+        return True
 
     def _reload(self, control: Control, health: ModelHealth, server: int) -> None:
         """Unload and load: loading alone leaves a dead process as it is."""
@@ -131,19 +179,24 @@ class Models:
         control.unload(health.name)
         self._orphans.add(health.processes, self._timeouts.hang_of(health.name))
         try:
-            health.processes = self._load_and_test(control, health.name, server)
+            processes = self._loader.load(control, health, server)
         except LoadFailed as error:
             self._load_failed(health, str(error))
         else:
             _log.warning("model reloaded", model=health.name, attempt=health.failed_attempts)
-            health.successes = 0
-            health.mark_alive(0.0, self._timeouts.canary)
-            self._set_state(health.name, ModelState("ready"))
+            self._served(health, processes)
+
+    def _served(self, health: ModelHealth, processes: dict[int, str]) -> None:
+        health.processes, health.successes = processes, 0
+        health.mark_alive(0.0, self._timeouts.canary)
+        self._set_state(health.name, ModelState("ready"))
 
     def _load_failed(self, health: ModelHealth, reason: str) -> None:
         pause = backoff(health.failed_attempts + 1)
         health.mark_down(pause)
         self._set_state(health.name, ModelState("failed", reason))
+        if self._gone():
+            return
         level = _log.critical if health.failed_attempts >= QUICK_ATTEMPTS else _log.error
         level("load failed", model=health.name, attempt=health.failed_attempts, reason=reason, next_seconds=pause)
 
@@ -151,26 +204,12 @@ class Models:
         began = time.monotonic()
         self._health[name] = health = ModelHealth(name)
         try:
-            health.processes = self._load_and_test(control, name, server)
+            self._served(health, self._loader.load(control, health, server))
         except LoadFailed as error:
             health.failed_attempts = 1
             self._load_failed(health, str(error))
             return
-        health.mark_alive(0.0, self._timeouts.canary)
-        self._set_state(name, ModelState("ready"))
         _log.info("model ready", model=name, seconds=round(time.monotonic() - began, 2))
-
-    def _load_and_test(self, control: Control, name: str, server: int) -> frozenset[int]:
-        """Return the model's processes: those that came with its load. Raises :class:`LoadFailed`."""
-        if error := provenance.integrity_error(self._repository / name):
-            raise LoadFailed(error)
-        before = reaper.child_processes(server)
-        control.load(name, self._timeouts.load)
-        processes = frozenset(reaper.child_processes(server) - before)
-        if fault := smoke_test.fault(control, name, self._repository, self._timeouts.load):
-            control.unload(name)
-            raise LoadFailed(f"loaded, but its first inference failed: {fault}")
-        return processes
 
     def _set_state(self, name: str, state: ModelState) -> None:
         with self._lock:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 import time
 from collections.abc import Iterable
 from contextlib import suppress
@@ -21,16 +22,19 @@ class Orphans:
 
     def __init__(self) -> None:
         self._deadlines: dict[int, float] = {}
+        self._lock = threading.Lock()
 
     def add(self, processes: Iterable[int], seconds: float) -> None:
         """Give processes ``seconds`` to finish."""
-        self._deadlines |= dict.fromkeys(processes, time.monotonic() + seconds)
+        with self._lock:
+            self._deadlines |= dict.fromkeys(processes, time.monotonic() + seconds)
 
     def kill_due(self, running: set[int]) -> None:
         """Kill what is due. ``running`` are Triton's children: other ids are forgotten, before they are used again."""
         now = time.monotonic()
-        due = [pid for pid, deadline in self._deadlines.items() if pid in running and now >= deadline]
-        self._deadlines = {pid: end for pid, end in self._deadlines.items() if pid in running and pid not in due}
+        with self._lock:
+            due = [pid for pid, deadline in self._deadlines.items() if pid in running and now >= deadline]
+            self._deadlines = {pid: end for pid, end in self._deadlines.items() if pid in running and pid not in due}
         for pid in due:
             _log.warning("process of an unloaded model killed", pid=pid)
             with suppress(ProcessLookupError):

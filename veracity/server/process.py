@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -10,6 +12,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from veracity import in_flight
 from veracity.server import reaper
 from veracity.server.binaries import Binaries
 from veracity.server.launch import Launch, known_options
@@ -34,6 +37,8 @@ class TritonProcess:
         self._binaries, self._launch, self._run_dir = binaries, launch, sockets.directory
         self._reaper: subprocess.Popen[bytes] | None = None
         self._newer = known_options(binaries)
+        self._in_flight = sockets.directory / "in_flight"
+        self.is_open = False  # from a start that succeeded to the next
 
     @property
     def pid(self) -> int:
@@ -46,6 +51,7 @@ class TritonProcess:
         Raises:
             ServerUnavailable: Triton ended; the message has its last error.
         """
+        self.is_open = False
         self.kill()  # what is left of the one before
         self._run_dir.mkdir(mode=0o700, exist_ok=True)
         self.sockets.prepare()
@@ -55,6 +61,11 @@ class TritonProcess:
             printed = self.log.since_mark()
             self.kill()
             raise ServerUnavailable(explain(printed))
+        self.is_open = True
+
+    def requests_in_flight(self) -> int:
+        """Return how many requests the detectors work on."""
+        return in_flight.count(self._in_flight, reaper.child_processes(self.pid))
 
     def poll(self) -> int | None:
         """Return None while tritonserver runs, else its exit status (128 + n for signal n)."""
@@ -64,6 +75,13 @@ class TritonProcess:
         """Tell tritonserver to end within the grace period; told again, it is killed. Returns at once."""
         if (running := self._reaper) is not None:
             running.terminate()
+
+    def end(self) -> None:
+        """Have tritonserver and all processes below it killed; the run directory stays. Returns at once."""
+        if (running := self._reaper) is not None:
+            self.is_open = False
+            running.send_signal(signal.SIGTERM)
+            running.send_signal(signal.SIGINT)  # the second signal kills; two equal ones could arrive as one
 
     def stop(self) -> None:
         """End tritonserver, once the last answers have left. Another thread's :meth:`start` returns too.
@@ -86,6 +104,8 @@ class TritonProcess:
         self._reaper = None
 
     def _spawn(self) -> None:
+        shutil.rmtree(self._in_flight, ignore_errors=True)  # of processes that are no more
+        self._in_flight.mkdir(mode=0o700, parents=True, exist_ok=True)
         grace = self._launch.exit_seconds + 1.0  # Triton counts whole seconds
         python = [sys.executable, "-I", "-S", str(REAPER), str(grace), str(self._run_dir)]
         with self.log.path.open("ab") as log:
@@ -94,7 +114,7 @@ class TritonProcess:
                 stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=log,
-                env=self._launch.environment(self._binaries),
+                env=self._launch.environment(self._binaries) | {in_flight.FOLDER: str(self._in_flight)},
                 start_new_session=True,  # Ctrl-C at a terminal is for the supervisor alone
             )
 

@@ -34,6 +34,11 @@ def child_processes(parent: int) -> set[int]:
     return {pid for pid, (state, ppid) in _processes().items() if ppid == parent and state != "Z"}
 
 
+def is_running(pid: int) -> bool:
+    """Return whether a process runs: a zombie does not."""
+    return _processes().get(pid, ("Z", 0))[0] != "Z"
+
+
 def _processes() -> dict[int, tuple[str, int]]:
     found: dict[int, tuple[str, int]] = {}
     for entry in Path("/proc").glob("[0-9]*"):

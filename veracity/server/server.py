@@ -26,6 +26,8 @@ from veracity.server.tritonlog import Sink
 from veracity.settings import Settings
 from veracity_client.errors import ModelUnavailable, ServerUnavailable
 
+EXIT_SECONDS = 5  # of a tritonserver that is told to end, which a dead model process keeps from it
+
 
 class Server:
     """Serve a model repository until told to stop.
@@ -48,7 +50,7 @@ class Server:
             longer than any request, since canaries wait in the same queue.
         child_hang_seconds: the same for the models that detectors call; their queues refuse after 30 to 60 seconds.
         load_seconds: longest wait for one model to load, and for its smoke test.
-        exit_seconds: what requests in flight get at the stop; new ones are refused by then.
+        drain_seconds: what requests in flight get at the stop; new ones are refused by then.
         max_request_bytes: the largest request; one that is larger is refused before it is read.
         log_sink: is called with the bytes that Triton and the models log.
         triton: a directory with ``bin/tritonserver`` and ``backends/``, used as it is; None searches.
@@ -73,7 +75,7 @@ class Server:
         hang_seconds: float = 900.0,
         child_hang_seconds: float = 120.0,
         load_seconds: float = 300.0,
-        exit_seconds: int = 5,
+        drain_seconds: float = 30.0,
         max_request_bytes: int = 256 << 20,
         log_sink: Sink | None = None,
         triton: Path | None = None,
@@ -82,12 +84,13 @@ class Server:
         self._ports, self._host, self._access = Ports(http_port, grpc_port, metrics_port), address.resolve(host), access
         check(self._ports)
         access.check(host, self._host)
-        self._launch = Launch(repository.absolute(), exit_seconds, max_request_bytes, dict(env), model_config)
+        self._launch = Launch(repository.absolute(), EXIT_SECONDS, max_request_bytes, dict(env), model_config)
         self._model_names, self._production, self._triton, self._sink = models, production, triton, log_sink
         self._required, self._untrained = set((models if required is None else required) or ()), untrained
+        self._drain_seconds = drain_seconds
         self._stopping, self._skip_drain = threading.Event(), threading.Event()
         timeouts = Timeouts(canary_seconds, hang_seconds, child_hang_seconds, load_seconds)
-        self._models = Models(self._launch.repository, timeouts, self._stopping.is_set)
+        self._models = Models(self._launch.repository, timeouts, self._stopping.is_set, model_config)
         self.stop_requested = False  # by request_stop; a start that fails stops too
         self._run_dir: rundir.RunDir | None = None
         self._process: TritonProcess | None = None
@@ -110,6 +113,7 @@ class Server:
             "untrained": settings.profile == BENCH,
             "env": settings.to_env(),
             "production": production,
+            "drain_seconds": settings.drain_seconds,
             "access": options.get("access") or Access.from_settings(settings),
             "max_request_bytes": 2 * settings.max_bytes,  # so that the error for a video that is too large is ours
             "triton": settings.triton,
@@ -201,7 +205,7 @@ class Server:
         """Drain, stop, and leave no process, no shared memory and no run directory. May be called twice."""
         self._stopping.set()
         if self._supervisor is not None and self._thread is not None:
-            self._supervisor.drain(self._launch.exit_seconds, self._skip_drain.is_set)
+            self._supervisor.drain(self._drain_seconds, self._skip_drain.is_set)
         if self._process is not None:
             self._process.stop()
         if self._thread is not None:

@@ -9,9 +9,10 @@ from collections.abc import Callable
 from tritonclient.utils import InferenceServerException
 
 from veracity import log
-from veracity.server.control import Control
+from veracity.server.control import Control, one_line
 from veracity.server.drain import drain
 from veracity.server.health import backoff
+from veracity.server.live import LiveWatch
 from veracity.server.models import Models
 from veracity.server.process import TritonProcess
 from veracity.server.repository import Contents
@@ -35,6 +36,7 @@ class Supervisor:
     ) -> None:
         self._process, self._models = process, models
         self._read_repository, self._stopping = read_repository, stopping
+        self._live = LiveWatch(process, stopping)
         self._restarts = 0
 
     def load(self) -> None:
@@ -46,6 +48,7 @@ class Supervisor:
 
     def run(self) -> None:
         """Supervise until the stop begins."""
+        self._live.start()
         while not self._stopping.is_set():
             began = time.monotonic()
             self._check_until_it_ends()
@@ -59,13 +62,16 @@ class Supervisor:
         def give_up() -> bool:
             return skip() or time.monotonic() > deadline or self._process.poll() is not None
 
+        if self._process.poll() is not None:
+            return
         try:
             with Control(self._process.sockets.connect) as control:
-                models = self._models.in_drain_order()
-                if not give_up() and not drain(control, models, self._process.log, give_up):
-                    _log.warning("requests in flight were cut off")
+                cut_off = drain(control, self._models.served_detectors(), self._process.requests_in_flight, give_up)
         except InferenceServerException as error:
-            _log.warning("not drained", reason=str(error))
+            _log.warning("not drained", reason=one_line(error))
+        else:
+            if cut_off:
+                _log.warning("requests were cut off", running=cut_off)
 
     def _check_until_it_ends(self) -> None:
         """Check the models until tritonserver ends or the stop begins."""
@@ -73,22 +79,27 @@ class Supervisor:
             while not self._stopping.wait(TICK_SECONDS) and self._process.poll() is None:
                 try:
                     self._models.check(control, self._process.pid)
+                except InferenceServerException as error:
+                    if not self._stopping.is_set() and self._process.is_open and self._process.poll() is None:
+                        _log.warning("models not checked", reason=one_line(error))
                 except Exception:  # whatever it was, supervision goes on
-                    if not self._stopping.is_set():
-                        _log.exception("a check of the models failed")
+                    _log.exception("a check of the models failed")
+            self._models.end_checks()
 
     def _restart(self, uptime: float) -> None:
         """Start tritonserver again, after a pause that grows with each early end."""
         self._restarts = 1 if uptime > STABLE_SECONDS else self._restarts + 1
         pause = backoff(self._restarts)
         self._models.mark_all_failed("tritonserver ended and is being restarted")
-        _log.error("tritonserver ended", status=self._process.poll(), restart=self._restarts, next_seconds=pause)
+        event = "tritonserver hung" if self._live.found_hung(self._process.pid) else "tritonserver ended"
+        _log.error(event, status=self._process.poll(), restart=self._restarts, next_seconds=pause)
         if self._stopping.wait(pause):
             return
         try:
             self._process.start(self._stopping.is_set)
             self.load()
         except (VeracityError, InferenceServerException) as error:
-            _log.error("restart failed", reason=str(error))
+            if not self._stopping.is_set():
+                _log.error("restart failed", reason=str(error))
         else:
             _log.warning("tritonserver restarted")

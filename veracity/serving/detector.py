@@ -16,7 +16,7 @@ import numpy as np
 import structlog
 import triton_python_backend_utils as pb
 
-from veracity import log
+from veracity import in_flight, log
 from veracity.analysis.context import AnalysisContext
 from veracity.analysis.pipeline import analyze, ignore
 from veracity.catalog.serving import VIDEOS_AT_ONCE, VIDEOS_WAITING
@@ -48,7 +48,8 @@ class Detector:
     async def execute(self, requests: Sequence[Any]) -> list[Any] | None:
         """Answer every request on its own: one that fails harms no other."""
         asyncio.get_running_loop().set_default_executor(self.threads)
-        return list(await asyncio.gather(*(self._respond(request) for request in requests)))
+        with in_flight.counted():
+            return list(await asyncio.gather(*(self._respond(request) for request in requests)))
 
     async def _respond(self, request: Any) -> Any:
         try:
@@ -106,7 +107,8 @@ class DetectorStream(Detector):
     async def execute(self, requests: Sequence[Any]) -> None:
         """Stream the answers of all requests, each through its own sender."""
         asyncio.get_running_loop().set_default_executor(self.threads)
-        await asyncio.gather(*(self._stream(request, request.get_response_sender()) for request in requests))
+        with in_flight.counted():
+            await asyncio.gather(*(self._stream(request, request.get_response_sender()) for request in requests))
 
     async def _stream(self, request: Any, sender: Any) -> None:
         def tell(event: StageEvent) -> None:

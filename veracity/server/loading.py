@@ -1,0 +1,71 @@
+"""Load one model into tritonserver and test it; replace single processes of a loaded one."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from google.protobuf.text_format import ParseError
+
+from veracity.catalog import provenance
+from veracity.server import reaper, smoke_test
+from veracity.server.control import Control, LoadFailed
+from veracity.server.health import ModelHealth
+from veracity.server.instances import Instances, processes
+
+FIRST_ENDS_SECONDS, POLL_SECONDS = 5.0, 0.05
+
+
+class Loader:
+    """Loads from ``repository``, with the ``configs/<model_config>.pbtxt`` of the models that have it.
+
+    The methods return the processes that serve the model from then on, as :func:`veracity.server.instances.processes`
+    does, and raise :class:`LoadFailed`. ``timeout`` is in seconds.
+    """
+
+    def __init__(self, repository: Path, model_config: str, timeout: float) -> None:
+        self._repository, self._model_config, self._timeout = repository, model_config, timeout
+
+    def load(self, control: Control, health: ModelHealth, server: int) -> dict[int, str]:
+        """Load and test a model that is not loaded. Processes of an earlier load that still end are left out."""
+        name, folder = health.name, self._repository / health.name
+        try:
+            health.instances = Instances(folder, self._model_config)
+        except (OSError, ParseError) as error:
+            raise LoadFailed(f"{name}/config.pbtxt: {' '.join(str(error).split())}") from None
+        first: set[int] = set()
+        if health.instances.several:
+            # Triton takes the second load that brings a configuration for a change of the model's files, whatever it
+            # changes, and loads everything anew; only from the third on are instances kept.
+            before = processes(server, folder)
+            self._load(control, name, health.instances.to_json(without=health.instances.all_but_first))
+            first = processes(server, folder).keys() - before.keys()
+        before = processes(server, folder)
+        self._load(control, name, health.instances.to_json())
+        if fault := smoke_test.fault(control, name, self._repository, self._timeout):
+            control.unload(name)
+            raise LoadFailed(f"loaded, but its first inference failed: {fault}")
+        deadline = time.monotonic() + FIRST_ENDS_SECONDS
+        while first & reaper.child_processes(server) and time.monotonic() < deadline:
+            time.sleep(POLL_SECONDS)
+        return {pid: instance for pid, instance in processes(server, folder).items() if pid not in before}
+
+    def replace(self, control: Control, health: ModelHealth, dead: set[int], server: int) -> dict[int, str] | None:
+        """Replace the ``dead`` processes of a loaded model; None where none is left that could go on meanwhile."""
+        instances, folder = health.instances, self._repository / health.name
+        if instances is None or dead >= health.processes.keys():
+            return None
+        gone = {health.processes[pid] for pid in dead}
+        instances.replace(gone)
+        before = processes(server, folder)
+        # First out with the dead: until then they take requests from the queue and fail them.
+        self._load(control, health.name, instances.to_json(without=gone))
+        self._load(control, health.name, instances.to_json())
+        new = {pid: instance for pid, instance in processes(server, folder).items() if pid not in before}
+        replaced = {*new.values(), *gone}  # all, where the graph is another one now
+        return new | {pid: instance for pid, instance in health.processes.items() if instance not in replaced}
+
+    def _load(self, control: Control, name: str, config: str) -> None:
+        if error := provenance.integrity_error(self._repository / name):
+            raise LoadFailed(error)
+        control.load(name, self._timeout, config)
