@@ -90,10 +90,12 @@ def is_local(target: str) -> bool:
         return host == "localhost" or host.endswith(".localhost")
 
 
-def unreachable(address: Address, reason: str) -> ServerUnavailable:
-    """Return the error for a server that does not answer."""
+def unreachable(address: Address, reason: str, *, connected: bool) -> ServerUnavailable:
+    """Return the error for a server that does not answer; ``connected`` where the connection broke later."""
     where = f"{address.target} over {address.protocol}{address.through}"
-    return ServerUnavailable(f"no server answers at {where}: {reason}")
+    error = ServerUnavailable(f"no server answers at {where}: {reason}")
+    error.connected = connected
+    return error
 
 
 def _headers(api_key: str | None) -> dict[str, str]:

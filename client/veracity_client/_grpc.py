@@ -6,6 +6,7 @@ Its higher-level client holds one stream at a time; the stubs give every call it
 from __future__ import annotations
 
 import os
+import re
 import struct
 from collections.abc import AsyncGenerator, Generator
 from pathlib import Path
@@ -25,7 +26,11 @@ CHANNEL_OPTIONS = (
     ("grpc.max_receive_message_length", -1),
     ("grpc.keepalive_time_ms", 330_000),  # Triton hangs up on pings more often than every 300 s
     ("grpc.keepalive_timeout_ms", 20_000),
+    ("grpc.max_reconnect_backoff_ms", 1000),  # by default it grows to two minutes, and a restart takes seconds
 )
+NOT_CONNECTED = re.compile(
+    "failed to connect|resolution failed", re.IGNORECASE
+)  # in gRPC's text, also where TLS failed
 TRITON_KEY_PREFIX = "triton-grpc-protocol-"  # of the header that Triton itself checks, --grpc-restricted-protocol
 LENGTH_BYTES = 4  # of the length before each element of a BYTES tensor, little endian
 
@@ -52,7 +57,9 @@ class _Transport:
     def _error(self, error: grpc.RpcError, request: Request) -> VeracityError:
         code, text = error.code().name, error.details() or ""
         found = failure(text, code, request.id, self._address.through)
-        return unreachable(self._address, text) if code == "UNAVAILABLE" and found.http == 502 else found
+        if code == "UNAVAILABLE" and found.http == 502:
+            return unreachable(self._address, text, connected=NOT_CONNECTED.search(text) is None)
+        return found
 
 
 class GrpcTransport(_Transport):

@@ -70,7 +70,8 @@ class AsyncHttpTransport:
         if isinstance(error, asyncio.TimeoutError):
             return AnalysisTimeout(f"{NO_TIME_LEFT}{self._address.through}")
         if isinstance(error, (httpx.TransportError, httpx.InvalidURL, *BAD_PROXY)):
-            return unreachable(self._address, str(error) or type(error).__name__)
+            broke = (httpx.ReadError, httpx.WriteError, httpx.CloseError, httpx.RemoteProtocolError)
+            return unreachable(self._address, str(error) or type(error).__name__, connected=isinstance(error, broke))
         return InternalError(f"the request failed: {error!r}")
 
     def _answer(self, response: httpx.Response, request: Request) -> bytes:

@@ -12,13 +12,35 @@ from dataclasses import dataclass, field
 
 from veracity_client import triton_errors
 from veracity_client._source import shortened
-from veracity_client.errors import AnalysisTimeout, BadOption, InternalError, Overloaded, VeracityError, from_wire
+from veracity_client.errors import (
+    AnalysisTimeout,
+    BadOption,
+    InternalError,
+    ModelUnavailable,
+    Overloaded,
+    ServerUnavailable,
+    VeracityError,
+    from_wire,
+)
 from veracity_client.verdict import Options, StageEvent, Verdict, event_from_json
 
 DETECTOR, VERDICT = "deepfake_detector", "VERDICT"
 STREAM, EVENT = "deepfake_detector_stream", "EVENT"
-FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.2, 5.0
+RETRIED = (Overloaded, ModelUnavailable, ServerUnavailable)  # an analysis changes nothing, so it may be repeated
 NO_TIME_LEFT = "no verdict within the time given"
+
+
+@dataclass(frozen=True)
+class Pauses:
+    """Before each repetition, in seconds: the first, how it grows, and the longest."""
+
+    first: float
+    growth: float
+    longest: float
+
+
+WHEN_OVERLOADED = Pauses(0.2, 2, 5.0)
+WHEN_DOWN = Pauses(1.5, 3, 10.0)  # three of them outlast a restart: 8 to 16 s
 
 
 @dataclass(frozen=True)
@@ -47,7 +69,7 @@ def build(source: bytes | str, options: Options | None, left: float | None, *, s
 
 
 class RetryBudget:
-    """How much time is left, and how often a request is repeated that an overloaded server refused."""
+    """How much time is left, and how often a request is repeated."""
 
     def __init__(self, timeout: float | None, retries: int) -> None:
         if timeout is not None and not (isinstance(timeout, (int, float)) and timeout > 0):
@@ -65,9 +87,10 @@ class RetryBudget:
             raise AnalysisTimeout(NO_TIME_LEFT)
         return left
 
-    def pause(self, error: Overloaded) -> float:
+    def pause(self, error: VeracityError) -> float:
         """Return the seconds to wait before the next attempt; raises ``error`` where that is not worth it."""
-        longest = min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2**self._attempts)
+        pauses = WHEN_OVERLOADED if isinstance(error, Overloaded) else WHEN_DOWN
+        longest = min(pauses.longest, pauses.first * pauses.growth**self._attempts)
         seconds = random.uniform(longest / 2, longest)  # noqa: S311 - spreads callers out; nothing secret
         self._attempts += 1
         left = self.left()

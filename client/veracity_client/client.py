@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 from veracity_client._address import Address, Protocol, TlsConfig
 from veracity_client._source import Video, read, server_path
-from veracity_client._wire import RetryBudget, build, read_event, read_verdict
-from veracity_client.errors import BadOption, InternalError, Overloaded
+from veracity_client._wire import RETRIED, RetryBudget, build, read_event, read_verdict
+from veracity_client.errors import BadOption, InternalError, ServerUnavailable, VeracityError
 from veracity_client.verdict import Options, StageEvent, Verdict
 
 if TYPE_CHECKING:
@@ -26,9 +26,10 @@ class _Base:
     """What both detectors have in common.
 
     ``url``: ``host:port`` or one of ``grpc://``, ``grpcs://``, ``http://``, ``https://`` before it. ``api_key`` is sent
-    as the header ``x-api-key``. ``retries``: how often a request is repeated that an overloaded server refused, after
-    0.2 s, 0.4 s, … with jitter; no other error is retried. ``timeout``: seconds for one analysis, retries included, and
-    the server is told; None leaves the deadline to ``Options.deadline_seconds``. Proxies are taken from the environment
+    as the header ``x-api-key``. ``retries``: how often a request is repeated that an overloaded server refused (after
+    0.2 s, 0.4 s, …) or whose server or model went away (after 1.5 s, 4.5 s, …, to outlast a restart), with jitter; no
+    other error is retried. ``timeout``: seconds for one analysis, retries included, and the
+    server is told; None leaves the deadline to ``Options.deadline_seconds``. Proxies are taken from the environment
     (``grpc_proxy``, ``https_proxy``, ``http_proxy``), but for a server on this machine. Raises :class:`BadOption` for a
     bad url or key.
     """
@@ -46,6 +47,8 @@ class _Base:
         self._address = Address.parse(url, protocol, tls, api_key)
         self._retries = retries
         self._timeout = timeout
+        self._answered = False  # whether there was a server at the address
+        self._closes = 0
         try:
             self._connect()
         except OSError as error:  # PEM files that are absent or no PEM
@@ -61,6 +64,18 @@ class _Base:
 
     def _budget(self, timeout: float | None) -> RetryBudget:
         return RetryBudget(self._timeout if timeout is None else timeout, self._retries)
+
+    def _pause(self, error: VeracityError, budget: RetryBudget, closes: int) -> float:
+        """Return the seconds to wait before the next attempt; raises ``error`` where none is worth it."""
+        connected = not isinstance(error, ServerUnavailable) or error.connected
+        self._answered |= connected
+        if self._closes != closes or not self._answered:
+            raise error
+        try:
+            return budget.pause(error)
+        except ServerUnavailable:
+            self._answered = connected  # the next request need not wait as long
+            raise
 
 
 class Detector(_Base):
@@ -96,6 +111,7 @@ class Detector(_Base):
 
     def close(self) -> None:
         """Let go of the connections."""
+        self._closes += 1
         self._transport.close()
 
     def __enter__(self) -> Detector:
@@ -105,32 +121,37 @@ class Detector(_Base):
         self.close()
 
     def _request(self, source: bytes | str, options: Options | None, budget: RetryBudget) -> Verdict:
+        closes = self._closes
         while True:
             left = budget.left()
             try:
-                return read_verdict(self._transport.infer(build(source, options, left), left))
-            except Overloaded as error:
-                time.sleep(budget.pause(error))
+                verdict = read_verdict(self._transport.infer(build(source, options, left), left))
+            except RETRIED as error:
+                time.sleep(self._pause(error, budget, closes))
+            else:
+                self._answered = True
+                return verdict
 
     def _stages(
         self, source: bytes, options: Options | None, budget: RetryBudget
     ) -> Generator[StageEvent | Verdict, None, None]:
-        begun = False
+        begun, closes = False, self._closes
         while True:
             left = budget.left()
             try:
                 with closing(self._transport.stream(build(source, options, left, stream=True), left)) as messages:
                     for message in messages:
-                        begun, event = True, read_event(message)
+                        begun = self._answered = True
+                        event = read_event(message)
                         if event is not None:
                             yield event
                         if isinstance(event, Verdict):
                             return
                 raise InternalError("the stream ended without a verdict")
-            except Overloaded as error:
+            except RETRIED as error:
                 if begun:
                     raise
-                time.sleep(budget.pause(error))
+                time.sleep(self._pause(error, budget, closes))
 
 
 class AsyncDetector(_Base):
@@ -166,6 +187,7 @@ class AsyncDetector(_Base):
 
     async def close(self) -> None:
         """Let go of the connections."""
+        self._closes += 1
         await self._transport.close()
 
     async def __aenter__(self) -> AsyncDetector:
@@ -177,17 +199,21 @@ class AsyncDetector(_Base):
         await self.close()
 
     async def _request(self, source: bytes | str, options: Options | None, budget: RetryBudget) -> Verdict:
+        closes = self._closes
         while True:
             left = budget.left()
             try:
-                return read_verdict(await self._transport.infer(build(source, options, left), left))
-            except Overloaded as error:
-                await asyncio.sleep(budget.pause(error))
+                verdict = read_verdict(await self._transport.infer(build(source, options, left), left))
+            except RETRIED as error:
+                await asyncio.sleep(self._pause(error, budget, closes))
+            else:
+                self._answered = True
+                return verdict
 
     async def _stages(
         self, source: bytes, options: Options | None, budget: RetryBudget
     ) -> AsyncGenerator[StageEvent | Verdict, None]:
-        begun = False
+        begun, closes = False, self._closes
         while True:
             left = budget.left()
             try:
@@ -195,16 +221,17 @@ class AsyncDetector(_Base):
                     self._transport.stream(build(source, options, left, stream=True), left)
                 ) as messages:
                     async for message in messages:
-                        begun, event = True, read_event(message)
+                        begun = self._answered = True
+                        event = read_event(message)
                         if event is not None:
                             yield event
                         if isinstance(event, Verdict):
                             return
                 raise InternalError("the stream ended without a verdict")
-            except Overloaded as error:
+            except RETRIED as error:
                 if begun:
                     raise
-                await asyncio.sleep(budget.pause(error))
+                await asyncio.sleep(self._pause(error, budget, closes))
 
 
 def _transport(address: Address) -> GrpcTransport | HttpTransport:

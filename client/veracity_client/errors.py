@@ -110,21 +110,25 @@ class AnalysisTimeout(VeracityError):
 
 
 class Overloaded(VeracityError):
-    """The queue is full or the wait in it was too long. The only error worth a retry."""
+    """The queue is full or the wait in it was too long. The client asks again."""
 
     triton, http = "UNAVAILABLE", 503
 
 
 class ModelUnavailable(VeracityError):
-    """A model that the request needs is not loaded, or its process died."""
+    """A model that the request needs is not loaded, or its process died. The client asks again."""
 
     triton, http = "UNAVAILABLE", 503
 
 
 class ServerUnavailable(VeracityError):
-    """No server answers at the address."""
+    """No server answers at the address, or it went away during the request. The client asks again.
+
+    ``connected``: whether there was a connection. Without one, only a server that answered before is asked again.
+    """
 
     triton, http = "UNAVAILABLE", 502
+    connected = True
 
 
 class InternalError(VeracityError):

@@ -1,0 +1,108 @@
+"""What a client does while the server it asked goes away and comes back."""
+
+import os
+import signal
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import canned
+import pytest
+from server_models import eventually
+
+from veracity.server import Server, reaper
+from veracity_client import Detector, errors
+
+CLIENTS, REQUESTS = 8, 5
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    repository = tmp_path_factory.mktemp("double")
+    canned.install(repository)
+    with Server(repository) as running:
+        yield running
+
+
+@contextmanager
+def hanging_up() -> Iterator[int]:
+    """Yield the port of a server that reads some bytes of each caller and hangs up."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def serve() -> None:
+            with suppress(OSError):  # it was shut down
+                while True:
+                    caller, _ = listener.accept()
+                    with caller:
+                        caller.recv(1000)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        yield listener.getsockname()[1]
+        listener.shutdown(socket.SHUT_RDWR)
+        thread.join()
+
+
+@pytest.mark.triton
+@pytest.mark.parametrize("transport", ["grpc", "http"])
+@pytest.mark.parametrize("victim", ["tritonserver", "model process"])
+def test_no_request_is_lost_with_what_is_killed(server: Server, transport: str, victim: str) -> None:
+    url = f"{transport}://{server.grpc_url if transport == 'grpc' else server.http_url}"
+    before = server.pid
+
+    def ask(client: int) -> list[str]:
+        with Detector(url, retries=30) as detector:
+            labels = [detector.analyze(b"real").label]
+            started.append(client)
+            return labels + [detector.analyze(b"real").label for _ in range(REQUESTS)]
+
+    started: list[int] = []
+    with ThreadPoolExecutor(CLIENTS) as pool:
+        clients = [pool.submit(ask, client) for client in range(CLIENTS)]
+        eventually(lambda: bool(started))
+        for pid in {before} if victim == "tritonserver" else reaper.child_processes(before):
+            os.kill(pid, signal.SIGKILL)
+        assert [client.result() for client in clients] == [["real"] * (1 + REQUESTS)] * CLIENTS
+    assert (server.pid != before) == (victim == "tritonserver")
+
+
+@pytest.mark.triton
+def test_without_retries_a_request_in_flight_is_server_unavailable(server: Server, tmp_path: Path) -> None:
+    with Detector(server.grpc_url, retries=0) as detector, ThreadPoolExecutor(1) as pool:
+        eventually(detector.ready)
+        waiting = pool.submit(detector.analyze, f"wait {tmp_path / 'never'}".encode())
+        time.sleep(1.0)
+        os.kill(server.pid, signal.SIGKILL)
+        with pytest.raises(errors.ServerUnavailable):
+            waiting.result()
+
+
+@pytest.mark.parametrize("transport", ["grpc", "http"])
+def test_an_address_where_nobody_ever_answered_is_asked_once(transport: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    pauses: list[float] = []
+    monkeypatch.setattr("veracity_client.client.time.sleep", pauses.append)
+    with socket.socket() as bound:  # bound, not listening
+        bound.bind(("127.0.0.1", 0))
+        url = f"{transport}://127.0.0.1:{bound.getsockname()[1]}"
+        with Detector(url) as detector, pytest.raises(errors.ServerUnavailable):
+            detector.analyze(b"real")
+    assert pauses == []
+
+
+def test_a_server_that_hangs_up_is_asked_as_often_as_told_and_within_the_timeout(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    pauses: list[float] = []
+    monkeypatch.setattr("veracity_client.client.time.sleep", pauses.append)
+    with hanging_up() as port, Detector(f"http://127.0.0.1:{port}", retries=3) as detector:
+        with pytest.raises(errors.ServerUnavailable):
+            detector.analyze(b"real")
+        assert len(pauses) == 3
+        pauses.clear()
+        with pytest.raises((errors.ServerUnavailable, errors.AnalysisTimeout)):
+            detector.analyze(b"real", timeout=0.7)
+        assert sum(pauses) < 0.7
