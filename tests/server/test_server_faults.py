@@ -19,6 +19,7 @@ from server_models import (
     alive,
     ask,
     ask_slow,
+    descendants,
     eventually,
     make_repository,
     write_onnx,
@@ -94,6 +95,18 @@ def test_hung_server_is_restarted(
     said = caplog.text + "".join(capsys.readouterr())
     assert said.count("tritonserver hung") == 1
     assert "Traceback" not in said
+
+
+@pytest.mark.triton
+def test_killed_reaper_takes_all_with_it_and_the_server_is_restarted(server: Server) -> None:
+    before, processes = server.pid, {server.pid} | descendants(server.pid)
+    os.kill(parent(before), signal.SIGKILL)
+    eventually(lambda: server.pid != before and ready_states(server) == {"ready"})
+    assert not alive(processes)
+
+
+def parent(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
 
 
 @pytest.fixture

@@ -87,6 +87,21 @@ def test_killed_supervisor_leaves_nothing(supervisor: "tuple[subprocess.Popen[st
 
 
 @pytest.mark.triton
+def test_killed_with_its_reaper_it_leaves_no_process(
+    supervisor: "tuple[subprocess.Popen[str], set[int], Path]",
+) -> None:
+    process, below, run_dir = supervisor
+    os.kill(process.pid, signal.SIGSTOP)
+    for pid in reaper.child_processes(process.pid):  # whatever stands between it and the servers
+        os.kill(pid, signal.SIGKILL)
+    process.kill()
+    process.wait()
+    eventually(lambda: not alive(below))
+    assert run_dir in rundir.remove_stale()
+    assert not shared_memory(run_dir)
+
+
+@pytest.mark.triton
 def test_next_start_removes_what_a_killed_reaper_could_not(
     supervisor: "tuple[subprocess.Popen[str], set[int], Path]",
 ) -> None:

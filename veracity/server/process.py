@@ -53,6 +53,7 @@ class TritonProcess:
         """
         self.is_open = False
         self.kill()  # what is left of the one before
+        reaper.remove_shared_memory(self._run_dir)  # where the reaper was killed itself
         self._run_dir.mkdir(mode=0o700, exist_ok=True)
         self.sockets.prepare()
         self.log.mark()

@@ -2,6 +2,9 @@
 
     supervisor ──stdin──▶ reaper ──▶ tritonserver ──▶ model processes ──▶ ffmpeg
 
+Should the reaper itself be killed, the kernel kills tritonserver and its process group: they have the reading end of a
+pipe whose only writer is the reaper, and the signal for its end is SIGKILL.
+
 End of file on stdin means that the supervisor has ended, however it died: kill everything, remove the run directory.
 SIGTERM is passed on to tritonserver; what still runs after the grace period, or at a second SIGTERM, is killed. The
 reaper is started by its path with ``python -I -S``, which costs a few MB and 20 ms, so it uses the standard library
@@ -13,6 +16,7 @@ alone.
 from __future__ import annotations
 
 import ctypes
+import fcntl
 import os
 import select
 import shutil
@@ -25,6 +29,7 @@ from contextlib import suppress
 from pathlib import Path
 
 PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36  # linux/prctl.h
+F_SETSIG = 10  # asm-generic/fcntl.h
 SHARED_MEMORY = Path("/dev/shm")  # noqa: S108, where POSIX shared memory lives on Linux
 PID_FILE = "pid"  # of the command
 
@@ -69,7 +74,21 @@ def _prctl(option: int, value: int) -> None:
     ctypes.CDLL(None).prctl(option, value, 0, 0, 0)
 
 
+def _spawn(command: list[str]) -> subprocess.Popen[bytes]:
+    """Start the command in a process group of its own that does not outlive this process."""
+    reader, _ = os.pipe()  # the writing end is closed when this process ends, and not before
+    child = subprocess.Popen(
+        command, stdin=subprocess.DEVNULL, start_new_session=True, preexec_fn=_die_with_reaper, pass_fds=[reader]
+    )
+    fcntl.fcntl(reader, fcntl.F_SETOWN, -child.pid)
+    fcntl.fcntl(reader, F_SETSIG, signal.SIGKILL)
+    fcntl.fcntl(reader, fcntl.F_SETFL, os.O_RDONLY | os.O_ASYNC)
+    os.close(reader)
+    return child
+
+
 def _die_with_reaper() -> None:
+    """Have the kernel kill tritonserver itself, which may close what it inherits."""
     _prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
@@ -124,7 +143,7 @@ def main(arguments: list[str]) -> int:
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD):
         signal.signal(number, lambda n, _frame: received.append(n))
     _prctl(PR_SET_CHILD_SUBREAPER, 1)
-    child = subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True, preexec_fn=_die_with_reaper)
+    child = _spawn(command)
     (run_dir / PID_FILE).write_text(str(child.pid))
     orphaned = _wait(child, wake, lambda: len(received) - received.count(signal.SIGCHLD), grace)
     _kill_descendants()
