@@ -14,6 +14,7 @@ from veracity.install.doctor.finding import Finding
 from veracity.media import find_ffmpeg
 from veracity.server import accelerators
 from veracity.server.binaries import check_stub, find_tritonserver
+from veracity.server.door.process import find_envoy
 from veracity.server.reaper import SHARED_MEMORY
 from veracity.settings import Settings
 from veracity_client.errors import VeracityError
@@ -59,6 +60,11 @@ def _triton(settings: Settings) -> Iterator[Finding]:
         yield Finding("tritonserver", "ok", str(find_tritonserver(settings.triton)))
     except VeracityError as error:
         yield Finding("tritonserver", "missing", error.message, True)
+    try:
+        version = _said(find_envoy(), "--version").rpartition("version: ")[2]
+        yield Finding("envoy", "ok", f"{find_envoy()}, {version.split('/')[1]}")
+    except (VeracityError, OSError, subprocess.SubprocessError) as error:
+        yield Finding("envoy", "broken", str(error), True)
     if settings.triton is not None:
         return
     try:
