@@ -22,6 +22,8 @@ from rich.table import Table
 from tritonclient.grpc import service_pb2_grpc
 
 from evaluation import record
+from veracity.analysis.installed import model_info
+from veracity.catalog import MODELS
 from veracity.server import Server
 from veracity.server.door.access import Access
 from veracity.settings import Settings
@@ -41,8 +43,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Measure, print a table, write ``results/door.json``."""
-    with Server.from_settings(Settings.from_env(), access=Access()) as server:
+    settings = Settings.from_env()
+    with Server.from_settings(settings, access=Access()) as server:
         server.require("deepfake_detector")
+        loaded = [name for name, model in server.models.items() if model.state == "ready" and name in MODELS]
         calls = {
             ("grpc", "through"): _grpc(server.grpc_url),
             ("grpc", "past"): _grpc(server.sockets.url),
@@ -57,7 +61,13 @@ def run(args: argparse.Namespace) -> int:
         small = _small(calls, args.rounds)
         large = [_large(server, way, call, args.megabytes * 1_000_000) for way, call in calls.items()]
     _print(small, large)
-    figures = {"rounds": args.rounds, "small": small, "megabytes": args.megabytes, "large": large}
+    figures = {
+        "rounds": args.rounds,
+        "megabytes": args.megabytes,
+        "models": {name: model_info(settings.model_repository, name).sha256 for name in loaded},
+        "small": small,
+        "large": large,
+    }
     sys.stderr.write(f"written to {record.write('door', figures)}\n")
     return 0
 
