@@ -232,6 +232,23 @@ def test_nested_json_does_not_end_the_server(server: Server, depth: int) -> None
     assert server.pid == before
 
 
+@pytest.mark.parametrize(
+    "request_",
+    [
+        "garbage", f"POST {INFER} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\nTransfer-Encoding: chunked",
+        "GET /v2 HTTP/1.1\r\nHost: localhost\r\na: " + limits.HEADERS_KIB * 1024 * "a",
+        "GET /v2 HTTP/1.1\r\nHost: localhost" + "\r\na: b" * (limits.HEADERS + 1),
+    ],
+    ids=["no HTTP", "two lengths", "long header", "many headers"],
+)  # fmt: skip
+def test_what_cannot_be_read_is_refused_in_our_words(server: Server, request_: str) -> None:
+    with socket.create_connection(server.http_url.split(":"), WAIT_SECONDS) as caller:
+        caller.sendall(f"{request_}\r\n\r\n".encode())
+        answer = caller.recv(1 << 16).decode()
+    assert int(answer.split()[1]) in (400, 431)
+    assert isinstance(said((0, answer.partition("\r\n\r\n")[2])), BadOption)
+
+
 def test_a_body_without_a_length_is_refused_before_it_is_read(server: Server) -> None:
     """A million chunks of a byte ended tritonserver."""
     with socket.create_connection(server.http_url.split(":"), WAIT_SECONDS) as caller:

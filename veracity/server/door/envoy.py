@@ -150,7 +150,7 @@ def _replies(is_grpc: bool, limit: Limits) -> Config:
             _reply(_flags("UT", "SI", "DT"), LATE, 504),
             _reply(_flags("UH", "UF", "UC", "UR", "LR"), STARTING, 503),
             _reply({"and_filter": {"filters": [_flags("UAEX"), _status(503)]}}, STARTING, 503),
-            _reply(_flags("DPE"), UNREADABLE, 400),
+            _reply(_status(400), UNREADABLE, 400),
             _reply(_status(408), SLOW, 408),
             _reply(_status(431), HEADERS_TOO_LONG, 431),
             *([_reply(_status(413), routes.too_large(limit), 413)] if is_grpc else []),
