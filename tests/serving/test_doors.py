@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import tritonclient.grpc
 
 from veracity.analysis.context import AnalysisContext
 from veracity.analysis.local_infer import LocalInfer
@@ -96,7 +95,7 @@ def test_videos_at_one_time_share_batches_in_the_children(server: Server, detect
     def shared() -> dict[str, int]:
         return {name: size for name, size in _largest_batches(client).items() if size > MODELS[name].request_items}
 
-    with tritonclient.grpc.InferenceServerClient(server.grpc_url) as client, ThreadPoolExecutor(2) as pool:
+    with server.sockets.connect() as client, ThreadPoolExecutor(2) as pool:
         for _ in range(10):  # whether two videos meet in a queue is chance; in ten rounds it is sure
             if shared():
                 break
