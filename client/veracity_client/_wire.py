@@ -40,7 +40,7 @@ class Pauses:
 
 
 WHEN_OVERLOADED = Pauses(0.2, 2, 5.0)
-WHEN_DOWN = Pauses(1.5, 3, 10.0)  # three of them outlast a restart: 8 to 16 s
+WHEN_DOWN = Pauses(2.0, 3, 30.0)  # three of them outlast a restart: 13 to 26 s
 
 
 @dataclass(frozen=True)
