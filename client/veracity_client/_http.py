@@ -23,6 +23,7 @@ from veracity_client.errors import AnalysisTimeout, BadOption, InternalError, Se
 T = TypeVar("T")
 
 NO_STAGES = "stages come over gRPC alone: give the server's gRPC address, or use analyze()"
+REFUSED_BY_TLS = ssl.SSLError  # which httpx lets through where the server refuses after the handshake, as TLS 1.3 does
 BAD_PROXY = (ValueError, ImportError)  # what httpx raises for a proxy's URL: unknown scheme, SOCKS without its package
 LENGTH_HEADER = "Inference-Header-Content-Length"
 
@@ -45,7 +46,7 @@ class AsyncHttpTransport:
         try:
             posted = self._clients.get().post(timeout=None, **_post(request))
             return self._answer(await asyncio.wait_for(posted, timeout), request)
-        except (httpx.HTTPError, httpx.InvalidURL, asyncio.TimeoutError, *BAD_PROXY) as error:
+        except (httpx.HTTPError, httpx.InvalidURL, asyncio.TimeoutError, REFUSED_BY_TLS, *BAD_PROXY) as error:
             raise self._error(error) from None
 
     def stream(self, _request: Request, _timeout: float | None) -> AsyncGenerator[bytes, None]:
@@ -57,7 +58,7 @@ class AsyncHttpTransport:
         try:
             asked = self._clients.get().get(f"/{DETECTOR}/ready", timeout=None)
             return (await asyncio.wait_for(asked, timeout)).status_code == httpx.codes.OK
-        except (httpx.HTTPError, httpx.InvalidURL, asyncio.TimeoutError, *BAD_PROXY):
+        except (httpx.HTTPError, httpx.InvalidURL, asyncio.TimeoutError, REFUSED_BY_TLS, *BAD_PROXY):
             return False
 
     async def close(self) -> None:
@@ -69,7 +70,7 @@ class AsyncHttpTransport:
     def _error(self, error: Exception) -> VeracityError:
         if isinstance(error, asyncio.TimeoutError):
             return AnalysisTimeout(f"{NO_TIME_LEFT}{self._address.through}")
-        if isinstance(error, (httpx.TransportError, httpx.InvalidURL, *BAD_PROXY)):
+        if isinstance(error, (httpx.TransportError, httpx.InvalidURL, REFUSED_BY_TLS, *BAD_PROXY)):
             broke = (httpx.ReadError, httpx.WriteError, httpx.CloseError, httpx.RemoteProtocolError)
             return unreachable(self._address, str(error) or type(error).__name__, connected=isinstance(error, broke))
         return InternalError(f"the request failed: {error!r}")
