@@ -164,7 +164,9 @@ def _post(request: Request) -> dict[str, Any]:
         {"name": name, "datatype": "BYTES", "shape": [1, 1], "parameters": {"binary_data_size": len(value)}}
         for name, value in zip(request.tensors, values)
     ]
-    header = json.dumps({"id": request.id, "inputs": inputs, "outputs": [{"name": request.output}]}).encode()
+    outputs, parameters = [{"name": request.output}], {"timeout": request.timeout_us}
+    parts = {"id": request.id, "parameters": parameters, "inputs": inputs, "outputs": outputs}
+    header = json.dumps(parts).encode()
     headers = {LENGTH_HEADER: str(len(header)), "Content-Type": "application/octet-stream"}
     return {"url": f"/{request.model}/infer", "content": b"".join([header, *values]), "headers": headers}
 

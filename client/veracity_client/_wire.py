@@ -45,11 +45,15 @@ WHEN_DOWN = Pauses(2.0, 3, 30.0)  # three of them outlast a restart: 13 to 26 s
 
 @dataclass(frozen=True)
 class Request:
-    """One request: the model, the tensor that answers, and the tensors given, each BYTES [1, 1]."""
+    """One request: the model, the tensor that answers, and the tensors given, each BYTES [1, 1].
+
+    ``timeout_us`` is Triton's parameter ``timeout``, in microseconds: how long it may wait in Triton's queue.
+    """
 
     model: str
     output: str
     tensors: Mapping[str, bytes]
+    timeout_us: int
     id: str = field(default_factory=lambda: str(uuid.uuid4()))
 
 
@@ -65,7 +69,9 @@ def build(source: bytes | str, options: Options | None, left: float | None, *, s
         options = dataclasses.replace(options, deadline_seconds=min(left, options.deadline_seconds))
     given = {"VIDEO": source} if isinstance(source, bytes) else {"PATH": source.encode(errors="surrogateescape")}
     model, output = (STREAM, EVENT) if stream else (DETECTOR, VERDICT)
-    return Request(model, output, {**given, "OPTIONS": options.to_json().encode()})
+    return Request(
+        model, output, {**given, "OPTIONS": options.to_json().encode()}, round(1e6 * options.deadline_seconds)
+    )
 
 
 class RetryBudget:

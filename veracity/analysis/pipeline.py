@@ -43,23 +43,24 @@ def ignore(_event: StageEvent) -> None:
 
 
 async def analyze(
-    video: Source, infer: Infer, options: Options, context: AnalysisContext, tell: Tell = ignore
+    video: Source, infer: Infer, options: Options, context: AnalysisContext, tell: Tell = ignore, *, waited: float = 0.0
 ) -> Verdict:
     """Analyse one file and return the verdict; ``tell`` gets an event for every stage. Raises as :func:`observe`."""
-    return (await observe(video, infer, options, context, tell)).verdict
+    return (await observe(video, infer, options, context, tell, waited=waited)).verdict
 
 
 async def observe(
-    video: Source, infer: Infer, options: Options, context: AnalysisContext, tell: Tell = ignore
+    video: Source, infer: Infer, options: Options, context: AnalysisContext, tell: Tell = ignore, *, waited: float = 0.0
 ) -> Observation:
     """Analyse one file and return the verdict with the models' own outputs.
 
-    A layer that fails is reported in the verdict. What raises is the file (:class:`BadVideo`,
-    :class:`LimitExceeded`), the options (:class:`BadOption`), the clock (:class:`AnalysisTimeout`) or a decoder that
-    the system ended twice (:class:`ModelUnavailable`).
+    ``waited`` seconds of the deadline have passed before. A layer that fails is reported in the verdict. What raises is
+    the file (:class:`BadVideo`, :class:`LimitExceeded`), the options (:class:`BadOption`), the clock
+    (:class:`AnalysisTimeout`) or a decoder that the system ended twice (:class:`ModelUnavailable`).
     """
     try:
-        return await asyncio.wait_for(_observe(video, infer, options, context, tell), options.deadline_seconds)
+        left = max(0.0, options.deadline_seconds - waited)
+        return await asyncio.wait_for(_observe(video, infer, options, context, tell), left)
     except asyncio.TimeoutError:
         raise AnalysisTimeout(
             f"no verdict within {options.deadline_seconds:g} s; allow more, or a policy that stops earlier"

@@ -7,6 +7,7 @@ Tensors of both detectors, batch 1: ``VIDEO`` BYTES (the file) or ``PATH`` BYTES
 from __future__ import annotations
 
 import asyncio
+import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -21,13 +22,14 @@ from veracity.analysis.context import AnalysisContext
 from veracity.analysis.pipeline import analyze, ignore
 from veracity.catalog.serving import VIDEOS_AT_ONCE, VIDEOS_WAITING
 from veracity.serving.bls import BlsInfer
-from veracity.serving.request import is_empty, parse
+from veracity.serving.request import is_empty, parse, seconds_waited
 from veracity.settings import Settings
 from veracity_client.errors import AnalysisTimeout, InternalError, Overloaded, VeracityError
 from veracity_client.verdict import StageEvent, Verdict, event_to_json
 
 THREADS = 64  # of the event loop: an inference in flight holds one, and asyncio's own default is cores + 4
 CANCEL_POLL_SECONDS = 0.25
+ABANDONED = "the caller went away or its deadline passed"
 
 logger = log.get(__name__)
 
@@ -79,14 +81,23 @@ class Detector:
     async def _analyze(
         self, request: Any, cancelled: Callable[[], bool], tell: Callable[[StageEvent], None]
     ) -> Verdict:
-        source, options = await asyncio.to_thread(parse, request, self.context.settings.media_root)
-        task = asyncio.create_task(analyze(source, self.infer, options, self.context, tell))
+        """Work on a request until the caller goes away."""
+        arrived = time.monotonic() - seconds_waited(request, time.time())
+        if cancelled():
+            raise AnalysisTimeout(ABANDONED)
+        task = asyncio.create_task(self._work(request, arrived, tell))
         while not (await asyncio.wait([task], timeout=CANCEL_POLL_SECONDS))[0]:
             if cancelled():
                 task.cancel()
                 await asyncio.wait([task])
-                raise AnalysisTimeout("the caller went away or its deadline passed")
+                raise AnalysisTimeout(ABANDONED)
         return task.result()
+
+    async def _work(self, request: Any, arrived: float, tell: Callable[[StageEvent], None]) -> Verdict:
+        """Read the request and analyse; the deadline counts from ``arrived``, on the monotonic clock."""
+        source, options = await asyncio.to_thread(parse, request, self.context.settings.media_root)
+        waited = time.monotonic() - arrived
+        return await analyze(source, self.infer, options, self.context, tell, waited=waited)
 
     def finalize(self) -> None:
         """Let the threads go, so that the process ends at once."""
@@ -118,14 +129,17 @@ class DetectorStream(Detector):
         try:
             if self.streams > VIDEOS_AT_ONCE + VIDEOS_WAITING:
                 raise Overloaded("as many streams as this server takes are waiting; ask again later")
-            async with self.turns:
-                verdict = await self._guarded(request, sender.is_cancelled, tell)
+            verdict = await self._guarded(request, sender.is_cancelled, tell)
             last = _message(self.output, await asyncio.to_thread(event_to_json, verdict))
         except VeracityError as error:
             last = pb.InferenceResponse([], _triton_error(error))
         finally:
             self.streams -= 1
         sender.send(last, flags=pb.TRITONSERVER_RESPONSE_COMPLETE_FINAL)
+
+    async def _work(self, request: Any, arrived: float, tell: Callable[[StageEvent], None]) -> Verdict:
+        async with self.turns:
+            return await super()._work(request, arrived, tell)
 
 
 def _triton_error(error: VeracityError) -> Any:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 from typing import Any
 
 import triton_python_backend_utils as pb
 
+from veracity.catalog.serving import ARRIVED
 from veracity.media import FileBelow, Source
 from veracity_client.errors import BadOption, PathNotAllowed
 from veracity_client.verdict import Options
@@ -27,6 +29,18 @@ def parse(request: Any, media_root: Path | None) -> tuple[Source, Options]:
         raise BadOption(f"OPTIONS has {len(text)} bytes, more than the {MAX_OPTIONS_BYTES} that it may have")
     video = content if content is not None else _named(os.fsdecode(name or b""), media_root)
     return Source(video), Options.from_json(text) if text else Options()
+
+
+def seconds_waited(request: Any, now: float) -> float:
+    """Return how long ago a request arrived, where a door said when; 0 where none did, or in the future.
+
+    Triton itself tells a model neither the arrival nor the time in its queue. A caller that sends the parameter itself
+    moves its own deadline alone, and only forward.
+    """
+    try:
+        return max(0.0, now - float(str(json.loads(request.parameters() or "{}")[ARRIVED])))
+    except (ValueError, TypeError, KeyError):
+        return 0.0
 
 
 def is_empty(request: Any) -> bool:
