@@ -25,14 +25,16 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("lost")
 
 
-async def end(times: int, signal_number: int = signal.SIGKILL) -> None:
-    """End so many decoders of ours, each as soon as it is seen."""
+async def end(times: int, others: set[int], signal_number: int = signal.SIGKILL) -> None:
+    """End so many decoders of ours, each as soon as it is seen; ``others`` are processes of other tests' servers."""
     ended: set[int] = set()
-    while len(ended) < times:
-        for process in set(samples.children(*PROGRAMS)) - ended:
+    while True:
+        for process in set(samples.children(*PROGRAMS)) - others - ended:
             with suppress(ProcessLookupError):  # it ended meanwhile
                 os.kill(process, signal_number)
                 ended.add(process)
+        if len(ended) >= times:
+            return
         await asyncio.sleep(0.002)
 
 
@@ -72,7 +74,7 @@ async def ended(kind: str, folder: Path, times: int, signal_number: int = signal
     with Media.open(Source(content(kind, folder)), Limits(), find_ffmpeg()) as media:
         if probed:
             await media.probe()
-        ending = asyncio.create_task(end(times, signal_number))
+        ending = asyncio.create_task(end(times, set(samples.children(*PROGRAMS)), signal_number))
         try:
             return await work(media)
         finally:
