@@ -8,6 +8,7 @@ import canned
 import measuring
 import pytest
 import skips
+import structlog
 import tiny_models
 
 from veracity.analysis.context import AnalysisContext
@@ -21,6 +22,13 @@ VISUAL = ("visual_starter", "lipsync_starter", "semantic_starter")
 
 def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(skips.Skips())
+
+
+@pytest.fixture(autouse=True)
+def usual_log() -> Iterator[None]:
+    """A test that configures the log, as ``veracity serve`` does, leaves it as it was for those that read it."""
+    yield
+    structlog.reset_defaults()
 
 
 def installed(settings: Settings) -> Settings:

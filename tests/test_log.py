@@ -1,19 +1,11 @@
 import contextlib
 import io
 import json
-from collections.abc import Iterator
 
 import numpy as np
 import pytest
-import structlog
 
 from veracity import log
-
-
-@pytest.fixture(autouse=True)
-def _logs_as_before() -> Iterator[None]:
-    yield
-    structlog.reset_defaults()
 
 
 def test_a_line_is_json_without_secrets_or_payloads(capsys: pytest.CaptureFixture[str]) -> None:

@@ -31,6 +31,8 @@ class FileBelow:
         try:
             if len(os.fsencode(self.name)) > LONGEST:
                 raise ValueError("longer than a path may be")
+            if self.name.endswith("/"):
+                raise ValueError("the name of a folder")
             root = self.root.resolve()
             path = (root / self.name).resolve()
         except (OSError, ValueError, RuntimeError):  # RuntimeError: links in a circle
