@@ -1,4 +1,4 @@
-"""``python -m benchmarks latency | throughput | door | models | accuracy | robustness | figures``."""
+"""``python -m benchmarks latency | throughput | proxy | models | accuracy | robustness | figures``."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import sys
 from veracity import log
 from veracity_client.errors import VeracityError
 
-COMMANDS = ("latency", "throughput", "door", "models", "accuracy", "robustness", "figures")
+COMMANDS = ("latency", "throughput", "proxy", "models", "accuracy", "robustness", "figures")
 INTERRUPTED = 130  # as of a program that SIGINT ended
 
 

@@ -22,7 +22,7 @@ from evaluation import record
 from veracity.analysis.installed import model_info
 from veracity.catalog.profiles import children, choose
 from veracity.server import Server
-from veracity.server.door.access import Access
+from veracity.server.proxy.access import Access
 from veracity.settings import Settings
 from veracity_client import Options
 from veracity_client.errors import VeracityError

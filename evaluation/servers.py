@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from veracity.server import Server
-from veracity.server.door.access import Access
+from veracity.server.proxy.access import Access
 from veracity.settings import Settings
 
 

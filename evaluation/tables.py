@@ -167,12 +167,12 @@ def latency() -> str:
 
 
 @block
-def door() -> str:
+def proxy() -> str:
     """What the proxy adds to a small and to a large request."""
-    document = load("door")
+    document = load("proxy")
     rows = []
     for small, large in zip(document["small"], document["large"]):
-        way = "through the door" if small["door"] == "through" else "past it"
+        way = "through the proxy" if small["way"] == "through" else "past it"
         grown = (f"{large[f'{name}_mb']} MB" for name in ("tritonserver", "envoy"))
         rows.append((small["protocol"], way, f"{small['median_ms']:.1f} ms", f"{large['seconds']:.1f} s", *grown))
     head = ("", "", "small request, median", f"{document['megabytes']} MB", "tritonserver grows by", "the proxy by")

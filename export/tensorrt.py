@@ -93,21 +93,21 @@ def profile(model: Model) -> dict[str, tuple[Shape, Shape, Shape]]:
 
 
 def retyped(graph: bytes) -> bytes:
-    """Return the graph with inputs of types that engines take, made float at the door.
+    """Return the graph with inputs of types that engines take, made float right behind.
 
     TensorRT has no INT16, and of UINT8 it can do nothing but make floats; every whole number of either is exact in
     float32, so that permuting and cutting after the cast answers the same.
     """
     model = onnx.load_from_string(graph)
-    doors = []
+    casts = []
     for value in model.graph.input:
         if value.type.tensor_type.elem_type not in INTEGERS:
             continue
         for node in model.graph.node:
             node.input[:] = [f"{value.name}/float" if name == value.name else name for name in node.input]
         value.type.tensor_type.elem_type = INTEGERS[value.type.tensor_type.elem_type]
-        doors.append(helper.make_node("Cast", [value.name], [f"{value.name}/float"], to=TensorProto.FLOAT))
-    nodes = [*doors, *model.graph.node]
+        casts.append(helper.make_node("Cast", [value.name], [f"{value.name}/float"], to=TensorProto.FLOAT))
+    nodes = [*casts, *model.graph.node]
     del model.graph.node[:], model.graph.value_info[:]  # the types that tensors had
     model.graph.node.extend(nodes)
     made = bytes(model.SerializeToString())

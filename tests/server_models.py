@@ -11,7 +11,7 @@ import tritonclient.grpc as grpc
 from onnx import TensorProto, helper
 
 from veracity.server import reaper
-from veracity.server.door.access import Access
+from veracity.server.proxy.access import Access
 
 OPEN = Access(open_models=("all",))
 WAIT_SECONDS = 30.0  # seconds until a test gives up waiting; none waits so long when all is well

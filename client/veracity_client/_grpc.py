@@ -28,9 +28,7 @@ CHANNEL_OPTIONS = (
     ("grpc.keepalive_timeout_ms", 20_000),
     ("grpc.max_reconnect_backoff_ms", 1000),  # by default it grows to two minutes, and a restart takes seconds
 )
-NOT_CONNECTED = re.compile(
-    "failed to connect|resolution failed", re.IGNORECASE
-)  # in gRPC's text, also where TLS failed
+NOT_CONNECTED = re.compile("failed to connect|resolution failed", re.IGNORECASE)  # gRPC's words, also where TLS failed
 TRITON_KEY_PREFIX = "triton-grpc-protocol-"  # of the header that Triton itself checks, --grpc-restricted-protocol
 LENGTH_BYTES = 4  # of the length before each element of a BYTES tensor, little endian
 

@@ -1,4 +1,4 @@
-"""The pipeline in this process, with real media and ONNX Runtime; Triton's doors are in test_doors.py."""
+"""The pipeline in this process, with real media and ONNX Runtime; the server's endpoints are in test_endpoints.py."""
 
 import asyncio
 import dataclasses

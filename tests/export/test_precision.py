@@ -100,7 +100,7 @@ def test_fp32_is_the_graph_itself() -> None:
     assert precision.convert(b"any", "fp32", AUDIO, []) == (b"any", {"precision": "fp32"})
 
 
-def test_fp16_keeps_the_doors_the_front_end_the_norm_and_the_softmax_in_fp32() -> None:
+def test_fp16_keeps_the_inputs_the_front_end_the_norm_and_the_softmax_in_fp32() -> None:
     made, facts = precision.convert(a_norm(), "fp16", AUDIO, voice())
     model = onnx.load_from_string(made)
     found = types(made)

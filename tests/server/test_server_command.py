@@ -102,14 +102,14 @@ def test_serve_names_a_port_in_use(models: Path, endpoint: str) -> None:
 
 
 @pytest.mark.triton
-def test_the_ports_are_those_of_the_door_alone(server: Server) -> None:
+def test_the_ports_are_those_of_the_proxy_alone(server: Server) -> None:
     opened = {int(url.rpartition(":")[2].partition("/")[0]) for url in (server.grpc_url, server.http_url)}
-    assert opened < ports.listening(server.door_pid)
+    assert opened < ports.listening(server.proxy_pid)
     assert ports.listening(server.pid) == set()
     with socket.create_server(("127.0.0.1", 0)) as ours:
         port = ours.getsockname()[1]
         assert port in ports.listening(os.getpid())
-        assert port not in ports.listening(server.door_pid)
+        assert port not in ports.listening(server.proxy_pid)
     assert ports.listening(2**22 + 1) == set()  # no such process
 
 

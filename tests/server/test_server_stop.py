@@ -107,7 +107,7 @@ def test_next_start_removes_what_a_killed_reaper_could_not(
 ) -> None:
     process, below, run_dir = supervisor
     os.kill(process.pid, signal.SIGSTOP)  # so that it restarts nothing
-    for reaper_pid in reaper.child_processes(process.pid):  # tritonserver's and the door's
+    for reaper_pid in reaper.child_processes(process.pid):  # tritonserver's and the proxy's
         os.kill(reaper_pid, signal.SIGKILL)
     process.kill()
     process.wait()

@@ -63,7 +63,7 @@ def test_a_stream_that_is_left(server: Server) -> None:
 
 
 @pytest.mark.parametrize(("ago", "late"), [(60, True), (1, False), (-1000, False)])
-def test_the_deadline_counts_from_the_arrival_that_a_door_stamps(
+def test_the_deadline_counts_from_the_arrival_that_a_proxy_stamps(
     server: Server, media_folder: Path, ago: float, late: bool
 ) -> None:
     sound = media_samples.audio_only(media_folder, seconds=1).read_bytes()

@@ -1,4 +1,4 @@
-"""Hostile and broken input through the front door: one error of ours each, and the next request is served."""
+"""Hostile and broken input through a real server: one error of ours each, and the next request is served."""
 
 import wave
 from collections.abc import Callable, Iterator

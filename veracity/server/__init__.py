@@ -14,7 +14,7 @@ From the command line down to the processes:
 
     process       one tritonserver: start, stop, why it did not start; its log (tritonlog)
     launch        its command line and environment; where it listens (sockets)
-    door/         the proxy that has the ports (ports) at an address (address), and lets callers in
+    proxy/         the proxy that has the ports (ports) at an address (address), and lets callers in
     reaper        the process between us and tritonserver, which leaves none behind when either dies
     rundir        the private directory of a run, and what crashed runs left
     binaries      where tritonserver comes from: pip's wheel or NVIDIA's image; backends/ is our part of it

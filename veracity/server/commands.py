@@ -64,7 +64,7 @@ def _own_server() -> Iterator[str]:
     """Yield the address of a server: the one at the default port, else one that runs until the command ends."""
     from veracity import log
     from veracity.server import Server
-    from veracity.server.door.access import Access
+    from veracity.server.proxy.access import Access
     from veracity.settings import Settings
     from veracity_client import Detector
 

@@ -12,14 +12,14 @@ from tritonclient.utils import InferenceServerException
 
 from veracity.catalog.profiles import BENCH, children, choose, required
 from veracity.server import accelerators, address, binaries, repository, rundir
-from veracity.server.door.access import Access
-from veracity.server.door.limits import Limits
-from veracity.server.door.process import Door
 from veracity.server.health import ModelState
 from veracity.server.launch import Launch
 from veracity.server.models import Models, Timeouts
 from veracity.server.ports import Ports, check
 from veracity.server.process import TritonProcess
+from veracity.server.proxy.access import Access
+from veracity.server.proxy.limits import Limits
+from veracity.server.proxy.process import Proxy
 from veracity.server.sockets import Sockets
 from veracity.server.supervisor import Supervisor
 from veracity.server.tritonlog import Sink
@@ -94,7 +94,7 @@ class Server:
         self.stop_requested = False  # by request_stop; a start that fails stops too
         self._run_dir: rundir.RunDir | None = None
         self._process: TritonProcess | None = None
-        self._door: Door | None = None
+        self._proxy: Proxy | None = None
         self._supervisor: Supervisor | None = None
         self._thread: threading.Thread | None = None
 
@@ -154,7 +154,7 @@ class Server:
         return self._running.sockets
 
     @property
-    def door_pid(self) -> int:
+    def proxy_pid(self) -> int:
         """The process id of the proxy that has the ports; changes when it is restarted."""
         return self._opened.pid
 
@@ -212,8 +212,8 @@ class Server:
             self._thread.join()
         if self._process is not None:
             self._process.kill()
-        if self._door is not None:  # the last answers went through it
-            self._door.close()
+        if self._proxy is not None:  # the last answers went through it
+            self._proxy.close()
         if self._process is not None:
             self._process.log.close()
         if self._run_dir is not None:
@@ -236,10 +236,10 @@ class Server:
         return self._process
 
     @property
-    def _opened(self) -> Door:
-        if self._door is None:
+    def _opened(self) -> Proxy:
+        if self._proxy is None:
             raise ServerUnavailable("the server was not started")
-        return self._door
+        return self._proxy
 
     def _launch_and_load(self) -> Supervisor:
         repository.check(self._launch.repository)
@@ -249,10 +249,10 @@ class Server:
         sockets = Sockets(self._run_dir.path)
         self._process = TritonProcess(found, self._launch, sockets, self._sink)
         limits = Limits(self._launch.max_request_bytes)
-        self._door = Door(self._host, self._ports, self._access, limits, sockets, self._process.log.path)
-        self._door.start()
+        self._proxy = Proxy(self._host, self._ports, self._access, limits, sockets, self._process.log.path)
+        self._proxy.start()
         self._process.start(self._stopping.is_set)
-        self._door.open()
+        self._proxy.open()
         (self._run_dir.path / rundir.ADDRESS).write_text(self.grpc_url)
         self._supervisor = Supervisor(self._process, self._models, self._read, self._stopping)
         self._supervisor.load()

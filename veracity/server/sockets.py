@@ -1,7 +1,7 @@
 """Where tritonserver itself listens: sockets in the run's private directory, which no network and no browser reaches.
 
 Only the owner of the run directory and root can connect. Calls that change the server want a secret on top, which the
-door adds to none of the requests that it lets in: a hole in the door's list of addresses opens none of them.
+proxy adds to none of the requests that it lets in: a hole in the proxy's list of addresses opens none of them.
 """
 
 from __future__ import annotations
@@ -100,7 +100,7 @@ class Headers(Plugin):  # type: ignore[misc]  # tritonclient has no types
 
 
 def connect(address: Address) -> InferenceServerClient:
-    """Open a connection to a tritonserver or to a door."""
+    """Open a connection to a tritonserver or to a proxy."""
     credentials = ssl_credentials(address.tls) if address.tls else None
     options = channel_options(address.target)
     client = InferenceServerClient(address.target, ssl=bool(credentials), creds=credentials, channel_args=options)

@@ -32,7 +32,7 @@ def parse(request: Any, media_root: Path | None) -> tuple[Source, Options]:
 
 
 def seconds_waited(request: Any, now: float) -> float:
-    """Return how long ago a request arrived, where a door said when; 0 where none did, or in the future.
+    """Return how long ago a request arrived, where a proxy said when; 0 where none did, or in the future.
 
     Triton itself tells a model neither the arrival nor the time in its queue. A caller that sends the parameter itself
     moves its own deadline alone, and only forward.

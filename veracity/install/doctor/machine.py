@@ -14,7 +14,7 @@ from veracity.install.doctor.finding import Finding
 from veracity.media import find_ffmpeg
 from veracity.server import accelerators
 from veracity.server.binaries import check_stub, find_tritonserver
-from veracity.server.door.process import find_envoy
+from veracity.server.proxy.process import find_envoy
 from veracity.server.reaper import SHARED_MEMORY
 from veracity.settings import Settings
 from veracity_client.errors import VeracityError

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from veracity.server.door.access import Access
-from veracity.server.door.limits import ANSWER_SECONDS, JSON_BYTES, Limits
+from veracity.server.proxy.access import Access
+from veracity.server.proxy.limits import ANSWER_SECONDS, JSON_BYTES, Limits
 from veracity.server.sockets import GRPC_HEADER, HEADER
 from veracity_client.errors import BadOption, TooLarge, UnsupportedCodec, VeracityError
 
@@ -32,7 +32,7 @@ NOT_FOUND = BadOption("this server has nothing at that address")
 
 
 def too_large(limits: Limits) -> TooLarge:
-    """Return the error for a request that is larger than the door takes."""
+    """Return the error for a request that is larger than the proxy takes."""
     return TooLarge(f"the request is larger than the {limits.body} bytes that this server takes")
 
 

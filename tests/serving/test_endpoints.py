@@ -50,7 +50,7 @@ def comparable(verdict: Verdict) -> Any:
     return plain
 
 
-def test_every_door_gives_the_same_verdict(
+def test_every_endpoint_gives_the_same_verdict(
     server: Server, detector: Detector, full_context: AnalysisContext, talking: Path
 ) -> None:
     local = asyncio.run(

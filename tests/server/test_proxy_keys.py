@@ -16,8 +16,8 @@ import tritonclient.grpc
 from server_models import WAIT_SECONDS, eventually
 
 from veracity.server import Server
-from veracity.server.door.access import Access, Tls
-from veracity.server.door.keys import KeyRing
+from veracity.server.proxy.access import Access, Tls
+from veracity.server.proxy.keys import KeyRing
 from veracity.settings import Settings
 from veracity_client import Detector
 from veracity_client.client import TlsConfig
@@ -108,7 +108,7 @@ def test_tritonserver_and_models_never_see_a_key(server: Server, monkeypatch: py
     settings = Settings.from_env()
     assert ALICE not in str(settings)
     assert ALICE not in json.dumps(settings.to_env())
-    for pid in (server.pid, server.door_pid):
+    for pid in (server.pid, server.proxy_pid):
         assert ALICE.encode() not in Path(f"/proc/{pid}/environ").read_bytes()
         assert ALICE.encode() not in Path(f"/proc/{pid}/cmdline").read_bytes()
     assert all(ALICE not in file.read_text(errors="replace") for file in server.run_dir.rglob("*") if file.is_file())

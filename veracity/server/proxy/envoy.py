@@ -6,11 +6,11 @@ import json
 from pathlib import Path
 from typing import Any
 
-from veracity.server.door import limits, routes
-from veracity.server.door.access import Access, Tls
-from veracity.server.door.limits import Limits
-from veracity.server.door.routes import TYPE, Route
 from veracity.server.ports import Ports
+from veracity.server.proxy import limits, routes
+from veracity.server.proxy.access import Access, Tls
+from veracity.server.proxy.limits import Limits
+from veracity.server.proxy.routes import TYPE, Route
 from veracity.server.sockets import Sockets
 from veracity_client._address import API_KEY_HEADER
 from veracity_client._grpc import TRITON_KEY_PREFIX
@@ -47,7 +47,7 @@ def bootstrap(address: str, ports: Ports, access: Access, limit: Limits, sockets
         _cluster("grpc", sockets.grpc, http2=True),
         *([_cluster("keys", directory / KEYS)] if access.keys else []),
     ]
-    node = {"id": "door", "cluster": "door"}  # Envoy wants names to read certificates from files that change
+    node = {"id": "proxy", "cluster": "proxy"}  # Envoy wants names to read certificates from files that change
     return {"node": node, "static_resources": {"listeners": listeners, "clusters": clusters}}
 
 

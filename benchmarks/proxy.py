@@ -25,7 +25,7 @@ from evaluation import record
 from veracity.analysis.installed import model_info
 from veracity.catalog import MODELS
 from veracity.server import Server
-from veracity.server.door.access import Access
+from veracity.server.proxy.access import Access
 from veracity.settings import Settings
 from veracity_client._grpc import _message, channel_options
 from veracity_client._http import _post
@@ -42,7 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Measure, print a table, write ``results/door.json``."""
+    """Measure, print a table, write ``results/proxy.json``."""
     settings = Settings.from_env()
     with Server.from_settings(settings, access=Access()) as server:
         server.require("deepfake_detector")
@@ -68,7 +68,7 @@ def run(args: argparse.Namespace) -> int:
         "small": small,
         "large": large,
     }
-    sys.stderr.write(f"written to {record.write('door', figures)}\n")
+    sys.stderr.write(f"written to {record.write('proxy', figures)}\n")
     return 0
 
 
@@ -101,17 +101,17 @@ def _small(calls: dict[tuple[str, str], Call], rounds: int) -> list[dict[str, An
     return [
         {
             "protocol": protocol,
-            "door": door,
+            "way": way,
             "median_ms": round(1e3 * statistics.median(found), 2),
             "p99_ms": round(1e3 * statistics.quantiles(found, n=100)[98], 2),
         }
-        for (protocol, door), found in seconds.items()
+        for (protocol, way), found in seconds.items()
     ]
 
 
 def _large(server: Server, way: tuple[str, str], call: Call, size: int) -> dict[str, Any]:
     """Return the seconds of one large request and how many megabytes each process took more than before."""
-    pids = {"tritonserver": server.pid, "envoy": server.door_pid}
+    pids = {"tritonserver": server.pid, "envoy": server.proxy_pid}
     call(bytes(size))  # what a process keeps for the next one is not counted
     before = {}
     for name, pid in pids.items():
@@ -121,7 +121,7 @@ def _large(server: Server, way: tuple[str, str], call: Call, size: int) -> dict[
     call(bytes(size))
     seconds = round(time.perf_counter() - began, 2)
     grown = {f"{name}_mb": round((_status(pid, "VmHWM") - before[name]) / 1e6) for name, pid in pids.items()}
-    return {"protocol": way[0], "door": way[1], "seconds": seconds, **grown}
+    return {"protocol": way[0], "way": way[1], "seconds": seconds, **grown}
 
 
 def _status(pid: int, key: str) -> int:

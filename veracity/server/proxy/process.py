@@ -15,13 +15,13 @@ from pathlib import Path
 from veracity import log
 from veracity.server import address, reaper
 from veracity.server.binaries import requirement
-from veracity.server.door.access import Access
-from veracity.server.door.envoy import KEYS, bootstrap, certificates
-from veracity.server.door.keys import KeyServer
-from veracity.server.door.limits import Limits
 from veracity.server.health import backoff
 from veracity.server.launch import inherited
 from veracity.server.ports import Ports, choose, listening
+from veracity.server.proxy.access import Access
+from veracity.server.proxy.envoy import KEYS, bootstrap, certificates
+from veracity.server.proxy.keys import KeyServer
+from veracity.server.proxy.limits import Limits
 from veracity.server.sockets import Sockets
 from veracity_client.errors import ServerUnavailable
 
@@ -39,7 +39,7 @@ LAST_LINES = 5
 _log = log.get(__name__)
 
 
-class Door:
+class Proxy:
     """An Envoy below its reaper, from the ports of ``host`` to ``sockets``; :meth:`open` chooses the ``ports``."""
 
     def __init__(
@@ -49,7 +49,7 @@ class Door:
         self._host, self._access, self._limits, self._sockets = host, access, limits, sockets
         self._log_file = log_file
         # A reaper removes the shared memory that is named after its directory: that of this run is not.
-        self._directory = sockets.directory / f"{sockets.directory.name}-door"
+        self._directory = sockets.directory / f"{sockets.directory.name}-proxy"
         self._chosen = ports
         self._keys = KeyServer(self._directory / KEYS, access.keys) if access.keys else None
         self._reaper: subprocess.Popen[bytes] | None = None
@@ -91,7 +91,7 @@ class Door:
             self._chosen = choose(self._host, self.ports)
             self._spawn(self._chosen)
         self.ports = self._chosen
-        self._thread = threading.Thread(target=self._watch, name="door", daemon=True)
+        self._thread = threading.Thread(target=self._watch, name="proxy", daemon=True)
         self._thread.start()
 
     def close(self) -> None:

@@ -6,7 +6,7 @@ import ipaddress
 from dataclasses import dataclass
 from pathlib import Path
 
-from veracity.server.door.keys import KeyRing
+from veracity.server.proxy.keys import KeyRing
 from veracity.server.repository import DETECTORS
 from veracity.settings import Settings
 from veracity_client.errors import BadOption
@@ -29,7 +29,7 @@ class Tls:
 
 @dataclass(frozen=True)
 class Access:
-    """What the door lets in.
+    """What the proxy lets in.
 
     ``hosts`` are names that callers may know the server by, beside addresses and this machine's own; ``open_models``
     are models that they may call beside the detectors, ``("all",)`` for every one.

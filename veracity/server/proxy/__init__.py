@@ -1,4 +1,4 @@
-"""The door: an Envoy proxy in front of tritonserver, the only thing that listens on ports.
+"""The proxy: an Envoy in front of tritonserver, the only thing that listens on ports.
 
 access    who may call: keys, names of the host, open models, TLS; what a bind beyond loopback demands
 keys      the API keys, and the answer to Envoy's question whether a caller has one

@@ -21,7 +21,7 @@ from tritonclient.grpc import service_pb2
 from tritonclient.utils import InferenceServerException
 
 from veracity.server import Server
-from veracity.server.door import limits
+from veracity.server.proxy import limits
 from veracity_client import Detector
 from veracity_client.errors import BadOption, ServerUnavailable, TooLarge, from_wire
 
@@ -307,8 +307,8 @@ def test_answers_do_not_say_what_the_server_is_made_of(server: Server) -> None:
             assert not [word for word in (b"server:", b"envoy", b"2.51", b"/tmp", b"x-") if word in answer], path
 
 
-def test_the_door_is_opened_again(server: Server) -> None:
-    before = server.door_pid
+def test_the_proxy_is_opened_again(server: Server) -> None:
+    before = server.proxy_pid
     os.kill(before, signal.SIGKILL)
     eventually(lambda: _pid(server) not in (None, before))
     eventually(lambda: _answers(server))
@@ -316,7 +316,7 @@ def test_the_door_is_opened_again(server: Server) -> None:
 
 def _pid(server: Server) -> int | None:
     try:
-        return server.door_pid
+        return server.proxy_pid
     except (OSError, ValueError):
         return None
 
@@ -331,7 +331,7 @@ def test_while_tritonserver_is_away_callers_are_told_to_ask_again(models: Path) 
         os.kill(server.pid, signal.SIGSTOP)  # the reaper and the sockets stay, and nothing answers
         server.sockets.grpc.unlink()
         server.sockets.http.unlink()
-        os.kill(server.door_pid, signal.SIGKILL)  # forget the open connections
+        os.kill(server.proxy_pid, signal.SIGKILL)  # forget the open connections
         eventually(lambda: _told(server))
         status, body = post(server.http_url, INFER, *binary())
         assert (status, type(said((status, body)))) == (503, ServerUnavailable)
@@ -347,7 +347,7 @@ def _told(server: Server) -> bool:
 
 
 def test_open_models_are_for_callers_too(models: Path) -> None:
-    from veracity.server.door.access import Access
+    from veracity.server.proxy.access import Access
 
     with (
         Server(models, models=["double"], access=Access(open_models=("double",))) as server,

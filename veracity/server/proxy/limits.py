@@ -1,4 +1,4 @@
-"""What one caller may ask of the door. Sizes are bytes, times are seconds; measurements are of tritonserver 2.51."""
+"""What one caller may ask of the proxy. Sizes are bytes, times are seconds; measurements are of tritonserver 2.51."""
 
 from __future__ import annotations
 
