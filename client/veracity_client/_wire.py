@@ -40,7 +40,7 @@ class Pauses:
 
 
 WHEN_OVERLOADED = Pauses(0.2, 2, 5.0)
-WHEN_DOWN = Pauses(2.0, 3, 30.0)  # three of them outlast a restart: 13 to 26 s
+WHEN_DOWN = Pauses(2.0, 3, 30.0)  # three add up to 13 to 26 s; restarts took 27 to 46 s on two busy cores
 
 
 @dataclass(frozen=True)

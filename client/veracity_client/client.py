@@ -27,7 +27,7 @@ class _Base:
 
     ``url``: ``host:port`` or one of ``grpc://``, ``grpcs://``, ``http://``, ``https://`` before it. ``api_key`` is sent
     as the header ``x-api-key``. ``retries``: how often a request is repeated that an overloaded server refused (after
-    0.2 s, 0.4 s, …) or whose server or model went away (after 2 s, 6 s, …, to outlast a restart), with jitter; no
+    0.2 s, 0.4 s, …) or whose server or model went away (after 2 s, 6 s, …), with jitter; no
     other error is retried. ``timeout``: seconds for one analysis, retries included, and the
     server is told; None leaves the deadline to ``Options.deadline_seconds``. Proxies are taken from the environment
     (``grpc_proxy``, ``https_proxy``, ``http_proxy``), but for a server on this machine. Raises :class:`BadOption` for a

@@ -42,9 +42,7 @@ class LiveWatch:
                 missed = 0
 
     def _answers(self) -> bool:
-        with Control(
-            self._process.sockets.connect
-        ) as control:  # new each time: an old connection backs off after failures
+        with Control(self._process.sockets.connect) as control:  # a new one: an old one backs off after failures
             try:
                 return control.server_is_live(TIMEOUT_SECONDS)
             except InferenceServerException:
