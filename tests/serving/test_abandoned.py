@@ -10,6 +10,7 @@ import media_samples
 import numpy as np
 import pytest
 import tritonclient.grpc
+import tritonclient.http
 
 from veracity.catalog.serving import ARRIVED, VIDEOS_AT_ONCE
 from veracity.server import Server
@@ -31,10 +32,10 @@ def until(server: Server, running: bool) -> None:
         time.sleep(0.05)
 
 
-def inputs(video: bytes, options: Options) -> list[Any]:
+def inputs(video: bytes, options: Options, kind: Any = tritonclient.grpc) -> list[Any]:
     made = []
     for name, value in (("VIDEO", video), ("OPTIONS", options.to_json().encode())):
-        tensor = tritonclient.grpc.InferInput(name, [1, 1], "BYTES")
+        tensor = kind.InferInput(name, [1, 1], "BYTES")
         tensor.set_data_from_numpy(np.array([[value]], np.object_))
         made.append(tensor)
     return made
@@ -69,7 +70,7 @@ def test_the_deadline_counts_from_the_arrival_that_a_proxy_stamps(
     sound = media_samples.audio_only(media_folder, seconds=1).read_bytes()
     asked = inputs(sound, Options(deadline_seconds=30))
     stamp = {ARRIVED: f"{time.time() - ago:.6f}"}
-    with tritonclient.grpc.InferenceServerClient(server.grpc_url) as client:
+    with server.sockets.connect() as client:  # past the proxy, which stamps each request itself
         if late:
             with pytest.raises(Exception, match="AnalysisTimeout: no verdict within 30 s"):
                 client.infer("deepfake_detector", asked, parameters=stamp)
@@ -81,7 +82,7 @@ def test_the_deadline_counts_from_the_arrival_that_a_proxy_stamps(
 def test_a_stamp_that_is_none_is_ignored(server: Server, media_folder: Path) -> None:
     sound = media_samples.audio_only(media_folder, seconds=1).read_bytes()
     asked = inputs(sound, Options())
-    with tritonclient.grpc.InferenceServerClient(server.grpc_url) as client:
+    with server.sockets.connect() as client:
         for stamp in ("soon", "nan", True):
             assert client.infer("deepfake_detector", asked, parameters={ARRIVED: stamp}).as_numpy("VERDICT").size
 
@@ -98,3 +99,22 @@ def test_a_deadline_that_passes_in_the_queue(server: Server, media_folder: Path)
         assert all(isinstance(one.exception(), errors.AnalysisTimeout) for one in busy)
         until(server, running=False)
         assert isinstance(detector.analyze(sound), Verdict)
+
+
+@pytest.mark.parametrize("protocol", ["grpc", "http"])
+def test_the_proxy_stamps_the_arrival(server: Server, media_folder: Path, protocol: str) -> None:
+    """What waits for an instance, without a word to Triton's queue, has used up its time when its turn comes."""
+    sound = media_samples.audio_only(media_folder, seconds=1).read_bytes()
+    kind = tritonclient.grpc if protocol == "grpc" else tritonclient.http
+    with Detector(server.grpc_url, retries=0) as detector, ThreadPoolExecutor(VIDEOS_AT_ONCE) as pool:
+        busy = [pool.submit(detector.analyze, LONG, timeout=8) for _ in range(VIDEOS_AT_ONCE)]
+        while decoders(server) < VIDEOS_AT_ONCE:
+            time.sleep(0.05)
+        url, wait = (server.grpc_url, {}) if protocol == "grpc" else (server.http_url, {"network_timeout": 60})
+        forged = {ARRIVED: f"{time.time() + 1000:.6f}"}
+        asked = inputs(sound, Options(deadline_seconds=1), kind)
+        late = pytest.raises(Exception, match="AnalysisTimeout: no verdict within 1 s")
+        with kind.InferenceServerClient(url, **wait) as client, late:
+            client.infer("deepfake_detector", asked, headers=forged)
+        assert all(isinstance(one.exception(), errors.AnalysisTimeout) for one in busy)
+    until(server, running=False)

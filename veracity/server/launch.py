@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from veracity.catalog.serving import ARRIVED
 from veracity.server import reaper
 from veracity.server.binaries import Binaries
 from veracity.server.sockets import Sockets
@@ -42,6 +43,8 @@ class Launch:
             "exit-timeout-secs": self.exit_seconds,
             "backend-config": f"python,shm-region-prefix-name={reaper.shared_memory_prefix(sockets.directory)}",
             "log-format": "ISO8601",
+            "http-header-forward-pattern": ARRIVED,
+            "grpc-header-forward-pattern": ARRIVED,
             **sockets.options(),
             **{name: value for name, value in self.newer_options().items() if name in newer},
         }

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from veracity.catalog.serving import ARRIVED
 from veracity.server.ports import Ports
 from veracity.server.proxy import limits, routes
 from veracity.server.proxy.access import Access, Tls
@@ -76,6 +77,8 @@ def _listener(name: str, address: str, port: int, access: Access, manager: Confi
 
 def _manager(name: str, addresses: list[Route], access: Access, limit: Limits) -> Config:
     is_grpc = name == "grpc"
+    stamp = {"key": ARRIVED, "value": "%START_TIME(%s.%6f)%"}
+    arrival = {"header": stamp, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}
     removed = [API_KEY_HEADER, "authorization", TRITON_KEY_PREFIX + API_KEY_HEADER]
     return {
         "stat_prefix": name,
@@ -111,6 +114,7 @@ def _manager(name: str, addresses: list[Route], access: Access, limit: Limits) -
         "route_config": {
             "virtual_hosts": [{"name": name, "domains": ["*"], "routes": addresses}],
             "request_headers_to_remove": removed,
+            "request_headers_to_add": [arrival],
         },
     }
 
