@@ -218,7 +218,16 @@ def test_a_graph_that_answers_wrong_is_not_served(whole: Settings) -> None:
 
 
 def run_serve(settings: Settings) -> "subprocess.CompletedProcess[str]":
-    command = [sys.executable, "-m", "veracity.cli", "serve", "--http-port=0", "--grpc-port=0", "--metrics-port=0"]
+    command = [
+        sys.executable,
+        "-m",
+        "veracity.cli",
+        "serve",
+        "--http-port=0",
+        "--grpc-port=0",
+        "--metrics-port=0",
+        "--health-port=0",
+    ]
     env = {**os.environ, **settings.to_env()}
     return subprocess.run(command, env=env, capture_output=True, text=True, check=False)
 

@@ -81,9 +81,9 @@ def test_a_bearer_token_is_a_key_too(server: Server) -> None:
         assert status_of(request) == status
 
 
-def status_of(request: urllib.request.Request | str) -> int:
+def status_of(request: urllib.request.Request | str, tls: ssl.SSLContext | None = None) -> int:
     try:
-        with urllib.request.urlopen(request, timeout=WAIT_SECONDS) as answer:
+        with urllib.request.urlopen(request, timeout=WAIT_SECONDS, context=tls) as answer:
             return int(answer.status)
     except urllib.error.HTTPError as error:
         return error.code
@@ -219,6 +219,12 @@ def test_tls(models: Path, certificates: Path, mutual: bool) -> None:
         with Detector(server.grpc_url, timeout=WAIT_SECONDS) as detector, pytest.raises(ServerUnavailable):
             detector.analyze(b"real")
         assert server.metrics_url.startswith("https://")
+        without = ssl.create_default_context(cafile=str(ca))  # as whoever starts and stops containers asks
+        assert status_of(f"{server.health_url}/ready", without) == 200
+        assert status_of(server.health_url, without) == (401 if mutual else 200)
+        caller = ssl.create_default_context(cafile=str(ca))
+        caller.load_cert_chain(certificates / "client.pem", certificates / "client.key")
+        assert status_of(server.health_url, caller) == 200
 
 
 @pytest.mark.triton

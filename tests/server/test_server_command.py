@@ -37,10 +37,10 @@ def test_serve_says_where_it_listens_and_ends_on_a_signal(models: Path) -> None:
     env = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "PYTHONUNBUFFERED": "1"}
     command = [sys.executable, "-c", code, str(models)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=env) as process:
-        said = [process.stdout.readline() for _ in range(5)]
+        said = [process.stdout.readline() for _ in range(6)]
         process.send_signal(signal.SIGTERM)
         assert process.wait(WAIT_SECONDS) == 0
-    assert [line.split()[0] for line in said] == ["gRPC", "HTTP", "metrics", "model", "double"]
+    assert [line.split()[0] for line in said] == ["gRPC", "HTTP", "metrics", "health", "model", "double"]
 
 
 @pytest.mark.triton
@@ -60,7 +60,7 @@ def test_taken_port_is_named(server: Server, models: Path) -> None:
 
 def run_serve(*arguments: str, **variables: str) -> "subprocess.CompletedProcess[str]":
     env = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path)), **variables}
-    ports = ["--http-port=0", "--metrics-port=0", *arguments]
+    ports = ["--http-port=0", "--metrics-port=0", "--health-port=0", *arguments]
     command = [sys.executable, "-m", "veracity.cli", "serve", *ports]
     return subprocess.run(command, env=env, capture_output=True, text=True, timeout=2 * WAIT_SECONDS, check=False)
 
@@ -140,7 +140,7 @@ def test_serve_refuses_what_it_cannot_listen_on(models: Path, arguments: list[st
 
 def test_a_privileged_port_is_an_error_with_advice() -> None:
     """Also for root, here without the capability that it has to bind one."""
-    code = "from veracity.server.ports import Ports, choose; choose('127.0.0.1', Ports(0, 79, 0))"
+    code = "from veracity.server.ports import Ports, choose; choose('127.0.0.1', Ports(0, 79, 0, 0))"
     without = ["setpriv", "--bounding-set=-net_bind_service", "--inh-caps=-net_bind_service"] * (os.getuid() == 0)
     env = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     done = subprocess.run([*without, sys.executable, "-c", code], env=env, capture_output=True, text=True, check=False)

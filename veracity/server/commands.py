@@ -28,7 +28,7 @@ def add_serve(commands: Commands[Any]) -> None:
     serve = commands.add_parser("serve", help="run the server", formatter_class=formatter, add_help=False)
     serve.add_argument("-h", "--help", action=SettingsHelp, help="show this help and every setting")
     serve.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
-    for name, port in (("http", 8000), ("grpc", 8001), ("metrics", 8002)):
+    for name, port in (("http", 8000), ("grpc", 8001), ("metrics", 8002), ("health", 8003)):
         text = "0 picks a free one (default: %(default)s)"
         serve.add_argument(f"--{name}-port", type=int, default=port, metavar="PORT", help=text)
     serve.add_argument("--insecure", action="store_true", help="let other machines in without API keys")
@@ -95,6 +95,7 @@ def _serve(args: argparse.Namespace) -> int:
         http_port=args.http_port,
         grpc_port=args.grpc_port,
         metrics_port=args.metrics_port,
+        health_port=args.health_port,
     )
 
 

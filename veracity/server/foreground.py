@@ -50,9 +50,10 @@ def _to_stderr(content: bytes) -> None:
 
 def _announce(console: Console, server: Server) -> None:
     console.print(f"gRPC     {server.grpc_url}", highlight=False)
-    scheme = server.metrics_url.partition(":")[0]
+    scheme = server.health_url.partition(":")[0]
     console.print(f"HTTP     {scheme}://{server.http_url}", highlight=False)
     console.print(f"metrics  {server.metrics_url}", highlight=False)
+    console.print(f"health   {server.health_url}", highlight=False)
     console.print(table(server.models))
 
 

@@ -14,6 +14,7 @@ from tritonclient.utils import InferenceServerException
 from veracity import log
 from veracity.server import reaper
 from veracity.server.control import Control, LoadFailed, ProbeResult, one_line
+from veracity.server.heals import Heals
 from veracity.server.health import QUICK_ATTEMPTS, ModelHealth, ModelState, backoff
 from veracity.server.loading import Loader
 from veracity.server.orphans import Orphans
@@ -46,9 +47,14 @@ class Models:
     """
 
     def __init__(
-        self, repository: Path, timeouts: Timeouts, stopping: Callable[[], bool], model_config: str = ""
+        self,
+        repository: Path,
+        timeouts: Timeouts,
+        stopping: Callable[[], bool],
+        heals: Heals,
+        model_config: str = "",
     ) -> None:
-        self._timeouts, self._stopping = timeouts, stopping
+        self._timeouts, self._stopping, self._heals = timeouts, stopping, heals
         self._loader = Loader(repository, model_config, timeouts.load)
         self._states: dict[str, ModelState] = {}
         self._health: dict[str, ModelHealth] = {}
@@ -164,10 +170,12 @@ class Models:
         try:
             processes = self._loader.replace(control, health, dead, server)
         except LoadFailed as error:
+            self._heals.failed("process", health.name)
             _log.error("process not replaced", model=health.name, reason=str(error))
             return False
         if processes is None:
             return False
+        self._heals.done("process", health.name)
         _log.warning("model healed", model=health.name, replaced=len(dead))
         self._orphans.add(health.processes.keys() - processes.keys(), self._timeouts.hang_of(health.name))
         self._served(health, processes)
@@ -181,8 +189,10 @@ class Models:
         try:
             processes = self._loader.load(control, health, server)
         except LoadFailed as error:
+            self._heals.failed("model", health.name)
             self._load_failed(health, str(error))
         else:
+            self._heals.done("model", health.name)
             _log.warning("model reloaded", model=health.name, attempt=health.failed_attempts)
             self._served(health, processes)
 
@@ -194,10 +204,12 @@ class Models:
     def _load_failed(self, health: ModelHealth, reason: str) -> None:
         pause = backoff(health.failed_attempts + 1)
         health.mark_down(pause)
-        self._set_state(health.name, ModelState("failed", reason))
+        given_up = health.failed_attempts >= QUICK_ATTEMPTS
+        rarely = f" (given up after {health.failed_attempts} attempts, tried again every {pause:.0f} s)"
+        self._set_state(health.name, ModelState("failed", reason + rarely * given_up))
         if self._gone():
             return
-        level = _log.critical if health.failed_attempts >= QUICK_ATTEMPTS else _log.error
+        level = _log.critical if given_up else _log.error
         level("load failed", model=health.name, attempt=health.failed_attempts, reason=reason, next_seconds=pause)
 
     def _load_first(self, control: Control, name: str, server: int) -> None:

@@ -1,4 +1,4 @@
-"""The three ports of a tritonserver: which can be had, and which it listens on."""
+"""The ports of a server: which can be had, and which a process listens on."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ class Ports(NamedTuple):
     http: int
     grpc: int
     metrics: int
+    health: int
 
 
 def check(ports: Ports) -> None:

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import MappingProxyType, TracebackType
 from typing import Any
 
+from prometheus_client import CollectorRegistry
 from tritonclient.utils import InferenceServerException
 
+from veracity.catalog import provenance
 from veracity.catalog.profiles import BENCH, children, choose, required
 from veracity.server import accelerators, address, binaries, repository, rundir
+from veracity.server.heals import Heals
 from veracity.server.health import ModelState
 from veracity.server.launch import Launch
 from veracity.server.models import Models, Timeouts
@@ -21,6 +25,8 @@ from veracity.server.proxy.access import Access
 from veracity.server.proxy.limits import Limits
 from veracity.server.proxy.process import Proxy
 from veracity.server.sockets import Sockets
+from veracity.server.status import Phase, Status, StatusPages
+from veracity.server.status_server import StatusServer
 from veracity.server.supervisor import Supervisor
 from veracity.server.tritonlog import Sink
 from veracity.settings import Settings
@@ -37,9 +43,9 @@ class Server:
 
     Args:
         repository: folder of model folders.
-        host: name or address that all three ports listen on.
+        host: name or address that all ports listen on.
         access: who may call; anything but loopback wants keys, or ``insecure``.
-        http_port, grpc_port, metrics_port: 0 picks a free one.
+        http_port, grpc_port, metrics_port, health_port: 0 picks a free one.
         models: names to load; None loads all that have weights.
         env: variables added to the model processes' environment.
         production: refuse to start when a model fails to load, or one of ``required`` is missing.
@@ -66,6 +72,7 @@ class Server:
         http_port: int = 0,
         grpc_port: int = 0,
         metrics_port: int = 0,
+        health_port: int = 0,
         models: Sequence[str] | None = None,
         env: Mapping[str, str] = MappingProxyType({}),
         production: bool = False,
@@ -81,7 +88,8 @@ class Server:
         triton: Path | None = None,
         model_config: str = "",
     ) -> None:
-        self._ports, self._host, self._access = Ports(http_port, grpc_port, metrics_port), address.resolve(host), access
+        self._ports = Ports(http_port, grpc_port, metrics_port, health_port)
+        self._host, self._access = address.resolve(host), access
         check(self._ports)
         access.check(host, self._host)
         self._launch = Launch(repository.absolute(), EXIT_SECONDS, max_request_bytes, dict(env), model_config)
@@ -90,11 +98,15 @@ class Server:
         self._drain_seconds = drain_seconds
         self._stopping, self._skip_drain = threading.Event(), threading.Event()
         timeouts = Timeouts(canary_seconds, hang_seconds, child_hang_seconds, load_seconds)
-        self._models = Models(self._launch.repository, timeouts, self._stopping.is_set, model_config)
+        registry = CollectorRegistry()
+        self._heals = Heals(registry)
+        self._models = Models(self._launch.repository, timeouts, self._stopping.is_set, self._heals, model_config)
+        self._pages = StatusPages(self.status, self._digests, registry)
         self.stop_requested = False  # by request_stop; a start that fails stops too
         self._run_dir: rundir.RunDir | None = None
         self._process: TritonProcess | None = None
         self._proxy: Proxy | None = None
+        self._status_server: StatusServer | None = None
         self._supervisor: Supervisor | None = None
         self._thread: threading.Thread | None = None
 
@@ -146,7 +158,12 @@ class Server:
     @property
     def metrics_url(self) -> str:
         """Where Prometheus reads."""
-        return f"http{'s' * bool(self._access.tls)}://{self._opened.url(self._opened.ports.metrics)}/metrics"
+        return f"{self._scheme}://{self._opened.url(self._opened.ports.metrics)}/metrics"
+
+    @property
+    def health_url(self) -> str:
+        """Where ``/live``, ``/ready`` and the whole are; ``/version`` and our ``/metrics`` are beside it."""
+        return f"{self._scheme}://{self._opened.url(self._opened.ports.health)}/health"
 
     @property
     def sockets(self) -> Sockets:
@@ -214,6 +231,8 @@ class Server:
             self._process.kill()
         if self._proxy is not None:  # the last answers went through it
             self._proxy.close()
+        if self._status_server is not None:
+            self._status_server.stop()
         if self._process is not None:
             self._process.log.close()
         if self._run_dir is not None:
@@ -225,9 +244,34 @@ class Server:
         if model.state != "ready":
             raise ModelUnavailable(f"{name}: {model.reason}")
 
+    def status(self) -> Status:
+        """Return how it is doing now."""
+        in_flight = 0
+        with suppress(OSError, ValueError):  # tritonserver is not there
+            in_flight = self._running.requests_in_flight() if self._phase != "starting" else 0
+        return Status(self._phase, self.models, in_flight)
+
     def wait(self, timeout: float | None = None) -> bool:
         """Block until the stop begins, or for ``timeout`` seconds; returns whether it has begun."""
         return self._stopping.wait(timeout)
+
+    def _digests(self) -> dict[str, str]:
+        """Return the sha256 of each served graph that has a provenance, by model."""
+        served = (name for name, model in self.models.items() if model.state == "ready")
+        pages = {name: provenance.read(self._launch.repository / name) for name in served}
+        return {name: page["graph_sha256"] for name, page in pages.items() if "graph_sha256" in page}
+
+    @property
+    def _phase(self) -> Phase:
+        if self._stopping.is_set():
+            return "stopping"
+        if self._thread is None:
+            return "starting"
+        return "serving" if self._thread.is_alive() else "broken"
+
+    @property
+    def _scheme(self) -> str:
+        return "https" if self._access.tls else "http"
 
     @property
     def _running(self) -> TritonProcess:
@@ -248,13 +292,15 @@ class Server:
         accelerators.check(self._launch.model_config, found.backends)
         sockets = Sockets(self._run_dir.path)
         self._process = TritonProcess(found, self._launch, sockets, self._sink)
-        limits = Limits(self._launch.max_request_bytes)
-        self._proxy = Proxy(self._host, self._ports, self._access, limits, sockets, self._process.log.path)
+        limits, log_file = Limits(self._launch.max_request_bytes), self._process.log.path
+        self._status_server = StatusServer(sockets.health, self._pages.get)
+        self._status_server.start()
+        self._proxy = Proxy(self._host, self._ports, self._access, limits, sockets, log_file, self._heals)
         self._proxy.start()
         self._process.start(self._stopping.is_set)
         self._proxy.open()
         (self._run_dir.path / rundir.ADDRESS).write_text(self.grpc_url)
-        self._supervisor = Supervisor(self._process, self._models, self._read, self._stopping)
+        self._supervisor = Supervisor(self._process, self._models, self._read, self._stopping, self._heals)
         self._supervisor.load()
         if self._production:
             self._refuse_gaps()

@@ -22,6 +22,7 @@ from veracity_client.errors import ServerUnavailable
 LONGEST_PATH = 107  # bytes of sun_path, linux/un.h
 GRPC_PORT = 1  # Triton puts ":PORT" behind the address, and gRPC takes both together for the name of the file
 NAMES = ("http", "metrics", f"grpc:{GRPC_PORT}")
+HEALTH = "health"  # the supervisor's own
 HEADER = "x-veracity-supervisor"
 GRPC_HEADER = f"triton-grpc-protocol-{HEADER}"  # as Triton wants it over gRPC
 CLOSED = ("shared-memory", "model-config", "model-repository", "statistics", "trace", "logging")  # Triton's groups
@@ -49,6 +50,11 @@ class Sockets:
     def grpc(self) -> Path:
         """The socket that speaks gRPC."""
         return self.directory / NAMES[2]
+
+    @property
+    def health(self) -> Path:
+        """The socket where the supervisor serves the pages of the health port by HTTP."""
+        return self.directory / HEALTH
 
     @property
     def url(self) -> str:

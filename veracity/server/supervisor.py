@@ -11,6 +11,7 @@ from tritonclient.utils import InferenceServerException
 from veracity import log
 from veracity.server.control import Control, one_line
 from veracity.server.drain import drain
+from veracity.server.heals import Heals
 from veracity.server.health import backoff
 from veracity.server.live import LiveWatch
 from veracity.server.models import Models
@@ -33,11 +34,12 @@ class Supervisor:
         models: Models,
         read_repository: Callable[[], Contents],
         stopping: threading.Event,
+        heals: Heals,
     ) -> None:
         self._process, self._models = process, models
         self._read_repository, self._stopping = read_repository, stopping
         self._live = LiveWatch(process, stopping)
-        self._restarts = 0
+        self._restarts, self._heals = 0, heals
 
     def load(self) -> None:
         """Load the models; raises ServerUnavailable when the stop begins meanwhile."""
@@ -100,6 +102,8 @@ class Supervisor:
             self.load()
         except (VeracityError, InferenceServerException) as error:
             if not self._stopping.is_set():
+                self._heals.failed("tritonserver")
                 _log.error("restart failed", reason=str(error))
         else:
+            self._heals.done("tritonserver")
             _log.warning("tritonserver restarted")

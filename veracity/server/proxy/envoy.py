@@ -37,6 +37,7 @@ def bootstrap(address: str, ports: Ports, access: Access, limit: Limits, sockets
         "http": routes.http(access, limit, sockets.secret),
         "grpc": routes.grpc(access, sockets.secret),
         "metrics": routes.metrics(access),
+        "health": routes.health(access),
     }
     listeners = [
         _listener(name, address, port, access, _manager(name, lists[name], access, limit), directory)
@@ -45,6 +46,7 @@ def bootstrap(address: str, ports: Ports, access: Access, limit: Limits, sockets
     clusters = [
         _cluster("http", sockets.http),
         _cluster("metrics", sockets.metrics),
+        _cluster("health", sockets.health),
         _cluster("grpc", sockets.grpc, http2=True),
         *([_cluster("keys", directory / KEYS)] if access.keys else []),
     ]
@@ -65,7 +67,8 @@ def _listener(name: str, address: str, port: int, access: Access, manager: Confi
         "transport_socket_connect_timeout": f"{limits.HEADERS_SECONDS}s",
     }
     if access.tls:
-        chain["transport_socket"] = _tls(access.tls, ["h2"] if name == "grpc" else ["h2", "http/1.1"], directory)
+        protocols = ["h2"] if name == "grpc" else ["h2", "http/1.1"]
+        chain["transport_socket"] = _tls(access.tls, protocols, directory, required=name != "health")
     return {
         "name": name,
         "address": {"socket_address": {"address": address, "port_value": port}},
@@ -214,7 +217,9 @@ def certificates(tls: Tls | None) -> dict[str, Config]:
     return {name: {"resources": [{"@type": kind, "name": name, **secret}]} for name, secret in found.items()}
 
 
-def _tls(tls: Tls, protocols: list[str], directory: Path) -> Config:
+def _tls(tls: Tls, protocols: list[str], directory: Path, *, required: bool) -> Config:
+    """Return the way to TLS. Where a caller's certificate is not ``required``, each route may want one."""
+
     def read(name: str) -> Config:
         source = {"path_config_source": {"path": str(directory / name)}, "resource_api_version": "V3"}
         return {"name": name, "sds_config": source}
@@ -227,7 +232,9 @@ def _tls(tls: Tls, protocols: list[str], directory: Path) -> Config:
     if tls.client_ca:
         context["validation_context_sds_secret_config"] = read(CLIENT_CA)
     kind = "transport_sockets.tls.v3.DownstreamTlsContext"
-    return _filter("tls", kind, {"common_tls_context": context, "require_client_certificate": bool(tls.client_ca)})
+    return _filter(
+        "tls", kind, {"common_tls_context": context, "require_client_certificate": required and bool(tls.client_ca)}
+    )
 
 
 def _filter(name: str, kind: str, options: Config) -> Config:

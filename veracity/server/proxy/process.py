@@ -15,6 +15,7 @@ from pathlib import Path
 from veracity import log
 from veracity.server import address, reaper
 from veracity.server.binaries import requirement
+from veracity.server.heals import Heals
 from veracity.server.health import backoff
 from veracity.server.launch import inherited
 from veracity.server.ports import Ports, choose, listening
@@ -43,9 +44,10 @@ class Proxy:
     """An Envoy below its reaper, from the ports of ``host`` to ``sockets``; :meth:`open` chooses the ``ports``."""
 
     def __init__(
-        self, host: str, ports: Ports, access: Access, limits: Limits, sockets: Sockets, log_file: Path
+        self, host: str, ports: Ports, access: Access, limits: Limits, sockets: Sockets, log_file: Path, heals: Heals
     ) -> None:
         self.ports = ports
+        self._heals = heals
         self._host, self._access, self._limits, self._sockets = host, access, limits, sockets
         self._log_file = log_file
         # A reaper removes the shared memory that is named after its directory: that of this run is not.
@@ -161,8 +163,10 @@ class Proxy:
             self._spawn(self.ports)
             said = self._wait_until_open(self.ports)
             if said is None:
+                self._heals.done("proxy")
                 _log.warning("envoy restarted")
             elif not self._closing.is_set():
+                self._heals.failed("proxy")
                 _log.error("envoy did not start", reason=_reason(said))
 
     def _kill(self) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 from veracity.server.proxy.access import Access
 from veracity.server.proxy.limits import ANSWER_SECONDS, JSON_BYTES, Limits
 from veracity.server.sockets import GRPC_HEADER, HEADER
-from veracity_client.errors import BadOption, TooLarge, UnsupportedCodec, VeracityError
+from veracity_client.errors import BadOption, TooLarge, Unauthorized, UnsupportedCodec, VeracityError
 
 Route = dict[str, Any]
 Headers = list[dict[str, Any]]
@@ -21,6 +21,7 @@ NAMELESS = ("ServerMetadata",)  # calls whose request has no model
 NAMED = ("ModelReady", "ModelMetadata", "ModelInfer", "ModelStreamInfer")
 WITH_SECRET = ("ModelConfig", "ModelStatistics")  # of the groups that tritonserver closes; only about open models
 HEALTH = ("ServerLive", "ServerReady")  # anybody may ask
+ABOUT = "/health|/version|/metrics"
 LENGTH, JSON_LENGTH = "content-length", "inference-header-content-length"
 
 BAD_HOST = BadOption("this server is not known by that name; its operator lists names in VERACITY_HOSTS")
@@ -28,6 +29,7 @@ BAD_ORIGIN = BadOption("this server takes no requests from web pages")
 COMPRESSED = UnsupportedCodec("requests are sent uncompressed")
 NO_LENGTH = BadOption("a request says how long it is, in the header Content-Length")
 LONG_JSON = TooLarge(f"the JSON of a request has at most {JSON_BYTES} bytes; send the video as binary data behind it")
+NO_CERTIFICATE = Unauthorized("this server wants a certificate of its operator's authority")
 NOT_FOUND = BadOption("this server has nothing at that address")
 
 
@@ -78,6 +80,18 @@ def metrics(access: Access) -> list[Route]:
     ]
 
 
+def health(access: Access) -> list[Route]:
+    """Return the addresses of the health port. Whoever starts and stops servers asks the first two without a key."""
+    get, known = [_method("GET")], access.tls is not None and access.tls.client_ca is not None
+    return [
+        *refusals(access, "content-encoding"),
+        _pass("/health/(live|ready)", "health", get, open_to_all=True),
+        _pass(ABOUT, "health", get, certified=known),
+        *([_refuse(ABOUT, NO_CERTIFICATE, 401)] if known else []),
+        _refuse(".*", NOT_FOUND, 404),
+    ]
+
+
 def refusals(access: Access, encoding: str) -> list[Route]:
     """Return what no address takes: foreign names, web pages (a browser on this machine brings both), compression."""
     names = "|".join((LITERAL, *OWN_NAMES, *map(re.escape, access.hosts)))
@@ -99,14 +113,16 @@ def _pass(
     *,
     open_to_all: bool = False,
     named: bool = False,
+    certified: bool = False,
 ) -> Route:
     filters: dict[str, Any] = {}
     if open_to_all:
         filters["keys"] = {"@type": f"{TYPE}.extensions.filters.http.ext_authz.v3.ExtAuthzPerRoute", "disabled": True}
     if cluster == "grpc" and not named:
         filters["names"] = {"@type": f"{TYPE}.extensions.filters.http.lua.v3.LuaPerRoute", "disabled": True}
+    certificate = {"tls_context": {"presented": True, "validated": True}} if certified else {}
     return {
-        "match": _match(path, headers),
+        "match": _match(path, headers) | certificate,
         "route": {"cluster": cluster, "timeout": f"{ANSWER_SECONDS}s"},
         "typed_per_filter_config": filters,
         "request_headers_to_add": [
