@@ -155,6 +155,26 @@ def test_processes_are_replaced_again_and_again(sleepers: Path) -> None:
 
 
 @pytest.mark.triton
+@pytest.mark.parametrize("dead", [(0,), (1,), (0, 1)], ids=["first", "second", "both"])
+def test_each_process_is_watched_from_the_load_on(sleepers: Path, dead: tuple[int, ...]) -> None:
+    """Without a canary; a second start of one repository, whose files the first one may have changed."""
+    options = {"access": OPEN, "canary_seconds": 60.0, "env": {"BUSY_FOLDER": str(sleepers.parent / "busy")}}
+    with Server(sleepers, **options):
+        pass
+    with Server(sleepers, **options) as server:
+        before = sorted(reaper.child_processes(server.pid))
+        assert len(before) == 2
+        killed = {before[number] for number in dead}
+        for pid in killed:
+            os.kill(pid, signal.SIGKILL)
+        eventually(lambda: len(reaper.child_processes(server.pid) - killed) == 2)
+        eventually(lambda: server.models["sleeper"].state == "ready")
+        assert int(ask_slow(server.grpc_url, "sleeper", 0.0)) not in killed
+        if len(killed) == 1:
+            assert set(before) - killed <= reaper.child_processes(server.pid)
+
+
+@pytest.mark.triton
 def test_a_hung_model_is_reloaded_and_its_old_processes_are_killed(sleepers: Path) -> None:
     """Triton alone would wait for the busy processes until their requests end."""
     busy = sleepers.parent / "busy"

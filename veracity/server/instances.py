@@ -36,16 +36,6 @@ class Instances:
             own.name, own.count, own.rate_limiter.priority = f"{folder.name}_{number}", 1, number + 1
         self._generation = 0
 
-    @property
-    def several(self) -> bool:
-        """Whether there is more than one, so that the others can go on where one is replaced."""
-        return len(self._config.instance_group) > 1
-
-    @property
-    def all_but_first(self) -> set[str]:
-        """The names that :meth:`to_json` leaves out for the first to be alone."""
-        return {f"{group.name}_" for group in self._config.instance_group[1:]}
-
     def replace(self, names: Collection[str]) -> None:
         """Have the next load replace the instances of these names, as :func:`processes` returns them."""
         self._generation += 1

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 
 from google.protobuf.text_format import ParseError
 
 from veracity.catalog import provenance
-from veracity.server import reaper, smoke_test
+from veracity.server import smoke_test
 from veracity.server.control import Control, LoadFailed
 from veracity.server.health import ModelHealth
 from veracity.server.instances import Instances, processes
-
-FIRST_ENDS_SECONDS, POLL_SECONDS = 5.0, 0.05
 
 
 class Loader:
@@ -33,21 +30,11 @@ class Loader:
             health.instances = Instances(folder, self._model_config)
         except (OSError, ParseError) as error:
             raise LoadFailed(f"{name}/config.pbtxt: {' '.join(str(error).split())}") from None
-        first: set[int] = set()
-        if health.instances.several:
-            # Triton takes the second load that brings a configuration for a change of the model's files, whatever it
-            # changes, and loads everything anew; only from the third on are instances kept.
-            before = processes(server, folder)
-            self._load(control, name, health.instances.to_json(without=health.instances.all_but_first))
-            first = processes(server, folder).keys() - before.keys()
         before = processes(server, folder)
         self._load(control, name, health.instances.to_json())
         if fault := smoke_test.fault(control, name, self._repository, self._timeout):
             control.unload(name)
             raise LoadFailed(f"loaded, but its first inference failed: {fault}")
-        deadline = time.monotonic() + FIRST_ENDS_SECONDS
-        while first & reaper.child_processes(server) and time.monotonic() < deadline:
-            time.sleep(POLL_SECONDS)
         return {pid: instance for pid, instance in processes(server, folder).items() if pid not in before}
 
     def replace(self, control: Control, health: ModelHealth, dead: set[int], server: int) -> dict[int, str] | None:

@@ -81,10 +81,8 @@ class Models:
             self._states |= {name: ModelState("failed", NO_FOLDER) for name in contents.unknown}
         self._health, self._orphans = {}, Orphans()
         self._abandoned.clear()
-        for name in installed:
-            if self._stopping():
-                return
-            self._load_first(control, name, server)
+        for names in (contents.children, contents.detectors):
+            wait([self._threads.submit(self._load_first, control, name, server) for name in names])
 
     def mark_all_failed(self, reason: str) -> None:
         """Note that no model is served."""
@@ -213,6 +211,8 @@ class Models:
         level("load failed", model=health.name, attempt=health.failed_attempts, reason=reason, next_seconds=pause)
 
     def _load_first(self, control: Control, name: str, server: int) -> None:
+        if self._stopping():
+            return
         began = time.monotonic()
         self._health[name] = health = ModelHealth(name)
         try:
