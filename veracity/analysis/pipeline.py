@@ -14,7 +14,7 @@ import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from veracity.analysis import audio_stage, video_stage
+from veracity.analysis import audio_stage, deadline, video_stage
 from veracity.analysis.analysis import Analysis, Tell
 from veracity.analysis.context import AnalysisContext
 from veracity.analysis.input_info import input_info
@@ -60,7 +60,8 @@ async def observe(
     """
     try:
         left = max(0.0, options.deadline_seconds - waited)
-        return await asyncio.wait_for(_observe(video, infer, options, context, tell), left)
+        with deadline.within(left):
+            return await asyncio.wait_for(_observe(video, infer, options, context, tell), left)
     except asyncio.TimeoutError:
         raise AnalysisTimeout(
             f"no verdict within {options.deadline_seconds:g} s; allow more, or a policy that stops earlier"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import triton_python_backend_utils as pb
 from numpy.typing import NDArray
 
 from veracity import log
+from veracity.analysis import deadline
 from veracity.catalog import MODELS
 from veracity.catalog.tensorrt import PLAN, taken
 from veracity.evidence.requests import State
@@ -38,11 +40,18 @@ class BlsInfer:
             model_name=model,
             requested_output_names=[tensor.name for tensor in MODELS[model].outputs],
             inputs=[pb.Tensor(name, array) for name, array in taken(inputs, self._model_config).items()],
+            timeout=_microseconds_left(),
         )
         response = await request.async_exec()
         if response.has_error():
             raise _error(model, response.error().message())
         return {tensor.name(): tensor.as_numpy() for tensor in response.output_tensors()}
+
+
+def _microseconds_left() -> int:
+    """Return how long a request may wait in a model's queue; 0 leaves it to the queue's own limit."""
+    left = deadline.seconds_left()
+    return 0 if math.isinf(left) else max(1, int(1e6 * left))
 
 
 def _error(model: str, text: str) -> VeracityError:
