@@ -9,7 +9,9 @@ anything else  the canned verdict: its label is the first word where that is one
 import json
 import time
 from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import triton_python_backend_utils as pb
@@ -24,12 +26,12 @@ STAGES = (
 
 
 class TritonPythonModel:
-    def initialize(self, args):
+    def initialize(self, args: Mapping[str, str]) -> None:
         self.verdict = json.loads(Path(__file__).with_name("verdict.json").read_text("utf-8"))
         self.output = "EVENT" if args["model_name"].endswith("_stream") else "VERDICT"
-        self.asked = Counter()
+        self.asked: Counter[str] = Counter()
 
-    def execute(self, requests):
+    def execute(self, requests: Sequence[Any]) -> list[Any] | None:
         if self.output == "VERDICT":
             return [self.answer(request, None) for request in requests]
         for request in requests:
@@ -37,7 +39,7 @@ class TritonPythonModel:
             sender.send(self.answer(request, sender), flags=pb.TRITONSERVER_RESPONSE_COMPLETE_FINAL)
         return None
 
-    def answer(self, request, sender):
+    def answer(self, request: Any, sender: Any) -> Any:
         video, path, options = (text(request, name) for name in ("VIDEO", "PATH", "OPTIONS"))
         word, _, rest = (video if video is not None else path or b"")[:1000].decode(errors="replace").partition(" ")
         if word == "wait":
@@ -53,22 +55,22 @@ class TritonPythonModel:
         verdict["input"] = verdict["input"] | {"bytes": len(video or b"")}
         return self.message({"verdict": verdict} if sender else verdict)
 
-    def stream(self, sender, word, rest):
+    def stream(self, sender: Any, word: str, rest: str) -> None:
         for stage in STAGES[: 1 if word == "watch" else None]:
             sender.send(self.message({"stage": stage}))
         if word == "watch" and until(sender.is_cancelled):
             Path(rest).touch()
 
-    def message(self, document):
+    def message(self, document: Mapping[str, Any]) -> Any:
         return pb.InferenceResponse([pb.Tensor(self.output, np.array([[json.dumps(document).encode()]], np.object_))])
 
 
-def text(request, name):
+def text(request: Any, name: str) -> bytes | None:
     tensor = pb.get_input_tensor_by_name(request, name)
     return None if tensor is None else bytes(tensor.as_numpy().reshape(-1)[0])
 
 
-def until(condition):
+def until(condition: Callable[[], bool]) -> bool:
     end = time.monotonic() + LONGEST_WAIT_SECONDS
     while not (done := condition()) and time.monotonic() < end:
         time.sleep(POLL_SECONDS)

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import tritonclient.grpc as grpc
+from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
 from veracity.server import reaper
@@ -140,7 +141,7 @@ def eventually(condition: Callable[[], bool]) -> None:
         time.sleep(0.1)
 
 
-def ask(client: "grpc.InferenceServerClient", rows: list[list[float]], output: str = "PAIR") -> np.ndarray:
+def ask(client: "grpc.InferenceServerClient", rows: list[list[float]], output: str = "PAIR") -> NDArray[np.float32]:
     array = np.array(rows, np.float32)
     made = grpc.InferInput("X", list(array.shape), "FP32")
     made.set_data_from_numpy(array)

@@ -11,6 +11,7 @@ from pathlib import Path
 import media_samples
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from veracity.analysis.context import AnalysisContext
 from veracity.analysis.local_infer import LocalInfer
@@ -49,7 +50,7 @@ def test_the_search_for_speech_ends_with_its_analysis(
     file = media_samples.write(tmp_path_factory.mktemp("silent") / "silence.flac", *silence)
     looked_at = 0
 
-    def vad(pcm: np.ndarray, stopped: Stopped = never) -> Spans:
+    def vad(pcm: NDArray[np.int16], stopped: Stopped = never) -> Spans:
         def asked() -> bool:
             nonlocal looked_at
             looked_at += 1

@@ -5,10 +5,12 @@ import dataclasses
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import media_samples
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from veracity.analysis.context import AnalysisContext
 from veracity.analysis.local_infer import LocalInfer
@@ -88,7 +90,7 @@ class Counting(LocalInfer):
     def state(self, model: str) -> State:
         return "down" if model == self.down else super().state(model)
 
-    async def __call__(self, model: str, inputs: Mapping[str, np.ndarray]) -> Mapping[str, np.ndarray]:
+    async def __call__(self, model: str, inputs: Mapping[str, NDArray[Any]]) -> Mapping[str, NDArray[Any]]:
         if model == self.down:
             raise ModelUnavailable(f"{model} does not answer")
         if model == self.broken:
@@ -152,7 +154,7 @@ def test_a_face_detector_that_fails_on_the_way_takes_only_the_layers_that_need_i
 class Dazed(LocalInfer):
     """A face detector whose boxes are no boxes."""
 
-    async def __call__(self, model: str, inputs: Mapping[str, np.ndarray]) -> Mapping[str, np.ndarray]:
+    async def __call__(self, model: str, inputs: Mapping[str, NDArray[Any]]) -> Mapping[str, NDArray[Any]]:
         answer = dict(await super().__call__(model, inputs))
         if model == "face_detector":
             boxes = np.zeros_like(answer["BOXES"])

@@ -5,6 +5,7 @@ import dataclasses
 import shutil
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import media_samples
 import numpy as np
@@ -12,6 +13,7 @@ import onnx
 import pytest
 import tiny_models
 from conftest import REPOSITORY
+from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from veracity.analysis.context import AnalysisContext
@@ -123,7 +125,7 @@ class Listening(LocalInfer):
         said = {"lipsync_lipforensics": self.lipforensics, "lipsync_syncnet": self.syncnet}.get(model)
         return said or super().state(model)
 
-    async def __call__(self, model: str, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:  # type: ignore[override]
+    async def __call__(self, model: str, inputs: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:  # type: ignore[override]
         self.asked.add(model)
         return dict(await super().__call__(model, inputs))
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from measuring import manifest, measured
+from numpy.typing import NDArray
 
 from benchmarks import robustness
 from veracity.calibrate import scores
@@ -17,20 +18,22 @@ from veracity.media.ffmpeg import find_ffmpeg
 from veracity.media.sandbox import Limits
 
 
-async def look(path: Path) -> tuple[np.ndarray, list[np.ndarray], tuple[int, int]]:
+async def look(path: Path) -> tuple[NDArray[np.int16], list[NDArray[np.int_]], tuple[int, int]]:
     with Media.open(Source(path), Limits()) as opened:
         probe = await opened.probe()
         frames = [frame.image.astype(int) async for frame in opened.frames(range(0, 20, 5))] if probe.video else []
         return await opened.audio(), frames, (probe.video.width, probe.video.height) if probe.video else (0, 0)
 
 
-def high(sound: np.ndarray) -> float:
+def high(sound: NDArray[np.int16]) -> float:
     power = np.abs(np.fft.rfft(sound.astype(float))) ** 2
     return float(power[len(power) // 2 + 200 :].sum() / power.sum())
 
 
 @pytest.mark.parametrize("condition", robustness.CONDITIONS, ids=lambda condition: condition.name)
-def test_a_condition_alters_what_it_says_and_nothing_else(media: Path, tmp_path: Path, condition) -> None:
+def test_a_condition_alters_what_it_says_and_nothing_else(
+    media: Path, tmp_path: Path, condition: robustness.Condition
+) -> None:
     source = media / "talking.mp4"
     copy = robustness._spoil(find_ffmpeg(None), condition, tmp_path / "copy.mkv", source)
     sound, frames, size = asyncio.run(look(source))

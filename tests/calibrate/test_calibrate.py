@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from veracity.calibrate import fusion_fit
 from veracity.calibrate.fit import fit, limit, platt, pooled, thresholds
@@ -40,7 +41,7 @@ def rows(model: str, truth: Sequence[bool], logits: Sequence[Sequence[float]], s
     ]
 
 
-def drawn(clips: int, temperature: float, bias: float, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+def drawn(clips: int, temperature: float, bias: float, seed: int = 0) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
     """Clips whose odds of fake are exactly those of their logits, tempered; as many reals as fakes."""
     rng = np.random.default_rng(seed)
     calibrated = rng.normal(0, 2, clips * 3)

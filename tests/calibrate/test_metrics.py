@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from sklearn import metrics as theirs
 
 from veracity.calibrate import bootstrap, metrics
@@ -13,7 +14,7 @@ SCORES = np.round(RNG.normal(1.5 * LABELS - 0.6, 1.2), 1)  # a tenth: many ties,
 CALLED = SCORES >= 0
 
 
-def at_95(labels: np.ndarray, scores: np.ndarray) -> float:
+def at_95(labels: NDArray[np.bool_], scores: NDArray[np.float64]) -> float:
     alarms, hits, _ = theirs.roc_curve(labels, scores, drop_intermediate=False)
     return float(alarms[hits >= 0.95][0])
 

@@ -5,6 +5,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from veracity.catalog.model import DFDC_CROP
 from veracity.evidence.crops import (
@@ -55,7 +56,7 @@ def test_a_box_outside_the_picture_is_refused(box: tuple[float, float, float, fl
         face_crop(np.zeros((100, 200, 3), np.uint8), box, 64)
 
 
-def scaled_first(image: np.ndarray, size: int) -> np.ndarray:
+def scaled_first(image: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
     """Bring all of a picture to ``size``, then cut its middle: what a long line takes gigabytes for."""
     scale = size / min(image.shape[:2])
     sides = [max(size, round(side * scale)) for side in (image.shape[1], image.shape[0])]

@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 import onnxruntime
 import pytest
+from numpy.typing import NDArray
 
 from veracity.catalog import ASSETS, FACE_DETECTOR, smoke_test
 from veracity.catalog.assets import PORTRAIT_FILE
@@ -50,11 +51,11 @@ def session(graph: Path) -> onnxruntime.InferenceSession:
 
 
 @pytest.fixture(scope="module")
-def astronaut() -> np.ndarray:
+def astronaut() -> NDArray[np.uint8]:
     return face_detector.read_photograph(_folder(PORTRAIT_FILE) / PORTRAIT_FILE)
 
 
-def look(session: onnxruntime.InferenceSession, images: list[np.ndarray], side: int) -> list[list[Detection]]:
+def look(session: onnxruntime.InferenceSession, images: list[NDArray[np.uint8]], side: int) -> list[list[Detection]]:
     batch, scale = letterbox(images, side)
     answers = session.run(face_detector.OUTPUTS, {"IMAGE": batch})
     return detections(dict(zip(face_detector.OUTPUTS, answers)), scale)
@@ -84,7 +85,9 @@ def test_the_known_question_has_one_face(session: onnxruntime.InferenceSession) 
 
 
 @pytest.mark.parametrize("side", [160, 320, 480, 512])
-def test_one_face_in_the_portrait(session: onnxruntime.InferenceSession, astronaut: np.ndarray, side: int) -> None:
+def test_one_face_in_the_portrait(
+    session: onnxruntime.InferenceSession, astronaut: NDArray[np.uint8], side: int
+) -> None:
     ((one,),) = look(session, [astronaut], side)
     assert iou(one.box, ASTRONAUT) > 0.7
     right_eye, left_eye, nose, right_mouth, left_mouth = one.landmarks
@@ -94,7 +97,7 @@ def test_one_face_in_the_portrait(session: onnxruntime.InferenceSession, astrona
 
 
 def test_a_picture_in_a_batch_is_answered_as_alone(
-    session: onnxruntime.InferenceSession, astronaut: np.ndarray
+    session: onnxruntime.InferenceSession, astronaut: NDArray[np.uint8]
 ) -> None:
     nobody = np.full_like(astronaut, 127)
     pair = np.hstack([astronaut[:, 100:356], astronaut[:, 355:99:-1]])
@@ -109,7 +112,7 @@ def test_a_picture_in_a_batch_is_answered_as_alone(
     assert (together[1][3] > 0).sum() == 2
 
 
-def test_what_is_no_face_is_zero(session: onnxruntime.InferenceSession, astronaut: np.ndarray) -> None:
+def test_what_is_no_face_is_zero(session: onnxruntime.InferenceSession, astronaut: NDArray[np.uint8]) -> None:
     for batch in (np.zeros((2, 64, 96, 3), np.uint8), letterbox([astronaut], 320)[0]):
         boxes, scores, landmarks = session.run(face_detector.OUTPUTS, {"IMAGE": batch})
         assert boxes.shape == (len(batch), MAX_FACES, 4)
@@ -123,7 +126,7 @@ def test_the_smallest_picture_is_answered(session: onnxruntime.InferenceSession)
     assert scores.shape == (1, MAX_FACES)
 
 
-def test_more_faces_than_places(session: onnxruntime.InferenceSession, astronaut: np.ndarray) -> None:
+def test_more_faces_than_places(session: onnxruntime.InferenceSession, astronaut: NDArray[np.uint8]) -> None:
     """Twenty-five faces, sixteen places: all taken, none twice."""
     head = cv2.resize(astronaut[20:220, 120:330], (96, 96), interpolation=cv2.INTER_AREA)
     (found,) = look(session, [np.tile(head, (5, 5, 1))], 480)
@@ -162,7 +165,7 @@ def test_export_refuses_a_graph_that_differs(tmp_path: Path, monkeypatch: pytest
     fetch(find(names), folder, from_dir=_folder(*names))
     right = face_detector.NETWORKS["centerface"]
 
-    def wrong(*given: object) -> tuple[np.ndarray, ...]:
+    def wrong(*given: object) -> tuple[NDArray[np.float32], ...]:
         boxes, scores, points = right.decode(*given)
         return boxes + off, scores, points
 

@@ -9,6 +9,7 @@ import media_samples as samples
 import numpy as np
 import pytest
 from media_samples import pitch, run
+from numpy.typing import NDArray
 
 from veracity.evidence.sound import Sound, find_speech, read_sound
 from veracity.evidence.speech import energy_vad
@@ -54,7 +55,7 @@ def test_an_ordinary_mix_is_what_ffmpeg_mixes(folder: Path, left: str, right: st
     assert np.array_equal(sound.samples, run(samples.audio(file, samples.find_ffmpeg())))
 
 
-def written(target: Path, channels: list[np.ndarray]) -> Path:
+def written(target: Path, channels: list[NDArray[np.float64]]) -> Path:
     """Write a wav without a channel layout; each channel is a float array [samples] at 16 kHz."""
     with wave.open(str(target), "wb") as file:
         file.setnchannels(len(channels))
@@ -64,7 +65,7 @@ def written(target: Path, channels: list[np.ndarray]) -> Path:
     return target
 
 
-def beeping(seconds: int = 4) -> np.ndarray:
+def beeping(seconds: int = 4) -> NDArray[np.float64]:
     """Return a tone of 440 Hz that comes and goes, float [samples]."""
     time = np.arange(seconds * 16_000) / 16_000
     return 0.3 * np.sin(2 * np.pi * 440 * time) * (time % 1 < 0.6)

@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 import pytest
 from conftest import SHARED
+from numpy.typing import NDArray
 
 from veracity.catalog import LAYERS
 from veracity.catalog.detectors.lipsync_syncnet import MODEL as SYNCNET
@@ -16,7 +17,7 @@ from veracity.evidence import syncnet
 from veracity.evidence.requests import ModelOutput, Sample
 
 
-def points(seed: int, count: int = 60, size: float = 1.0) -> np.ndarray:
+def points(seed: int, count: int = 60, size: float = 1.0) -> NDArray[np.float64]:
     return size * np.random.default_rng(seed).standard_normal((count, 1024))
 
 
@@ -56,7 +57,7 @@ def test_no_confidence_leads_out_of_the_cap_and_the_cap_not_over_a_threshold() -
     assert thresholds.real < syncnet.FLOOR < 0.5 < syncnet.CAP < thresholds.fake
 
 
-def rows(*confidences: float, offset: int = 0) -> np.ndarray:
+def rows(*confidences: float, offset: int = 0) -> NDArray[np.float64]:
     mean = np.full((len(confidences), 2 * syncnet.SHIFT + 1), 20.0)
     mean[:, syncnet.SHIFT - offset] -= confidences
     return mean

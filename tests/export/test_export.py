@@ -33,7 +33,7 @@ NUMBERS = {"NUMBERS": np.ones((2, 3), np.float32)}
 
 
 class Double(torch.nn.Module):
-    def forward(self, numbers):
+    def forward(self, numbers: torch.Tensor) -> torch.Tensor:
         return numbers * 2
 
 
@@ -49,7 +49,7 @@ def options(checkpoint: Path | None, repository: Path) -> argparse.Namespace:
 
 
 @pytest.mark.slow
-def test_audio_starter_is_written_with_its_provenance(tmp_path):
+def test_audio_starter_is_written_with_its_provenance(tmp_path: Path) -> None:
     path = checkpoint(tmp_path / "net.pt")
     audio_starter.export(options(path, tmp_path))
     graph = (tmp_path / "audio_starter" / "1" / "model.onnx").read_bytes()
@@ -62,7 +62,7 @@ def test_audio_starter_is_written_with_its_provenance(tmp_path):
 
 
 @pytest.mark.skipif(not GRAPH.is_file(), reason="make models joins it")
-def test_the_starter_keeps_the_contract():
+def test_the_starter_keeps_the_contract() -> None:
     session = onnxruntime.InferenceSession(GRAPH)
     (given,), (answered,) = session.get_inputs(), session.get_outputs()
     assert (given.name, given.type, given.shape[1]) == ("WAVEFORM", "tensor(int16)", WINDOW_SAMPLES)
@@ -75,20 +75,20 @@ def test_the_starter_keeps_the_contract():
     assert np.isfinite(session.run(None, {"WAVEFORM": np.zeros((1, WINDOW_SAMPLES), np.int16)})[0]).all()
 
 
-def test_the_committed_head_is_small_and_of_a_whole():
+def test_the_committed_head_is_small_and_of_a_whole() -> None:
     head = encoder_with_head.read_head(GRAPH.parent.parent)
     assert head.provenance["trained_on"]
     assert head.graph.ByteSize() < 3_000_000
     assert head.graph.graph.input[0].type.tensor_type.shape.dim[1].dim_value == whisper.STATISTICS
 
 
-def test_any_batch_size_goes_through_the_graph():
+def test_any_batch_size_goes_through_the_graph() -> None:
     graph = to_onnx(Double(), NUMBERS, ["DOUBLED"])
     cases = [{"NUMBERS": np.ones((size, 3), np.float32)} for size in (1, 2, 7)]
     assert largest_error(graph, Double(), cases) == 0
 
 
-def test_a_graph_that_differs_is_refused():
+def test_a_graph_that_differs_is_refused() -> None:
     graph = to_onnx(Double(), NUMBERS, ["DOUBLED"])
     with pytest.raises(ExportError, match="differs from the network"):
         largest_error(graph, torch.nn.Identity(), [NUMBERS])
@@ -104,14 +104,16 @@ def test_a_graph_that_differs_is_refused():
         ({"net": "resnet"}, "no network 'resnet'"),
     ],
 )
-def test_wrong_weights_are_refused_and_nothing_is_written(tmp_path, changes, words):
+def test_wrong_weights_are_refused_and_nothing_is_written(
+    tmp_path: Path, changes: dict[str, object], words: str
+) -> None:
     path = checkpoint(tmp_path / "net.pt", **changes)
     with pytest.raises(ExportError, match=words):
         audio_starter.export(options(path, tmp_path / "repository"))
     assert not (tmp_path / "repository").exists()
 
 
-def test_a_file_that_is_no_checkpoint_is_refused(tmp_path):
+def test_a_file_that_is_no_checkpoint_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "net.pt"
     path.write_bytes(b"not a checkpoint")
     with pytest.raises(ExportError, match="no checkpoint"):
@@ -120,7 +122,7 @@ def test_a_file_that_is_no_checkpoint_is_refused(tmp_path):
         audio_scratch.export(options(None, tmp_path), "audio_melspec")
 
 
-def test_publishing_replaces_whole_files_and_leaves_nothing_beside_them(tmp_path):
+def test_publishing_replaces_whole_files_and_leaves_nothing_beside_them(tmp_path: Path) -> None:
     folder = tmp_path / "audio_starter"
     for gain in (1.0, 2.0):
         tiny_models.install(tmp_path / "made", "audio_starter", gain)
@@ -131,7 +133,7 @@ def test_publishing_replaces_whole_files_and_leaves_nothing_beside_them(tmp_path
     assert "FAKE_LOGIT" in json.loads((folder / "provenance.json").read_text())["known_answer"]
 
 
-def test_a_graph_does_not_tell_where_it_was_made(tmp_path):
+def test_a_graph_does_not_tell_where_it_was_made(tmp_path: Path) -> None:
     made = to_onnx(Double(), NUMBERS, ["DOUBLED"])
     committed = (GRAPH.parent.parent / encoder_with_head.HEAD).read_bytes()
     for graph in (made, committed):

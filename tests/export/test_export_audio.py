@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 torch = pytest.importorskip("torch", reason="make test-export installs torch")
 
@@ -24,6 +25,7 @@ from networks.published.sound import SincFilters  # noqa: E402
 from patches import torchvision  # noqa: E402
 from veracity.catalog.layers import WINDOW_SAMPLES  # noqa: E402
 from veracity.install.graphs.publish import ExportError  # noqa: E402
+from veracity.settings import Settings  # noqa: E402
 
 torchvision.ensure()  # transformers imports it with its models
 
@@ -53,7 +55,7 @@ TINY = {
 }
 
 
-def sound(batch: int, seed: int = 0) -> np.ndarray:
+def sound(batch: int, seed: int = 0) -> NDArray[np.int16]:
     """Int16 windows, each of another level."""
     levels = 1_000.0 * (1 + np.arange(batch))[:, None]
     return (np.random.default_rng(seed).standard_normal((batch, WINDOW_SAMPLES)) * levels).astype(np.int16)
@@ -69,7 +71,7 @@ def filled(net: nn.Module) -> nn.Module:
 
 @pytest.mark.skipif(not PARITY.is_dir(), reason=f"no golden cases at {PARITY}")
 @pytest.mark.parametrize("case", PUBLISHED)
-def test_the_authors_numbers_come_out(case):
+def test_the_authors_numbers_come_out(case: str) -> None:
     detector, file = PUBLISHED[case]
     facts, arrays = json.loads((PARITY / f"{case}.json").read_text()), np.load(PARITY / f"{case}.npz")
     net = detector.network().eval()
@@ -88,7 +90,7 @@ def test_the_authors_numbers_come_out(case):
 
 
 @pytest.mark.parametrize("detector", [aasist.AASIST_L, rawnet2.RAWNET2], ids=lambda one: one.model)
-def test_a_norm_without_effect_keeps_its_place(detector):
+def test_a_norm_without_effect_keeps_its_place(detector: published.Published) -> None:
     net = filled(detector.network())
     given = {"sound": sound(1) / np.float32(32_768)}
     (before,) = torch_answer(net, given)
@@ -99,7 +101,7 @@ def test_a_norm_without_effect_keeps_its_place(detector):
     assert np.array_equal(torch_answer(net, given)[0], before)
 
 
-def test_rawnet2_takes_the_names_of_the_challenge():
+def test_rawnet2_takes_the_names_of_the_challenge() -> None:
     norm = ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")
     layer = ("weight", "bias")
     parts = {"first_bn": norm, "bn_before_gru": norm, "fc1_gru": layer, "fc2_gru": layer}
@@ -114,7 +116,7 @@ def test_rawnet2_takes_the_names_of_the_challenge():
     assert set(rawnet2.Network().state_dict()) == names
 
 
-def test_sinc_filters_pass_their_own_bands():
+def test_sinc_filters_pass_their_own_bands() -> None:
     count, taps = 20, 1024
     filters = SincFilters(count, taps)
     assert filters.filters.shape == (count, 1, 1025)
@@ -132,7 +134,7 @@ def test_sinc_filters_pass_their_own_bands():
 
 @pytest.mark.slow
 @pytest.mark.parametrize("detector", [aasist.AASIST_L, rawnet2.RAWNET2], ids=lambda one: one.model)
-def test_graphs_take_any_batch(detector):
+def test_graphs_take_any_batch(detector: published.Published) -> None:
     served = detector.serve(filled(detector.network())).eval()
     graph = to_onnx(served, {"WAVEFORM": sound(2)}, ["FAKE_LOGIT"])
     extremes = np.stack([np.zeros(WINDOW_SAMPLES), np.full(WINDOW_SAMPLES, 32_767)]).astype(np.int16)
@@ -155,7 +157,7 @@ class Given:
         self.tensors: dict[str, Tensor] = checkpoints.read(folder / "model.safetensors")
         self.config = checkpoints.read(folder / "config.json")
 
-    def scores(self, pcm: np.ndarray) -> np.ndarray:
+    def scores(self, pcm: NDArray[np.int16]) -> NDArray[np.float32]:
         windows = list(pcm / np.float32(32_768))
         given = Wav2Vec2FeatureExtractor()(windows, sampling_rate=16_000, return_tensors="pt").input_values
         with torch.inference_mode():
@@ -163,7 +165,7 @@ class Given:
 
 
 @pytest.fixture(scope="module")
-def given(tmp_path_factory) -> Given:
+def given(tmp_path_factory: pytest.TempPathFactory) -> Given:
     return Given(tmp_path_factory.mktemp("wav2vec2"), {0: "fake", 1: "real"})
 
 
@@ -175,7 +177,7 @@ def served(tensors: dict[str, Tensor], config: dict[str, object]) -> nn.Module:
 
 
 @pytest.mark.parametrize("labels", [("fake", "real"), ("real", "fake"), ("Bona-fide", "AI"), ("SPOOF", "Human Voice")])
-def test_log_odds_of_fake_whichever_class_it_was(tmp_path, labels):
+def test_log_odds_of_fake_whichever_class_it_was(tmp_path: Path, labels: tuple[str, str]) -> None:
     given = Given(tmp_path, dict(enumerate(labels)))
     fake = int(labels[1] in ("fake", "AI"))
     scores = given.scores(sound(3))
@@ -196,13 +198,13 @@ def test_log_odds_of_fake_whichever_class_it_was(tmp_path, labels):
         ({"1": "real", "2": "fake"}, "does not say which class"),
     ],
 )
-def test_no_polarity_no_network(given, labels, words):
+def test_no_polarity_no_network(given: Given, labels: dict[str, str] | None, words: str) -> None:
     config = {key: value for key, value in given.config.items() if key not in ("id2label", "label2id")}
     with pytest.raises(ExportError, match=words):
         served(given.tensors, config if labels is None else config | {"id2label": labels})
 
 
-def test_reversed_labels_are_noticed(given):
+def test_reversed_labels_are_noticed(given: Given) -> None:
     with pytest.raises(ExportError, match="contradicts itself"):
         served(given.tensors, given.config | {"label2id": {"fake": 1, "real": 0}})
 
@@ -211,12 +213,12 @@ def test_reversed_labels_are_noticed(given):
     ("name", "value"),
     [("feat_extract_norm", "layer"), ("hidden_size", 64), ("model_type", "hubert"), ("num_hidden_layers", None)],
 )
-def test_another_architecture_is_refused(given, name, value):
+def test_another_architecture_is_refused(given: Given, name: str, value: int | str | None) -> None:
     with pytest.raises(ExportError, match=f"of another architecture: {name} "):
         served(given.tensors, given.config | {name: value})
 
 
-def test_every_weight_must_have_its_place(given):
+def test_every_weight_must_have_its_place(given: Given) -> None:
     with pytest.raises(CheckpointError, match=r"1 missing: projector\.bias"):
         served({key: value for key, value in given.tensors.items() if key != "projector.bias"}, given.config)
     with pytest.raises(CheckpointError, match=r"1 not of this network: lm_head\.bias"):
@@ -225,7 +227,7 @@ def test_every_weight_must_have_its_place(given):
         served({"model": given.tensors}, given.config)
 
 
-def test_both_names_of_the_normed_weight_are_known(given):
+def test_both_names_of_the_normed_weight_are_known(given: Given) -> None:
     at, new = "wav2vec2.encoder.pos_conv_embed.conv", "parametrizations.weight.original"
     names = {f"{at}.{new}0": f"{at}.weight_g", f"{at}.{new}1": f"{at}.weight_v"}
     assert names.keys() <= given.tensors.keys()
@@ -236,7 +238,7 @@ def test_both_names_of_the_normed_weight_are_known(given):
     assert np.array_equal(*answers)
 
 
-def test_the_wav2vec2_graph_takes_any_batch_and_any_offset(given):
+def test_the_wav2vec2_graph_takes_any_batch_and_any_offset(given: Given) -> None:
     net = served(given.tensors, given.config)
     graph = to_onnx(net, {"WAVEFORM": sound(2)}, ["FAKE_LOGIT"])
     constants = np.stack([np.full(WINDOW_SAMPLES, level) for level in (0, 32_767, -32_768, 1)]).astype(np.int16)
@@ -246,7 +248,9 @@ def test_the_wav2vec2_graph_takes_any_batch_and_any_offset(given):
     assert np.allclose(with_offset, torch_answer(net, {"WAVEFORM": sound(1)}), atol=1e-4)
 
 
-def test_the_provenance_say_which_class_was_the_fake_one(tmp_path, given, monkeypatch):
+def test_the_provenance_say_which_class_was_the_fake_one(
+    tmp_path: Path, given: Given, monkeypatch: pytest.MonkeyPatch
+) -> None:
     detector = wav2vec2.published(TINY)
     weights, config = detector.table.files
     save_file(given.tensors, tmp_path / weights)
@@ -259,7 +263,7 @@ def test_the_provenance_say_which_class_was_the_fake_one(tmp_path, given, monkey
 
 
 @pytest.mark.slow
-def test_wav2vec2_is_exported_in_full_size(tmp_path, settings):
+def test_wav2vec2_is_exported_in_full_size(tmp_path: Path, settings: Settings) -> None:
     args = argparse.Namespace(
         repository=tmp_path, weights=settings.weights, untrained=True, precision="fp32", clip=None, upstream=None
     )

@@ -28,12 +28,12 @@ pytestmark = [
 ]
 
 
-def test_mel_filters_are_slaneys():
+def test_mel_filters_are_slaneys() -> None:
     theirs = mel_filter_bank(257, 80, 0, 8_000, 16_000, norm="slaney", mel_scale="slaney").T
     assert np.allclose(mel_filters(), theirs, atol=1e-12)
 
 
-def test_mel_power_is_that_of_a_fourier_transform():
+def test_mel_power_is_that_of_a_fourier_transform() -> None:
     noise = np.random.default_rng(0).standard_normal(2_000).astype(np.float32)
     ours = MelSpectrum()(torch.from_numpy(noise[None]))[0].numpy()
     frames = np.lib.stride_tricks.sliding_window_view(noise[56:-56], 400)[::160]  # a frame's middle 25 ms
@@ -53,7 +53,7 @@ def arguments(repository: Path, checkpoint: Path | None = None, untrained: bool 
 
 
 @pytest.mark.slow
-def test_melspec_is_exported_from_a_checkpoint_and_stays(tmp_path):
+def test_melspec_is_exported_from_a_checkpoint_and_stays(tmp_path: Path) -> None:
     audio_melspec.export(arguments(tmp_path, trained(tmp_path / "net.pt", "melspec")))
     provenance = json.loads((tmp_path / "audio_melspec" / "provenance.json").read_text())
     assert provenance["source"] == "networks/, network melspec"
@@ -64,14 +64,14 @@ def test_melspec_is_exported_from_a_checkpoint_and_stays(tmp_path):
 
 
 @pytest.mark.slow
-def test_melspec_without_weights_says_untrained(tmp_path):
+def test_melspec_without_weights_says_untrained(tmp_path: Path) -> None:
     audio_melspec.export(arguments(tmp_path, untrained=True))
     provenance = json.loads((tmp_path / "audio_melspec" / "provenance.json").read_text())
     assert provenance["untrained"] is True
     assert provenance["trained_on"] == ["nothing: untrained"]
 
 
-def test_another_network_is_no_melspec(tmp_path):
+def test_another_network_is_no_melspec(tmp_path: Path) -> None:
     with pytest.raises(ExportError, match=r"audio_melspec is the network melspec; net\.pt holds spectrum"):
         audio_melspec.export(arguments(tmp_path, trained(tmp_path / "net.pt", "spectrum")))
     with pytest.raises(ExportError, match="audio_melspec is trained in this repository"):

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import struct
+from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import onnx
@@ -17,6 +19,9 @@ from veracity.install.files import WeightsError
 from veracity.install.graphs import audio_starter, ctranslate2, encoder_with_head, whisper
 from veracity.install.graphs.encoder_with_head import largest_error, read_head
 from veracity.install.graphs.publish import ExportError, session
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 def variables(blocks: int = whisper.STAGES) -> ctranslate2.Variables:
@@ -60,7 +65,7 @@ HEAD = parser.parse_model(
 )
 
 
-def test_a_file_of_variables_is_read(tmp_path):
+def test_a_file_of_variables_is_read(tmp_path: Path) -> None:
     numbers = {"a/b": np.arange(6, dtype="<f2").reshape(2, 3), "c": np.array(3, "<i1"), "d": np.ones(4, "<f4")}
     (tmp_path / "model.bin").write_bytes(packed(numbers))
     found = ctranslate2.read(tmp_path / "model.bin")
@@ -76,20 +81,20 @@ def test_a_file_of_variables_is_read(tmp_path):
         (b"", "is no CTranslate2 model"),
     ],
 )
-def test_a_damaged_file_is_refused(tmp_path, content, words):
+def test_a_damaged_file_is_refused(tmp_path: Path, content: bytes, words: str) -> None:
     (tmp_path / "model.bin").write_bytes(content)
     with pytest.raises(ExportError, match=words):
         ctranslate2.read(tmp_path / "model.bin")
 
 
-def test_a_file_of_another_model_is_refused():
+def test_a_file_of_another_model_is_refused() -> None:
     numbers = variables()
     del numbers["encoder/layer_2/ffn/linear_1/bias"]
     with pytest.raises(ExportError, match="layer_2/ffn/linear_1/bias"):
         whisper.encoder(numbers)
 
 
-def test_head_and_encoder_are_one_graph_of_any_batch():
+def test_head_and_encoder_are_one_graph_of_any_batch() -> None:
     encoder = whisper.encoder(variables())
     graph = audio_starter.join(encoder, HEAD)
     assert largest_error(graph, audio_starter.cases(encoder, HEAD)) <= 1e-4
@@ -100,7 +105,7 @@ def test_head_and_encoder_are_one_graph_of_any_batch():
     assert np.allclose(together, alone, atol=1e-4)
 
 
-def test_a_head_for_another_encoder_is_refused():
+def test_a_head_for_another_encoder_is_refused() -> None:
     head = onnx.ModelProto.FromString(HEAD.SerializeToString())
     head.graph.input[0].name = "image_embeds"
     with pytest.raises(ExportError, match="image_embeds"):
@@ -111,7 +116,7 @@ def test_a_head_for_another_encoder_is_refused():
         audio_starter.join(whisper.encoder(variables()), head)
 
 
-def test_without_encoder_or_head_the_export_says_so(tmp_path):
+def test_without_encoder_or_head_the_export_says_so(tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match=r"whisper_tiny_en\.bin"):
         export(args(tmp_path))
     with pytest.raises(ExportError, match=r"head\.onnx is gone"):
@@ -127,7 +132,7 @@ def args(folder: Path) -> argparse.Namespace:
 
 
 @pytest.mark.export
-def test_the_graph_is_the_network_in_torch():
+def test_the_graph_is_the_network_in_torch() -> None:
     torch = pytest.importorskip("torch", reason="make test-export installs torch")
     from networks import whisper as nets
 
@@ -142,7 +147,7 @@ def test_the_graph_is_the_network_in_torch():
 
 
 @pytest.mark.export
-def test_a_checkpoint_becomes_a_head_with_provenance(tmp_path):
+def test_a_checkpoint_becomes_a_head_with_provenance(tmp_path: Path) -> None:
     torch = pytest.importorskip("torch", reason="make test-export installs torch")
     from networks.registry import AUDIO_NETS
 
@@ -158,7 +163,7 @@ def test_a_checkpoint_becomes_a_head_with_provenance(tmp_path):
 
 
 @pytest.mark.export
-def test_a_head_that_is_not_proven_leaves_the_one_before(tmp_path, monkeypatch):
+def test_a_head_that_is_not_proven_leaves_the_one_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     torch = pytest.importorskip("torch", reason="make test-export installs torch")
     from networks.registry import AUDIO_NETS
 
@@ -196,7 +201,7 @@ def files(folder: Path) -> dict[str, bytes]:
 
 
 @pytest.mark.export
-def test_the_encoder_is_whispers_in_transformers():
+def test_the_encoder_is_whispers_in_transformers() -> None:
     torch = pytest.importorskip("torch", reason="make test-export installs torch")
     from patches import torchvision
 
@@ -222,7 +227,7 @@ def test_the_encoder_is_whispers_in_transformers():
             assert torch.allclose(found, expected, atol=1e-3)
 
 
-def renamed(state):
+def renamed(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Transformers' names in ours; its keys have no bias."""
     import torch
 

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 from conftest import CHECKOUT, SHARED
+from numpy.typing import NDArray
 
 torch = pytest.importorskip("torch", reason="make test-export installs torch")
 
@@ -57,7 +58,7 @@ def exported(request: pytest.FixtureRequest) -> Exported:
 
 
 @pytest.fixture(scope="module")
-def faces() -> np.ndarray:
+def faces() -> NDArray[np.uint8]:
     """A flat face, noise, and a face whose left half is noise."""
     noise = RNG.integers(0, 256, (380, 380, 3), np.uint8)
     half = noise.copy()
@@ -65,12 +66,12 @@ def faces() -> np.ndarray:
     return np.stack([np.full_like(noise, 90), noise, half])
 
 
-def test_the_graph_has_the_tables_tensors(exported):
+def test_the_graph_has_the_tables_tensors(exported: Exported) -> None:
     found = [(one.name, one.shape[1:]) for one in (*exported.graph.get_inputs(), *exported.graph.get_outputs())]
     assert found == [("FACE", [380, 380, 3]), ("FAKE_LOGIT", [1]), ("CAM", [12, 12])]
 
 
-def test_the_logit_is_the_networks_own_log_odds_of_fake(exported, faces):
+def test_the_logit_is_the_networks_own_log_odds_of_fake(exported: Exported, faces: NDArray[np.uint8]) -> None:
     """Of two classes the second is fake: what softmax says of it, as odds."""
     (scores,) = torch_answer(exported.net.eval(), {"faces": planes(torch.from_numpy(faces)).numpy()})
     wanted = scores if scores.shape[1] == 1 else scores[:, 1:] - scores[:, :1]
@@ -79,7 +80,7 @@ def test_the_logit_is_the_networks_own_log_odds_of_fake(exported, faces):
     assert logit == pytest.approx(wanted, abs=1e-4)
 
 
-def test_the_map_is_exact(exported, faces):
+def test_the_map_is_exact(exported: Exported, faces: NDArray[np.uint8]) -> None:
     logit, cam = exported.graph.run(None, {"FACE": faces})
     assert cam.mean(axis=(1, 2)) == pytest.approx(logit[:, 0], abs=1e-4)
     assert (cam.std(axis=(1, 2)) > 0.01).all()
@@ -103,7 +104,7 @@ def load(detector: Published, *contents: object, folder: Path) -> torch.nn.Modul
     return net
 
 
-def test_names_may_begin_with_module(tmp_path):
+def test_names_may_begin_with_module(tmp_path: Path) -> None:
     state = {f"module.{name}": value for name, value in empty(DFDC).items()}
     load(DFDC, {"epoch": 3, "state_dict": state}, folder=tmp_path)
 
@@ -111,7 +112,9 @@ def test_names_may_begin_with_module(tmp_path):
 @pytest.mark.parametrize(
     ("detector", "key", "other"), [(SBI, "model", DFDC), (DFDC, "state_dict", SBI)], ids=["b4", "b7"]
 )
-def test_another_networks_checkpoint_is_refused(tmp_path, detector, key, other):
+def test_another_networks_checkpoint_is_refused(
+    tmp_path: Path, detector: Published, key: str, other: Published
+) -> None:
     load(detector, {key: empty(detector)}, folder=tmp_path)
     with pytest.raises(CheckpointError, match=r"does not fit the network: \d+ missing: .*; \d+ not of this network"):
         load(detector, {key: empty(other)}, folder=tmp_path)
@@ -119,7 +122,7 @@ def test_another_networks_checkpoint_is_refused(tmp_path, detector, key, other):
         load(detector, empty(detector), folder=tmp_path)
 
 
-def test_of_clip_the_text_tower_alone_is_left_out(tmp_path):
+def test_of_clip_the_text_tower_alone_is_left_out(tmp_path: Path) -> None:
     ours = empty(UFD)
     head = {name.removeprefix("fc."): value for name, value in ours.items() if name.startswith("fc.")}
     tower = {name: value for name, value in ours.items() if name.startswith("visual.")}
@@ -133,7 +136,7 @@ def test_of_clip_the_text_tower_alone_is_left_out(tmp_path):
 
 
 @pytest.mark.skipif(not SHARED.is_dir(), reason="the published head comes with the golden cases, which are not here")
-def test_the_published_head_fits():
+def test_the_published_head_fits() -> None:
     head = checkpoints.read(SHARED / "weights" / "ufd_fc_weights.pth")
     wanted = np.load(CASES / "ufd_clip_vitl14.npz")
     state = UFD.unpack({}, head)
@@ -150,14 +153,14 @@ def test_the_published_head_fits():
         pytest.param("ufd_clip_vitl14", marks=slow),
     ],
 )
-def test_golden_case(case):
+def test_golden_case(case: str) -> None:
     row = parity.run(CASES, CHECKOUT / "weights", case)
     assert row.keys.endswith(" match")
     assert row.passed, row
 
 
 @slow
-def test_b4_goes_the_whole_way_untrained(tmp_path, talking):
+def test_b4_goes_the_whole_way_untrained(tmp_path: Path, talking: Path) -> None:
     arguments = ["visual_sbi_b4", "--untrained", "--repository", str(tmp_path), "--clip", str(talking)]
     assert main(arguments) == 0
     provenance = json.loads((tmp_path / "visual_sbi_b4" / "provenance.json").read_text())
@@ -170,7 +173,7 @@ def test_b4_goes_the_whole_way_untrained(tmp_path, talking):
 
 
 @pytest.mark.parametrize("shape", [(250, 240), (227, 229), (225, 300), (100, 151), (100, 300), (500, 99), (224, 224)])
-def test_the_middle_is_torchvisions(shape):
+def test_the_middle_is_torchvisions(shape: tuple[int, int]) -> None:
     torchvision.ensure()
     from torchvision.transforms.functional import center_crop
 
@@ -187,7 +190,7 @@ def python(script: str, *before: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_operators_are_declared_only_where_they_are_absent():
+def test_operators_are_declared_only_where_they_are_absent() -> None:
     ran = python(
         "from patches import torchvision as patch; patch.ensure(); patch.ensure()\n"
         "import torch, torchvision, timm, open_clip.transformer\n"
@@ -198,7 +201,7 @@ def test_operators_are_declared_only_where_they_are_absent():
 
 
 @pytest.mark.parametrize("words", ["operator other::thing does not exist", "something else"])
-def test_what_else_is_wrong_with_torchvision_is_said(tmp_path, words):
+def test_what_else_is_wrong_with_torchvision_is_said(tmp_path: Path, words: str) -> None:
     (tmp_path / "torchvision.py").write_text(f"raise RuntimeError({words!r})")
     ran = python("from patches import torchvision as patch; patch.ensure()", tmp_path)
     assert ran.stderr.endswith(f"RuntimeError: {words}\n")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -100,7 +101,7 @@ def saved(net: nn.Module, path: Path) -> Path:
 
 @pytest.mark.parametrize("bias", [True, False])
 @pytest.mark.parametrize("stem", ["normed", "bare"])
-def test_the_sound_kind_answers_the_same_afterwards(tmp_path, stem, bias):
+def test_the_sound_kind_answers_the_same_afterwards(tmp_path: Path, stem: str, bias: bool) -> None:
     old = filled(Old(stem, bias))
     migrate(saved(old, tmp_path / "old.pt"), tmp_path / "new.pt", trained_on=("mine",))
     content = torch.load(tmp_path / "new.pt", weights_only=True)
@@ -113,7 +114,7 @@ def test_the_sound_kind_answers_the_same_afterwards(tmp_path, stem, bias):
         assert not torch.allclose(new(10 * SOUND), wanted, rtol=1e-2)  # sound is taken as it is
 
 
-def test_a_network_for_sound_of_one_level_makes_that_level_itself(tmp_path):
+def test_a_network_for_sound_of_one_level_makes_that_level_itself(tmp_path: Path) -> None:
     old = filled(Old())
     migrate(saved(old, tmp_path / "old.pt"), tmp_path / "new.pt", level=True, trained_on=("mine",))
     new = network(torch.load(tmp_path / "new.pt", weights_only=True)).eval()
@@ -122,7 +123,7 @@ def test_a_network_for_sound_of_one_level_makes_that_level_itself(tmp_path):
         assert torch.allclose(new(SOUND), wanted, rtol=1e-5, atol=1e-5)
 
 
-def test_the_command_prints_every_key(tmp_path, capsys):
+def test_the_command_prints_every_key(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     old = filled(Old())
     torch.save({"epoch": 3, "state_dict": old.state_dict()}, tmp_path / "old.pt")
     assert main(["migrate", str(tmp_path / "old.pt"), str(tmp_path / "new.pt")]) == 0
@@ -134,7 +135,7 @@ def test_the_command_prints_every_key(tmp_path, capsys):
     assert "blocks.3.body.3.bias → taken off blocks.3.body.4.running_mean" in said
 
 
-def test_one_skip_for_all_is_refused_with_the_reason(tmp_path, capsys):
+def test_one_skip_for_all_is_refused_with_the_reason(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = saved(filled(Overwritten()), tmp_path / "old.pt")
     assert main(["migrate", str(path), str(tmp_path / "new.pt")]) == 1
     said = capsys.readouterr().err
@@ -143,14 +144,14 @@ def test_one_skip_for_all_is_refused_with_the_reason(tmp_path, capsys):
     assert not (tmp_path / "new.pt").exists()
 
 
-def test_missing_blocks_are_refused_with_the_reason(tmp_path, capsys):
+def test_missing_blocks_are_refused_with_the_reason(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = saved(filled(Unregistered()), tmp_path / "old.pt")
     assert main(["migrate", str(path), str(tmp_path / "new.pt")]) == 1
     assert "has no residual blocks: its module kept them in tuples" in capsys.readouterr().err
     assert not (tmp_path / "new.pt").exists()
 
 
-def test_an_existing_file_stays(tmp_path):
+def test_an_existing_file_stays(tmp_path: Path) -> None:
     path = saved(filled(Old()), tmp_path / "old.pt")
     before = path.read_bytes()
     with pytest.raises(ExportError, match="is there already"):
@@ -174,6 +175,6 @@ def without(key: str) -> dict[str, Tensor]:
         (lambda: {"weight": torch.ones(1)}, "missing: stem.0.weight"),
     ],
 )
-def test_what_has_no_place_or_leaves_one_empty_is_named(state, words):
+def test_what_has_no_place_or_leaves_one_empty_is_named(state: Callable[[], dict[str, Tensor]], words: str) -> None:
     with pytest.raises((CheckpointError, ExportError), match=words):
         convert(state(), "old.pt")

@@ -1,13 +1,16 @@
 """What fp16 and int8 may do to a graph, on small graphs made for the purpose; answers come from ONNX Runtime."""
 
+from typing import Any
+
 import numpy as np
 import onnx
 import onnxruntime
 import pytest
+from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from export import fp16, precision
-from veracity.catalog import MODELS
+from veracity.catalog import MODELS, Model
 from veracity.catalog.layers import WINDOW_SAMPLES
 from veracity.install.graphs.publish import ExportError
 
@@ -16,7 +19,7 @@ FACES = MODELS["visual_sbi_b4"]
 WIDTH = 8
 
 
-def graph(steps: list[tuple], constants: dict[str, np.ndarray], model=AUDIO) -> bytes:
+def graph(steps: list[tuple], constants: dict[str, NDArray[Any]], model: Model = AUDIO) -> bytes:
     """A graph of (op, inputs, output, attributes) from the model's input to FAKE_LOGIT."""
     nodes = [helper.make_node(op, given, [out], f"made_{out}", **more) for op, given, out, more in steps]
     given = model.input
@@ -33,12 +36,12 @@ def graph(steps: list[tuple], constants: dict[str, np.ndarray], model=AUDIO) -> 
     return made.SerializeToString()
 
 
-def voice(gain: float = 3_000.0) -> list[dict[str, np.ndarray]]:
+def voice(gain: float = 3_000.0) -> list[dict[str, NDArray[Any]]]:
     rng = np.random.default_rng(3)
     return [{"WAVEFORM": (gain * rng.standard_normal((2, WINDOW_SAMPLES))).clip(-32_768, 32_767).astype(np.int16)}] * 2
 
 
-def floats(*values: float) -> np.ndarray:
+def floats(*values: float) -> NDArray[np.float32]:
     return np.array(values if len(values) > 1 else values[0], np.float32)
 
 
@@ -88,7 +91,7 @@ def cancelling(size: float) -> bytes:
     return graph(steps, constants | {"column": np.array([1], np.int64)}, FACES)
 
 
-def faces() -> list[dict[str, np.ndarray]]:
+def faces() -> list[dict[str, NDArray[Any]]]:
     return [{"FACE": np.random.default_rng(2).integers(0, 255, (2, 380, 380, 3), np.uint8)}]
 
 
@@ -153,7 +156,9 @@ def test_only_real_items_count_for_the_drift() -> None:
 @pytest.mark.parametrize(
     ("times", "accepted"), [([1.0, 0.5], True), ([1.0, 0.95], False), ([1.0, 1.4], False)], ids=lambda t: str(t)
 )
-def test_int8_is_offered_only_where_it_is_faster(monkeypatch, times, accepted) -> None:
+def test_int8_is_offered_only_where_it_is_faster(
+    monkeypatch: pytest.MonkeyPatch, times: list[float], accepted: bool
+) -> None:
     monkeypatch.setattr(precision, "seconds", lambda *_: times)  # a clock would make this test a gamble
     if accepted:
         made, facts = precision.convert(a_norm(), "int8", AUDIO, voice())
@@ -165,7 +170,7 @@ def test_int8_is_offered_only_where_it_is_faster(monkeypatch, times, accepted) -
             precision.convert(a_norm(), "int8", AUDIO, voice())
 
 
-def test_int8_that_moves_a_logit_is_refused_however_fast(monkeypatch) -> None:
+def test_int8_that_moves_a_logit_is_refused_however_fast(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(precision, "seconds", lambda *_: [1.0, 0.1])
     uneven = np.full((WINDOW_SAMPLES, 1), 1e-3, np.float32)
     uneven[0] = 10.0  # one weight takes the whole scale; the others round to nothing

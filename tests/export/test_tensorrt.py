@@ -20,7 +20,7 @@ from server_models import OPEN, make_repository
 
 from export import tensorrt
 from export.__main__ import main
-from veracity.catalog import MODELS
+from veracity.catalog import MODELS, Model
 from veracity.catalog import tensorrt as engines
 from veracity.install.graphs.publish import ExportError, publish, sha256, write_model
 from veracity.server import Server, accelerators
@@ -45,7 +45,7 @@ def repository(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("model", [m for m in MODELS.values() if m.layer], ids=lambda m: m.name)
-def test_a_profile_is_the_tables(model) -> None:
+def test_a_profile_is_the_tables(model: Model) -> None:
     shapes = tensorrt.profile(model)
     assert list(shapes) == [tensor.name for tensor in model.inputs]
     for tensor, (least, usual, most) in zip(model.inputs, shapes.values()):
@@ -99,7 +99,9 @@ def test_only_engines_take_int32() -> None:
 
 
 @WITHOUT_GPU
-def test_the_command_names_all_that_is_missing_before_any_work(repository: Path, capsys) -> None:
+def test_the_command_names_all_that_is_missing_before_any_work(
+    repository: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     before = files(repository)
     assert main(["audio_starter", "--format", "tensorrt", "--repository", str(repository)]) == 1
     (line,) = capsys.readouterr().err.splitlines()
@@ -109,14 +111,16 @@ def test_the_command_names_all_that_is_missing_before_any_work(repository: Path,
     assert files(repository) == before
 
 
-def test_an_engine_of_int8_is_refused(repository: Path, capsys) -> None:
+def test_an_engine_of_int8_is_refused(repository: Path, capsys: pytest.CaptureFixture[str]) -> None:
     asked = ["audio_starter", "--format", "tensorrt", "--precision", "int8", "--repository", str(repository)]
     assert main(asked) == 1
     assert "int8 is for CPUs" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("precision", ["fp16", "int8"])
-def test_the_face_detector_has_no_other_precision(tmp_path: Path, capsys, precision: str) -> None:
+def test_the_face_detector_has_no_other_precision(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], precision: str
+) -> None:
     assert main(["face_detector", "--precision", precision, "--repository", str(tmp_path)]) == 1
     assert f"face_detector is fp32 only, got {precision}" in capsys.readouterr().err
     assert not files(tmp_path)

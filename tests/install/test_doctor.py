@@ -8,11 +8,13 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import tiny_models
 from conftest import REPOSITORY
+from numpy.typing import NDArray
 
 from veracity import cli
 from veracity.catalog import FACE_DETECTOR, MODELS, smoke_test
@@ -183,7 +185,7 @@ def test_fewer_bits_may_answer_further_off() -> None:
 
 
 @pytest.mark.parametrize("answer", [{}, {"FAKE_LOGIT": np.zeros((1, 2))}, {"FAKE_LOGIT": np.full((1, 1), np.nan)}])
-def test_an_answer_without_numbers_of_its_shape_is_a_fault(answer: dict[str, np.ndarray]) -> None:
+def test_an_answer_without_numbers_of_its_shape_is_a_fault(answer: dict[str, NDArray[Any]]) -> None:
     assert "FAKE_LOGIT" in smoke_test.fault(MODELS["audio_aasist"], answer, {})
 
 

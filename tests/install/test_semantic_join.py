@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+from numpy.typing import NDArray
 from onnx import ModelProto, TensorProto, helper, numpy_helper, parser
 from onnxruntime.quantization import quantize_dynamic
 
@@ -65,12 +66,12 @@ def head(width: int = WIDTH, seed: int = 1, given: str = FEATURE) -> ModelProto:
     return model
 
 
-def answer(model: ModelProto, given: np.ndarray) -> np.ndarray:
+def answer(model: ModelProto, given: NDArray[np.float32]) -> NDArray[np.float32]:
     loaded = session(model)
     return np.asarray(loaded.run(None, {loaded.get_inputs()[0].name: given})[0])
 
 
-def planes(*scales: float) -> np.ndarray:
+def planes(*scales: float) -> NDArray[np.float32]:
     noise = np.random.default_rng(3).standard_normal((len(scales), 3, 224, 224))
     return (noise * np.reshape(scales, (-1, 1, 1, 1))).astype(np.float32) * 30
 

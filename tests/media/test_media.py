@@ -11,6 +11,7 @@ import media_samples as samples
 import numpy as np
 import pytest
 from media_samples import audio, frames, pitch, probe, run
+from numpy.typing import NDArray
 
 from veracity.media import Media, Source
 from veracity.media.ffmpeg import find_ffmpeg
@@ -124,7 +125,7 @@ def test_interlaced_video_loses_its_comb(folder: Path, ffmpeg: Path) -> None:
     assert _comb(frame.image.mean(axis=2)) < 0.5 * _comb(combed)
 
 
-def _comb(grey: np.ndarray) -> float:
+def _comb(grey: NDArray[np.uint8]) -> float:
     """How much every second line differs from its two neighbours, where those agree with each other."""
     lines = grey.astype(float)
     above, here, below = lines[:-2], lines[1:-1], lines[2:]

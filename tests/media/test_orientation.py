@@ -9,6 +9,7 @@ import media_samples as samples
 import numpy as np
 import pytest
 from media_samples import frames, probe, run
+from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 FAULTS = Path(__file__).parents[3] / "shared" / "faults"
@@ -34,7 +35,7 @@ def ffmpeg(request: pytest.FixtureRequest) -> Path:
     return request.param
 
 
-def corners(image: np.ndarray) -> list[tuple[int, ...]]:
+def corners(image: NDArray[np.uint8]) -> list[tuple[int, ...]]:
     """Return the colours of the four corners, coarse enough for any codec."""
     inner = [(8, 8), (8, -8), (-8, 8), (-8, -8)]
     return [tuple(int(v > 127) for v in image[at]) for at in inner]

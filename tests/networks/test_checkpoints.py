@@ -42,13 +42,13 @@ def pickled(tmp_path: Path) -> bytes:
 
 
 @pytest.mark.parametrize("name", ["zipped", "pickled"])
-def test_what_torch_saves_is_read(tmp_path, name, request):
+def test_what_torch_saves_is_read(tmp_path: Path, name: str, request: pytest.FixtureRequest) -> None:
     content = request.getfixturevalue(name)
     read = checkpoints.read(written(tmp_path / "net.pt", content))
     assert all(torch.equal(read[key], value) for key, value in STATE.items())
 
 
-def test_safetensors_and_json_are_read(tmp_path):
+def test_safetensors_and_json_are_read(tmp_path: Path) -> None:
     save_file(STATE, tmp_path / "net.safetensors")
     assert torch.equal(checkpoints.read(tmp_path / "net.safetensors")["bias"], STATE["bias"])
     assert checkpoints.read(written(tmp_path / "net.json", b'{"id2label": {}}')) == {"id2label": {}}
@@ -56,26 +56,26 @@ def test_safetensors_and_json_are_read(tmp_path):
 
 @pytest.mark.parametrize("suffix", [".pt", ".safetensors", ".json"])
 @pytest.mark.parametrize("page", [b"<!doctype html><title>Sign in</title>", b"\xef\xbb\xbf\r\n <html>"])
-def test_a_web_page_is_called_one(tmp_path, suffix, page):
+def test_a_web_page_is_called_one(tmp_path: Path, suffix: str, page: bytes) -> None:
     with pytest.raises(CheckpointError, match=r"net\.\w+ is a web page, not weights"):
         checkpoints.read(written(tmp_path / f"net{suffix}", page))
 
 
-def test_a_pointer_is_called_one(tmp_path):
+def test_a_pointer_is_called_one(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="Git LFS pointer"):
         checkpoints.read(written(tmp_path / "net.pt", b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n"))
 
 
 @pytest.mark.parametrize("name", ["zipped", "pickled"])
 @pytest.mark.parametrize("share", [0.02, 0.5, 0.95])
-def test_a_truncated_file_is_refused(tmp_path, name, share, request):
+def test_a_truncated_file_is_refused(tmp_path: Path, name: str, share: float, request: pytest.FixtureRequest) -> None:
     content = request.getfixturevalue(name)
     with pytest.raises(CheckpointError, match=r"net\.pt cannot be read: .*; is it whole\?"):
         checkpoints.read(written(tmp_path / "net.pt", content[: round(len(content) * share)]))
 
 
 @pytest.mark.parametrize("length", [0, 5, 60, 150])
-def test_truncated_safetensors_are_refused(tmp_path, length):
+def test_truncated_safetensors_are_refused(tmp_path: Path, length: int) -> None:
     save_file(STATE, tmp_path / "whole.safetensors")
     content = (tmp_path / "whole.safetensors").read_bytes()
     assert length < len(content)
@@ -84,12 +84,12 @@ def test_truncated_safetensors_are_refused(tmp_path, length):
 
 
 @pytest.mark.parametrize("content", [b"", b"Not found", b"\x80\x04\x95", bytes(range(256))])
-def test_what_is_no_checkpoint_is_refused(tmp_path, content):
+def test_what_is_no_checkpoint_is_refused(tmp_path: Path, content: bytes) -> None:
     with pytest.raises(CheckpointError, match=r"net\.pt cannot be read"):
         checkpoints.read(written(tmp_path / "net.pt", content))
 
 
-def test_what_is_not_there_is_said_so(tmp_path):
+def test_what_is_not_there_is_said_so(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match=r"net\.pt cannot be read: No such file"):
         checkpoints.read(tmp_path / "net.pt")
 
@@ -105,7 +105,7 @@ class Code:
 
 
 @pytest.mark.parametrize("zipped", [True, False])
-def test_code_in_a_pickle_is_not_run(tmp_path, zipped):
+def test_code_in_a_pickle_is_not_run(tmp_path: Path, zipped: bool) -> None:
     trap = tmp_path / "trap"
     torch.save(STATE | {"code": Code(trap)}, tmp_path / "net.pt", _use_new_zipfile_serialization=zipped)
     with pytest.raises(CheckpointError, match=r"net\.pt holds more than numbers \(\w+\.system\) and is not opened$"):
@@ -115,7 +115,7 @@ def test_code_in_a_pickle_is_not_run(tmp_path, zipped):
     assert trap.exists()
 
 
-def test_code_in_a_bare_pickle_is_not_run(tmp_path):
+def test_code_in_a_bare_pickle_is_not_run(tmp_path: Path) -> None:
     trap = tmp_path / "trap"
     with pytest.raises(CheckpointError, match=r"net\.pt"):
         checkpoints.read(written(tmp_path / "net.pt", pickle.dumps(Code(trap))))
@@ -130,12 +130,12 @@ def test_code_in_a_bare_pickle_is_not_run(tmp_path):
         ({1: torch.ones(1)}, "holds no state dict but 1"),
     ],
 )
-def test_what_is_no_state_dict_is_named(content, words):
+def test_what_is_no_state_dict_is_named(content: object, words: str) -> None:
     with pytest.raises(CheckpointError, match=words):
         checkpoints.tensors(content, "net.pt")
 
 
-def test_a_member_is_found_or_said_to_be_missing():
+def test_a_member_is_found_or_said_to_be_missing() -> None:
     assert checkpoints.member({"model": STATE}, "model", "net.pt") == STATE
     with pytest.raises(CheckpointError, match=r"net\.pt has no 'model' but weight, bias"):
         checkpoints.member(STATE, "model", "net.pt")
@@ -151,7 +151,7 @@ def test_a_member_is_found_or_said_to_be_missing():
         ({f"w{i}": torch.ones(1) for i in range(9)}, "9 not of this network: w0, w1, w2, …"),
     ],
 )
-def test_what_does_not_fit_is_named_and_changes_nothing(state, words):
+def test_what_does_not_fit_is_named_and_changes_nothing(state: dict[str, torch.Tensor], words: str) -> None:
     net = torch.nn.Linear(3, 2)
     before = kept(net)
     with pytest.raises(CheckpointError, match=rf"net\.pt does not fit the network: .*{words}"):
@@ -159,7 +159,7 @@ def test_what_does_not_fit_is_named_and_changes_nothing(state, words):
     assert all(torch.equal(before[key], value) for key, value in net.state_dict().items())
 
 
-def test_every_weight_gets_to_its_place():
+def test_every_weight_gets_to_its_place() -> None:
     net = torch.nn.Linear(3, 2)
     checkpoints.load(net, STATE, "net.pt")
     assert all(torch.equal(STATE[key], value) for key, value in net.state_dict().items())

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 pytest.importorskip("torch", reason="make test-export installs torch")
 
@@ -24,7 +25,7 @@ def made(data: Path, out: Path) -> None:
     composed_videos.run(argparse.Namespace(data=data, out=out, threads=1))
 
 
-async def seen(path: Path) -> tuple[np.ndarray, np.ndarray]:
+async def seen(path: Path) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     with Media.open(Source(path), Limits()) as media:
         frames = [frame.image async for frame in media.frames(range(50))]
         return np.stack(frames).astype(float), (await media.audio()).astype(float)
@@ -41,7 +42,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory, talking: Path) -> Path:
     return data
 
 
-def test_what_was_done_is_all_that_differs(folder, tmp_path, capsys):
+def test_what_was_done_is_all_that_differs(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     made(folder / "list.csv", tmp_path)
     assert "empty: the file is empty" in capsys.readouterr().out
     rows = {clip.path.name: clip for clip in read_clips(tmp_path)}
@@ -64,7 +65,7 @@ def test_what_was_done_is_all_that_differs(folder, tmp_path, capsys):
     assert {path: path.stat().st_mtime_ns for path in tmp_path.glob("*.mp4")} == before
 
 
-def test_videos_of_one_name_are_kept_apart_and_nobody_is_swapped_with_himself(folder, tmp_path):
+def test_videos_of_one_name_are_kept_apart_and_nobody_is_swapped_with_himself(folder: Path, tmp_path: Path) -> None:
     for name in ("train/a", "val/b", "train/c"):
         (folder / "named" / name).mkdir(parents=True)
         shutil.copy(folder / "one.mp4", folder / "named" / name / "video.mp4")
@@ -77,13 +78,13 @@ def test_videos_of_one_name_are_kept_apart_and_nobody_is_swapped_with_himself(fo
     assert len(rows) == 3 * len(of_the_first_of_val)
 
 
-def test_one_film_is_too_few(folder, tmp_path):
+def test_one_film_is_too_few(folder: Path, tmp_path: Path) -> None:
     (folder / "alone.csv").write_text("video_id,label,split,path\none,0,train,one.mp4\n")
     with pytest.raises(ManifestError, match="fewer than two real videos"):
         made(folder / "alone.csv", tmp_path)
 
 
-def test_where_no_film_can_be_made_the_list_of_those_that_were_stays(folder, tmp_path):
+def test_where_no_film_can_be_made_the_list_of_those_that_were_stays(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "manifest.csv").write_text("as it was")
     rows = "".join(f"{n},0,train,empty.mp4\n" for n in ("empty", "void"))
     (folder / "void.csv").write_text("video_id,label,split,path\n" + rows)

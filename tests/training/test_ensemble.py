@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -23,7 +25,7 @@ pytestmark = [
 ]
 
 
-def test_several_checkpoints_answer_as_one_with_their_agreement(tmp_path):
+def test_several_checkpoints_answer_as_one_with_their_agreement(tmp_path: Path) -> None:
     one, two = joint(tmp_path / "a.pt", 0), joint(tmp_path / "b.pt", 1)
     first, second = (explained(path)(cut()) for path in (one, two))
     both = explained(f"{one}@3", f"{two}@1")(cut())
@@ -39,7 +41,7 @@ def test_several_checkpoints_answer_as_one_with_their_agreement(tmp_path):
             explained(*wrong)
 
 
-def test_a_path_with_an_at_in_it_is_a_path(tmp_path):
+def test_a_path_with_an_at_in_it_is_a_path(tmp_path: Path) -> None:
     one = joint(tmp_path / "me@home,a.pt", 0)
     assert explained(str(one))(cut()).agreement is None
 
@@ -53,7 +55,7 @@ class Says(nn.Module):
         return torch.full((len(given), 1), self.logit)
 
 
-def test_members_are_weighed_and_their_agreement_is_said():
+def test_members_are_weighed_and_their_agreement_is_said() -> None:
     said = Ensemble([Says(0.0), Says(4.0)], [3, 1])(torch.zeros(2, 1))
     assert said.logit[:, 0].tolist() == [1, 1]
     assert said.members.tolist() == [[0, 4]] * 2
@@ -63,12 +65,12 @@ def test_members_are_weighed_and_their_agreement_is_said():
 
 
 @pytest.mark.parametrize("weights", [[1.0], [1.0, -1.0], [0.0, 0.0], [1.0, float("nan")], [1.0, float("inf")]])
-def test_weights_that_are_none_are_refused(weights):
+def test_weights_that_are_none_are_refused(weights: list[float]) -> None:
     with pytest.raises(ManifestError, match="2 members need as many weights"):
         Ensemble([Says(0.0), Says(1.0)], weights)
 
 
-def test_an_ensemble_is_opened_from_checkpoints_of_one_kind(tmp_path):
+def test_an_ensemble_is_opened_from_checkpoints_of_one_kind(tmp_path: Path) -> None:
     one, two, voice = joint(tmp_path / "a.pt", 0), joint(tmp_path / "b.pt", 1), audio(tmp_path / "c.pt")
     faces, sound = torch.zeros(1, 1, 224, 224, 3, dtype=torch.uint8), torch.zeros(1, WINDOW_SAMPLES, dtype=torch.int16)
     with torch.inference_mode():

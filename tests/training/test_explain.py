@@ -47,7 +47,7 @@ class Corner(nn.Module):
         return self.maps(pictures)[:, :1, :2, :2].mean((2, 3))
 
 
-def test_grad_cam_is_hot_where_the_answer_comes_from():
+def test_grad_cam_is_hot_where_the_answer_comes_from() -> None:
     pictures = torch.zeros(2, 3, 64, 64)
     pictures[0, :, :16, :16] = 1
     logits, maps = grad_cam(Corner(), (pictures,))
@@ -59,13 +59,13 @@ def test_grad_cam_is_hot_where_the_answer_comes_from():
     assert shares(maps.numpy()).max() == pytest.approx(1)
 
 
-def test_a_network_without_a_map_says_so():
+def test_a_network_without_a_map_says_so() -> None:
     with pytest.raises(ManifestError, match="Linear has no feature map"):
         grad_cam(nn.Linear(3, 1), (torch.zeros(1, 3),))
 
 
 @pytest.mark.parametrize("name", ["melspec", "rawnet2", "spectrum"])
-def test_audio_networks_have_maps_over_their_spectrograms(name):
+def test_audio_networks_have_maps_over_their_spectrograms(name: str) -> None:
     net, sound = AUDIO_NETS[name]().eval(), torch.randn(2, 32_000)
     logits, maps = grad_cam(net, (sound,))
     assert logits.shape == (2, 1)
@@ -74,7 +74,7 @@ def test_audio_networks_have_maps_over_their_spectrograms(name):
     assert explain.spectrogram(net, sound).dtype == np.uint8
 
 
-def test_the_exact_map_is_the_networks_own():
+def test_the_exact_map_is_the_networks_own() -> None:
     net = FaceCam((16,) * 5).eval()
     faces = torch.randint(0, 256, (2, 224, 224, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     with torch.inference_mode():
@@ -84,7 +84,7 @@ def test_the_exact_map_is_the_networks_own():
     assert torch.allclose(odds, logits[:, 0], atol=1e-4)
 
 
-def test_an_overlay_leaves_what_is_cold_and_reddens_what_is_hot():
+def test_an_overlay_leaves_what_is_cold_and_reddens_what_is_hot() -> None:
     picture = np.full((64, 64, 3), 100, np.uint8)
     heat = np.zeros((8, 8), np.float32)
     heat[0, 0] = 1
@@ -94,7 +94,7 @@ def test_an_overlay_leaves_what_is_cold_and_reddens_what_is_hot():
     assert overlay(picture[..., 0], heat).shape == (64, 64, 3)
 
 
-def test_the_joint_network_is_explained_on_its_faces(tmp_path):
+def test_the_joint_network_is_explained_on_its_faces(tmp_path: Path) -> None:
     shown = explained(joint(tmp_path / "joint.pt"))(cut())
     assert shown.pictures.shape == (2, 224, 224, 3)
     assert shown.maps.shape == (2, 7, 7)
@@ -105,13 +105,13 @@ def test_the_joint_network_is_explained_on_its_faces(tmp_path):
     assert len(explained(tmp_path / "joint.pt")(cut(faces=0)).pictures) == 0
 
 
-def test_a_voice_is_explained_on_its_spectrogram(tmp_path):
+def test_a_voice_is_explained_on_its_spectrogram(tmp_path: Path) -> None:
     shown = explained(audio(tmp_path / "spectrum.pt"))(cut(windows=2))
     assert shown.pictures.ndim == 3
     assert len(shown.pictures) == len(shown.maps) == len(shown.logits) == 2
 
 
-def test_a_voice_is_hot_when_it_sounds_wrong_to_the_head(tmp_path, monkeypatch):
+def test_a_voice_is_hot_when_it_sounds_wrong_to_the_head(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     torch.manual_seed(0)
     listening, head = WhisperEncoder().eval(), AUDIO_NETS["whisper"]()
     monkeypatch.setattr(explain, "encoder", lambda _: listening)
@@ -128,14 +128,14 @@ def test_a_voice_is_hot_when_it_sounds_wrong_to_the_head(tmp_path, monkeypatch):
     assert abs(first.mean() - second.mean()) > 0.1  # the quiet half is another thing to it than the loud one
 
 
-def test_of_many_faces_some_are_shown_evenly_spread():
+def test_of_many_faces_some_are_shown_evenly_spread() -> None:
     faces = np.arange(40, dtype=np.uint8)[:, None, None]
     assert explain.spread(faces)[[0, -1], 0, 0].tolist() == [0, 39]
     assert len(explain.spread(faces)) == explain.MOST
     assert len(explain.spread(faces[:3])) == 3
 
 
-def test_what_is_undecided_is_no_evidence():
+def test_what_is_undecided_is_no_evidence() -> None:
     assert evidence(np.array([0.0, 0.5, 0.75, 1.0], np.float32)).tolist() == [0, 0, 0.5, 1]
 
 
@@ -144,7 +144,13 @@ def asked(model: object, video: Path, out: Path) -> argparse.Namespace:
     return argparse.Namespace(model=str(model), video=video, out=out, threads=1, vad="energy", weights=weights)
 
 
-def test_the_command_lays_an_installed_models_map_over_a_film(talking, full_repository, tmp_path, monkeypatch, capsys):
+def test_the_command_lays_an_installed_models_map_over_a_film(
+    talking: Path,
+    full_repository: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     tiny_models.install(full_repository, "visual_starter")
     monkeypatch.setenv("VERACITY_MODEL_REPOSITORY", str(full_repository))
     explain.run(asked("visual_starter", talking, tmp_path / "out"))
@@ -153,7 +159,7 @@ def test_the_command_lays_an_installed_models_map_over_a_film(talking, full_repo
     assert all(Path(name).is_file() for name in named)
 
 
-def test_the_command_says_what_is_wrong(tmp_path, settings):
+def test_the_command_says_what_is_wrong(tmp_path: Path, settings: Settings) -> None:
     film, out = tmp_path / "film.mp4", tmp_path / "out"
     for model, video, word in (
         ("audio_starter", film, "audio_starter answers no CAM; those that do: visual_starter"),
@@ -168,7 +174,7 @@ def test_the_command_says_what_is_wrong(tmp_path, settings):
     assert not out.exists()
 
 
-def test_a_checkpoint_of_nobody_is_refused(tmp_path):
+def test_a_checkpoint_of_nobody_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "other.pt"
     torch.save({"weights": 1}, path)
     with pytest.raises(CheckpointError, match="is no checkpoint of training"):
@@ -182,7 +188,7 @@ def test_a_checkpoint_of_nobody_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize("kind", ["visual", "lipsync", "semantic"])
-def test_a_lessons_checkpoint_is_known_by_its_plan_and_network(kind, tmp_path):
+def test_a_lessons_checkpoint_is_known_by_its_plan_and_network(kind: str, tmp_path: Path) -> None:
     from networks.lips import LipNet
     from training import loop
     from training.lipsync.task import LipPlan
@@ -208,7 +214,7 @@ def test_a_lessons_checkpoint_is_known_by_its_plan_and_network(kind, tmp_path):
         assert len(shown.pictures) == (2 if kind == "visual" else 25)
 
 
-def test_the_cells_of_the_lips_add_up_to_the_answer():
+def test_the_cells_of_the_lips_add_up_to_the_answer() -> None:
     from networks.lips import LipNet
 
     torch.manual_seed(0)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 torch = pytest.importorskip("torch", reason="make test-export installs torch")
 
@@ -38,7 +39,7 @@ SHARED = Path(__file__).resolve().parent.parent.parent.parent / "shared" / "data
 COLUMNS = ("path", "kind", "label", "how", "source", "licence", "use", "notes", "sha256")
 
 
-def voice(seconds: float = 2.0, pitch: float = 130.0) -> np.ndarray:
+def voice(seconds: float = 2.0, pitch: float = 130.0) -> NDArray[np.float32]:
     """float32 within ±1: a buzz that starts and stops, over faint noise."""
     time = np.arange(round(seconds * SAMPLE_RATE)) / SAMPLE_RATE
     turns = pitch * time + 5 * np.sin(2 * np.pi * time)
@@ -47,7 +48,7 @@ def voice(seconds: float = 2.0, pitch: float = 130.0) -> np.ndarray:
     return (0.04 * buzz * np.clip(np.sin(2 * np.pi * 2 * time) + 0.7, 0, 1) + 0.001 * noise).astype(np.float32)
 
 
-def write(folder: Path, name: str, sound: np.ndarray, rate: int = SAMPLE_RATE) -> None:
+def write(folder: Path, name: str, sound: NDArray[np.float32], rate: int = SAMPLE_RATE) -> None:
     import soundfile
 
     path = folder / name
@@ -78,7 +79,7 @@ def media(tmp_path: Path) -> Path:
     return manifest(tmp_path, *({"path": name, "label": label} for name, (label, _) in names.items()))
 
 
-def test_manifest_gives_clips_with_split(media):
+def test_manifest_gives_clips_with_split(media: Path) -> None:
     splits = {clip.path.name: clip.split for clip in read_clips(media, ("audio",))}
     assert splits["mine__a.flac"] == "train"
     assert splits["x__librispeech_test-other__1__1.flac"] == "validation"
@@ -93,18 +94,18 @@ def test_manifest_gives_clips_with_split(media):
         ({"path": "a.flac", "use": ""}, "line 2: use is ''"),
     ],
 )
-def test_bad_rows_are_named(tmp_path, row, words):
+def test_bad_rows_are_named(tmp_path: Path, row: dict[str, str], words: str) -> None:
     write(tmp_path, "a.flac", voice())
     with pytest.raises(ManifestError, match=words):
         read_clips(manifest(tmp_path, row), ("audio",))
 
 
-def test_a_folder_without_a_manifest_is_said_to_have_none(tmp_path):
+def test_a_folder_without_a_manifest_is_said_to_have_none(tmp_path: Path) -> None:
     with pytest.raises(ManifestError, match=r"neither a manifest\.csv nor"):
         read_clips(tmp_path, ("audio",))
 
 
-def test_bad_sound_is_refused(tmp_path):
+def test_bad_sound_is_refused(tmp_path: Path) -> None:
     write(tmp_path, "slow.flac", voice(), rate=8_000)
     (tmp_path / "text.flac").write_text("no sound")
     with pytest.raises(ManifestError, match="8000 Hz"):
@@ -113,12 +114,12 @@ def test_bad_sound_is_refused(tmp_path):
         load(tmp_path / "text.flac")
 
 
-def test_what_may_not_teach_never_does():
+def test_what_may_not_teach_never_does() -> None:
     assert Clip(Path("mine__a.flac"), "audio", "real", "mine", "test_only", "").split == "test"
 
 
 @pytest.mark.skipif(not SHARED.is_dir(), reason=f"no media at {SHARED}")
-def test_no_source_and_no_voice_is_in_two_splits():
+def test_no_source_and_no_voice_is_in_two_splits() -> None:
     clips = read_clips(SHARED, ("audio",))
     voices: dict[str, set[str]] = {}
     for clip in clips:
@@ -131,7 +132,7 @@ def test_no_source_and_no_voice_is_in_two_splits():
 
 
 @pytest.mark.skipif(not SHARED.is_dir(), reason=f"no media at {SHARED}")
-def test_every_fold_holds_both_labels_and_whole_pairs():
+def test_every_fold_holds_both_labels_and_whole_pairs() -> None:
     clips = [clip for clip in read_clips(SHARED, ("audio",)) if clip.split != "test"]
     for number in range(len(FOLDS)):
         assert {clip.label for clip in clips if fold(clip) == number} == {"real", "fake"}
@@ -143,7 +144,7 @@ def test_every_fold_holds_both_labels_and_whole_pairs():
     }
 
 
-def test_own_fakes_keep_length_and_change_the_sound():
+def test_own_fakes_keep_length_and_change_the_sound() -> None:
     real = voice()
     for name, method in METHODS.items():
         fake = method(real, np.random.default_rng(1))
@@ -156,7 +157,7 @@ def test_own_fakes_keep_length_and_change_the_sound():
 
 
 @pytest.mark.parametrize("codec", CODECS)
-def test_codecs_keep_length_and_most_of_the_sound(codec):
+def test_codecs_keep_length_and_most_of_the_sound(codec: str) -> None:
     pcm = (voice() * 20_000).astype(np.int16)
     coded = through_codec(codec, pcm)
     assert coded.shape == pcm.shape
@@ -164,7 +165,7 @@ def test_codecs_keep_length_and_most_of_the_sound(codec):
     assert 0.5 < np.std(coded) / np.std(pcm) < 2
 
 
-def test_pool_holds_every_clip_and_its_fakes_and_is_cut_once(media, tmp_path):
+def test_pool_holds_every_clip_and_its_fakes_and_is_cut_once(media: Path, tmp_path: Path) -> None:
     write(media, "audio_real/silent__a.flac", np.zeros(16_000, np.float32))
     names = ("audio_real/mine__a.flac", "audio_fake/theirs__a.flac", "audio_real/silent__a.flac")
     manifest(media, *({"path": name, "label": "fake" if "fake" in name else "real"} for name in names))
@@ -178,13 +179,13 @@ def test_pool_holds_every_clip_and_its_fakes_and_is_cut_once(media, tmp_path):
     assert {path: path.stat().st_mtime_ns for path in (tmp_path / "cache").rglob("*.npz")} == made
 
 
-def test_what_is_remade_is_as_loud_as_the_original():
+def test_what_is_remade_is_as_loud_as_the_original() -> None:
     pcm = (voice() * 20_000).astype(np.int16)
     for method, fake in forge_all(pcm, "a").items():
         assert np.std(fake) == pytest.approx(np.std(pcm), rel=0.05), method
 
 
-def test_a_film_without_sound_is_refused(tmp_path):
+def test_a_film_without_sound_is_refused(tmp_path: Path) -> None:
     (tmp_path / "a.mp4").write_bytes(b"no film")
     with pytest.raises(ManifestError, match="no readable audio track"):
         read_sound(Clip(tmp_path / "a.mp4", "video", "real", "mine", "permissive", ""))
@@ -206,7 +207,7 @@ def some_pool() -> list[SpeechClip]:
     ]
 
 
-def test_pairs_are_of_one_split_and_sampled_once(tmp_path, monkeypatch):
+def test_pairs_are_of_one_split_and_sampled_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from training.audio import sampler
 
     monkeypatch.setattr(sampler, "_UNTOUCHED", 1.0)
@@ -232,7 +233,14 @@ def test_pairs_are_of_one_split_and_sampled_once(tmp_path, monkeypatch):
         (3, {1000, -1000, 2000}, [3000]),  # and 4000, which has no other companion
     ],
 )
-def test_a_fold_is_never_trained_on(media, tmp_path, monkeypatch, held_out_fold, levels, validation_set):
+def test_a_fold_is_never_trained_on(
+    media: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    held_out_fold: int | None,
+    levels: set[int],
+    validation_set: list[int],
+) -> None:
     from training.audio import sampler, task
 
     pool, seen = some_pool(), {}
@@ -251,7 +259,7 @@ def test_a_fold_is_never_trained_on(media, tmp_path, monkeypatch, held_out_fold,
     assert set(checkpoint["trained_on"]) == {one.clip.source for one in pool} - left_out
 
 
-def test_a_fold_is_measured_of_both_splits_and_without_the_test(tmp_path):
+def test_a_fold_is_measured_of_both_splits_and_without_the_test(tmp_path: Path) -> None:
     from training.__main__ import _parser
     from training.evaluate import _clips
 
@@ -265,7 +273,7 @@ def test_a_fold_is_measured_of_both_splits_and_without_the_test(tmp_path):
     assert {clip.id for clip in _clips(_parser().parse_args([*options, "0"]))} == set(names[1:4])
 
 
-def test_a_pair_goes_through_one_channel(tmp_path, monkeypatch):
+def test_a_pair_goes_through_one_channel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from training.audio import sampler
 
     monkeypatch.setattr(sampler, "_UNTOUCHED", 0.0)
@@ -278,25 +286,25 @@ def test_a_pair_goes_through_one_channel(tmp_path, monkeypatch):
     assert all(np.array_equal(real, fake) for real, fake in sounds)
 
 
-def test_clips_of_one_label_are_refused():
+def test_clips_of_one_label_are_refused() -> None:
     with pytest.raises(ManifestError, match="both labels"):
         PairSampler(some_pool()[:1], pair_count=4, matched_share=0.5, seed=0)
 
 
-def test_a_short_sound_is_repeated():
+def test_a_short_sound_is_repeated() -> None:
     assert crop(np.arange(3, dtype=np.int16), 7, 0.5).tolist() == [0, 1, 2, 0, 1, 2, 0]
     assert crop(np.arange(10, dtype=np.int16), 4, 1.0).tolist() == [6, 7, 8, 9]
 
 
 @pytest.mark.parametrize("speed", [1.0, 0.9, 1.15])
-def test_what_is_played_faster_is_higher(speed):
+def test_what_is_played_faster_is_higher(speed: float) -> None:
     tone = (np.sin(2 * np.pi * 1000 * np.arange(5 * SAMPLE_RATE) / SAMPLE_RATE) * 20_000).astype(np.int16)
     sound = played(tone, speed, 0.0)
     assert (sound.dtype, len(sound)) == (np.int16, LENGTH)
     assert np.argmax(np.abs(np.fft.rfft(sound))) * SAMPLE_RATE / LENGTH == pytest.approx(1000 * speed, abs=1)
 
 
-def test_the_head_learns_what_tells_the_pairs_apart(tmp_path):
+def test_the_head_learns_what_tells_the_pairs_apart(tmp_path: Path) -> None:
     from training import loop
 
     generator = torch.Generator().manual_seed(0)
@@ -313,7 +321,7 @@ def test_the_head_learns_what_tells_the_pairs_apart(tmp_path):
     assert task.net.usual.mean() == pytest.approx(1, abs=0.3)
 
 
-def test_the_mean_of_heads_is_one_head():
+def test_the_mean_of_heads_is_one_head() -> None:
     heads = [WhisperHead(8).eval() for _ in range(3)]
     statistics = torch.randn(5, STATISTICS)
     with torch.inference_mode():
@@ -321,12 +329,12 @@ def test_the_mean_of_heads_is_one_head():
         assert torch.allclose(averaged(heads)(statistics), expected, atol=1e-5)
 
 
-def test_a_split_without_pairs_is_refused():
+def test_a_split_without_pairs_is_refused() -> None:
     with pytest.raises(ManifestError, match="no pair"):
         AudioTask(AudioPlan(), torch.zeros(0, 2, STATISTICS), None)
 
 
-def test_a_group_is_degraded_alike():
+def test_a_group_is_degraded_alike() -> None:
     sound = torch.from_numpy(voice()).expand(4, 2, -1)
     changed = degrade(sound, torch.Generator().manual_seed(0))
     assert changed.shape == sound.shape
@@ -337,7 +345,7 @@ def test_a_group_is_degraded_alike():
 
 
 @pytest.mark.parametrize("name", sorted(set(AUDIO_NETS) - {"whisper"}))
-def test_networks_answer_one_logit_whatever_the_level(name):
+def test_networks_answer_one_logit_whatever_the_level(name: str) -> None:
     net = AUDIO_NETS[name]().eval()
     sound = torch.from_numpy(voice()).repeat(2, 1)
     with torch.inference_mode():
@@ -347,7 +355,7 @@ def test_networks_answer_one_logit_whatever_the_level(name):
         assert torch.isfinite(net(torch.zeros_like(sound))).all()
 
 
-def test_rawnet2_is_the_one_described():
+def test_rawnet2_is_the_one_described() -> None:
     net = AUDIO_NETS["rawnet2"]()
     convolutions = [module for module in net.modules() if isinstance(module, torch.nn.Conv1d)]
     wide = [(c.in_channels, c.out_channels, c.stride[0]) for c in convolutions if c.kernel_size == (3,)]
@@ -359,7 +367,7 @@ def test_rawnet2_is_the_one_described():
 
 
 @pytest.mark.slow
-def test_a_network_from_scratch_trains_and_leaves_a_checkpoint(media, tmp_path):
+def test_a_network_from_scratch_trains_and_leaves_a_checkpoint(media: Path, tmp_path: Path) -> None:
     plan = AudioPlan(net="spectrum", train_on="train", epochs=1, steps=2, batch=2, pair_count=6, workers=0)
     path = train(media, tmp_path / "out", tmp_path / "cache", energy_vad, tmp_path, plan)
     checkpoint = torch.load(path, weights_only=True)
@@ -367,12 +375,12 @@ def test_a_network_from_scratch_trains_and_leaves_a_checkpoint(media, tmp_path):
     assert checkpoint["trained_on"] == ["mine", "theirs"]
 
 
-def test_a_network_that_is_none_is_refused(media, tmp_path):
+def test_a_network_that_is_none_is_refused(media: Path, tmp_path: Path) -> None:
     with pytest.raises(ManifestError, match="no network 'lstm'"):
         train(media, tmp_path, tmp_path, energy_vad, tmp_path, AudioPlan(net="lstm"))
 
 
-def test_the_command_says_what_is_wrong(tmp_path, capsys):
+def test_the_command_says_what_is_wrong(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     from training.__main__ import main
 
     plan = Path(__file__).resolve().parent.parent.parent / "training" / "plans" / "audio.yaml"

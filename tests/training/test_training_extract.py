@@ -7,11 +7,13 @@ import csv
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import cv2
 import media_samples
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from evaluation.manifest import Clip, read_clips
 from training.cache import collect, keep
@@ -21,7 +23,7 @@ from veracity.analysis.local_infer import LocalInfer
 from veracity.calibrate.errors import ManifestError
 from veracity.catalog import MODELS
 from veracity.catalog.layers import SEMANTIC_FRAMES, WINDOW_SAMPLES
-from veracity.evidence.speech import energy_vad
+from veracity.evidence.speech import Spans, Stopped, energy_vad, never
 from veracity.settings import Settings
 
 
@@ -41,7 +43,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("cache")
 
 
-def test_a_talking_face_is_cut_as_the_engine_does(talking, cache):
+def test_a_talking_face_is_cut_as_the_engine_does(talking: Path, cache: Path) -> None:
     seen = cut(talking, cache)
     assert seen.faces.shape == (32, 224, 224, 3)
     assert seen.times[0] == 0
@@ -54,7 +56,7 @@ def test_a_talking_face_is_cut_as_the_engine_does(talking, cache):
     assert seen.flow.shape == (0, FLOW_SIDE, FLOW_SIDE, 2)
 
 
-def test_a_stream_that_is_missing_leaves_the_others(talking, cache, tmp_path):
+def test_a_stream_that_is_missing_leaves_the_others(talking: Path, cache: Path, tmp_path: Path) -> None:
     silent = media_samples.write(tmp_path / "silent.mp4", "-i", talking, "-an", "-c:v", "copy")
     seen = cut(silent, cache)
     assert len(seen.faces) == 32
@@ -64,7 +66,7 @@ def test_a_stream_that_is_missing_leaves_the_others(talking, cache, tmp_path):
     assert len(heard.windows) == 1
 
 
-def test_flow_says_which_way_and_how_far_a_face_moves():
+def test_flow_says_which_way_and_how_far_a_face_moves() -> None:
     coarse = np.random.default_rng(0).integers(0, 256, (14, 14)).astype(np.uint8)
     picture = cv2.resize(coarse, (112, 112), interpolation=cv2.INTER_CUBIC)
     flow = flow_between(picture, np.roll(picture, 4, axis=1))
@@ -73,7 +75,7 @@ def test_flow_says_which_way_and_how_far_a_face_moves():
     assert middle == pytest.approx([4 / 112, 0], abs=0.01)
 
 
-def test_flow_is_kept_of_every_face_where_it_is_asked(talking, cache):
+def test_flow_is_kept_of_every_face_where_it_is_asked(talking: Path, cache: Path) -> None:
     seen = cut(talking, cache, flow=True)
     assert seen.flow.shape == (32, FLOW_SIDE, FLOW_SIDE, 2)
     assert np.abs(seen.flow[:-1].astype(float)).max() > 0
@@ -95,7 +97,9 @@ def options(data: Path, cache: Path, **changes: object) -> argparse.Namespace:
     return argparse.Namespace(**{**usual, **changes})
 
 
-def test_bad_files_are_listed_at_the_end_and_nothing_is_cut_twice(tmp_path, capsys, settings):
+def test_bad_files_are_listed_at_the_end_and_nothing_is_cut_twice(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], settings: Settings
+) -> None:
     folder, kept = tmp_path / "media", tmp_path / "cache"
     media_samples.speech(folder).rename(folder / "good.wav")
     (folder / "empty.mp4").write_bytes(b"")
@@ -116,12 +120,12 @@ def test_bad_files_are_listed_at_the_end_and_nothing_is_cut_twice(tmp_path, caps
     assert capsys.readouterr().out.splitlines() == said
 
 
-def test_ctrl_c_keeps_what_is_whole_and_goes_on(tmp_path, settings):
+def test_ctrl_c_keeps_what_is_whole_and_goes_on(tmp_path: Path, settings: Settings) -> None:
     voice = media_samples.speech(tmp_path)
     clips = [clip(shutil.copy(voice, tmp_path / f"{number}.wav")) for number in range(2)]
     asked: list[int] = []
 
-    def vad(sound):
+    def vad(sound: NDArray[np.int16], stopped: Stopped = never) -> Spans:
         asked.append(len(sound))
         if len(asked) == 2:
             raise KeyboardInterrupt
@@ -137,13 +141,13 @@ def test_ctrl_c_keeps_what_is_whole_and_goes_on(tmp_path, settings):
     assert len(asked) == 3  # the first clip was not heard again
 
 
-def test_two_that_cut_the_same_clip_at_once_both_end_well(tmp_path):
+def test_two_that_cut_the_same_clip_at_once_both_end_well(tmp_path: Path) -> None:
     path = tmp_path / "cut" / "a.npz"
 
     class Meanwhile:
         """While this is written, somebody else writes all of the same file."""
 
-        def __array__(self, *_: object, **__: object) -> np.ndarray:
+        def __array__(self, *_: object, **__: object) -> NDArray[np.signedinteger[Any]]:
             keep(path, {"first": np.zeros(9), "second": np.arange(5)})
             return np.arange(5)
 
@@ -153,7 +157,7 @@ def test_two_that_cut_the_same_clip_at_once_both_end_well(tmp_path):
     assert list(path.parent.iterdir()) == [path]
 
 
-def test_folders_with_facts_are_read_as_the_list_is(talking, tmp_path):
+def test_folders_with_facts_are_read_as_the_list_is(talking: Path, tmp_path: Path) -> None:
     for split, name, label in (("train", "a", 0), ("val", "b", "fake"), ("test", "c", 1)):
         folder = tmp_path / split / name
         folder.mkdir(parents=True)
@@ -163,7 +167,9 @@ def test_folders_with_facts_are_read_as_the_list_is(talking, tmp_path):
     assert found == {"a": ("real", "train"), "b": ("fake", "validation"), "c": ("fake", "test")}
 
 
-def test_nothing_to_cut_and_nobody_to_find_faces_are_said(tmp_path, talking, monkeypatch):
+def test_nothing_to_cut_and_nobody_to_find_faces_are_said(
+    tmp_path: Path, talking: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     manifest = listed(talking.parent, talking.name)
     with pytest.raises(ManifestError, match="has no clip of the kinds audio"):
         command.extract(options(manifest, tmp_path, kinds=("audio",)))

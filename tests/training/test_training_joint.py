@@ -10,6 +10,7 @@ from pathlib import Path
 import media_samples
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 torch = pytest.importorskip("torch", reason="make test-export installs torch")
 
@@ -69,7 +70,9 @@ def net(**changes: object) -> JointNet:
         ("transformer", "melspec", "cross", False),
     ],
 )
-def test_every_part_learns_and_a_missing_stream_is_not_looked_at(temporal, sound, fusion, flow):
+def test_every_part_learns_and_a_missing_stream_is_not_looked_at(
+    temporal: str, sound: str, fusion: str, flow: bool
+) -> None:
     built = net(temporal=temporal, sound=sound, fusion=fusion, flow=flow).train()
     faces, heard, present = batch()
     moved = torch.rand(2, 3, FLOW_SIDE, FLOW_SIDE, 2) if flow else None
@@ -93,11 +96,11 @@ def test_every_part_learns_and_a_missing_stream_is_not_looked_at(temporal, sound
             assert not torch.allclose(without, whole)
 
 
-def test_rawnet2_hears_too():
+def test_rawnet2_hears_too() -> None:
     assert torch.isfinite(net(sound="rawnet2").eval()(*batch(1, 1))).all()
 
 
-def test_features_are_tokens_of_each_stream():
+def test_features_are_tokens_of_each_stream() -> None:
     found = net(fusion="cross").eval().extract_features(*batch())
     assert found.frames.shape == (2, 3, 32)
     assert found.sound.shape[0] == 2
@@ -105,7 +108,7 @@ def test_features_are_tokens_of_each_stream():
     assert found.fused.shape == (2, 64)
 
 
-def test_a_missing_stream_weighs_nothing_where_streams_are_weighed():
+def test_a_missing_stream_weighs_nothing_where_streams_are_weighed() -> None:
     built = net(fusion="attention").eval()
     faces, sound, _ = batch()
     features = built.extract_features(faces, sound, torch.tensor([[1, 0], [0, 1]]))
@@ -113,7 +116,7 @@ def test_a_missing_stream_weighs_nothing_where_streams_are_weighed():
     assert torch.allclose(features.fused[1], features.sound[1].mean(0), atol=1e-5)
 
 
-def test_frozen_layers_do_not_learn_and_the_others_do():
+def test_frozen_layers_do_not_learn_and_the_others_do() -> None:
     encoder = Wav2Vec2Encoder(WAV2VEC2, 8, frozen=2).train()
     encoder(torch.randn(1, 16_000)).sum().backward()
     learning = {name for name, weight in encoder.net.named_parameters() if weight.grad is not None}
@@ -123,7 +126,7 @@ def test_frozen_layers_do_not_learn_and_the_others_do():
     assert encoder.net.encoder.layers[2].training
 
 
-def test_gradient_checkpointing_changes_no_number():
+def test_gradient_checkpointing_changes_no_number() -> None:
     frames = batch()[0]
     said, slopes, kept = [], [], []
     for thrifty in (False, True):
@@ -139,7 +142,7 @@ def test_gradient_checkpointing_changes_no_number():
     assert all(torch.equal(a, b) for a, b in zip(*kept))
 
 
-def test_published_weights_come_from_a_file_and_must_fit(tmp_path):
+def test_published_weights_come_from_a_file_and_must_fit(tmp_path: Path) -> None:
     import timm
 
     file = tmp_path / "backbone.pt"
@@ -154,14 +157,14 @@ def test_published_weights_come_from_a_file_and_must_fit(tmp_path):
         net(backbone_weights=tmp_path / "none.pt").with_published()
 
 
-def test_plans_that_cannot_be_built_are_refused():
+def test_plans_that_cannot_be_built_are_refused() -> None:
     with pytest.raises(CheckpointError, match="timm knows no backbone 'resnet1'"):
         net(backbone="resnet1")
     with pytest.raises(CheckpointError, match=r"net\.width is 30"):
         net(width=30, heads=4)
 
 
-def test_consistency_is_low_where_neighbours_agree():
+def test_consistency_is_low_where_neighbours_agree() -> None:
     alike = torch.ones(2, 4, 8)
     turned = alike * torch.tensor([1.0, -1, 1, -1])[None, :, None]
     assert compute_temporal_consistency_loss(alike) == pytest.approx(0, abs=1e-6)
@@ -171,7 +174,7 @@ def test_consistency_is_low_where_neighbours_agree():
     assert compute_temporal_consistency_loss(mixed, torch.tensor([False, False])) == 0
 
 
-def test_a_checkpoint_builds_its_network_again_and_refuses_what_is_none(tmp_path):
+def test_a_checkpoint_builds_its_network_again_and_refuses_what_is_none(tmp_path: Path) -> None:
     built, path = net(temporal="transformer").eval(), tmp_path / "multimodal_best_0.5000.pt"
     checkpoints.save({**described(built), "model": built.state_dict(), "epoch": 3, "metrics": {"AUC": 0.5}}, path)
     again = load_for_inference(path)
@@ -198,7 +201,7 @@ def test_a_checkpoint_builds_its_network_again_and_refuses_what_is_none(tmp_path
         load_for_inference(tmp_path / "none.pt")
 
 
-def test_frames_are_sampled_in_order():
+def test_frames_are_sampled_in_order() -> None:
     times = np.arange(10) / 2
     assert sample(times, 4, "uniform").tolist() == [0, 3, 6, 9]
     assert sample(times, 3, "start_at", 2.0).tolist() == [4, 5, 6]
@@ -211,7 +214,7 @@ def test_frames_are_sampled_in_order():
         sample(times[:0], 4, "uniform")
 
 
-def voice(seed: int) -> np.ndarray:
+def voice(seed: int) -> NDArray[np.int16]:
     time = np.arange(WINDOW_SAMPLES) / 16_000
     rng = np.random.default_rng(seed)
     buzz = sum(np.sin(2 * np.pi * k * (110 + 9 * seed) * time) / k for k in range(1, 20))
@@ -240,7 +243,7 @@ def plan(**changes: object) -> JointPlan:
 
 
 @pytest.mark.parametrize(("kind", "same"), [("face", "sound"), ("voice", "faces")])
-def test_a_couple_differs_in_what_was_faked_alone(kind, same):
+def test_a_couple_differs_in_what_was_faked_alone(kind: str, same: str) -> None:
     shares = {name: float(name == kind) for name in ("face", "voice", "both")}
     pairs = PairSampler([drawn(0), drawn(1)], plan(kinds=shares), 0, 3)
     for number in range(3):
@@ -253,7 +256,7 @@ def test_a_couple_differs_in_what_was_faked_alone(kind, same):
             assert np.array_equal(real, fake) is (name == same), name
 
 
-def test_a_couple_is_known_by_its_number_and_hides_only_what_was_not_faked():
+def test_a_couple_is_known_by_its_number_and_hides_only_what_was_not_faked() -> None:
     made = [drawn(0), drawn(1), drawn(2, fake=True)]
     whole = PairSampler(made, plan(matched_share=0.5, missing=1.0), 0, 6)
     later = PairSampler(made, plan(matched_share=0.5, missing=1.0), 4, 2)
@@ -264,7 +267,7 @@ def test_a_couple_is_known_by_its_number_and_hides_only_what_was_not_faked():
     assert PairSampler(made[:2], both, 0, 1)[0].present.tolist() == [[1, 1], [1, 1]]
 
 
-def test_a_clip_without_sound_or_faces_is_shown_as_such():
+def test_a_clip_without_sound_or_faces_is_shown_as_such() -> None:
     for there in ((True, False), (False, True)):
         shown = streams(drawn(0, seen=there[0], heard=there[1]).inputs, plan())
         assert shown.present.tolist() == list(map(int, there))
@@ -274,14 +277,14 @@ def test_a_clip_without_sound_or_faces_is_shown_as_such():
     assert silent.present.tolist() == [[1, 0], [1, 0]]
 
 
-def test_silence_does_not_tell_strangers_apart():
+def test_silence_does_not_tell_strangers_apart() -> None:
     made = [drawn(0, heard=False), drawn(1, fake=True)]
     pair = PairSampler(made, plan(matched_share=0.0), 0, 1)[0]
     assert pair.present.tolist() == [[1, 0], [1, 0]]
     assert not np.array_equal(*pair.faces)
 
 
-def test_clips_that_cannot_be_used_are_refused():
+def test_clips_that_cannot_be_used_are_refused() -> None:
     reals, fakes = [drawn(0), drawn(1)], [drawn(2, fake=True)]
     judges = [reals[0].inputs, fakes[0].inputs]
     with pytest.raises(ManifestError, match="no real clip"):
@@ -292,7 +295,7 @@ def test_clips_that_cannot_be_used_are_refused():
         JointTask(plan(), reals, [reals[0].inputs])
 
 
-def test_a_run_keeps_its_best_for_inference(tmp_path):
+def test_a_run_keeps_its_best_for_inference(tmp_path: Path) -> None:
     wanted = plan(consistency=0.5, matched_share=0.5)
     task = JointTask(wanted, [drawn(0), drawn(1), drawn(2, fake=True)], [drawn(3).inputs, drawn(4, fake=True).inputs])
     best = loop.fit(task, tmp_path, "AUC", best="multimodal_best_{AUC:.4f}.pt")
@@ -304,7 +307,7 @@ def test_a_run_keeps_its_best_for_inference(tmp_path):
     assert torch.equal(again.absent, content["state_dict"]["net.absent"])
 
 
-def test_the_faces_that_are_faked_need_no_further_network():
+def test_the_faces_that_are_faked_need_no_further_network() -> None:
     assert "redrawn" not in FACES
     assert set(FACES.values()) == set(range(len(FACES)))
 
@@ -317,7 +320,7 @@ def keys(form: type[BaseModel], given: dict[str, object], where: str = "") -> No
             keys(entry.annotation, given[name], name)
 
 
-def test_the_plan_names_and_explains_every_key():
+def test_the_plan_names_and_explains_every_key() -> None:
     given = yaml.safe_load(PLAN.read_text())
     keys(JointPlan, given)
     assert loop.read_plan(JointPlan, PLAN).net == NetPlan(**given["net"])
@@ -326,7 +329,7 @@ def test_the_plan_names_and_explains_every_key():
     assert [line for line in lines if "#" not in line and line.split(":")[0] not in parents] == []
 
 
-def test_a_share_of_nothing_is_refused():
+def test_a_share_of_nothing_is_refused() -> None:
     with pytest.raises(ValueError, match="must name face, voice, both; check both, voice"):
         plan(kinds={"face": 1})
     for shares in ({"face": -1, "voice": 1, "both": 1}, {"face": 0, "voice": 0, "both": 0}):
@@ -354,7 +357,9 @@ def asked(data: Path, out: Path, **changes: object) -> argparse.Namespace:
     return argparse.Namespace(**{**usual, **changes})
 
 
-def test_the_command_trains_on_four_samples_and_tells_of_bad_files(tmp_path, settings, capsys, caplog):
+def test_the_command_trains_on_four_samples_and_tells_of_bad_files(
+    tmp_path: Path, settings: Settings, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
     data, out = folders(tmp_path / "data", media_samples.speech(tmp_path)), tmp_path / "out"
     with caplog.at_level("WARNING"):
         command.run(asked(data, out))
@@ -369,7 +374,7 @@ def test_the_command_trains_on_four_samples_and_tells_of_bad_files(tmp_path, set
     assert Path(capsys.readouterr().out.strip()) == best
 
 
-def test_splits_without_clips_or_labels_are_refused(tmp_path, settings):
+def test_splits_without_clips_or_labels_are_refused(tmp_path: Path, settings: Settings) -> None:
     data = folders(tmp_path / "data", media_samples.speech(tmp_path))
     shutil.rmtree(data / "val" / "val-fake")
     with pytest.raises(ManifestError, match="needs real and fake clips"):

@@ -95,7 +95,7 @@ def same(one: object, two: object) -> bool:
 
 
 @pytest.mark.parametrize("schedule", ["once", "restarts", "plateau"])
-def test_a_run_stopped_within_an_epoch_goes_on_bit_for_bit(tmp_path, schedule):
+def test_a_run_stopped_within_an_epoch_goes_on_bit_for_bit(tmp_path: Path, schedule: str) -> None:
     before = signal.getsignal(signal.SIGINT)
     whole, halves = tmp_path / "whole", tmp_path / "halves"
     scores = (0.5, 0.4, 0.3, 0.2)  # on a plateau from the start
@@ -112,13 +112,13 @@ def test_a_run_stopped_within_an_epoch_goes_on_bit_for_bit(tmp_path, schedule):
     assert same(one.get("plateau"), two.get("plateau"))
 
 
-def test_the_end_of_a_machine_is_heard_as_ctrl_c_is(tmp_path):
+def test_the_end_of_a_machine_is_heard_as_ctrl_c_is(tmp_path: Path) -> None:
     with pytest.raises(SystemExit, match=r"stopped in epoch 2; .*holds epoch 1: run the same command to resume"):
         learn(tmp_path, spoil="sigterm")
     assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
 
 
-def test_schedules_move_the_rate_each_in_its_own_way(tmp_path):
+def test_schedules_move_the_rate_each_in_its_own_way(tmp_path: Path) -> None:
     rates = {}
     for schedule in ("once", "restarts", "plateau"):
         learn(tmp_path / schedule, schedule=schedule, period=1, scores=(0.5, 0.4, 0.3, 0.2))
@@ -128,7 +128,7 @@ def test_schedules_move_the_rate_each_in_its_own_way(tmp_path):
     assert rates["restarts"] == pytest.approx(0.05 * (1 + math.cos(math.pi / 4)) / 2)  # 3 of 12 after the second one
 
 
-def test_the_best_is_kept_under_its_name_with_all_that_a_run_needs(tmp_path):
+def test_the_best_is_kept_under_its_name_with_all_that_a_run_needs(tmp_path: Path) -> None:
     best = learn(tmp_path, scores=(0.5, 0.8, 0.3, 0.2))
     assert best.name == "best_0.8000.pt"
     content = read_run(best)
@@ -139,12 +139,12 @@ def test_the_best_is_kept_under_its_name_with_all_that_a_run_needs(tmp_path):
     assert epoch_of(tmp_path) == 3
 
 
-def test_checkpoints_are_kept_for_good_every_so_often(tmp_path):
+def test_checkpoints_are_kept_for_good_every_so_often(tmp_path: Path) -> None:
     learn(tmp_path, keep_every=2)
     assert sorted(path.name for path in tmp_path.glob("epoch*")) == ["epoch=0001.ckpt", "epoch=0003.ckpt"]
 
 
-def test_early_stopping_stops_and_stays_stopped(tmp_path):
+def test_early_stopping_stops_and_stays_stopped(tmp_path: Path) -> None:
     scores = (0.5, 0.4, 0.3, 0.2)
     learn(tmp_path, scores=scores, patience=1)
     assert epoch_of(tmp_path) == 1
@@ -152,7 +152,7 @@ def test_early_stopping_stops_and_stays_stopped(tmp_path):
     assert epoch_of(tmp_path) == 1
 
 
-def test_a_loss_that_is_no_number_stops_and_keeps_the_last_good_checkpoint(tmp_path):
+def test_a_loss_that_is_no_number_stops_and_keeps_the_last_good_checkpoint(tmp_path: Path) -> None:
     with pytest.raises(loop.Diverged, match=r"the loss is nan in batch 0 of epoch 2: lower learning_rate"):
         learn(tmp_path, spoil="loss")
     content = read_run(tmp_path / loop.LAST)
@@ -160,7 +160,7 @@ def test_a_loss_that_is_no_number_stops_and_keeps_the_last_good_checkpoint(tmp_p
     assert all(value.isfinite().all() for value in content["state_dict"].values())
 
 
-def test_a_full_disk_is_said_and_the_checkpoint_before_is_kept(tmp_path, monkeypatch):
+def test_a_full_disk_is_said_and_the_checkpoint_before_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     learn(tmp_path, epochs=4)
     before = (tmp_path / loop.LAST).read_bytes()
 
@@ -175,7 +175,7 @@ def test_a_full_disk_is_said_and_the_checkpoint_before_is_kept(tmp_path, monkeyp
     assert (tmp_path / loop.LAST).read_bytes() == before
 
 
-def test_another_plan_and_another_network_do_not_go_on(tmp_path):
+def test_another_plan_and_another_network_do_not_go_on(tmp_path: Path) -> None:
     learn(tmp_path)
     with pytest.raises(ManifestError, match="holds a different plan"):
         learn(tmp_path, learning_rate=0.1)
@@ -185,7 +185,7 @@ def test_another_plan_and_another_network_do_not_go_on(tmp_path):
         load_semantic(tmp_path / loop.LAST)
 
 
-def test_a_torn_checkpoint_is_said_to_be_so(tmp_path):
+def test_a_torn_checkpoint_is_said_to_be_so(tmp_path: Path) -> None:
     learn(tmp_path, epochs=1)
     last = tmp_path / loop.LAST
     last.write_bytes(last.read_bytes()[:1000])
@@ -193,7 +193,7 @@ def test_a_torn_checkpoint_is_said_to_be_so(tmp_path):
         learn(tmp_path, epochs=1)
 
 
-def test_what_is_measured_is_logged_a_line_an_epoch_and_for_tensorboard(tmp_path):
+def test_what_is_measured_is_logged_a_line_an_epoch_and_for_tensorboard(tmp_path: Path) -> None:
     learn(tmp_path, scores=(0.5, 0.8, 0.3, 0.2))
     lines = [json.loads(line) for line in (tmp_path / loop.LOG).read_text().splitlines()]
     assert [line["AUC"] for line in lines if "AUC" in line] == pytest.approx([0.5, 0.8, 0.3, 0.2])
@@ -201,14 +201,14 @@ def test_what_is_measured_is_logged_a_line_an_epoch_and_for_tensorboard(tmp_path
     assert list((tmp_path / "tensorboard").glob("events.*"))
 
 
-def test_arithmetic_in_fewer_bits(tmp_path):
+def test_arithmetic_in_fewer_bits(tmp_path: Path) -> None:
     best = learn(tmp_path / "bf16", precision="bf16")
     assert best.is_file()
     with pytest.raises(ManifestError, match="precision 16 needs a GPU"):
         learn(tmp_path / "half", precision="16")
 
 
-def test_a_plan_names_the_key_that_is_wrong(tmp_path):
+def test_a_plan_names_the_key_that_is_wrong(tmp_path: Path) -> None:
     path = tmp_path / "plan.yaml"
     wrong = (("stepps: 3\n", "stepps"), ("rate: -1\n", "rate"), ("- 1\n", "plan.yaml"), ("a: [", "plan.yaml"))
     for text, word in wrong:

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 torch = pytest.importorskip("torch")
 cv2 = pytest.importorskip("cv2")
@@ -32,7 +33,7 @@ pytestmark = [pytest.mark.export, pytest.mark.filterwarnings("ignore::UserWarnin
 BOX = (120.0, 80.0, 200.0, 190.0)
 
 
-def picture(height: int = 300, width: int = 320, seed: int = 0) -> np.ndarray:
+def picture(height: int = 300, width: int = 320, seed: int = 0) -> NDArray[np.uint8]:
     """Coarse colours with grain on them."""
     rng = np.random.default_rng(seed)
     coarse = rng.integers(30, 226, (12, 12, 3)).astype(np.uint8)
@@ -40,12 +41,12 @@ def picture(height: int = 300, width: int = 320, seed: int = 0) -> np.ndarray:
     return np.clip(smooth + rng.normal(0, 8, smooth.shape), 0, 255).astype(np.uint8)
 
 
-def doubled(small: np.ndarray) -> np.ndarray:
+def doubled(small: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Stands for an up-scaling network."""
     return cv2.resize(small, None, fx=2, fy=2, interpolation=cv2.INTER_LINEAR)
 
 
-def grain(image: np.ndarray) -> float:
+def grain(image: NDArray[np.uint8]) -> float:
     return float(cv2.Laplacian(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), cv2.CV_64F).std())
 
 
@@ -86,7 +87,7 @@ def test_the_layer_sees_the_middle_square_of_the_whole_picture(height: int, widt
         assert ends == pytest.approx([out, 127.5, 255 - out], abs=3)
 
 
-async def nobody(model: str, inputs: Mapping[str, np.ndarray]) -> Mapping[str, np.ndarray]:
+async def nobody(model: str, inputs: Mapping[str, NDArray[Any]]) -> Mapping[str, NDArray[Any]]:
     """Finds no face."""
     count = len(inputs["IMAGE"])
     shapes = {"BOXES": (16, 4), "SCORES": (16,), "LANDMARKS": (16, 5, 2)}
@@ -97,9 +98,9 @@ class Mean:
     """Colours in the place of what an encoder makes of them."""
 
     def __init__(self) -> None:
-        self.shown: list[np.ndarray] = []
+        self.shown: list[NDArray[np.uint8]] = []
 
-    def __call__(self, squares: Any) -> np.ndarray:
+    def __call__(self, squares: Any) -> NDArray[np.float32]:
         self.shown += list(squares)
         return np.stack([np.asarray(square, np.float32).mean((0, 1)) for square in squares])
 

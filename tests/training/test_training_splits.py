@@ -5,10 +5,12 @@ from __future__ import annotations
 import csv
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import media_samples
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 torch = pytest.importorskip("torch", reason="training needs torch: requirements/torch.txt")
 cv2 = pytest.importorskip("cv2")
@@ -35,7 +37,7 @@ FILMS = {  # of each split one; of those for testing one by its licence and one 
 ONE_STEP = {"train_on": "both", "epochs": 1, "steps": 1, "batch": 2, "workers": 0}
 
 
-async def one_face(_: str, inputs: Mapping[str, np.ndarray]) -> Mapping[str, np.ndarray]:
+async def one_face(_: str, inputs: Mapping[str, NDArray[Any]]) -> Mapping[str, NDArray[Any]]:
     """Finds a face in the middle of every picture."""
     count = len(inputs["IMAGE"])
     boxes, landmarks = np.zeros((count, 16, 4), np.float32), np.zeros((count, 16, 5, 2), np.float32)
@@ -45,12 +47,12 @@ async def one_face(_: str, inputs: Mapping[str, np.ndarray]) -> Mapping[str, np.
     return {"BOXES": boxes, "SCORES": scores, "LANDMARKS": landmarks}
 
 
-def doubled(small: np.ndarray) -> np.ndarray:
+def doubled(small: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Stands for an up-scaling network."""
     return cv2.resize(small, None, fx=2, fy=2, interpolation=cv2.INTER_LINEAR)
 
 
-def noise(squares: list[np.ndarray]) -> np.ndarray:
+def noise(squares: list[NDArray[np.uint8]]) -> NDArray[np.float32]:
     """Stands for the encoder: other numbers for other pictures."""
     return np.stack([np.random.default_rng(int(one.sum())).standard_normal(WIDTH) for one in squares]).astype("f4")
 

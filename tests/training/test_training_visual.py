@@ -1,5 +1,7 @@
 """The visual starter's training: its network, its plan, and a run that goes on where it stopped."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -23,7 +25,7 @@ pytestmark = [pytest.mark.export, pytest.mark.filterwarnings("ignore::UserWarnin
               pytest.mark.filterwarnings("ignore::FutureWarning")]  # fmt: skip
 
 
-def test_the_map_gives_the_logit():
+def test_the_map_gives_the_logit() -> None:
     net = FaceCam((16, 16, 16, 16, 16)).eval()
     faces = torch.randint(0, 256, (3, 224, 224, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     with torch.inference_mode():
@@ -32,7 +34,7 @@ def test_the_map_gives_the_logit():
     assert torch.allclose(logit[:, 0], cam.exp().mean((1, 2)).log(), atol=1e-5)
 
 
-def test_the_loss_falls_where_fakes_score_higher_where_they_were_altered():
+def test_the_loss_falls_where_fakes_score_higher_where_they_were_altered() -> None:
     plan, masks = VisualPlan(), torch.zeros(2, 7, 7)
     masks[:, 4:] = 1
     right = torch.stack([-torch.ones(2, 7, 7), masks * 2 - 1], dim=1) * 4
@@ -40,12 +42,12 @@ def test_the_loss_falls_where_fakes_score_higher_where_they_were_altered():
     assert pair_loss(logits, right, masks, plan) < 0.5 < pair_loss(-logits, -right, masks, plan)
 
 
-def test_a_clip_is_the_mean_of_its_frames_worst_faces():
+def test_a_clip_is_the_mean_of_its_frames_worst_faces() -> None:
     times, logits = np.array([0.0, 0.0, 1.0]), np.array([-100.0, 100.0, -100.0])
     assert clip_score(times, logits) == pytest.approx(0.5)
 
 
-def test_a_wrong_key_is_named(tmp_path):
+def test_a_wrong_key_is_named(tmp_path: Path) -> None:
     plan = tmp_path / "plan.yaml"
     for text, named in (
         ("stepps: 3\n", "stepps"),
@@ -76,7 +78,7 @@ class Grain(torch.nn.Module):
         return self.sign * (20 - steps[:, None]) / 10, None
 
 
-def test_validation_knows_a_good_network_from_its_opposite():
+def test_validation_knows_a_good_network_from_its_opposite() -> None:
     validation = Validation(people()[1])
     good, bad = (validation.report(Grain(sign)) for sign in (1.0, -1.0))
     assert set(good) == {"forgeries", "videos/y", *(f"forgeries/{name}" for name in METHODS)}
@@ -88,7 +90,7 @@ SMALL = {"steps": 2, "batch": 2, "workers": 0, "widths": (16,) * 5}
 
 
 @pytest.mark.slow
-def test_a_run_trains_and_its_network_can_be_had(tmp_path):
+def test_a_run_trains_and_its_network_can_be_had(tmp_path: Path) -> None:
     plan = VisualPlan(epochs=1, **SMALL)
     loop.fit(VisualTask(plan, *people()), tmp_path, "forgeries")
     trained, fresh = (net.state_dict() for net in (load_visual(tmp_path / loop.LAST), VisualTask(plan, *people()).net))

@@ -1,9 +1,11 @@
 """Fakes made of real faces: altered only where the mask says, and degraded alike."""
 
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 cv2 = pytest.importorskip("cv2")
 torch = pytest.importorskip("torch")
@@ -17,6 +19,9 @@ from training.visual.forgeries import METHODS  # noqa: E402
 from training.visual.pairs import Pairs  # noqa: E402
 from veracity.calibrate.errors import ManifestError  # noqa: E402
 from veracity.evidence.crops import MEAN_FACE  # noqa: E402
+from veracity.evidence.faces import Detection  # noqa: E402
+from veracity.evidence.requests import Infer  # noqa: E402
+from veracity.media import Frame  # noqa: E402
 
 pytestmark = pytest.mark.export
 
@@ -38,7 +43,7 @@ def drawn_clip(seed: int, redrawn: bool = True) -> ClipFaces:
 
 
 @pytest.mark.parametrize("name", METHODS)
-def test_nothing_outside_the_mask_is_touched_and_something_inside_is(name):
+def test_nothing_outside_the_mask_is_touched_and_something_inside_is(name: str) -> None:
     face, other = drawn_face(0), drawn_face(1)
     for seed in range(6):
         fake, mask = METHODS[name](face, other, np.random.default_rng(seed))
@@ -52,13 +57,13 @@ def test_nothing_outside_the_mask_is_touched_and_something_inside_is(name):
 
 
 @pytest.mark.parametrize("name", METHODS)
-def test_the_same_draw_gives_the_same_fake(name):
+def test_the_same_draw_gives_the_same_fake(name: str) -> None:
     first, second = (METHODS[name](drawn_face(0), drawn_face(1), np.random.default_rng(5)) for _ in range(2))
     assert (first[0] == second[0]).all()
     assert (first[1] == second[1]).all()
 
 
-def test_what_is_equal_is_equal_after_degradation():
+def test_what_is_equal_is_equal_after_degradation() -> None:
     picture = drawn_face(0).context
     for seed in range(20):
         (one, two), scale = degrade([picture, picture.copy()], [120.0, 20.0][seed % 2], np.random.default_rng(seed))
@@ -66,7 +71,7 @@ def test_what_is_equal_is_equal_after_degradation():
         assert (one == two).all()
 
 
-def test_a_pair_is_known_by_its_number():
+def test_a_pair_is_known_by_its_number() -> None:
     shares = dict.fromkeys(METHODS, 1.0)
     whole = Pairs([drawn_clip(0), drawn_clip(1), drawn_clip(2)], 3, 0, 8, shares)
     later = Pairs([drawn_clip(0), drawn_clip(1), drawn_clip(2)], 3, 5, 3, shares)
@@ -76,7 +81,7 @@ def test_a_pair_is_known_by_its_number():
     assert whole[0].mask.shape == (7, 7)
 
 
-def test_the_cells_of_the_mask_are_where_the_pair_differs():
+def test_the_cells_of_the_mask_are_where_the_pair_differs() -> None:
     shares = {name: float(name == "mouth") for name in METHODS}
     pairs = Pairs([drawn_clip(0), drawn_clip(1)], 0, 0, 12, shares)
     drawn = [pairs[index] for index in range(12)]
@@ -86,12 +91,12 @@ def test_the_cells_of_the_mask_are_where_the_pair_differs():
     assert cells[masks > 0.9].mean() > 2 * cells[masks == 0].mean()
 
 
-def test_one_person_alone_is_refused():
+def test_one_person_alone_is_refused() -> None:
     with pytest.raises(ManifestError, match="at least two"):
         Pairs([drawn_clip(0)], 0, 0, 1, dict.fromkeys(METHODS, 1.0))
 
 
-def test_what_no_network_redrew_is_faked_otherwise():
+def test_what_no_network_redrew_is_faked_otherwise() -> None:
     shares = {name: float(name in ("redrawn", "mouth")) for name in METHODS}
     pairs = Pairs([drawn_clip(0, redrawn=False), drawn_clip(1, redrawn=False)], 0, 0, 8, shares)
     assert {list(METHODS)[pairs[index].method] for index in range(8)} == {"mouth"}
@@ -99,22 +104,24 @@ def test_what_no_network_redrew_is_faked_otherwise():
         METHODS["redrawn"](drawn_face(0, redrawn=False), drawn_face(1), np.random.default_rng(0))
 
 
-def test_without_the_up_scalers_it_is_said_where_they_are(tmp_path):
+def test_without_the_up_scalers_it_is_said_where_they_are(tmp_path: Path) -> None:
     with pytest.raises(ManifestError, match=f"scripts/fetch_upscalers {tmp_path}"):
         upscaler_forgeries.upscalers(tmp_path)
 
 
-def found(box: tuple[float, float, float, float]) -> faces.faces.Detection:
+def found(box: tuple[float, float, float, float]) -> Detection:
     points = np.array([box[:2]] * 5, np.float32)
-    return faces.faces.Detection(box, 0.9, points)
+    return Detection(box, 0.9, points)
 
 
-def test_of_pictures_side_by_side_only_the_generated_one_is_cut(tmp_path, monkeypatch):
-    async def two(infer, frames):
+def test_of_pictures_side_by_side_only_the_generated_one_is_cut(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def two(infer: Infer, frames: Sequence[NDArray[np.uint8]]) -> list[list[Detection]]:
         return [[found((20, 20, 60, 70)), found((120, 20, 160, 70))]]
 
-    async def one_frame(film):
-        yield faces.Frame(0, 0.0, np.arange(100 * 200 * 3, dtype=np.uint32).reshape(100, 200, 3).astype(np.uint8))
+    async def one_frame(film: Path) -> AsyncIterator[Frame]:
+        yield Frame(0, 0.0, np.arange(100 * 200 * 3, dtype=np.uint32).reshape(100, 200, 3).astype(np.uint8))
 
     monkeypatch.setattr(faces, "detect", two)
     monkeypatch.setattr(faces, "_frames", one_frame)
