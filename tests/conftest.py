@@ -7,13 +7,16 @@ from pathlib import Path
 import canned
 import measuring
 import pytest
+import server_models
 import skips
 import structlog
 import tiny_models
+import tritonclient.grpc
 
 from veracity.analysis.context import AnalysisContext
 from veracity.server import Server
 from veracity.settings import CHECKOUT, Settings
+from veracity_client import Detector
 
 REPOSITORY = CHECKOUT / "model_repository"
 SHARED = CHECKOUT.parent / "shared"
@@ -76,6 +79,12 @@ def server(full_repository: Path, media_folder: Path, settings: Settings) -> Ite
         yield running
 
 
+@pytest.fixture(scope="module")
+def detector(server: Server) -> Iterator[Detector]:
+    with Detector(server.grpc_url) as found:
+        yield found
+
+
 @pytest.fixture(scope="session")
 def talking(media_folder: Path, settings: Settings) -> Path:
     """Six seconds of espeak-ng over a moving photograph of a face: sound, speech and a face."""
@@ -99,6 +108,25 @@ def clips(media: Path, monkeypatch: pytest.MonkeyPatch, full_repository: Path) -
     """The list of them, to be asked of the tiny models."""
     monkeypatch.setenv("VERACITY_MODEL_REPOSITORY", str(full_repository))
     return measuring.listed(media)
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Tiny models, some of which cannot be served: ``server_models.py``."""
+    return server_models.make_repository(tmp_path_factory.mktemp("models"))
+
+
+@pytest.fixture(scope="module")
+def open_server(models: Path) -> Iterator[Server]:
+    """A tritonserver of them that lets everybody call every model."""
+    with Server(models, access=server_models.OPEN, canary_seconds=0.5) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def client(open_server: Server) -> Iterator[tritonclient.grpc.InferenceServerClient]:
+    with tritonclient.grpc.InferenceServerClient(open_server.grpc_url) as made:
+        yield made
 
 
 @pytest.fixture(scope="module")

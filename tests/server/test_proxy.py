@@ -16,7 +16,7 @@ import grpc
 import numpy as np
 import pytest
 import tritonclient.grpc
-from server_models import WAIT_SECONDS, ask, eventually, make_repository
+from server_models import WAIT_SECONDS, ask, eventually
 from tritonclient.grpc import service_pb2
 from tritonclient.utils import InferenceServerException
 
@@ -34,11 +34,6 @@ class TritonPythonModel:
     def initialize(self, args):
         Path({mark!r}).touch()
 """
-
-
-@pytest.fixture(scope="module")
-def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_repository(tmp_path_factory.mktemp("models"))
 
 
 @pytest.fixture(scope="module")

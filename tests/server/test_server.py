@@ -3,7 +3,6 @@
 import os
 import shutil
 import sys
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -11,7 +10,7 @@ import numpy as np
 import pytest
 import tritonclient.grpc as grpc
 import tritonclient.http as http
-from server_models import OPEN, ask, make_repository, write_onnx
+from server_models import ask, write_onnx
 from tritonclient.utils import InferenceServerException
 
 from veracity.catalog import provenance
@@ -20,26 +19,9 @@ from veracity.server.tritonlog import MAX_BYTES, TritonLog
 from veracity_client.errors import ServerUnavailable
 
 
-@pytest.fixture(scope="module")
-def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_repository(tmp_path_factory.mktemp("models"))
-
-
-@pytest.fixture(scope="module")
-def server(models: Path) -> Iterator[Server]:
-    with Server(models, access=OPEN, canary_seconds=0.5) as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def client(server: Server) -> Iterator["grpc.InferenceServerClient"]:
-    with grpc.InferenceServerClient(server.grpc_url) as made:
-        yield made
-
-
 @pytest.mark.triton
-def test_states_say_what_is_served_and_why_the_rest_is_not(server: Server) -> None:
-    models = server.models
+def test_states_say_what_is_served_and_why_the_rest_is_not(open_server: Server) -> None:
+    models = open_server.models
     ready = {name for name, model in models.items() if model.state == "ready"}
     assert ready == {"double", "deepfake_detector", "deepfake_detector_stream"}
     assert models["absent"].state == "missing"
@@ -62,15 +44,15 @@ def test_a_model_of_the_table_that_takes_something_else_is_not_served(models: Pa
 
 
 @pytest.mark.triton
-def test_serves_grpc_and_http_on_loopback(server: Server, client: "grpc.InferenceServerClient") -> None:
+def test_serves_grpc_and_http_on_loopback(open_server: Server, client: "grpc.InferenceServerClient") -> None:
     assert ask(client, [[1, 2]]).tolist() == [[11, 22]]
     made = http.InferInput("X", [1, 2], "FP32")
     made.set_data_from_numpy(np.ones((1, 2), np.float32))
-    with http.InferenceServerClient(server.http_url) as other:
+    with http.InferenceServerClient(open_server.http_url) as other:
         answer = other.infer("double", [made], outputs=[http.InferRequestedOutput("DOUBLE")])
     assert answer.as_numpy("DOUBLE").tolist() == [[2, 2]]
-    assert server.http_url.startswith("127.0.0.1:")
-    assert server.run_dir.stat().st_mode & 0o777 == 0o700
+    assert open_server.http_url.startswith("127.0.0.1:")
+    assert open_server.run_dir.stat().st_mode & 0o777 == 0o700
 
 
 @pytest.mark.triton

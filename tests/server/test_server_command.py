@@ -12,15 +12,10 @@ from pathlib import Path
 
 import pytest
 import tritonclient.grpc as grpc
-from server_models import OPEN, WAIT_SECONDS, ask, make_repository
+from server_models import OPEN, WAIT_SECONDS, ask
 
 from veracity.server import Server, address, ports
 from veracity_client.errors import ModelUnavailable, ServerUnavailable
-
-
-@pytest.fixture(scope="module")
-def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_repository(tmp_path_factory.mktemp("models"))
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,6 @@ import json
 import os
 import shutil
 import signal
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -21,7 +20,6 @@ from server_models import (
     ask_slow,
     descendants,
     eventually,
-    make_repository,
     write_onnx,
     write_python,
 )
@@ -32,30 +30,15 @@ from veracity.server.models import Timeouts
 from veracity_client.errors import ModelUnavailable
 
 
-@pytest.fixture(scope="module")
-def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_repository(tmp_path_factory.mktemp("models"))
-
-
-@pytest.fixture(scope="module")
-def server(models: Path) -> Iterator[Server]:
-    with Server(models, access=OPEN, canary_seconds=0.5) as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def client(server: Server) -> Iterator["grpc.InferenceServerClient"]:
-    with grpc.InferenceServerClient(server.grpc_url) as made:
-        yield made
-
-
 @pytest.mark.triton
-def test_dead_model_process_is_reloaded(server: Server, client: "grpc.InferenceServerClient") -> None:
-    before = reaper.child_processes(server.pid)
+def test_dead_model_process_is_reloaded(open_server: Server, client: "grpc.InferenceServerClient") -> None:
+    before = reaper.child_processes(open_server.pid)
     assert len(before) == 4  # two instances of the child, Triton's default on a CPU, and the detectors
     for stub in before:
         os.kill(stub, signal.SIGKILL)
-    eventually(lambda: len(reaper.child_processes(server.pid) - before) == 4 and ready_states(server) == {"ready"})
+    eventually(
+        lambda: len(reaper.child_processes(open_server.pid) - before) == 4 and ready_states(open_server) == {"ready"}
+    )
     assert ask(client, [[1, 2]]).tolist() == [[11, 22]]
 
 
@@ -64,31 +47,31 @@ def ready_states(server: Server) -> set[str]:
 
 
 @pytest.mark.triton
-def test_unloaded_model_is_found_by_the_canary(server: Server, client: "grpc.InferenceServerClient") -> None:
-    with server.sockets.connect() as inside:
+def test_unloaded_model_is_found_by_the_canary(open_server: Server, client: "grpc.InferenceServerClient") -> None:
+    with open_server.sockets.connect() as inside:
         inside.unload_model("deepfake_detector_stream")
     eventually(lambda: not client.is_model_ready("deepfake_detector_stream"))
     eventually(lambda: client.is_model_ready("deepfake_detector_stream"))
 
 
 @pytest.mark.triton
-def test_dead_server_is_restarted_on_the_same_ports(server: Server) -> None:
-    before, url = server.pid, server.grpc_url
+def test_dead_server_is_restarted_on_the_same_ports(open_server: Server) -> None:
+    before, url = open_server.pid, open_server.grpc_url
     os.kill(before, signal.SIGKILL)
-    eventually(lambda: server.pid != before and ready_states(server) == {"ready"})
-    assert server.grpc_url == url
+    eventually(lambda: open_server.pid != before and ready_states(open_server) == {"ready"})
+    assert open_server.grpc_url == url
     with grpc.InferenceServerClient(url) as client:
         assert ask(client, [[1, 2]]).tolist() == [[11, 22]]
 
 
 @pytest.mark.triton
 def test_hung_server_is_restarted(
-    server: Server, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
+    open_server: Server, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    before, url = server.pid, server.grpc_url
+    before, url = open_server.pid, open_server.grpc_url
     os.kill(before, signal.SIGSTOP)
-    eventually(lambda: server.pid != before and ready_states(server) == {"ready"})
-    assert server.grpc_url == url
+    eventually(lambda: open_server.pid != before and ready_states(open_server) == {"ready"})
+    assert open_server.grpc_url == url
     assert not alive({before})
     with grpc.InferenceServerClient(url) as client:
         assert ask(client, [[1, 2]]).tolist() == [[11, 22]]
@@ -98,10 +81,10 @@ def test_hung_server_is_restarted(
 
 
 @pytest.mark.triton
-def test_killed_reaper_takes_all_with_it_and_the_server_is_restarted(server: Server) -> None:
-    before, processes = server.pid, {server.pid} | descendants(server.pid)
+def test_killed_reaper_takes_all_with_it_and_the_server_is_restarted(open_server: Server) -> None:
+    before, processes = open_server.pid, {open_server.pid} | descendants(open_server.pid)
     os.kill(parent(before), signal.SIGKILL)
-    eventually(lambda: server.pid != before and ready_states(server) == {"ready"})
+    eventually(lambda: open_server.pid != before and ready_states(open_server) == {"ready"})
     assert not alive(processes)
 
 

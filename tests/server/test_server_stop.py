@@ -22,7 +22,6 @@ from server_models import (
     ask_slow,
     descendants,
     eventually,
-    make_repository,
     shared_memory,
     write_onnx,
     write_python,
@@ -30,11 +29,6 @@ from server_models import (
 from tritonclient.utils import InferenceServerException
 
 from veracity.server import Server, reaper, rundir
-
-
-@pytest.fixture(scope="module")
-def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_repository(tmp_path_factory.mktemp("models"))
 
 
 @pytest.mark.triton

@@ -17,12 +17,6 @@ pytestmark = pytest.mark.triton
 EXHAUSTIVE = Options(policy="exhaustive")
 
 
-@pytest.fixture(scope="module")
-def detector(server: Server) -> Iterator[Detector]:
-    with Detector(server.grpc_url) as found:
-        yield found
-
-
 @pytest.fixture(autouse=True)
 def _the_next_request_is_served(detector: Detector, media_folder: Path) -> Iterator[None]:
     yield

@@ -22,12 +22,6 @@ pytestmark = pytest.mark.triton
 EXHAUSTIVE = Options(policy="exhaustive")
 
 
-@pytest.fixture(scope="module")
-def detector(server: Server) -> Any:
-    with Detector(server.grpc_url) as found:
-        yield found
-
-
 def same(one: Any, other: Any) -> bool:
     """Compare JSON; numbers to 2e-3, since batches of other sizes sum in another order and scores are rounded."""
     if isinstance(one, dict) and isinstance(other, dict):
