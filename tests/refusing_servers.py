@@ -1,5 +1,7 @@
 """Servers that refuse everybody, over HTTP and gRPC, with TLS or without: what a client showed them is kept."""
 
+from __future__ import annotations
+
 import ssl
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -17,18 +19,24 @@ from veracity_client._address import API_KEY_HEADER
 class Refusal(BaseHTTPRequestHandler):
     """Refuses everybody, and remembers the key that was shown."""
 
+    server: RefusingServer
+
     def do_POST(self) -> None:
-        self.server.shown = self.headers[API_KEY_HEADER]  # type: ignore[attr-defined]
+        self.server.shown = self.headers[API_KEY_HEADER]
         self.rfile.read(int(self.headers["Content-Length"]))
         self.send_error(401)
 
-    def log_message(self, *_args: Any) -> None:
+    def log_message(self, *_args: object) -> None:
         pass
 
 
+class RefusingServer(HTTPServer):
+    shown: str | None = None
+
+
 @contextmanager
-def refusing_http(tls: tuple[Path, Path] | None = None) -> Iterator[HTTPServer]:
-    with HTTPServer(("127.0.0.1", 0), Refusal) as server:
+def refusing_http(tls: tuple[Path, Path] | None = None) -> Iterator[RefusingServer]:
+    with RefusingServer(("127.0.0.1", 0), Refusal) as server:
         if tls:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             context.load_cert_chain(*tls)

@@ -167,7 +167,12 @@ def test_other_weights_answer_anew(tmp_path: Path, full_repository: Path) -> Non
     ],
 )
 def test_what_cannot_be_measured_is_one_line(
-    media: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], rows: list, more: list[str], words: str
+    media: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    rows: list[tuple[str, str]],
+    more: list[str],
+    words: str,
 ) -> None:
     listed = manifest(media, rows, "bad.csv")
     assert measured("accuracy", "--manifest", listed, "--out", tmp_path / "out", *more) == 1

@@ -111,7 +111,7 @@ def test_a_share_of_few_is_not_sure() -> None:
         ([0, 1], [0.1], "do not belong together"),
     ],
 )
-def test_what_cannot_be_measured_says_so(labels: list, scores: list, words: str) -> None:
+def test_what_cannot_be_measured_says_so(labels: list[int] | list[str], scores: list[float], words: str) -> None:
     for ask in (metrics.auc, metrics.figures):
         with pytest.raises(ManifestError, match=words):
             ask(labels, scores)

@@ -40,10 +40,10 @@ def test_the_api_key_is_shown_over_http() -> None:
         url = f"http://127.0.0.1:{server.server_port}"
         with Detector(url, api_key="s3cret") as found, pytest.raises(errors.Unauthorized):
             found.analyze(b"real")
-        assert server.shown == "s3cret"  # type: ignore[attr-defined]
+        assert server.shown == "s3cret"
         with pytest.raises(errors.Unauthorized):
             asyncio.run(ask(url, b"real", api_key="other"))
-        assert server.shown == "other"  # type: ignore[attr-defined]
+        assert server.shown == "other"
 
 
 def test_the_api_key_is_shown_over_grpc() -> None:

@@ -4,7 +4,6 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -17,7 +16,7 @@ COMMANDS = {
 }
 
 
-def shell(line: str, *arguments: str, **environment: str) -> Any:
+def shell(line: str, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """Run a shell line in which "$@" is the command."""
     command = ["sh", "-c", line, "sh", sys.executable, *QUIET, *arguments]
     variables = {**os.environ, "PYTHONUNBUFFERED": "", **environment}  # argparse itself hides what fails unbuffered

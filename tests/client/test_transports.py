@@ -13,14 +13,14 @@ from typing import Any
 import pytest
 from refusing_servers import refusing_grpc, refusing_http
 
-from veracity_client import AsyncDetector, Detector, errors
+from veracity_client import AsyncDetector, Detector, Verdict, errors
 from veracity_client._address import Address, is_local
 
 TRANSPORTS = ("grpc", "http")
 PROXIES = ("grpc_proxy", "http_proxy", "https_proxy", "all_proxy", "no_grpc_proxy", "no_proxy")
 
 
-async def analyze(url: str, **options: Any) -> Any:
+async def analyze(url: str, **options: Any) -> Verdict:
     async with AsyncDetector(url, **options) as detector:
         return await detector.analyze(b"real")
 

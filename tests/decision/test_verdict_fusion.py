@@ -137,7 +137,9 @@ def test_silence_is_one_half_whatever_pools_it(model: str) -> None:
 
 
 @pytest.mark.parametrize(("bounds", "is_fake"), [({}, None), ({"audio_starter": Thresholds(0.7, 0.1)}, True)])
-def test_a_layers_own_word_is_held_against_its_models_thresholds(bounds: dict, is_fake: bool | None) -> None:
+def test_a_layers_own_word_is_held_against_its_models_thresholds(
+    bounds: dict[str, Thresholds], is_fake: bool | None
+) -> None:
     calibration = replace(FUSED, calibrators={}, model_thresholds=bounds)
     assert score_layer(LAYERS[0], [(answer("audio_starter", 1.0), 1.0)], calibration, []).result.is_fake is is_fake
 

@@ -2,6 +2,7 @@
 
 import csv
 import dataclasses
+from typing import Any
 
 import pytest
 from sklearn.metrics import roc_auc_score
@@ -46,7 +47,7 @@ CLIPS = [
 ]  # fmt: skip
 
 
-def rows(by: str) -> dict[tuple[str, str], dict]:
+def rows(by: str) -> dict[tuple[str, str], dict[str, Any]]:
     return {(row[by], row["label"]): row for row in measure(subject(), CLIPS)["by"][by]}
 
 

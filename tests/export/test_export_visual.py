@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pytest
-from conftest import CHECKOUT, SHARED
+from conftest import SHARED
 from numpy.typing import NDArray
 
 torch = pytest.importorskip("torch", reason="make test-export installs torch")
@@ -29,6 +29,7 @@ from patches import torchvision  # noqa: E402
 from veracity.catalog import MODELS, smoke_test  # noqa: E402
 from veracity.evidence.crops import picture_crops  # noqa: E402
 from veracity.install.graphs.publish import session  # noqa: E402
+from veracity.settings import CHECKOUT  # noqa: E402
 
 pytestmark = [
     pytest.mark.export,

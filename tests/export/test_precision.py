@@ -18,9 +18,11 @@ AUDIO = MODELS["audio_aasist"]
 FACES = MODELS["visual_sbi_b4"]
 WIDTH = 8
 
+Step = tuple[str, list[str], str, dict[str, int]]  # op, inputs, output, attributes
 
-def graph(steps: list[tuple], constants: dict[str, NDArray[Any]], model: Model = AUDIO) -> bytes:
-    """A graph of (op, inputs, output, attributes) from the model's input to FAKE_LOGIT."""
+
+def graph(steps: list[Step], constants: dict[str, NDArray[Any]], model: Model = AUDIO) -> bytes:
+    """A graph from the model's input to FAKE_LOGIT."""
     nodes = [helper.make_node(op, given, [out], f"made_{out}", **more) for op, given, out, more in steps]
     given = model.input
     kind = {"INT16": TensorProto.INT16, "UINT8": TensorProto.UINT8}[given.dtype]
@@ -48,7 +50,7 @@ def floats(*values: float) -> NDArray[np.float32]:
 def a_norm(epsilon: float = 1e-7) -> bytes:
     """Samples → features → a layer norm in pieces → softmax → logit."""
     rng = np.random.default_rng(1)
-    steps = [
+    steps: list[Step] = [
         ("Cast", ["WAVEFORM"], "float", {"to": TensorProto.FLOAT}),
         ("Div", ["float", "full"], "scaled", {}),
         ("MatMul", ["scaled", "filters"], "features", {}),
@@ -77,7 +79,7 @@ def a_norm(epsilon: float = 1e-7) -> bytes:
 
 def cancelling(size: float) -> bytes:
     """The mean sample, lifted by ``size`` and lowered again: what fp16 makes of that is its step at ``size``."""
-    steps = [
+    steps: list[Step] = [
         ("Cast", ["FACE"], "float", {"to": TensorProto.FLOAT}),
         ("ReduceMean", ["float", "sides"], "mean", {"keepdims": 0}),
         ("Mul", ["mean", "tenth"], "small", {}),
@@ -174,7 +176,7 @@ def test_int8_that_moves_a_logit_is_refused_however_fast(monkeypatch: pytest.Mon
     monkeypatch.setattr(precision, "seconds", lambda *_: [1.0, 0.1])
     uneven = np.full((WINDOW_SAMPLES, 1), 1e-3, np.float32)
     uneven[0] = 10.0  # one weight takes the whole scale; the others round to nothing
-    steps = [
+    steps: list[Step] = [
         ("Cast", ["WAVEFORM"], "float", {"to": TensorProto.FLOAT}),
         ("Div", ["float", "full"], "scaled", {}),
         ("MatMul", ["scaled", "uneven"], "FAKE_LOGIT", {}),
@@ -208,7 +210,7 @@ def test_a_graph_that_cannot_be_loaded_is_refused_whether_it_fails_or_crashes(mo
 
 def test_the_scale_of_attention_stays_fp32() -> None:
     rng = np.random.default_rng(2)
-    steps = [
+    steps: list[Step] = [
         ("Cast", ["WAVEFORM"], "float", {"to": TensorProto.FLOAT}),
         ("MatMul", ["float", "filters"], "queries", {}),
         ("Mul", ["queries", "scale"], "scaled", {}),

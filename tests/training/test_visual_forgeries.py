@@ -17,6 +17,7 @@ from training.visual.degradations import degrade  # noqa: E402
 from training.visual.faces import ClipFaces, Face  # noqa: E402
 from training.visual.forgeries import METHODS  # noqa: E402
 from training.visual.pairs import Pairs  # noqa: E402
+from veracity.analysis.local_infer import LocalInfer  # noqa: E402
 from veracity.calibrate.errors import ManifestError  # noqa: E402
 from veracity.evidence.crops import MEAN_FACE  # noqa: E402
 from veracity.evidence.faces import Detection  # noqa: E402
@@ -131,7 +132,7 @@ def test_of_pictures_side_by_side_only_the_generated_one_is_cut(
         path.parent.mkdir(exist_ok=True)
         path.write_bytes(b"film")
         clip = Clip(path, "video", label, "x", "permissive", "own")
-        (seen,), bad = cache.collect([clip], tmp_path / "cache", faces.extractor(None))
+        (seen,), bad = cache.collect([clip], tmp_path / "cache", faces.extractor(LocalInfer(tmp_path)))
         assert not bad
         counts.append((len(seen.crops), len(seen.faces)))
     assert counts == [(1, 0), (2, 2), (2, 0)]
