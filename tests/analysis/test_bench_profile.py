@@ -27,7 +27,7 @@ from veracity.server.repository import read
 from veracity.settings import Settings
 from veracity_client import Detector
 from veracity_client.errors import ServerUnavailable
-from veracity_client.verdict import Options, Verdict
+from veracity_client.verdict import Options, Policy, Verdict
 
 CHILDREN = required(PROFILES["bench"])[1:]
 LAYERS = ("1_audio", "2_visual", "3_lipsync", "4_semantic")
@@ -57,10 +57,11 @@ def timed_and_not_judged(verdict: Verdict) -> None:
 
 
 @pytest.mark.parametrize("policy", ["fail_fast", "decided", "exhaustive"])
-def test_every_policy_goes_the_whole_way_and_judges_nothing(repository: Path, talking: Path, policy: str) -> None:
+def test_every_policy_goes_the_whole_way_and_judges_nothing(repository: Path, talking: Path, policy: Policy) -> None:
     verdict = verdict_of(Settings(profile="bench", model_repository=repository), talking, Options(policy=policy))
     timed_and_not_judged(verdict)
     for result in verdict.layer_results.values():
+        assert result.fake_probability is not None
         assert result.fake_probability > 0.9
         assert (result.is_fake, result.confidence) == (None, 0.0)
         assert result.reasoning.startswith("Untrained: ")
@@ -74,6 +75,7 @@ def test_a_trained_model_among_them_is_called_trained(repository: Path, talking:
     voice = verdict.layer_results["1_audio"]
     assert "LibriSpeech" in voice.models[0].trained_on
     assert voice.reasoning.startswith("the voice: ")
+    assert voice.confidence is not None
     assert voice.confidence > 0.5
 
 

@@ -14,7 +14,7 @@ from veracity.analysis.pipeline import analyze
 from veracity.catalog import MODELS
 from veracity.media import Source
 from veracity.settings import Settings
-from veracity_client.verdict import Options, StageEvent, Verdict
+from veracity_client.verdict import Options, Policy, StageEvent, Verdict
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +63,7 @@ def test_a_voice_model_that_dies_while_the_sound_is_decoded_is_said_to(
 
 @pytest.mark.parametrize("policy", ["fail_fast", "exhaustive"])
 def test_models_without_thresholds_get_a_score_and_no_label(
-    paired: AnalysisContext, talking: Path, policy: str
+    paired: AnalysisContext, talking: Path, policy: Policy
 ) -> None:
     context = AnalysisContext.from_settings(paired.settings.replace(models="audio_rawnet2"))
     verdict = run(context, talking, Options(policy=policy))

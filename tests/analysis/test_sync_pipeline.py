@@ -4,6 +4,7 @@ import asyncio
 import dataclasses
 import shutil
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -125,9 +126,9 @@ class Listening(LocalInfer):
         said = {"lipsync_lipforensics": self.lipforensics, "lipsync_syncnet": self.syncnet}.get(model)
         return said or super().state(model)
 
-    async def __call__(self, model: str, inputs: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:  # type: ignore[override]
+    async def __call__(self, model: str, inputs: Mapping[str, NDArray[Any]]) -> Mapping[str, NDArray[Any]]:
         self.asked.add(model)
-        return dict(await super().__call__(model, inputs))
+        return await super().__call__(model, inputs)
 
 
 def test_where_lipforensics_answers_nobody_stands_in(synced: AnalysisContext, talking: Path, tmp_path: Path) -> None:

@@ -211,7 +211,7 @@ def test_what_two_files_say_of_a_clip_is_joined_unless_they_contradict(tmp_path:
         read([first, put(tmp_path / "d.jsonl", [said(0, "video", False, {"semantic_starter": [2.0]})])])
 
 
-def test_what_a_model_learned_from_is_left_out(run: Run, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+def test_what_a_model_learned_from_is_left_out(run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     both = {"audio_starter": [1.0], "visual_starter": [1.0]}
     film, sound = said(0, "video", True, both, split="train"), said(0, "audio", True, both, split="train")
     path = put(tmp_path / "a.jsonl", [film, sound, said(1, "video", True, both)])
