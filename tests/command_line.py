@@ -12,7 +12,7 @@ COMMAND = [sys.executable, *QUIET, "-m", "veracity_client.cli", "analyze"]
 
 
 def run(
-    *arguments: str | Path, url: str | None = None, stdin: bytes = b"", **environment: str
+    *arguments: str | bytes | Path, url: str | None = None, stdin: bytes = b"", **environment: str
 ) -> subprocess.CompletedProcess[bytes]:
     command = [*COMMAND, *(["--url", url] if url else []), *arguments]
     variables = {**os.environ, "COLUMNS": "200", **environment}

@@ -64,7 +64,9 @@ class Stage:
 
     def command(self, word: str) -> list[str]:
         """Return an ENTRYPOINT or a HEALTHCHECK's CMD, which have to be in the JSON form: no shell to eat signals."""
-        found: list[str] = json.loads(re.search(r"\[.*\]", self.last(word))[0])  # type: ignore[index]
+        listed = re.search(r"\[.*\]", self.last(word))
+        assert listed, f"{word} is not in the JSON form"
+        found: list[str] = json.loads(listed[0])
         return found
 
 
@@ -145,7 +147,8 @@ class Build:
     """Replays the stages into directories of ``work``, from ``base`` for every image that is not a stage."""
 
     def __init__(self, checkout: Path, base: Root, work: Path) -> None:
-        self.checkout, self.work, self.roots = checkout, work, {}  # type: ignore[var-annotated]
+        self.checkout, self.work = checkout, work
+        self.roots: dict[str, Root] = {}
         self._base, self._context, self._network = base, context(checkout), network()
 
     def stage(self, stage: Stage) -> Root:

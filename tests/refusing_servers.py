@@ -11,7 +11,7 @@ from pathlib import Path
 from threading import Thread
 from typing import Any
 
-import grpc
+import grpc  # type: ignore[import-untyped]
 
 from veracity_client._address import API_KEY_HEADER
 

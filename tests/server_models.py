@@ -146,7 +146,9 @@ def ask(client: "grpc.InferenceServerClient", rows: list[list[float]], output: s
     made = grpc.InferInput("X", list(array.shape), "FP32")
     made.set_data_from_numpy(array)
     asked = [grpc.InferRequestedOutput(output)]
-    return client.infer("double", [made], outputs=asked, client_timeout=WAIT_SECONDS).as_numpy(output)
+    answered = client.infer("double", [made], outputs=asked, client_timeout=WAIT_SECONDS)
+    rows_back: NDArray[np.float32] = answered.as_numpy(output)
+    return rows_back
 
 
 def text_input(text: bytes) -> "grpc.InferInput":

@@ -43,6 +43,7 @@ class Skips:
         found = unexpected(self.reasons, patterns(ALLOWED.read_text(encoding="utf-8")))
         if os.environ.get("CI") == "true" and found and exitstatus == pytest.ExitCode.OK:
             reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+            assert reporter is not None
             for reason in found:
                 reporter.write_line(f"skipped for a reason that {ALLOWED.name} does not allow: {reason}", red=True)
             session.exitstatus = pytest.ExitCode.TESTS_FAILED

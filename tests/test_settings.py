@@ -39,7 +39,7 @@ def test_settings_are_frozen_and_hashable() -> None:
     settings = Settings()
     assert len({settings, Settings(), Settings(vad="energy")}) == 2
     with pytest.raises(ValueError, match="frozen"):
-        settings.vad = "energy"
+        settings.vad = "energy"  # type: ignore[misc]
 
 
 def test_a_copy_is_checked() -> None:
@@ -176,4 +176,5 @@ def test_the_help_of_serve_lists_every_setting() -> None:
     told = run("serve", "--help").stdout
     for name, field in Settings.model_fields.items():
         assert f"  {variable(name)} (default: " in told
+        assert field.description
         assert field.description in told

@@ -117,7 +117,7 @@ def server(bench: Settings) -> Iterator[Server]:
 def health(server: Server) -> int:
     try:
         with urllib.request.urlopen(f"http://{server.http_url}/v2/health/ready", timeout=WAIT_SECONDS) as answer:
-            return answer.status
+            return int(answer.status)
     except urllib.error.HTTPError as error:
         return error.code
 
@@ -223,7 +223,8 @@ def test_a_server_of_another_profile_does_not_load_them(repository: Path, bench:
 @pytest.mark.export
 def test_made_up_weights_overwrite_no_others(tmp_path: Path) -> None:
     torch = pytest.importorskip("torch", reason="make test-export installs torch")
-    from export.published import ExportError, Published, untrained
+    from export.published import Published, untrained
+    from veracity.install.graphs.publish import ExportError
 
     detector = Published("audio_aasist", "test", (), lambda: torch.nn.Linear(2, 1), lambda net: net, dict)
     folder = tmp_path / "audio_aasist"

@@ -122,7 +122,8 @@ def test_results_without_room_leave_the_old_ones(
 
 def test_interrupted_it_goes_on_where_it_was(clips: Path, tmp_path: Path) -> None:
     chosen = selection.choose_clips(clips, "all", selection.KINDS)
-    runner, asked = runners.local_runner(Settings.from_env()), []
+    runner = runners.local_runner(Settings.from_env())
+    asked: list[str] = []
 
     def until(number: int) -> Callable[[Path], runners.Analyzed]:
         def analyze(path: Path) -> runners.Analyzed:

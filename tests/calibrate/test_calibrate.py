@@ -23,16 +23,19 @@ from veracity.evidence.requests import ModelOutput, Sample
 from veracity_client.verdict import Thresholds
 
 RATES = (0.05, 0.05)
+Truth = Sequence[bool] | NDArray[np.bool_]
 PRIOR = np.array([0.3, 0.25, 0.25, 0.2])
 
 
-def answer(model: str, logits: Sequence[float], faces: Sequence[int | None] | None = None) -> ModelOutput:
+def answer(
+    model: str, logits: Sequence[float] | NDArray[np.float64], faces: Sequence[int | None] | None = None
+) -> ModelOutput:
     whose = faces or [None] * len(logits)
     items = tuple(Sample(float(k), k + 1.0, np.empty(0), face) for k, face in enumerate(whose))
     return ModelOutput(model, items, np.array(logits, np.float32))
 
 
-def rows(model: str, truth: Sequence[bool], logits: Sequence[Sequence[float]], sources: int = 10) -> list[LabelledClip]:
+def rows(model: str, truth: Truth, logits: Sequence[Sequence[float]], sources: int = 10) -> list[LabelledClip]:
     faces = [1, 2] * 2 if model == "lipsync_starter" else None
     answers = [answer(model, some, faces) for some in logits]
     return [
@@ -105,7 +108,7 @@ def test_a_model_that_separates_within_its_sources_alone_falls_silent() -> None:
     assert fit(of_sources(truth, source_of, logits), "semantic_starter", *RATES).calibrator.uninformative
 
 
-def of_sources(truth: Sequence[bool], sources: Sequence[str], logits: Sequence[float]) -> list[LabelledClip]:
+def of_sources(truth: Truth, sources: Sequence[str], logits: Sequence[float]) -> list[LabelledClip]:
     return [
         LabelledClip(
             str(k), "video", bool(fake), source, "", ("video",), {"semantic_starter": answer("semantic_starter", [x])}
@@ -223,7 +226,7 @@ def test_a_sound_file_is_labelled_by_its_models_thresholds_and_a_film_by_its_own
     judging = dataclasses.replace(
         Calibration.read(), thresholds=Thresholds(0.99, 0.01), calibrators={}, model_thresholds=own
     )
-    models = {layer: several[0][0] for layer, several in PROFILES["starter"].items()}
+    models: dict[str, str] = {layer: several[0][0] for layer, several in PROFILES["starter"].items()}
     assert labels_of(probability, data, fusion, models, judging) == ["fake", "inconclusive"]
 
 

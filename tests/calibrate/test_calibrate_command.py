@@ -20,8 +20,7 @@ from veracity.decision.fusion import RULES
 Run = Callable[..., int]
 
 
-def said(k: int, kind: str, fake: bool, answers: dict[str, list[float]], **more: str) -> ScoredClip:
-    about = {"source": f"{kind} {k % 5}", "split": "validation", "how": "", "by": "test"} | more
+def said(k: int, kind: str, label: int, answers: dict[str, list[float]], split: str = "validation") -> ScoredClip:
     kept = {
         model: ItemScores(
             tuple(map(float, range(len(x)))),
@@ -32,7 +31,10 @@ def said(k: int, kind: str, fake: bool, answers: dict[str, list[float]], **more:
         for model, x in answers.items()
     }
     tracks = ("audio",) if kind == "audio" else ("audio", "video")
-    return ScoredClip(f"{kind} {k}", "x", kind, int(fake), **about, tracks=tracks, outputs=kept)
+    source = f"{kind} {k % 5}"
+    return ScoredClip(
+        f"{kind} {k}", "x", kind, int(label), split, source, how="", by="test", tracks=tracks, outputs=kept
+    )
 
 
 def clips(seed: int = 0, split: str = "validation") -> Iterator[ScoredClip]:
@@ -80,7 +82,7 @@ def run(repository: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]
 
 
 def test_the_command_writes_what_the_reader_reads(
-    run: Run, tmp_path: Path, file: Path, capsys: pytest.CaptureFixture
+    run: Run, tmp_path: Path, file: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     before = Calibration.read(file)
     tested = put(tmp_path / "test.jsonl", list(clips(seed=9, split="test")))
@@ -94,6 +96,7 @@ def test_the_command_writes_what_the_reader_reads(
     )
     assert own.weights["visual"] > own.weights["audio"] > 0 == own.weights["semantic"] == own.weights["lipsync"]
     assert own.rule in RULES
+    assert own.thresholds is not None
     assert own.thresholds.real < 0.5 < own.thresholds.fake
     assert not after.calibrator("visual_starter").uninformative
     assert after.calibrator("semantic_starter").uninformative
@@ -154,7 +157,13 @@ def test_where_no_layer_separates_the_profile_says_so(run: Run, tmp_path: Path, 
 
 @pytest.mark.parametrize(("text", "words"), [(None, "is not installed"), ("{}", "has no checkpoint_sha256 in its")])
 def test_weights_that_nobody_can_name_are_not_calibrated(
-    text: str | None, words: str, run: Run, tmp_path: Path, file: Path, repository: Path, capsys: pytest.CaptureFixture
+    text: str | None,
+    words: str,
+    run: Run,
+    tmp_path: Path,
+    file: Path,
+    repository: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     page = repository / "visual_starter" / "provenance.json"
     page.unlink()
@@ -188,7 +197,7 @@ BAD = {
 
 @pytest.mark.parametrize("case", BAD)
 def test_bad_input_is_one_clear_line_and_nothing_is_changed(
-    case: str, run: Run, tmp_path: Path, file: Path, capsys: pytest.CaptureFixture
+    case: str, run: Run, tmp_path: Path, file: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     lines, more, words = BAD[case]
     before = file.read_bytes()
@@ -224,7 +233,7 @@ def test_what_a_model_learned_from_is_left_out(run: Run, tmp_path: Path, capsys:
 
 
 def test_scores_that_are_not_there_are_asked_for(
-    run: Run, tmp_path: Path, file: Path, capsys: pytest.CaptureFixture
+    run: Run, tmp_path: Path, file: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(tmp_path / "none.jsonl", "--out", file) == 3
     assert "no scores at" in capsys.readouterr().err
@@ -235,7 +244,12 @@ def test_scores_that_are_not_there_are_asked_for(
 
 def test_every_kind_of_value_is_written_as_toml(file: Path) -> None:
     words = 'a "quoted" \\ line –\nand another'
-    table = {"temperature": math.inf, "bias": 0, "statement": words, "date": datetime.date(2026, 11, 21)}
+    table: dict[str, toml_tables.Value] = {
+        "temperature": math.inf,
+        "bias": 0,
+        "statement": words,
+        "date": datetime.date(2026, 11, 21),
+    }
     read_back = toml_tables.replace(file, {"models.audio_starter": table})
     assert read_back == Calibration.read(file)
     assert read_back.measurement("audio_starter") == words

@@ -9,11 +9,16 @@ import pytest
 from veracity.catalog import ASSETS, MODELS, Model, detectors
 from veracity.catalog.table import DETECTORS
 from veracity.evidence.detector import detector
-from veracity.evidence.excerpts import FaceInFrame, FaceRun, WholeFrame
+from veracity.evidence.excerpts import Excerpt, FaceInFrame, FaceRun, WholeFrame
 from veracity.evidence.speech import SpeechWindow
 
 SCORING = [model for model in MODELS.values() if model.layer]
-EXCERPTS = {"audio": {SpeechWindow}, "visual": {FaceInFrame}, "lipsync": {FaceRun}, "semantic": {WholeFrame}}
+EXCERPTS: dict[str, set[type[Excerpt]]] = {
+    "audio": {SpeechWindow},
+    "visual": {FaceInFrame},
+    "lipsync": {FaceRun},
+    "semantic": {WholeFrame},
+}
 
 
 def test_every_module_of_a_detector_is_a_line_of_the_table() -> None:
@@ -26,6 +31,7 @@ def test_every_module_of_a_detector_is_a_line_of_the_table() -> None:
 def test_a_detector_has_a_kind_that_looks_where_its_layer_does(model: Model) -> None:
     made = detector(model.name)
     assert made.model is model
+    assert model.layer
     assert made.excerpt in EXCERPTS[model.layer]
     assert callable(made.pool)
     assert not model.pool or made.pool is resolve_name(model.pool)

@@ -40,8 +40,8 @@ def test_a_degraded_verdict_of_which_no_layer_failed_blames_none() -> None:
 
 
 def test_words_of_a_newer_server_are_shown() -> None:
-    layer = dataclasses.replace(canned.LAYERS["1_audio"], status="postponed")
-    newer = dataclasses.replace(canned.VERDICT, label="edited", layer_results={"9_smell": layer})
+    layer = dataclasses.replace(canned.LAYERS["1_audio"], status="postponed")  # type: ignore[arg-type]
+    newer = dataclasses.replace(canned.VERDICT, label="edited", layer_results={"9_smell": layer})  # type: ignore[arg-type]
     console = Console(width=100, record=True, file=io.StringIO())
     console.print(card("clip.mp4", newer))
     text = console.export_text()

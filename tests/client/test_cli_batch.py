@@ -14,6 +14,7 @@ from command_line import COMMAND, documents, run
 
 from veracity.server import Server
 from veracity_client import cli
+from veracity_client.console import Parser
 from veracity_client.errors import ServerUnavailable
 
 triton = pytest.mark.triton
@@ -66,7 +67,7 @@ def test_ctrl_c_ends_many_files_at_once(doubles: Server, tmp_path: Path) -> None
 
 @triton
 def test_a_hook_may_bring_the_server(doubles: Server, labelled_clips: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    steps = []
+    steps: list[str] = []
 
     @contextmanager
     def connect() -> Iterator[str]:
@@ -74,7 +75,7 @@ def test_a_hook_may_bring_the_server(doubles: Server, labelled_clips: Path, caps
         yield doubles.grpc_url
         steps.append("stop")
 
-    parser = cli.Parser()
+    parser = Parser()
     cli.add_analyze(parser.add_subparsers())
     files = [str(labelled_clips / "fake"), str(labelled_clips / "real")]
     assert cli.run_analyze(parser.parse_args(["analyze", "--json", *files]), connect) == 1
@@ -91,7 +92,7 @@ def test_a_hook_that_fails_is_an_error_of_every_file(capsys: pytest.CaptureFixtu
         raise ServerUnavailable("no tritonserver: pip install 'veracity[server]'")
         yield ""
 
-    parser = cli.Parser()
+    parser = Parser()
     cli.add_analyze(parser.add_subparsers())
     assert cli.run_analyze(parser.parse_args(["analyze", "--json", "a", "b"]), connect) == 3
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]

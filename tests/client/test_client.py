@@ -94,7 +94,7 @@ def test_stages_come_in_order_and_the_verdict_last(detector: Detector, url: str)
             return [event async for event in found.stages(b"real")]
 
     for *events, last in (list(detector.stages(b"real")), asyncio.run(aio())):
-        assert [event.status for event in events] == ["started", "done"]
+        assert [isinstance(event, StageEvent) and event.status for event in events] == ["started", "done"]
         assert isinstance(last, Verdict)
         assert last.label == "real"
 

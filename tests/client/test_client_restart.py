@@ -16,6 +16,7 @@ from server_models import eventually
 
 from veracity.server import Server, reaper
 from veracity_client import Detector, errors
+from veracity_client.verdict import Label
 
 CLIENTS, REQUESTS = 8, 5
 
@@ -54,7 +55,7 @@ def test_no_request_is_lost_with_what_is_killed(server: Server, transport: str, 
     url = f"{transport}://{server.grpc_url if transport == 'grpc' else server.http_url}"
     before = server.pid
 
-    def ask(client: int) -> list[str]:
+    def ask(client: int) -> list[Label]:
         with Detector(url, retries=30) as detector:
             labels = [detector.analyze(b"real").label]
             started.append(client)

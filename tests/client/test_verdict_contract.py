@@ -94,7 +94,7 @@ def test_options_come_back_equal(options: Options) -> None:
     assert Options.from_json(options.to_json()) == options
 
 
-WRONG = {
+WRONG: dict[str, list[object]] = {
     "policy": [1, None, True, "", "FAIL_FAST", [], {}],
     "layers": ["audio", 1, None, [], [1], [None], [["audio"]], ["mouth"], {"audio": 1}],
     "audio_track": ["0", 1.0, True, -1, [0]],

@@ -1,5 +1,6 @@
 """The decision is a function of the evidence, and gives every reason a code."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import pytest
@@ -16,7 +17,7 @@ CALIBRATION = replace(FUSED, rule="mean", evidence_fake=0.15, evidence_real=0.44
 ALL = ("audio", "visual", "lipsync", "semantic")
 
 
-def evidence(scores: dict[str, float | None], **labels: Label) -> Evidence:
+def evidence(scores: Mapping[str, float | None], **labels: Label) -> Evidence:
     found = Evidence()
     found.tracks = ("audio", "video")
     is_fake = {"fake": True, "real": False, "inconclusive": None}

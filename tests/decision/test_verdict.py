@@ -1,5 +1,6 @@
 """From scores to a label: what may be called fake, what may be called real, and what neither."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -12,24 +13,24 @@ from veracity.decision import wording
 from veracity.decision.calibration import Calibration, Calibrator
 from veracity.decision.scoring import evidence_share, fuse, label, score_layer, unscored
 from veracity.evidence.requests import ModelOutput, Sample
-from veracity_client.verdict import LayerResult, Thresholds
+from veracity_client.verdict import LayerResult, Status, Thresholds
 
 CALIBRATION = replace(Calibration.read(), thresholds=Thresholds(0.76, 0.29))
 BOTH = ("audio", "video")
 probabilities = st.floats(0, 1)
 
 
-def results(scores: dict[str, float | None]) -> dict[str, LayerResult]:
+def results(scores: Mapping[str, float | None]) -> dict[str, LayerResult]:
     found = {}
     for layer in LAYERS:
         score = scores.get(layer.name)
         weight = CALIBRATION.weights[layer.name]
-        status = "abstained" if score is None else "scored"
+        status: Status = "abstained" if score is None else "scored"
         found[layer.key] = LayerResult(status, "no weights", weight, None, None, score, f"{layer.looks_at} said so")
     return found
 
 
-def verdict(scores: dict[str, float | None], tracks: tuple[str, ...] = BOTH) -> str:
+def verdict(scores: Mapping[str, float | None], tracks: tuple[str, ...] = BOTH) -> str:
     found = results(scores)
     return label(fuse(found, tracks, CALIBRATION), evidence_share(found, tracks, CALIBRATION), CALIBRATION)
 
@@ -79,7 +80,7 @@ def judged(model: str, given_answer: ModelOutput, scale: Calibrator = Calibrator
 
 
 def sigmoid(x: float) -> float:
-    return 1 / (1 + np.exp(-x))
+    return float(1 / (1 + np.exp(-x)))
 
 
 def test_a_voice_is_the_mean_logit_of_its_windows() -> None:

@@ -1,6 +1,7 @@
 """Several layers into one probability: what holds for every rule, and what calibration.toml may say of them."""
 
 import itertools
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,10 +19,10 @@ from veracity.decision.fusion import RULES, Rule, fused
 from veracity.decision.scoring import evidence_share, fuse, label, label_is_decided, score_layer
 from veracity.evidence.requests import ModelOutput, Sample
 from veracity.settings import Settings
-from veracity_client.verdict import LayerResult, Thresholds
+from veracity_client.verdict import LayerResult, Status, Thresholds
 
 BOTH = ("audio", "video")
-NAMES = [layer.name for layer in LAYERS]
+NAMES: list[str] = [layer.name for layer in LAYERS]
 WEIGHTS = dict(zip(NAMES, (0.3, 0.4, 0.2, 0.1)))
 FUSED = replace(Calibration.read(), weights=WEIGHTS, thresholds=Thresholds(0.8, 0.3))
 CALIBRATIONS = [replace(FUSED, rule=rule, strength=strength) for rule in RULES for strength in (0.6, 1.0, 1.8)]
@@ -31,16 +32,16 @@ calibrations = st.sampled_from(CALIBRATIONS)
 rules = pytest.mark.parametrize("rule", RULES)
 
 
-def results(scores: dict[str, float | None], weights: dict[str, float] = WEIGHTS) -> dict[str, LayerResult]:
+def results(scores: Mapping[str, float | None], weights: Mapping[str, float] = WEIGHTS) -> dict[str, LayerResult]:
     found = {}
     for layer in LAYERS:
         score = scores.get(layer.name)
-        status = "abstained" if score is None else "scored"
+        status: Status = "abstained" if score is None else "scored"
         found[layer.key] = LayerResult(status, "no weights", weights[layer.name], None, None, score, "so it said")
     return found
 
 
-def verdict(scores: dict[str, float | None], calibration: Calibration, tracks: tuple[str, ...] = BOTH) -> str:
+def verdict(scores: Mapping[str, float | None], calibration: Calibration, tracks: tuple[str, ...] = BOTH) -> str:
     found = results(scores)
     return label(fuse(found, tracks, calibration), evidence_share(found, tracks, calibration), calibration)
 
@@ -70,7 +71,9 @@ def test_what_is_settled_stays_so_whatever_the_rest_says(
     known = {key: r for key, r in results(scores).items() if key not in waiting}
     if not label_is_decided(known, waiting, BOTH, calibration):
         return
-    rest = {layer.name: data.draw(st.none() | probabilities) for layer in LAYERS if layer.key in waiting}
+    rest: dict[str, float | None] = {
+        layer.name: data.draw(st.none() | probabilities) for layer in LAYERS if layer.key in waiting
+    }
     assert verdict({**scores, **rest}, calibration) == verdict(scores, calibration)
 
 

@@ -14,7 +14,7 @@ from veracity.calibrate.metrics import MEASURES, Unmeasurable
 from veracity.calibrate.scores import LayerScore, ScoredClip
 from veracity.catalog import LAYERS
 from veracity.decision.calibration import Calibration
-from veracity_client.verdict import Span, Thresholds
+from veracity_client.verdict import Label, Span, Thresholds
 
 CALIBRATION = Calibration.read()
 
@@ -25,7 +25,7 @@ def said(number: int, label: int, source: str, chance: float | None, kind: str =
     layers["1_audio"] = LayerScore(
         "abstained" if chance is None else "scored", "" if spans else "no voice", chance, spans
     )
-    called = "inconclusive" if chance is None else "fake" if chance > 0.7 else "real"
+    called: Label = "inconclusive" if chance is None else "fake" if chance > 0.7 else "real"
     return ScoredClip(str(number), str(number), kind, label, "test", source, "", "by", 1.0, ("audio",),
                 layers=layers, fake_probability=chance, predicted_label=called,
                 thresholds=Thresholds(0.7, 0.2) if kind == "video" else Thresholds(0.8, 0.1))  # fmt: skip

@@ -28,7 +28,7 @@ MOUTH = slice(48, 68)
 
 
 @pytest.fixture(scope="module")
-def lips() -> dict[str, Any]:
+def lips() -> dict[str, NDArray[Any]]:
     """Four cases of LipForensics' own preparation; the pictures are black but for the mouth's surroundings."""
     return dict(np.load(DATA / "lipforensics_mouth_crop.npz"))
 
@@ -46,7 +46,7 @@ def test_forty_cases() -> None:
 def test_face_crop_stretches_the_box() -> None:
     image = np.random.default_rng(0).integers(0, 256, (120, 200, 3), np.uint8)
     crop = face_crop(image, (50.0, 20.0, 90.0, 100.0), 64)
-    assert (crop.shape, crop.dtype) == ((64, 64, 3), np.uint8)
+    assert (crop.shape, crop.dtype) == ((64, 64, 3), np.dtype(np.uint8))
     assert (crop == cv2.resize(image[10:111, 45:96], (64, 64))).all()
 
 
@@ -95,7 +95,7 @@ def test_a_small_face_is_kept_in_shape_and_enlarged_by_cubic_curves() -> None:
     """50 by 101 pixels become int(50 · 380 / 101) = 188 by 380; (380 - 188) // 2 = 96 columns are black before them."""
     image = np.random.default_rng(0).integers(0, 256, (300, 200, 3), np.uint8)
     crop = face_crop(image, (30.7, 40.2, 60.9, 101.6), 380, DFDC_CROP)
-    assert (crop.shape, crop.dtype) == ((380, 380, 3), np.uint8)
+    assert (crop.shape, crop.dtype) == ((380, 380, 3), np.dtype(np.uint8))
     assert not crop[:, :96].any()
     assert not crop[:, 284:].any()
     assert (crop[:, 96:284] == cv2.resize(image[20:121, 20:70], (188, 380), interpolation=cv2.INTER_CUBIC)).all()
@@ -116,50 +116,50 @@ def test_a_face_of_the_right_size_is_left_as_it_is() -> None:
     assert (crop[90:290] == image[60:260, 24:404]).all()
 
 
-def places(crops: list[Any]) -> list[list[int]]:
+def places(crops: list[NDArray[np.uint8]]) -> list[list[int]]:
     return [crop[0, 0, :2].tolist() for crop in crops]
 
 
 @pytest.fixture
-def numbered() -> Any:
+def numbered() -> NDArray[np.uint8]:
     """A picture of 250 by 240 whose pixels say where they are."""
     y, x = np.mgrid[:250, :240].astype(np.uint8)
     return np.stack([y, x, np.full_like(x, 255)], axis=-1)
 
 
-def test_a_picture_is_seen_in_its_middle(numbered: Any) -> None:
+def test_a_picture_is_seen_in_its_middle(numbered: NDArray[np.uint8]) -> None:
     (crop,) = picture_crops(numbered, 224)
     assert crop.shape == (224, 224, 3)
     assert (crop == numbered[13:237, 8:232]).all()
 
 
-def test_five_crops_are_the_middle_and_the_corners(numbered: Any) -> None:
+def test_five_crops_are_the_middle_and_the_corners(numbered: NDArray[np.uint8]) -> None:
     crops = picture_crops(numbered, 224, 5)
     assert places(crops) == [[13, 8], [0, 0], [0, 16], [26, 0], [26, 16]]
     assert crops[4][-1, -1, :2].tolist() == [249, 239]  # the picture's last pixel
     assert {crop.shape for crop in crops} == {(224, 224, 3)}
 
 
-def test_a_small_picture_is_padded_and_seen_once(numbered: Any) -> None:
+def test_a_small_picture_is_padded_and_seen_once(numbered: NDArray[np.uint8]) -> None:
     (crop,) = picture_crops(numbered[:100, :151], 224, 5)
     assert (crop[62:162, 36:187] == numbered[:100, :151]).all()
     assert np.count_nonzero(crop[..., 2]) == 100 * 151
 
 
-def test_a_wide_picture_is_seen_in_three_places(numbered: Any) -> None:
+def test_a_wide_picture_is_seen_in_three_places(numbered: NDArray[np.uint8]) -> None:
     crops = picture_crops(numbered[:100], 224, 5)
     assert [crop[62, 0, 1] for crop in crops] == [8, 0, 16]
     assert not any(crop[:62].any() or crop[162:].any() for crop in crops)
 
 
-def test_mouths_are_lipforensics(lips: dict[str, Any]) -> None:
+def test_mouths_are_lipforensics(lips: dict[str, NDArray[Any]]) -> None:
     assert len(lips["images"]) == 4
     for image, points, mouth in zip(lips["images"], lips["landmarks68"], lips["mouths"]):
         ours = mouth_crop(image, similarity(points[STABLE], lips["stable_points"]), points[MOUTH])
         assert np.abs(ours.astype(int) - mouth).mean() <= 2
 
 
-def test_five_landmarks_lead_to_nearly_the_same_mouth(lips: dict[str, Any]) -> None:
+def test_five_landmarks_lead_to_nearly_the_same_mouth(lips: dict[str, NDArray[Any]]) -> None:
     """From eyes, nose and mouth corners alone: within 3 of the 96 pixels of where 68 landmarks lead."""
     for points in lips["landmarks68"]:
         five = np.array([points[36:42:3].mean(0), points[42:48:3].mean(0), points[30], points[48], points[54]])
@@ -229,7 +229,7 @@ def test_smoothing_is_a_queue_of_twelve() -> None:
 def test_landmarks_between_looks_lie_on_a_line() -> None:
     first, last = np.zeros((5, 2)), np.full((5, 2), 8.0)
     between = interpolate({4: first, 8: last}, range(2, 11))
-    assert (between.shape, between.dtype) == ((9, 5, 2), np.float32)
+    assert (between.shape, between.dtype) == ((9, 5, 2), np.dtype(np.float32))
     assert between[:, 0, 0].tolist() == [0, 0, 0, 2, 4, 6, 8, 8, 8]
     with pytest.raises(ValueError, match="no landmarks"):
         interpolate({}, range(3))

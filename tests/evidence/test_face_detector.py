@@ -16,6 +16,7 @@ from veracity.catalog.detectors.face_detector import CENTERFACE, MAX_FACES
 from veracity.evidence.faces import Detection, detections, iou, letterbox
 from veracity.install.files import WeightsError
 from veracity.install.graphs import face_detector
+from veracity.install.graphs.face_numpy import Faces, Raw
 from veracity.install.graphs.publish import ExportError
 from veracity.install.names import find
 from veracity.install.store import fetch
@@ -165,8 +166,8 @@ def test_export_refuses_a_graph_that_differs(tmp_path: Path, monkeypatch: pytest
     fetch(find(names), folder, from_dir=_folder(*names))
     right = face_detector.NETWORKS["centerface"]
 
-    def wrong(*given: object) -> tuple[NDArray[np.float32], ...]:
-        boxes, scores, points = right.decode(*given)
+    def wrong(raw: Raw, image: int, sides: tuple[int, int]) -> Faces:
+        boxes, scores, points = right.decode(raw, image, sides)
         return boxes + off, scores, points
 
     monkeypatch.setitem(face_detector.NETWORKS, "centerface", replace(right, decode=wrong))

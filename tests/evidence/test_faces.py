@@ -18,7 +18,7 @@ def follow(looks: Sequence[tuple[float, Sequence[Detection]]]) -> tuple[Tracker,
 
 def test_letterbox_shrinks_and_pads_below_and_right() -> None:
     batch, scale = letterbox([np.full((1080, 1920, 3), 200, np.uint8)] * 2, 640)
-    assert (batch.shape, batch.dtype, scale) == ((2, 384, 640, 3), np.uint8, 1 / 3)
+    assert (batch.shape, batch.dtype, scale) == ((2, 384, 640, 3), np.dtype(np.uint8), 1 / 3)
     assert (batch[:, :360] == 200).all()
     assert (batch[:, 360:] == 0).all()
 
@@ -114,7 +114,7 @@ def test_the_face_that_is_most_of_the_clip_comes_first() -> None:
 
 def test_the_same_looks_make_the_same_tracks() -> None:
     rng = np.random.default_rng(7)
-    looks = [(k * 0.3, [face(*rng.uniform(0, 500, 2), side=80) for _ in range(6)]) for k in range(20)]
+    looks = [(k * 0.3, [face(x, y, side=80) for x, y in rng.uniform(0, 500, (6, 2))]) for k in range(20)]
     assert follow(looks)[1] == follow(looks)[1]
 
 

@@ -12,11 +12,12 @@ import pytest
 from numpy.typing import NDArray
 
 from veracity.catalog import MODELS, Tensor
+from veracity.catalog.layers import LIP_SIZE as SIDE
 from veracity.catalog.layers import MOUTH_SIZE
 from veracity.evidence.crops import MEAN_FACE, mouth_crops
 from veracity.evidence.detector import score
 from veracity.evidence.kinds import LipRuns
-from veracity.evidence.lips import SIDE, lip_crops
+from veracity.evidence.lips import lip_crops
 from veracity.evidence.requests import Sample, State, sound_around
 
 SOUND = Tensor("SOUND", "INT16", (28_800,))  # 25 frames, and 10 more on either side

@@ -12,8 +12,9 @@ from media_samples import pitch, run
 from numpy.typing import NDArray
 
 from veracity.evidence.sound import Sound, find_speech, read_sound
-from veracity.evidence.speech import energy_vad
+from veracity.evidence.speech import Pcm, Spans, Stopped, energy_vad, never
 from veracity.media import Media, Source
+from veracity.media.ffmpeg import find_ffmpeg
 from veracity_client.errors import BadOption
 
 
@@ -52,7 +53,7 @@ def test_an_ordinary_mix_is_what_ffmpeg_mixes(folder: Path, left: str, right: st
     file = stereo(folder, f"in-phase-{right}", left, right)
     (sound,) = read(file)
     assert sound.channel is None
-    assert np.array_equal(sound.samples, run(samples.audio(file, samples.find_ffmpeg())))
+    assert np.array_equal(sound.samples, run(samples.audio(file, find_ffmpeg())))
 
 
 def written(target: Path, channels: list[NDArray[np.float64]]) -> Path:
@@ -68,7 +69,8 @@ def written(target: Path, channels: list[NDArray[np.float64]]) -> Path:
 def beeping(seconds: int = 4) -> NDArray[np.float64]:
     """Return a tone of 440 Hz that comes and goes, float [samples]."""
     time = np.arange(seconds * 16_000) / 16_000
-    return 0.3 * np.sin(2 * np.pi * 440 * time) * (time % 1 < 0.6)
+    tone: NDArray[np.float64] = 0.3 * np.sin(2 * np.pi * 440 * time) * (time % 1 < 0.6)
+    return tone
 
 
 def test_a_voice_on_one_side_and_noise_on_the_other(folder: Path) -> None:
@@ -77,7 +79,11 @@ def test_a_voice_on_one_side_and_noise_on_the_other(folder: Path) -> None:
     sounds = read(file)
     assert [sound.channel for sound in sounds] == [None, 0, 1]
     by_channel = {id(sound.samples): [] if sound.channel != 1 else [(0.0, 2.4)] for sound in sounds}
-    heard, spans = find_speech(sounds, lambda pcm, stopped: by_channel[id(pcm)])
+
+    def vad(pcm: Pcm, stopped: Stopped = never) -> Spans:
+        return by_channel[id(pcm)]
+
+    heard, spans = find_speech(sounds, vad)
     assert heard.channel == 1
     assert spans == [(0.0, 2.4)]
     assert pitch(heard.samples) == pytest.approx(440, abs=2)
@@ -87,7 +93,11 @@ def test_two_who_speak_on_either_side_are_mixed() -> None:
     pcm = [np.full(16_000, k, np.int16) for k in range(3)]
     sounds = [Sound(pcm[0], 0), Sound(pcm[1], 0, 0, 1.0), Sound(pcm[2], 0, 1, 1.0)]
     spans = {0: [(0.0, 4.0)], 1: [(0.0, 2.0)], 2: [(2.0, 4.0)]}
-    heard, found = find_speech(sounds, lambda samples, stopped: spans[int(samples[0])])
+
+    def vad(pcm: Pcm, stopped: Stopped = never) -> Spans:
+        return spans[int(pcm[0])]
+
+    heard, found = find_speech(sounds, vad)
     assert heard.channel is None
     assert found == [(0.0, 4.0)]
 

@@ -10,10 +10,9 @@ import pytest
 from numpy.typing import NDArray
 
 from veracity.catalog.assets import VAD_FILE
+from veracity.catalog.layers import SAMPLE_RATE, WINDOW_SAMPLES
 from veracity.evidence.speech import (
     MIN_SPEECH_SECONDS,
-    SAMPLE_RATE,
-    WINDOW_SAMPLES,
     SileroVad,
     energy_vad,
     speech_windows,
@@ -29,7 +28,8 @@ def voice(seconds: float, seed: int = 0) -> NDArray[np.int16]:
     time = np.arange(round(seconds * SAMPLE_RATE)) / SAMPLE_RATE
     buzz = sum(np.sin(2 * np.pi * 140 * k * time) / k for k in range(1, 20))
     syllables = np.clip(np.sin(2 * np.pi * 4 * time) + 0.7, 0, 1)
-    return (3_000 * buzz * syllables + 10 * rng.standard_normal(len(time))).astype(np.int16)
+    pcm: NDArray[np.int16] = (3_000 * buzz * syllables + 10 * rng.standard_normal(len(time))).astype(np.int16)
+    return pcm
 
 
 def silence(seconds: float) -> NDArray[np.int16]:

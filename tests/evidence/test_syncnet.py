@@ -122,7 +122,7 @@ def test_a_face_is_cut_as_its_authors_cut() -> None:
     image = np.random.default_rng(0).integers(0, 256, (400, 600, 3), np.uint8)
     (crop,) = syncnet.face_crops([image], np.array([[220.0, 150.0, 380.0, 250.0]]))
     assert (crop == image[120:344, 188:412]).all()
-    large = cv2.resize(image, None, fx=2.5, fy=2.5)
+    large = np.asarray(cv2.resize(image, None, fx=2.5, fy=2.5), np.uint8)
     (crop,) = syncnet.face_crops([large], np.array([[550.0, 375.0, 950.0, 625.0]]))
     assert np.abs(crop.astype(int) - cv2.resize(large[300:860, 470:1030], (224, 224))).max() <= 8
 

@@ -13,11 +13,12 @@ import tiny_models
 torch = pytest.importorskip("torch", reason="make test-export installs torch")
 
 import onnxruntime  # noqa: E402
+from torch import Tensor, nn  # noqa: E402
 
 from export import audio_scratch, audio_starter  # noqa: E402
 from export.graph import largest_error, to_onnx  # noqa: E402
 from networks.registry import AUDIO_NETS  # noqa: E402
-from veracity.evidence.speech import WINDOW_SAMPLES  # noqa: E402
+from veracity.catalog.layers import WINDOW_SAMPLES  # noqa: E402
 from veracity.install.graphs import encoder_with_head, whisper  # noqa: E402
 from veracity.install.graphs.publish import ExportError, publish, sha256  # noqa: E402
 
@@ -32,8 +33,8 @@ GRAPH = Path(__file__).resolve().parent.parent.parent / "model_repository" / "au
 NUMBERS = {"NUMBERS": np.ones((2, 3), np.float32)}
 
 
-class Double(torch.nn.Module):
-    def forward(self, numbers: torch.Tensor) -> torch.Tensor:
+class Double(nn.Module):
+    def forward(self, numbers: Tensor) -> Tensor:
         return numbers * 2
 
 

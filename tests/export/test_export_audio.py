@@ -21,6 +21,7 @@ from export.detectors import aasist, rawnet2, wav2vec2  # noqa: E402
 from export.graph import MAX_RELATIVE_ERROR, error, largest_error, to_onnx, torch_answer  # noqa: E402
 from networks import checkpoints, name_seeded_weights  # noqa: E402
 from networks.errors import CheckpointError  # noqa: E402
+from networks.published.rawnet2 import Network as RawNet2  # noqa: E402
 from networks.published.sound import SincFilters  # noqa: E402
 from patches import torchvision  # noqa: E402
 from veracity.catalog.layers import WINDOW_SAMPLES  # noqa: E402
@@ -113,7 +114,7 @@ def test_rawnet2_takes_the_names_of_the_challenge() -> None:
         parts[f"fc_attention{i}.0"] = layer
     names = {f"{name}.{leaf}" for name, leaves in parts.items() for leaf in leaves}
     names |= {f"gru.{kind}_{way}_l{i}" for kind in layer for way in ("ih", "hh") for i in range(3)}
-    assert set(rawnet2.Network().state_dict()) == names
+    assert set(RawNet2().state_dict()) == names
 
 
 def test_sinc_filters_pass_their_own_bands() -> None:
@@ -161,7 +162,8 @@ class Given:
         windows = list(pcm / np.float32(32_768))
         given = Wav2Vec2FeatureExtractor()(windows, sampling_rate=16_000, return_tensors="pt").input_values
         with torch.inference_mode():
-            return self.net(given).logits.numpy()
+            scores: NDArray[np.float32] = self.net(given).logits.numpy()
+        return scores
 
 
 @pytest.fixture(scope="module")
@@ -232,10 +234,10 @@ def test_both_names_of_the_normed_weight_are_known(given: Given) -> None:
     names = {f"{at}.{new}0": f"{at}.weight_g", f"{at}.{new}1": f"{at}.weight_v"}
     assert names.keys() <= given.tensors.keys()
     renamed = {names.get(key, key): value for key, value in given.tensors.items()}
-    answers = [
+    first, second = (
         torch_answer(served(tensors, given.config), {"WAVEFORM": sound(2)})[0] for tensors in (given.tensors, renamed)
-    ]
-    assert np.array_equal(*answers)
+    )
+    assert np.array_equal(first, second)
 
 
 def test_the_wav2vec2_graph_takes_any_batch_and_any_offset(given: Given) -> None:

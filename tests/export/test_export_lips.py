@@ -15,7 +15,10 @@ from export.detectors import crops, lipforensics, syncnet  # noqa: E402
 from export.graph import to_onnx  # noqa: E402
 from networks import name_seeded_weights  # noqa: E402
 from networks.errors import CheckpointError  # noqa: E402
-from networks.published.syncnet import Cepstra  # noqa: E402
+from networks.published.lipforensics import Network as LipForensics  # noqa: E402
+from networks.published.lipforensics import Pixels  # noqa: E402
+from networks.published.syncnet import Cepstra, Served  # noqa: E402
+from networks.published.syncnet import Network as SyncNet  # noqa: E402
 from veracity.catalog.detectors.lipsync_syncnet import SOUND_SAMPLES as SYNC_SAMPLES  # noqa: E402
 from veracity.install.graphs.publish import ExportError, session  # noqa: E402
 
@@ -57,12 +60,12 @@ def test_cepstra_are_the_librarys(name: str, cepstra_graph: bytes) -> None:
 
 
 def test_red_and_blue_change_places_before_the_towers() -> None:
-    net = syncnet.Network()
+    net = SyncNet()
     name_seeded_weights.fill(net)
     faces = torch.from_numpy(RNG.integers(0, 256, (1, 5, 224, 224, 3), np.uint8))
     sound = torch.from_numpy(SOUNDS["noise"].astype(np.int16)[None])
     with torch.inference_mode():
-        served, _ = syncnet.Served(net.eval()).eval()(faces, sound)
+        served, _ = Served(net.eval()).eval()(faces, sound)
         wanted, _ = net(faces[..., [2, 1, 0]], torch.zeros(1, 1, 13, 20))
         turned, _ = net(faces, torch.zeros(1, 1, 13, 20))
     torch.testing.assert_close(served, wanted)
@@ -70,7 +73,7 @@ def test_red_and_blue_change_places_before_the_towers() -> None:
 
 
 def test_a_checkpoint_saved_out_of_its_object_is_read() -> None:
-    state = syncnet.Network().state_dict()
+    state = SyncNet().state_dict()
     assert syncnet.unpack({f"__S__.{name}": value for name, value in state.items()}).keys() == state.keys()
     assert syncnet.unpack(state).keys() == state.keys()
     with pytest.raises(CheckpointError, match="no state dict"):
@@ -78,9 +81,9 @@ def test_a_checkpoint_saved_out_of_its_object_is_read() -> None:
 
 
 def test_a_clip_is_scored_alike_alone_and_among_others() -> None:
-    net = lipforensics.Network()
+    net = LipForensics()
     name_seeded_weights.fill(net)
-    served = lipforensics.Pixels(net.eval()).eval()
+    served = Pixels(net.eval()).eval()
     mouths = torch.from_numpy(RNG.integers(0, 256, (3, 25, 96, 96), np.uint8))
     with torch.inference_mode():
         together, alone = served(mouths), torch.cat([served(one[None]) for one in mouths])
@@ -134,7 +137,7 @@ def test_the_authors_network_answers_the_same() -> None:
     given = os.environ.get("VERACITY_LIPFORENSICS")
     if given is None:
         pytest.skip("VERACITY_LIPFORENSICS names no checkout")
-    ours, theirs = lipforensics.Network(), lipforensics.upstream(Path(given))
+    ours, theirs = LipForensics(), lipforensics.upstream(Path(given))
     for net in (ours, theirs):
         name_seeded_weights.fill(net)
         net.eval()

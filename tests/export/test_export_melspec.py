@@ -13,9 +13,10 @@ torch = pytest.importorskip("torch", reason="make test-export installs torch")
 
 from export import audio_melspec, audio_starter  # noqa: E402
 from export.graph import error  # noqa: E402
-from networks.melspec import MelSpectrum, mel_filters  # noqa: E402
+from networks.melspec import MelSpectrum  # noqa: E402
 from networks.registry import AUDIO_NETS  # noqa: E402
 from patches import torchvision  # noqa: E402
+from veracity.install.graphs.mel import mel_filters  # noqa: E402
 from veracity.install.graphs.publish import ExportError  # noqa: E402
 
 torchvision.ensure()  # transformers imports it

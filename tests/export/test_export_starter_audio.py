@@ -28,7 +28,7 @@ def variables(blocks: int = whisper.STAGES) -> ctranslate2.Variables:
     """Numbers of a tiny size under the names that an encoder's file has."""
     rng = np.random.default_rng(0)
     wide = whisper.WIDTH
-    shapes = {"conv1/weight": (wide, whisper.BANDS, 3), "conv2/weight": (wide, wide, 3)}
+    shapes: dict[str, tuple[int, ...]] = {"conv1/weight": (wide, whisper.BANDS, 3), "conv2/weight": (wide, wide, 3)}
     shapes |= {f"{conv}/bias": (wide,) for conv in ("conv1", "conv2")}
     for block in range(blocks):
         for part in ("self_attention", "ffn"):

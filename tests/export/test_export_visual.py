@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 torch = pytest.importorskip("torch", reason="make test-export installs torch")
 
 import onnxruntime  # noqa: E402
+from torch import Tensor, nn  # noqa: E402
 
 from export import parity  # noqa: E402
 from export.__main__ import main  # noqa: E402
@@ -43,7 +44,7 @@ RNG = np.random.default_rng(0)
 
 class Exported(NamedTuple):
     detector: Published
-    net: torch.nn.Module
+    net: nn.Module
     graph: onnxruntime.InferenceSession
 
 
@@ -87,14 +88,14 @@ def test_the_map_is_exact(exported: Exported, faces: NDArray[np.uint8]) -> None:
     assert (cam.std(axis=(1, 2)) > 0.01).all()
 
 
-def empty(detector: Published) -> dict[str, torch.Tensor]:
+def empty(detector: Published) -> dict[str, Tensor]:
     """A state dict of the right names and shapes that holds one number a weight."""
     with torch.device("meta"):
         wanted = detector.network().state_dict()
     return {name: torch.zeros((), dtype=value.dtype).expand(value.shape) for name, value in wanted.items()}
 
 
-def load(detector: Published, *contents: object, folder: Path) -> torch.nn.Module:
+def load(detector: Published, *contents: object, folder: Path) -> nn.Module:
     """Go the way of a checkpoint file."""
     paths = [folder / f"{k}.pt" for k in range(len(contents))]
     for path, content in zip(paths, contents):

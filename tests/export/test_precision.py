@@ -18,7 +18,7 @@ AUDIO = MODELS["audio_aasist"]
 FACES = MODELS["visual_sbi_b4"]
 WIDTH = 8
 
-Step = tuple[str, list[str], str, dict[str, int]]  # op, inputs, output, attributes
+Step = tuple[str, list[str], str, dict[str, Any]]  # op, inputs, output, attributes
 
 
 def graph(steps: list[Step], constants: dict[str, NDArray[Any]], model: Model = AUDIO) -> bytes:
@@ -35,7 +35,7 @@ def graph(steps: list[Step], constants: dict[str, NDArray[Any]], model: Model = 
         ir_version=8,
     )
     onnx.checker.check_model(made, full_check=True)
-    return made.SerializeToString()
+    return bytes(made.SerializeToString())
 
 
 def voice(gain: float = 3_000.0) -> list[dict[str, NDArray[Any]]]:
@@ -65,7 +65,7 @@ def a_norm(epsilon: float = 1e-7) -> bytes:
         ("Softmax", ["normal"], "shares", {"axis": -1}),
         ("MatMul", ["shares", "head"], "FAKE_LOGIT", {}),
     ]
-    constants = {
+    constants: dict[str, NDArray[Any]] = {
         "full": floats(32_768.0),
         "filters": (0.1 * rng.standard_normal((WINDOW_SAMPLES, WIDTH))).astype(np.float32),
         "mix": rng.standard_normal((WIDTH, WIDTH)).astype(np.float32),
@@ -89,7 +89,11 @@ def cancelling(size: float) -> bytes:
         ("Sub", ["held", "size"], "flat", {}),
         ("Unsqueeze", ["flat", "column"], "FAKE_LOGIT", {}),
     ]
-    constants = {"sides": np.array([1, 2, 3], np.int64), "tenth": floats(0.0137), "size": floats(size)}
+    constants: dict[str, NDArray[Any]] = {
+        "sides": np.array([1, 2, 3], np.int64),
+        "tenth": floats(0.0137),
+        "size": floats(size),
+    }
     return graph(steps, constants | {"column": np.array([1], np.int64)}, FACES)
 
 
@@ -219,7 +223,7 @@ def test_the_scale_of_attention_stays_fp32() -> None:
         ("Softmax", ["small"], "shares", {"axis": -1}),
         ("MatMul", ["shares", "head"], "FAKE_LOGIT", {}),
     ]
-    constants = {
+    constants: dict[str, NDArray[Any]] = {
         "filters": (1e-6 * rng.standard_normal((WINDOW_SAMPLES, WIDTH))).astype(np.float32),
         "scale": floats(0.125),
         "keys": rng.standard_normal((WIDTH, WIDTH)).astype(np.float32),

@@ -7,6 +7,7 @@ import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -15,6 +16,7 @@ import pytest
 import tiny_models
 import tritonclient.grpc as grpc
 from conftest import REPOSITORY
+from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 from server_models import OPEN, make_repository
 
@@ -89,7 +91,7 @@ def test_pixels_become_floats_before_anything_else() -> None:  # cutting and tur
 
 
 def test_only_engines_take_int32() -> None:
-    case = {"SOUND": np.ones((1, 4), np.int16), "FACES": np.ones((1, 4), np.uint8)}
+    case: dict[str, NDArray[Any]] = {"SOUND": np.ones((1, 4), np.int16), "FACES": np.ones((1, 4), np.uint8)}
     for config in ("", "trt_ep"):
         assert engines.taken(case, config) is case
     made = engines.taken(case, "tensorrt")

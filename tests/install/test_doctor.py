@@ -21,7 +21,7 @@ from veracity.catalog import FACE_DETECTOR, MODELS, smoke_test
 from veracity.catalog.profiles import PROFILES, choose, required
 from veracity.catalog.provenance import FILE, GRAPH
 from veracity.install import doctor
-from veracity.install.doctor import Finding
+from veracity.install.doctor.finding import Finding
 from veracity.install.graphs.publish import publish
 from veracity.server import Server
 from veracity.settings import Settings

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from veracity.install import doctor
-from veracity.install.doctor import Finding, machine
+from veracity.install.doctor import machine
+from veracity.install.doctor.finding import Finding
 from veracity.settings import Settings
 
 

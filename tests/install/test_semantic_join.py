@@ -66,14 +66,15 @@ def head(width: int = WIDTH, seed: int = 1, given: str = FEATURE) -> ModelProto:
     return model
 
 
-def answer(model: ModelProto, given: NDArray[np.float32]) -> NDArray[np.float32]:
+def answer(model: ModelProto, given: NDArray[np.float32] | NDArray[np.uint8]) -> NDArray[np.float32]:
     loaded = session(model)
     return np.asarray(loaded.run(None, {loaded.get_inputs()[0].name: given})[0])
 
 
 def planes(*scales: float) -> NDArray[np.float32]:
     noise = np.random.default_rng(3).standard_normal((len(scales), 3, 224, 224))
-    return (noise * np.reshape(scales, (-1, 1, 1, 1))).astype(np.float32) * 30
+    made: NDArray[np.float32] = (noise * np.reshape(scales, (-1, 1, 1, 1))).astype(np.float32) * 30
+    return made
 
 
 def test_in_float_a_picture_does_not_see_its_batch_mates(quantised: ModelProto) -> None:

@@ -127,7 +127,9 @@ except Exception as error:
 
 def test_a_disk_that_takes_no_more_is_told_and_nothing_is_left(folder: Path, tmp_path: Path) -> None:
     target = tmp_path / "w"
-    given = [source().sha256, str(len(CONTENT)), str(target), str(folder)]
+    digest = source().sha256
+    assert digest
+    given = [digest, str(len(CONTENT)), str(target), str(folder)]
     run = subprocess.run([sys.executable, "-c", LIMITED, *given], capture_output=True, text=True, check=False)
     assert run.stderr.strip() == f"WeightsError: net.onnx was not installed: {os.strerror(errno.EFBIG)}"
     assert list(target.iterdir()) == []

@@ -14,6 +14,7 @@ import random
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Literal
 
 import hostile_formats
 import media_samples as samples
@@ -77,8 +78,8 @@ def corpus(folder: Path) -> hostile_formats.Files:
         for kind, make in MUTATIONS.items():
             for number, content in enumerate(make(random.Random(f"{name} {kind}"), seed)):
                 yield f"{kind}-{number}.{name}", content
-    for make in hostile_formats.KINDS:
-        yield from make(folder, found)
+    for make_files in hostile_formats.KINDS:
+        yield from make_files(folder, found)
 
 
 def _truncated(dice: random.Random, seed: bytes) -> Iterator[bytes]:
@@ -103,7 +104,7 @@ def _extreme(dice: random.Random, seed: bytes) -> Iterator[bytes]:
         for _ in range(dice.choice((1, 3, 10))):
             near_end = dice.random() < 0.3
             at = dice.randrange(min(HEADER, len(seed))) if not near_end else -dice.randrange(8, HEADER)
-            order = dice.choice(("big", "little"))
+            order: Literal["big", "little"] = dice.choice(("big", "little"))
             value = dice.choice(EXTREMES) % (1 << 8 * size)
             at = max(0, at % len(seed) - size)
             content[at : at + size] = value.to_bytes(size, order)

@@ -31,7 +31,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(params=samples.programs())
 def ffmpeg(request: pytest.FixtureRequest) -> Path:
-    return request.param
+    return Path(request.param)
 
 
 async def everything(file: bytes | Path, ffmpeg: Path, limits: Limits = samples.LIMITS) -> None:

@@ -28,7 +28,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(params=samples.programs())
 def ffmpeg(request: pytest.FixtureRequest) -> Path:
-    return request.param
+    return Path(request.param)
 
 
 def test_processor_time(ffmpeg: Path) -> None:

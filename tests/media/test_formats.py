@@ -10,6 +10,8 @@ import pytest
 from media_samples import frames, probe, run
 from PIL import Image
 
+from veracity.media.ffmpeg import find_ffmpeg
+from veracity.media.sandbox import Limits
 from veracity_client.errors import BadVideo, TooManyPixels, UnsupportedCodec
 
 FAULTS = Path(__file__).parents[3] / "shared" / "faults"
@@ -23,7 +25,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(params=samples.programs())
 def ffmpeg(request: pytest.FixtureRequest) -> Path:
-    return request.param
+    return Path(request.param)
 
 
 def picture() -> Image.Image:
@@ -57,7 +59,8 @@ def test_an_animated_webp(tmp_path: Path, ffmpeg: Path) -> None:
     first.save(tmp_path / "film.webp", save_all=True, append_images=rest, duration=80, lossless=True)
     found = run(probe(tmp_path / "film.webp", ffmpeg))
     assert found.video is not None
-    assert (found.video.codec, found.seconds) == ("webp", pytest.approx(0.8, abs=0.05))
+    assert found.video.codec == "webp"
+    assert found.seconds == pytest.approx(0.8, abs=0.05)
     shown = [int(frame.image.mean()) for frame in run(frames(tmp_path / "film.webp", ffmpeg, range(0, 20, 2)))]
     assert shown == levels
 
@@ -89,17 +92,17 @@ def test_high_dynamic_range_is_tone_mapped(folder: Path, ffmpeg: Path, transfer:
 )
 def test_an_error_says_which_format_it_is(content: bytes, name: str) -> None:
     with pytest.raises(BadVideo, match=name) as caught:
-        run(probe(content, samples.find_ffmpeg()))
+        run(probe(content, find_ffmpeg()))
     assert samples.is_ours(caught.value)
 
 
 def test_a_broken_heic_is_called_heic() -> None:
     with pytest.raises(UnsupportedCodec, match=r"HEIC picture .*save it as JPEG or PNG") as caught:
-        run(probe(HEIF_HEAD + bytes(300), samples.find_ffmpeg()))
+        run(probe(HEIF_HEAD + bytes(300), find_ffmpeg()))
     assert samples.is_ours(caught.value)
 
 
 def test_a_converted_picture_keeps_the_limit_of_pixels(tmp_path: Path) -> None:
     picture().save(tmp_path / "still.avif")
     with pytest.raises(TooManyPixels, match="VERACITY_MAX_PIXELS"):
-        run(probe(tmp_path / "still.avif", samples.find_ffmpeg(), samples.Limits(max_pixels=96 * 64 - 1)))
+        run(probe(tmp_path / "still.avif", find_ffmpeg(), Limits(max_pixels=96 * 64 - 1)))

@@ -66,6 +66,9 @@ class Outcome:
     left: tuple[str, ...]
 
 
+context: AnalysisContext  # of a process of the pool: made by begin
+
+
 def begin(repository: Path, folder: Path) -> None:
     """Set up a process of the pool."""
     global context

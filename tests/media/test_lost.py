@@ -107,7 +107,8 @@ def test_frames_come_once_where_it_is_killed_midway(folder: Path) -> None:
             async for frame in media.frames(range(900)):
                 seen.append(frame.index)
                 if len(seen) == 400:
-                    os.kill(*samples.children("ffmpeg"), signal.SIGKILL)
+                    (decoder,) = samples.children("ffmpeg")
+                    os.kill(decoder, signal.SIGKILL)
             return seen
 
     assert asyncio.run(killed_midway()) == list(range(900))

@@ -12,6 +12,8 @@ from media_samples import frames, probe, run
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
+from veracity.media.ffmpeg import find_ffmpeg
+
 FAULTS = Path(__file__).parents[3] / "shared" / "faults"
 # orientation -> a, b, c, d of the matrix that shows a picture so: x' = ax + cy, y' = bx + dy
 MATRICES = {
@@ -32,7 +34,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(params=samples.programs())
 def ffmpeg(request: pytest.FixtureRequest) -> Path:
-    return request.param
+    return Path(request.param)
 
 
 def corners(image: NDArray[np.uint8]) -> list[tuple[int, ...]]:
@@ -55,7 +57,7 @@ def test_stills(tmp_path: Path, suffix: str, orientation: int) -> None:
     exif[0x0112] = orientation
     picture().save(tmp_path / f"still.{suffix}", exif=exif)
     shown = np.array(ImageOps.exif_transpose(Image.open(tmp_path / f"still.{suffix}")).convert("RGB"))
-    (frame,) = run(frames(tmp_path / f"still.{suffix}", samples.find_ffmpeg(), [0]))
+    (frame,) = run(frames(tmp_path / f"still.{suffix}", find_ffmpeg(), [0]))
     assert frame.image.shape == shown.shape == ((128, 64, 3) if orientation > 4 else (64, 128, 3))
     assert corners(frame.image) == corners(shown)
 

@@ -11,6 +11,7 @@ import pytest
 from media_samples import audio, frames, pitch, probe, run
 
 from veracity.media import Media, Source
+from veracity.media.ffmpeg import find_ffmpeg
 from veracity.media.sandbox import Limits
 from veracity_client.errors import BadOption, TooLong
 
@@ -24,7 +25,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(params=samples.programs())
 def ffmpeg(request: pytest.FixtureRequest) -> Path:
-    return request.param
+    return Path(request.param)
 
 
 def with_a_jump(folder: Path, suffix: str, jump: float) -> Path:
@@ -72,9 +73,9 @@ def test_a_picture_that_says_it_is_two_hours_late(ffmpeg: Path) -> None:
 
 def test_limits_are_about_what_plays(folder: Path) -> None:
     clip = with_a_jump(folder, "mkv", 900)
-    assert run(probe(clip, samples.find_ffmpeg(), Limits(max_seconds=10))).seconds
+    assert run(probe(clip, find_ffmpeg(), Limits(max_seconds=10))).seconds
     with pytest.raises(TooLong):
-        run(probe(clip, samples.find_ffmpeg(), Limits(max_seconds=3)))
+        run(probe(clip, find_ffmpeg(), Limits(max_seconds=3)))
 
 
 def two_videos(folder: Path) -> Path:

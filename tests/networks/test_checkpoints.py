@@ -11,6 +11,7 @@ import pytest
 torch = pytest.importorskip("torch", reason="make test-export installs torch")
 
 from safetensors.torch import save_file  # noqa: E402
+from torch import Tensor, nn  # noqa: E402
 
 from networks import checkpoints  # noqa: E402
 from networks.errors import CheckpointError  # noqa: E402
@@ -20,7 +21,7 @@ pytestmark = pytest.mark.export
 STATE = {"weight": torch.arange(6.0).reshape(2, 3), "bias": torch.ones(2)}
 
 
-def kept(net: torch.nn.Module) -> dict[str, torch.Tensor]:
+def kept(net: nn.Module) -> dict[str, Tensor]:
     return {key: value.clone() for key, value in net.state_dict().items()}
 
 
@@ -151,7 +152,7 @@ def test_a_member_is_found_or_said_to_be_missing() -> None:
         ({f"w{i}": torch.ones(1) for i in range(9)}, "9 not of this network: w0, w1, w2, …"),
     ],
 )
-def test_what_does_not_fit_is_named_and_changes_nothing(state: dict[str, torch.Tensor], words: str) -> None:
+def test_what_does_not_fit_is_named_and_changes_nothing(state: dict[str, Tensor], words: str) -> None:
     net = torch.nn.Linear(3, 2)
     before = kept(net)
     with pytest.raises(CheckpointError, match=rf"net\.pt does not fit the network: .*{words}"):

@@ -1,5 +1,6 @@
 """The generated configurations, read with Triton's own schema: every model batches, warms and bounds its queue."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import onnx
@@ -30,7 +31,9 @@ def config(name: str, variant: str = "") -> model_config_pb2.ModelConfig:
     return text_format.Parse(path.read_text(), model_config_pb2.ModelConfig())
 
 
-def tensors(entries: object) -> list[tuple[str, str, tuple[int, ...]]]:
+def tensors(
+    entries: Iterable[model_config_pb2.ModelInput | model_config_pb2.ModelOutput],
+) -> list[tuple[str, str, tuple[int, ...]]]:
     return [(e.name, model_config_pb2.DataType.Name(e.data_type), tuple(e.dims)) for e in entries]
 
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
-import grpc
+import grpc  # type: ignore[import-untyped]
 import numpy as np
 import pytest
 import tritonclient.grpc
@@ -50,6 +50,11 @@ def post(url: str, path: str, body: bytes, headers: Mapping[str, str] | None = N
             return answer.status, answer.read().decode()
     except urllib.error.HTTPError as error:
         return error.code, error.read().decode()
+
+
+def connected(server: Server) -> socket.socket:
+    host, port = server.http_url.split(":")
+    return socket.create_connection((host, int(port)), WAIT_SECONDS)
 
 
 def said(answer: tuple[int, str]) -> object:
@@ -134,7 +139,7 @@ def test_calls_that_change_the_server_are_closed(server: Server, method: str) ->
 def test_what_is_not_listed_does_not_exist(server: Server, path: str) -> None:
     for verb in ("POST", "GET"):
         head = f"{verb} {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n\r\n{{}}"
-        with socket.create_connection(server.http_url.split(":"), WAIT_SECONDS) as caller:  # urllib would tidy the path
+        with connected(server) as caller:  # urllib would tidy the path
             caller.sendall(head.encode())
             assert caller.recv(1 << 16).split()[1] in (b"404", b"400"), verb
 
@@ -219,7 +224,7 @@ def test_nested_json_does_not_end_the_server(server: Server, depth: int) -> None
     expected = 413 if len(body) > limits.JSON_BYTES else 400
     for more in ("", f"Inference-Header-Content-Length: {len(body)}\r\n"):
         head = f"POST {INFER} HTTP/1.1\r\nHost: localhost\r\n{more}Content-Length: {len(body)}\r\n\r\n"
-        with socket.create_connection(server.http_url.split(":"), WAIT_SECONDS) as caller:
+        with connected(server) as caller:
             with suppress(ConnectionError):  # refused before it is sent
                 caller.sendall(head.encode() + body)
             assert int(caller.recv(1 << 16).split()[1]) == expected
@@ -237,7 +242,7 @@ def test_nested_json_does_not_end_the_server(server: Server, depth: int) -> None
     ids=["no HTTP", "two lengths", "long header", "many headers"],
 )  # fmt: skip
 def test_what_cannot_be_read_is_refused_in_our_words(server: Server, request_: str) -> None:
-    with socket.create_connection(server.http_url.split(":"), WAIT_SECONDS) as caller:
+    with connected(server) as caller:
         caller.sendall(f"{request_}\r\n\r\n".encode())
         answer = caller.recv(1 << 16).decode()
     assert int(answer.split()[1]) in (400, 431)
@@ -246,13 +251,13 @@ def test_what_cannot_be_read_is_refused_in_our_words(server: Server, request_: s
 
 def test_a_body_without_a_length_is_refused_before_it_is_read(server: Server) -> None:
     """A million chunks of a byte ended tritonserver."""
-    with socket.create_connection(server.http_url.split(":"), WAIT_SECONDS) as caller:
+    with connected(server) as caller:
         caller.sendall(f"POST {INFER} HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n".encode())
         assert b" 411 " in caller.recv(1 << 16)
 
 
 def test_a_large_body_is_refused_before_it_is_read(server: Server) -> None:
-    with socket.create_connection(server.http_url.split(":"), WAIT_SECONDS) as caller:
+    with connected(server) as caller:
         lengths = f"Inference-Header-Content-Length: 10\r\nContent-Length: {10**12}"
         caller.sendall(f"POST {INFER} HTTP/1.1\r\nHost: localhost\r\n{lengths}\r\n\r\n".encode())
         assert b" 413 " in caller.recv(1 << 16)
@@ -295,7 +300,7 @@ def test_idle_connections_leave_room_at_the_other_ports(server: Server) -> None:
 
 
 def test_answers_do_not_say_what_the_server_is_made_of(server: Server) -> None:
-    with socket.create_connection(server.http_url.split(":"), WAIT_SECONDS) as caller:
+    with connected(server) as caller:
         for path in ("/v2/health/live", "/nothing", "/v2/models/deepfake_detector/config"):
             caller.sendall(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
             answer = caller.recv(1 << 16).lower()

@@ -19,8 +19,7 @@ from veracity.server import Server
 from veracity.server.proxy.access import Access, Tls
 from veracity.server.proxy.keys import KeyRing
 from veracity.settings import Settings
-from veracity_client import Detector
-from veracity_client.client import TlsConfig
+from veracity_client import Detector, TlsConfig
 from veracity_client.errors import BadOption, ServerUnavailable, Unauthorized
 
 ALICE, BOB = "alice-0123456789abcdef", "bob-0123456789abcdef"

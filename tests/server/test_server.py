@@ -70,9 +70,10 @@ def test_concurrent_requests_share_a_run_and_a_bad_one_fails_alone(client: "grpc
 
     def outcome(row: list[float]) -> list[list[float]] | str:
         try:
-            return ask(client, [row]).tolist()
+            answered: list[list[float]] = ask(client, [row]).tolist()
         except InferenceServerException as error:
-            return error.message()
+            return str(error.message())
+        return answered
 
     before = counts()
     rows = [[1.0, 1.0], [2.0, 2.0], [3.0, 3.0, 3.0], [4.0, 4.0], [5.0, 5.0]]

@@ -32,6 +32,7 @@ def test_serve_says_where_it_listens_and_ends_on_a_signal(models: Path) -> None:
     env = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "PYTHONUNBUFFERED": "1"}
     command = [sys.executable, "-c", code, str(models)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=env) as process:
+        assert process.stdout
         said = [process.stdout.readline() for _ in range(6)]
         process.send_signal(signal.SIGTERM)
         assert process.wait(WAIT_SECONDS) == 0

@@ -161,8 +161,11 @@ def test_each_process_is_watched_from_the_load_on(sleepers: Path, dead: tuple[in
 def test_a_hung_model_is_reloaded_and_its_old_processes_are_killed(sleepers: Path) -> None:
     """Triton alone would wait for the busy processes until their requests end."""
     busy = sleepers.parent / "busy"
-    options = {"canary_seconds": 1.0, "child_hang_seconds": 2.0, "env": {"BUSY_FOLDER": str(busy)}}
-    with Server(sleepers, access=OPEN, **options) as server, ThreadPoolExecutor(2) as pool:
+    env = {"BUSY_FOLDER": str(busy)}
+    with (
+        Server(sleepers, access=OPEN, canary_seconds=1.0, child_hang_seconds=2.0, env=env) as server,
+        ThreadPoolExecutor(2) as pool,
+    ):
         before = reaper.child_processes(server.pid)
         slow = [pool.submit(ask_slow, server.grpc_url, "sleeper", 60.0) for _ in before]
         eventually(

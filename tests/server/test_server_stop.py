@@ -65,6 +65,7 @@ def supervisor(models: Path) -> Iterator["tuple[subprocess.Popen[str], set[int],
     env = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     command = [sys.executable, "-c", SUPERVISOR, str(models)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=env) as process:
+        assert process.stdout
         pid, run_dir = json.loads(process.stdout.readline())
         below = descendants(process.pid)
         assert pid in below

@@ -47,6 +47,8 @@ def test_signals_at_once_never_block_the_stop(waiter: "subprocess.Popen[bytes]")
     watchdog = threading.Timer(WAIT_SECONDS, waiter.kill)
     watchdog.start()
     rounds = 0
+    assert waiter.stdout
+    assert waiter.stderr
     while rounds < ROUNDS and waiter.stdout.read(1):
         rounds += 1
         for number in (signal.SIGINT, signal.SIGTERM) * 3:
@@ -93,6 +95,7 @@ sys.exit(serve(Settings(model_repository=Path(sys.argv[1])), models=["double"]))
 def test_serve_ends_well_on_both_signals(tmp_path: Path) -> None:
     command = [sys.executable, "-c", SERVE, str(make_repository(tmp_path))]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=ENV) as process:
+        assert process.stdout
         for _ in range(5):  # until the table of models
             process.stdout.readline()
         process.send_signal(signal.SIGINT)

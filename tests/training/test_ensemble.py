@@ -10,7 +10,7 @@ import pytest
 torch = pytest.importorskip("torch", reason="make test-export installs torch")
 
 from checkpoints import audio, cut, explained, joint  # noqa: E402
-from torch import nn  # noqa: E402
+from torch import Tensor, nn  # noqa: E402
 
 from training import explain  # noqa: E402
 from training.ensemble import Ensemble, open_ensemble  # noqa: E402
@@ -51,7 +51,7 @@ class Says(nn.Module):
         super().__init__()
         self.logit = logit
 
-    def forward(self, given: torch.Tensor) -> torch.Tensor:
+    def forward(self, given: Tensor) -> Tensor:
         return torch.full((len(given), 1), self.logit)
 
 

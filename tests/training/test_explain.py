@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import cv2
@@ -14,7 +15,7 @@ import tiny_models
 torch = pytest.importorskip("torch", reason="make test-export installs torch")
 
 from checkpoints import audio, cut, explained, joint  # noqa: E402
-from torch import nn  # noqa: E402
+from torch import Tensor, nn  # noqa: E402
 
 from networks import loading  # noqa: E402
 from networks.errors import CheckpointError  # noqa: E402
@@ -22,9 +23,11 @@ from networks.facecam import FaceCam  # noqa: E402
 from networks.registry import AUDIO_NETS  # noqa: E402
 from networks.whisper import WhisperEncoder  # noqa: E402
 from training import explain  # noqa: E402
+from training.plan import Plan  # noqa: E402
 from training.saliency import evidence, exact_cam, grad_cam, overlay, shares  # noqa: E402
 from veracity.calibrate.errors import ManifestError  # noqa: E402
 from veracity.catalog.layers import WINDOW_SAMPLES  # noqa: E402
+from veracity.install.graphs import ctranslate2  # noqa: E402
 from veracity.settings import Settings  # noqa: E402
 
 pytestmark = [
@@ -43,7 +46,7 @@ class Corner(nn.Module):
         self.maps = nn.Conv2d(3, 2, 8, 8, bias=False)
         nn.init.constant_(self.maps.weight, 1 / 192)
 
-    def forward(self, pictures: torch.Tensor) -> torch.Tensor:
+    def forward(self, pictures: Tensor) -> Tensor:
         return self.maps(pictures)[:, :1, :2, :2].mean((2, 3))
 
 
@@ -115,7 +118,7 @@ def test_a_voice_is_hot_when_it_sounds_wrong_to_the_head(tmp_path: Path, monkeyp
     torch.manual_seed(0)
     listening, head = WhisperEncoder().eval(), AUDIO_NETS["whisper"]()
     monkeypatch.setattr(explain, "encoder", lambda _: listening)
-    monkeypatch.setattr(explain.ctranslate2, "read", lambda _: {})
+    monkeypatch.setattr(ctranslate2, "read", lambda _: {})
     torch.save({"net": "whisper", "state": head.state_dict(), "trained_on": []}, tmp_path / "whisper.pt")
     given = cut(windows=2)
     given.windows[0, : WINDOW_SAMPLES // 2] //= 50
@@ -190,17 +193,19 @@ def test_a_checkpoint_of_nobody_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize("kind", ["visual", "lipsync", "semantic"])
 def test_a_lessons_checkpoint_is_known_by_its_plan_and_network(kind: str, tmp_path: Path) -> None:
     from networks.lips import LipNet
+    from networks.semantic import SemanticHead
     from training import loop
     from training.lipsync.task import LipPlan
-    from training.semantic.task import SemanticHead, SemanticPlan
+    from training.semantic.task import SemanticPlan
     from training.visual.task import VisualPlan
 
-    plan, net = {
+    kinds: dict[str, Callable[[], tuple[Plan, nn.Module]]] = {
         "visual": lambda: (VisualPlan(widths=(16,) * 5), FaceCam((16,) * 5)),
         "lipsync": lambda: (LipPlan(), LipNet()),
         "semantic": lambda: (SemanticPlan(), SemanticHead()),
-    }[kind]()
-    (tmp_path / loop.PLAN).write_text(json.dumps(plan.model_dump(mode="json")))
+    }
+    plan, net = kinds[kind]()
+    (tmp_path / loading.PLAN).write_text(json.dumps(plan.model_dump(mode="json")))
     path = tmp_path / loop.LAST
     torch.save({"state_dict": {f"net.{name}": value for name, value in net.state_dict().items()}}, path)
     opened = loading.open_checkpoint(path)

@@ -49,7 +49,8 @@ def steps(checkout: Path, **environment: str) -> tuple[int, Counter[str]]:
     """The script's exit status, and how often it asked for each command."""
     calls = checkout / "calls"
     calls.write_text("")
-    command, merged = [checkout / "scripts" / "starter_weights", "data"], {**os.environ, **environment}
+    command: list[str | Path] = [checkout / "scripts" / "starter_weights", "data"]
+    merged = {**os.environ, **environment}
     done = subprocess.run(command, env=merged, capture_output=True, check=False)
     return done.returncode, Counter(" ".join(line.split()[1:3]) for line in calls.read_text().splitlines())
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ torch = pytest.importorskip("torch", reason="make test-export installs torch")
 
 from evaluation.manifest import Clip, read_clips  # noqa: E402
 from networks.registry import AUDIO_NETS  # noqa: E402
-from networks.whisper import STATISTICS, WhisperHead, averaged  # noqa: E402
+from networks.whisper import WhisperHead, averaged  # noqa: E402
 from training.audio.augment import degrade  # noqa: E402
 from training.audio.coding import CODECS, through_codec  # noqa: E402
 from training.audio.extract import SpeechClip, extract_speech, forge_all, read_sound  # noqa: E402
@@ -23,7 +24,9 @@ from training.audio.task import AudioPlan, AudioTask, Validation, train  # noqa:
 from training.folds import FOLDS, fold  # noqa: E402
 from training.sound import load, trim  # noqa: E402
 from veracity.calibrate.errors import ManifestError  # noqa: E402
-from veracity.evidence.speech import SAMPLE_RATE, energy_vad  # noqa: E402
+from veracity.catalog.layers import SAMPLE_RATE  # noqa: E402
+from veracity.evidence.speech import energy_vad  # noqa: E402
+from veracity.install.graphs.whisper import STATISTICS  # noqa: E402
 
 pytestmark = [
     pytest.mark.export,
@@ -45,7 +48,9 @@ def voice(seconds: float = 2.0, pitch: float = 130.0) -> NDArray[np.float32]:
     turns = pitch * time + 5 * np.sin(2 * np.pi * time)
     buzz = sum(np.sin(2 * np.pi * k * turns) / np.sqrt(k) for k in range(1, 50))
     noise = np.random.default_rng(0).standard_normal(len(time))
-    return (0.04 * buzz * np.clip(np.sin(2 * np.pi * 2 * time) + 0.7, 0, 1) + 0.001 * noise).astype(np.float32)
+    syllables = np.clip(np.sin(2 * np.pi * 2 * time) + 0.7, 0, 1)
+    sound: NDArray[np.float32] = (0.04 * buzz * syllables + 0.001 * noise).astype(np.float32)
+    return sound
 
 
 def write(folder: Path, name: str, sound: NDArray[np.float32], rate: int = SAMPLE_RATE) -> None:
@@ -243,7 +248,8 @@ def test_a_fold_is_never_trained_on(
 ) -> None:
     from training.audio import sampler, task
 
-    pool, seen = some_pool(), {}
+    pool = some_pool()
+    seen: dict[str, Any] = {}
     monkeypatch.setattr(sampler, "_UNTOUCHED", 1.0)
     monkeypatch.setattr(task, "extract_speech", lambda *_: (pool, []))
     monkeypatch.setattr(
@@ -300,7 +306,7 @@ def test_a_short_sound_is_repeated() -> None:
 def test_what_is_played_faster_is_higher(speed: float) -> None:
     tone = (np.sin(2 * np.pi * 1000 * np.arange(5 * SAMPLE_RATE) / SAMPLE_RATE) * 20_000).astype(np.int16)
     sound = played(tone, speed, 0.0)
-    assert (sound.dtype, len(sound)) == (np.int16, LENGTH)
+    assert (sound.dtype, len(sound)) == (np.dtype(np.int16), LENGTH)
     assert np.argmax(np.abs(np.fft.rfft(sound))) * SAMPLE_RATE / LENGTH == pytest.approx(1000 * speed, abs=1)
 
 
@@ -330,8 +336,9 @@ def test_the_mean_of_heads_is_one_head() -> None:
 
 
 def test_a_split_without_pairs_is_refused() -> None:
+    clips = [Clip(Path("a"), "audio", label, label, "permissive", "") for label in ("real", "fake")]
     with pytest.raises(ManifestError, match="no pair"):
-        AudioTask(AudioPlan(), torch.zeros(0, 2, STATISTICS), None)
+        AudioTask(AudioPlan(), torch.zeros(0, 2, STATISTICS), Validation(clips, torch.zeros(2, STATISTICS)))
 
 
 def test_a_group_is_degraded_alike() -> None:

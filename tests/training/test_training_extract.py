@@ -68,7 +68,7 @@ def test_a_stream_that_is_missing_leaves_the_others(talking: Path, cache: Path, 
 
 def test_flow_says_which_way_and_how_far_a_face_moves() -> None:
     coarse = np.random.default_rng(0).integers(0, 256, (14, 14)).astype(np.uint8)
-    picture = cv2.resize(coarse, (112, 112), interpolation=cv2.INTER_CUBIC)
+    picture = np.asarray(cv2.resize(coarse, (112, 112), interpolation=cv2.INTER_CUBIC), np.uint8)
     flow = flow_between(picture, np.roll(picture, 4, axis=1))
     assert flow.shape == (FLOW_SIDE, FLOW_SIDE, 2)
     middle = flow[14:42, 14:42].astype(float).mean((0, 1))
@@ -122,7 +122,7 @@ def test_bad_files_are_listed_at_the_end_and_nothing_is_cut_twice(
 
 def test_ctrl_c_keeps_what_is_whole_and_goes_on(tmp_path: Path, settings: Settings) -> None:
     voice = media_samples.speech(tmp_path)
-    clips = [clip(shutil.copy(voice, tmp_path / f"{number}.wav")) for number in range(2)]
+    clips = [clip(Path(shutil.copy(voice, tmp_path / f"{number}.wav"))) for number in range(2)]
     asked: list[int] = []
 
     def vad(sound: NDArray[np.int16], stopped: Stopped = never) -> Spans:

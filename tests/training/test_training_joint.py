@@ -6,6 +6,7 @@ import argparse
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import media_samples
 import numpy as np
@@ -16,18 +17,21 @@ torch = pytest.importorskip("torch", reason="make test-export installs torch")
 
 import yaml  # noqa: E402
 from pydantic import BaseModel  # noqa: E402
+from torch import Tensor  # noqa: E402
 
 from evaluation.manifest import Clip  # noqa: E402
 from networks.checkpoints import read_run, training_sources  # noqa: E402
 from networks.encoders import FrameEncoder, Wav2Vec2Encoder  # noqa: E402
 from networks.errors import CheckpointError  # noqa: E402
 from networks.joint import JointNet, NetPlan, compute_temporal_consistency_loss, described, load_for_inference  # noqa: E402
+from networks.loading import PLAN as PLAN_FILE  # noqa: E402
 from training import checkpoints, loop  # noqa: E402
 from training.joint import command  # noqa: E402
 from training.joint.extract import FLOW_SIDE, ClipInputs  # noqa: E402
 from training.joint.frame_sampling import sample  # noqa: E402
-from training.joint.sampler import FACES, Material, PairSampler, streams  # noqa: E402
+from training.joint.sampler import FACES, Material, PairSampler, Streams, streams  # noqa: E402
 from training.joint.task import JointPlan, JointTask, score  # noqa: E402
+from training.plan import read_plan  # noqa: E402
 from training.visual.faces import Face  # noqa: E402
 from veracity.calibrate.errors import ManifestError  # noqa: E402
 from veracity.catalog.layers import WINDOW_SAMPLES  # noqa: E402
@@ -47,17 +51,17 @@ WAV2VEC2 = {
     "hidden_size": 32, "num_hidden_layers": 3, "num_attention_heads": 2, "intermediate_size": 48,
     "conv_dim": (16,) * 7, "num_conv_pos_embeddings": 16, "num_conv_pos_embedding_groups": 2,
 }  # fmt: skip
-SMALL = {"backbone": "test_resnet", "width": 32, "heads": 2, "layers": 1, "wav2vec2": WAV2VEC2}
+SMALL: dict[str, Any] = {"backbone": "test_resnet", "width": 32, "heads": 2, "layers": 1, "wav2vec2": WAV2VEC2}
 
 
-def batch(clips: int = 2, frames: int = 3) -> tuple[torch.Tensor, ...]:
+def batch(clips: int = 2, frames: int = 3) -> tuple[Tensor, ...]:
     draw = torch.Generator().manual_seed(0)
     faces = torch.randint(0, 256, (clips, frames, 224, 224, 3), dtype=torch.uint8, generator=draw)
     sound = torch.randint(-9000, 9000, (clips, WINDOW_SAMPLES), generator=draw).short()
     return faces, sound, torch.ones(clips, 2, dtype=torch.uint8)
 
 
-def net(**changes: object) -> JointNet:
+def net(**changes: Any) -> JointNet:
     torch.manual_seed(0)
     return JointNet(NetPlan(**{**SMALL, **changes}))
 
@@ -218,7 +222,9 @@ def voice(seed: int) -> NDArray[np.int16]:
     time = np.arange(WINDOW_SAMPLES) / 16_000
     rng = np.random.default_rng(seed)
     buzz = sum(np.sin(2 * np.pi * k * (110 + 9 * seed) * time) / k for k in range(1, 20))
-    return (3000 * buzz * (np.sin(2 * np.pi * 2 * time) > -0.5) + rng.normal(0, 50, len(time))).astype(np.int16)
+    gate = np.sin(2 * np.pi * 2 * time) > -0.5
+    pcm: NDArray[np.int16] = (3000 * buzz * gate + rng.normal(0, 50, len(time))).astype(np.int16)
+    return pcm
 
 
 def drawn(seed: int, *, fake: bool = False, seen: bool = True, heard: bool = True) -> Material:
@@ -237,8 +243,16 @@ def drawn(seed: int, *, fake: bool = False, seen: bool = True, heard: bool = Tru
     return Material(cut, tuple(Face(picture, (60, 60, 180, 220), points) for picture in pictures), cut.times)
 
 
-def plan(**changes: object) -> JointPlan:
-    usual = {"frames": 2, "matched_share": 1.0, "missing": 0.0, "epochs": 1, "steps": 1, "batch": 1, "workers": 0}
+def plan(**changes: Any) -> JointPlan:
+    usual: dict[str, Any] = {
+        "frames": 2,
+        "matched_share": 1.0,
+        "missing": 0.0,
+        "epochs": 1,
+        "steps": 1,
+        "batch": 1,
+        "workers": 0,
+    }
     return JointPlan(**{**usual, "net": NetPlan(**SMALL), **changes})
 
 
@@ -260,7 +274,8 @@ def test_a_couple_is_known_by_its_number_and_hides_only_what_was_not_faked() -> 
     made = [drawn(0), drawn(1), drawn(2, fake=True)]
     whole = PairSampler(made, plan(matched_share=0.5, missing=1.0), 0, 6)
     later = PairSampler(made, plan(matched_share=0.5, missing=1.0), 4, 2)
-    assert all(np.array_equal(a, b) for a, b in zip(whole[5], later[1]))
+    one, other = whole[5], later[1]
+    assert all(np.array_equal(getattr(one, name), getattr(other, name)) for name in Streams._fields)
     only = plan(missing=1.0, kinds={"face": 1, "voice": 0, "both": 0})
     assert PairSampler(made[:2], only, 0, 1)[0].present.tolist() == [[1, 0], [1, 0]]
     both = plan(missing=1.0, kinds={"face": 0, "voice": 0, "both": 1})
@@ -312,7 +327,7 @@ def test_the_faces_that_are_faked_need_no_further_network() -> None:
     assert set(FACES.values()) == set(range(len(FACES)))
 
 
-def keys(form: type[BaseModel], given: dict[str, object], where: str = "") -> None:
+def keys(form: type[BaseModel], given: dict[str, Any], where: str = "") -> None:
     assert set(given) == set(form.model_fields), where
     for name, entry in form.model_fields.items():
         assert entry.description, name
@@ -323,7 +338,7 @@ def keys(form: type[BaseModel], given: dict[str, object], where: str = "") -> No
 def test_the_plan_names_and_explains_every_key() -> None:
     given = yaml.safe_load(PLAN.read_text())
     keys(JointPlan, given)
-    assert loop.read_plan(JointPlan, PLAN).net == NetPlan(**given["net"])
+    assert read_plan(JointPlan, PLAN).net == NetPlan(**given["net"])
     lines = [line for line in PLAN.read_text().splitlines() if ":" in line and not line.startswith("#")]
     parents = {"  face", "  voice", "  both", "net"}
     assert [line for line in lines if "#" not in line and line.split(":")[0] not in parents] == []
@@ -369,7 +384,7 @@ def test_the_command_trains_on_four_samples_and_tells_of_bad_files(
     assert best.name.startswith("multimodal_best_")
     assert read_run(best)["epoch"] == 0
     assert training_sources(best) == ["data"]
-    assert yaml.safe_load((out / loop.PLAN).read_text())["epochs"] == 1
+    assert yaml.safe_load((out / PLAN_FILE).read_text())["epochs"] == 1
     command.run(asked(data, out))  # nothing is left to be learned
     assert Path(capsys.readouterr().out.strip()) == best
 

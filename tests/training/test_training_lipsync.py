@@ -11,19 +11,23 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="training needs torch: requirements/torch.txt")
 
+from torch import Tensor  # noqa: E402
+
 from evaluation.manifest import Clip  # noqa: E402
 from networks.bands import SHAPE, Bands  # noqa: E402
 from networks.checkpoints import training_sources  # noqa: E402
 from networks.lips import PICTURE, LipNet, LipStarter  # noqa: E402
 from networks.loading import load_lipsync  # noqa: E402
 from networks.mouth_fit import FRAME, SHIFT, MouthFit  # noqa: E402
+from training import loop  # noqa: E402
 from training.lipsync import forgeries, pairs, task, validation  # noqa: E402
 from training.lipsync.degradations import degrade, encode_decode  # noqa: E402
 from training.lipsync.extract import Second  # noqa: E402
 from training.plan import read_plan  # noqa: E402
 from veracity.calibrate.errors import ManifestError  # noqa: E402
+from veracity.catalog.layers import LIP_SIZE as SIDE  # noqa: E402
 from veracity.evidence.crops import MEAN_FACE  # noqa: E402
-from veracity.evidence.lips import SIDE, lip_crops  # noqa: E402
+from veracity.evidence.lips import lip_crops  # noqa: E402
 
 pytestmark = [pytest.mark.export, pytest.mark.filterwarnings("ignore")]
 SHARES = dict.fromkeys(forgeries.METHODS, 1.0)
@@ -121,7 +125,7 @@ def test_what_is_read_of_a_second_turns_with_its_mirror_image() -> None:
     assert Bands()(still)[:, :, 1].max() < Bands()(lips)[:, :, 1].min()  # nothing changes from frame to frame
 
 
-def talk(shift: int) -> tuple[torch.Tensor, torch.Tensor]:
+def talk(shift: int) -> tuple[Tensor, Tensor]:
     """A mouth that opens at random, and a tone that is loud ``shift`` frames after it opens."""
     rng = np.random.default_rng(5)
     opened = np.convolve(rng.random(25 + 4 * SHIFT), np.ones(3) / 3, "same")
@@ -181,7 +185,7 @@ def test_plans_say_which_key_is_wrong(tmp_path: Path) -> None:
 def test_a_run_ends_with_weights_that_say_what_they_learned_from(tmp_path: Path) -> None:
     plan = task.LipPlan(epochs=1, steps=2, batch=2, pairs_per_split=2, workers=0)
     learning = task.make_task(plan, [second("a.mp4"), second("b.mp4", seed=1)], tmp_path)
-    task.loop.fit(learning, tmp_path / "run", "mean")
-    net = load_lipsync(tmp_path / "run" / task.loop.LAST)
-    assert training_sources(tmp_path / "run" / task.loop.LAST) == ["made here"]
+    loop.fit(learning, tmp_path / "run", "mean")
+    net = load_lipsync(tmp_path / "run" / loop.LAST)
+    assert training_sources(tmp_path / "run" / loop.LAST) == ["made here"]
     assert not net.training

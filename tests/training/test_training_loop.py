@@ -8,18 +8,21 @@ import math
 import os
 import signal
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 torch = pytest.importorskip("torch", reason="make test-export installs torch")
 
-from torch import nn  # noqa: E402
+from torch import Tensor, nn  # noqa: E402
+from torch.utils.data import Dataset  # noqa: E402
 
 from networks.checkpoints import read_run  # noqa: E402
 from networks.errors import CheckpointError  # noqa: E402
 from networks.loading import load_semantic  # noqa: E402
 from training import checkpoints, loop  # noqa: E402
 from training.cache import DiskFull  # noqa: E402
+from training.plan import Plan, read_plan  # noqa: E402
 from veracity.calibrate.errors import ManifestError  # noqa: E402
 
 pytestmark = [
@@ -29,17 +32,17 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::DeprecationWarning:(lightning|torch|tensorboard).*"),
     pytest.mark.filterwarnings("ignore::FutureWarning:(lightning|torch).*"),
 ]
-SMALL = {"epochs": 4, "steps": 3, "batch": 2, "workers": 0, "average": 0.5, "rate": 0.05}
+SMALL: dict[str, Any] = {"epochs": 4, "steps": 3, "batch": 2, "workers": 0, "average": 0.5, "rate": 0.05}
 
 
-class Numbers(torch.utils.data.Dataset):
+class Numbers(Dataset):
     def __init__(self, first: int, count: int) -> None:
         self.first, self.count = first, count
 
     def __len__(self) -> int:
         return self.count
 
-    def __getitem__(self, index: int) -> torch.Tensor:
+    def __getitem__(self, index: int) -> Tensor:
         if index >= self.count:
             raise IndexError
         return torch.sin(torch.arange(3.0) * (self.first + index + 1))
@@ -51,13 +54,13 @@ class Sums(loop.TrainingTask):
     scores: tuple[float, ...] = ()
     spoil = ""
 
-    def __init__(self, plan: loop.Plan, width: int = 5) -> None:
+    def __init__(self, plan: Plan, width: int = 5) -> None:
         super().__init__(plan, lambda: nn.Sequential(nn.Linear(3, width), nn.Dropout(0.2), nn.Linear(width, 1)))
 
     def items(self, first: int, count: int) -> Numbers:
         return Numbers(first, count)
 
-    def loss(self, batch: torch.Tensor) -> torch.Tensor:
+    def loss(self, batch: Tensor) -> Tensor:
         loss = (self.net(batch)[:, 0] - batch.sum(1)).square().mean()
         if self.spoil == "loss" and self.current_epoch == 2:
             return loss * float("nan")
@@ -74,24 +77,25 @@ class Sums(loop.TrainingTask):
         return {"AUC": 1 - float((self.net(everything)[:, 0] - everything.sum(1)).square().mean())}
 
 
-def learn(out: Path, *, width: int = 5, spoil: str = "", scores: tuple[float, ...] = (), **plan: object) -> Path:
-    task = Sums(loop.Plan(**{**SMALL, **plan}), width)
+def learn(out: Path, *, width: int = 5, spoil: str = "", scores: tuple[float, ...] = (), **plan: Any) -> Path:
+    task = Sums(Plan(**{**SMALL, **plan}), width)
     task.spoil, task.scores = spoil, scores
     return loop.fit(task, out, "AUC", best="best_{AUC:.4f}.pt")
 
 
 def epoch_of(out: Path) -> int:
-    return read_run(out / loop.LAST)["epoch"]
+    epoch: int = read_run(out / loop.LAST)["epoch"]
+    return epoch
 
 
-def same(one: object, two: object) -> bool:
-    if isinstance(one, torch.Tensor):
-        return torch.equal(one, two)
+def same(one: Any, two: Any) -> bool:
+    if isinstance(one, Tensor):
+        return bool(torch.equal(one, two))
     if isinstance(one, dict):
         return one.keys() == two.keys() and all(same(one[key], two[key]) for key in one)
     if isinstance(one, list):
         return len(one) == len(two) and all(map(same, one, two))
-    return one == two
+    return bool(one == two)
 
 
 @pytest.mark.parametrize("schedule", ["once", "restarts", "plateau"])
@@ -214,6 +218,6 @@ def test_a_plan_names_the_key_that_is_wrong(tmp_path: Path) -> None:
     for text, word in wrong:
         path.write_text(text)
         with pytest.raises(ManifestError, match=word):
-            loop.read_plan(loop.Plan, path)
-    assert loop.read_plan(loop.Plan, None, epochs=7).epochs == 7
-    assert all(field.description for field in loop.Plan.model_fields.values())
+            read_plan(Plan, path)
+    assert read_plan(Plan, None, epochs=7).epochs == 7
+    assert all(field.description for field in Plan.model_fields.values())

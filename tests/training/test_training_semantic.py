@@ -1,6 +1,6 @@
 """The semantic starter's training: its fakes, what is cut, its task, and its head as a graph."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from training.semantic.forgeries import METHODS, headed, redrawn, smoothed  # no
 from training.semantic.task import PairSampler, SemanticPlan, SemanticTask, chosen, report  # noqa: E402
 from veracity.calibrate.errors import ManifestError  # noqa: E402
 from veracity.evidence.crops import whole_picture  # noqa: E402
+from veracity.evidence.requests import State  # noqa: E402
 from veracity.install.graphs.publish import session  # noqa: E402
 from veracity.install.graphs.semantic_starter import FEATURE  # noqa: E402
 
@@ -38,12 +39,14 @@ def picture(height: int = 300, width: int = 320, seed: int = 0) -> NDArray[np.ui
     rng = np.random.default_rng(seed)
     coarse = rng.integers(30, 226, (12, 12, 3)).astype(np.uint8)
     smooth = cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC)
-    return np.clip(smooth + rng.normal(0, 8, smooth.shape), 0, 255).astype(np.uint8)
+    grainy: NDArray[np.uint8] = np.clip(smooth + rng.normal(0, 8, smooth.shape), 0, 255).astype(np.uint8)
+    return grainy
 
 
 def doubled(small: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Stands for an up-scaling network."""
-    return cv2.resize(small, None, fx=2, fy=2, interpolation=cv2.INTER_LINEAR)
+    large: NDArray[np.uint8] = cv2.resize(small, None, fx=2, fy=2, interpolation=cv2.INTER_LINEAR)
+    return large
 
 
 def grain(image: NDArray[np.uint8]) -> float:
@@ -51,7 +54,7 @@ def grain(image: NDArray[np.uint8]) -> float:
 
 
 @pytest.mark.parametrize("method", [redrawn, smoothed])
-def test_a_whole_fake_has_lost_its_grain_everywhere(method: Any) -> None:
+def test_a_whole_fake_has_lost_its_grain_everywhere(method: Callable[..., NDArray[np.uint8]]) -> None:
     real = picture()
     fake = method(real, BOX, [doubled], np.random.default_rng(1))
     assert fake.shape == real.shape
@@ -87,11 +90,16 @@ def test_the_layer_sees_the_middle_square_of_the_whole_picture(height: int, widt
         assert ends == pytest.approx([out, 127.5, 255 - out], abs=3)
 
 
-async def nobody(model: str, inputs: Mapping[str, NDArray[Any]]) -> Mapping[str, NDArray[Any]]:
+class Nobody:
     """Finds no face."""
-    count = len(inputs["IMAGE"])
-    shapes = {"BOXES": (16, 4), "SCORES": (16,), "LANDMARKS": (16, 5, 2)}
-    return {name: np.zeros((count, *shape), np.float32) for name, shape in shapes.items()}
+
+    def state(self, model: str) -> State:
+        return "ready"
+
+    async def __call__(self, model: str, inputs: Mapping[str, NDArray[Any]]) -> Mapping[str, NDArray[Any]]:
+        count = len(inputs["IMAGE"])
+        shapes: dict[str, tuple[int, ...]] = {"BOXES": (16, 4), "SCORES": (16,), "LANDMARKS": (16, 5, 2)}
+        return {name: np.zeros((count, *shape), np.float32) for name, shape in shapes.items()}
 
 
 class Mean:
@@ -100,7 +108,7 @@ class Mean:
     def __init__(self) -> None:
         self.shown: list[NDArray[np.uint8]] = []
 
-    def __call__(self, squares: Any) -> NDArray[np.float32]:
+    def __call__(self, squares: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
         self.shown += list(squares)
         return np.stack([np.asarray(square, np.float32).mean((0, 1)) for square in squares])
 
@@ -113,13 +121,13 @@ def test_a_real_picture_is_cut_with_its_fakes_and_a_generated_one_without(tmp_pa
     cv2.imwrite(str(fake), tiles)
     clips = [Clip(path, "images", label, "x", "permissive", "own") for path, label in ((real, "real"), (fake, "fake"))]
     encoder = Mean()
-    (first, second), bad = cache.collect(clips, tmp_path / "kept", extractor(nobody, encoder, [doubled]))  # type: ignore[arg-type]
+    (first, second), bad = cache.collect(clips, tmp_path / "kept", extractor(Nobody(), encoder, [doubled]))
     assert not bad
     assert first.degraded.shape == (1, 1, 1 + len(METHODS), 3)
     assert second.degraded.shape == (1, 1, 1, 3)
     assert second.plain[0] == pytest.approx([0, 0, 255], abs=3)  # nothing but the generated one
     seen = len(encoder.shown)
-    cache.collect(clips, tmp_path / "kept", extractor(nobody, encoder, [doubled]))  # type: ignore[arg-type]
+    cache.collect(clips, tmp_path / "kept", extractor(Nobody(), encoder, [doubled]))
     assert len(encoder.shown) == seen  # cut once
 
 

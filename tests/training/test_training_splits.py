@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from training.semantic.extract import extractor  # noqa: E402
 from training.visual import task as visual  # noqa: E402
 from veracity.calibrate.errors import ManifestError  # noqa: E402
 from veracity.evidence.crops import MEAN_FACE  # noqa: E402
+from veracity.evidence.requests import State  # noqa: E402
 from veracity.evidence.speech import energy_vad  # noqa: E402
 
 pytestmark = [pytest.mark.export, pytest.mark.filterwarnings("ignore")]
@@ -34,40 +35,48 @@ FILMS = {  # of each split one; of those for testing one by its licence and one 
     "theirs__c.mp4": "test_only",
     "PhaniTejaPMSS_video-lip-sync__d.mp4": "permissive",
 }
-ONE_STEP = {"train_on": "both", "epochs": 1, "steps": 1, "batch": 2, "workers": 0}
+ONE_STEP: dict[str, Any] = {"train_on": "both", "epochs": 1, "steps": 1, "batch": 2, "workers": 0}
 
 
-async def one_face(_: str, inputs: Mapping[str, NDArray[Any]]) -> Mapping[str, NDArray[Any]]:
+class OneFace:
     """Finds a face in the middle of every picture."""
-    count = len(inputs["IMAGE"])
-    boxes, landmarks = np.zeros((count, 16, 4), np.float32), np.zeros((count, 16, 5, 2), np.float32)
-    boxes[:, 0], landmarks[:, 0] = (260, 120, 380, 240), MEAN_FACE * 0.5 + (250, 110)
-    scores = np.zeros((count, 16), np.float32)
-    scores[:, 0] = 0.99
-    return {"BOXES": boxes, "SCORES": scores, "LANDMARKS": landmarks}
+
+    def state(self, model: str) -> State:
+        return "ready"
+
+    async def __call__(self, model: str, inputs: Mapping[str, NDArray[Any]]) -> Mapping[str, NDArray[Any]]:
+        count = len(inputs["IMAGE"])
+        boxes, landmarks = np.zeros((count, 16, 4), np.float32), np.zeros((count, 16, 5, 2), np.float32)
+        boxes[:, 0], landmarks[:, 0] = (260, 120, 380, 240), MEAN_FACE * 0.5 + (250, 110)
+        scores = np.zeros((count, 16), np.float32)
+        scores[:, 0] = 0.99
+        return {"BOXES": boxes, "SCORES": scores, "LANDMARKS": landmarks}
 
 
 def doubled(small: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Stands for an up-scaling network."""
-    return cv2.resize(small, None, fx=2, fy=2, interpolation=cv2.INTER_LINEAR)
+    large: NDArray[np.uint8] = cv2.resize(small, None, fx=2, fy=2, interpolation=cv2.INTER_LINEAR)
+    return large
 
 
-def noise(squares: list[NDArray[np.uint8]]) -> NDArray[np.float32]:
+def noise(squares: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
     """Stands for the encoder: other numbers for other pictures."""
-    return np.stack([np.random.default_rng(int(one.sum())).standard_normal(WIDTH) for one in squares]).astype("f4")
+    drawn = [np.random.default_rng(int(one.sum())).standard_normal(WIDTH) for one in squares]
+    embeddings: NDArray[np.float32] = np.stack(drawn).astype(np.float32)
+    return embeddings
 
 
 def visually(data: Path, out: Path, cache: Path) -> Path:
     plan = visual.VisualPlan(**ONE_STEP, widths=(16,) * 5)
-    return visual.train(data, out, cache, one_face, [doubled], plan)
+    return visual.train(data, out, cache, OneFace(), [doubled], plan)
 
 
 def by_lips(data: Path, out: Path, cache: Path) -> Path:
-    return lipsync.train(data, out, cache, one_face, energy_vad, lipsync.LipPlan(**ONE_STEP, pairs_per_split=2))
+    return lipsync.train(data, out, cache, OneFace(), energy_vad, lipsync.LipPlan(**ONE_STEP, pairs_per_split=2))
 
 
 def semantically(data: Path, out: Path, cache: Path) -> Path:
-    cut = extractor(one_face, noise, [doubled])  # type: ignore[arg-type]
+    cut = extractor(OneFace(), noise, [doubled])
     return semantic.train(data, out, cut, cache, semantic.SemanticPlan(**ONE_STEP, matched_share=1))
 
 

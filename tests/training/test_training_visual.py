@@ -1,6 +1,7 @@
 """The visual starter's training: its network, its plan, and a run that goes on where it stopped."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -8,12 +9,14 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from test_visual_forgeries import drawn_clip  # noqa: E402
+from torch import Tensor, nn  # noqa: E402
 
 from evaluation.manifest import Clip  # noqa: E402
 from networks.errors import CheckpointError  # noqa: E402
 from networks.facecam import FaceCam  # noqa: E402
-from networks.loading import load_visual  # noqa: E402
+from networks.loading import PLAN, load_visual  # noqa: E402
 from training import loop  # noqa: E402
+from training.plan import read_plan  # noqa: E402
 from training.visual.faces import ClipFaces  # noqa: E402
 from training.visual.forgeries import METHODS  # noqa: E402
 from training.visual.task import VisualPlan, VisualTask, pair_loss  # noqa: E402
@@ -56,7 +59,7 @@ def test_a_wrong_key_is_named(tmp_path: Path) -> None:
     ):
         plan.write_text(text)
         with pytest.raises(ManifestError, match=named):
-            loop.read_plan(VisualPlan, plan)
+            read_plan(VisualPlan, plan)
 
 
 def people() -> tuple[list[ClipFaces], list[ClipFaces]]:
@@ -66,14 +69,14 @@ def people() -> tuple[list[ClipFaces], list[ClipFaces]]:
     return [drawn_clip(k) for k in range(3)], [drawn_clip(5), drawn_clip(6), stranger]
 
 
-class Grain(torch.nn.Module):
+class Grain(nn.Module):
     """Calls fake what has little grain, or much."""
 
     def __init__(self, sign: float) -> None:
         super().__init__()
         self.sign = sign
 
-    def forward(self, faces: torch.Tensor) -> tuple[torch.Tensor, None]:
+    def forward(self, faces: Tensor) -> tuple[Tensor, None]:
         steps = (faces[:, 1:].float() - faces[:, :-1].float()).abs().mean((1, 2, 3))
         return self.sign * (20 - steps[:, None]) / 10, None
 
@@ -86,7 +89,7 @@ def test_validation_knows_a_good_network_from_its_opposite() -> None:
     assert bad["forgeries/generated"] == pytest.approx(1 - good["forgeries/generated"])
 
 
-SMALL = {"steps": 2, "batch": 2, "workers": 0, "widths": (16,) * 5}
+SMALL: dict[str, Any] = {"steps": 2, "batch": 2, "workers": 0, "widths": (16,) * 5}
 
 
 @pytest.mark.slow
@@ -95,6 +98,6 @@ def test_a_run_trains_and_its_network_can_be_had(tmp_path: Path) -> None:
     loop.fit(VisualTask(plan, *people()), tmp_path, "forgeries")
     trained, fresh = (net.state_dict() for net in (load_visual(tmp_path / loop.LAST), VisualTask(plan, *people()).net))
     assert not torch.equal(trained["stem.0.weight"], fresh["stem.0.weight"])
-    (tmp_path / loop.PLAN).unlink()
+    (tmp_path / PLAN).unlink()
     with pytest.raises(CheckpointError, match="beside"):
         load_visual(tmp_path / loop.LAST)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -38,6 +38,7 @@ from veracity.install.store import require
 from veracity.media import Frame, Limits, Media, Source
 
 Embeddings = npt.NDArray[np.float32]  # [pictures, 768]
+Encode = Callable[[Sequence[Image]], Embeddings]  # Encoder
 
 SIZE = MODELS["semantic_starter"].size
 FRAMES = 4  # per video, of those that the engine would use: they are much alike
@@ -84,7 +85,7 @@ class Encoder:
         return np.asarray(answer, np.float32)
 
 
-def extractor(infer: Infer, encoder: Encoder, networks: Sequence[forgeries.Network]) -> media.Extractor[ClipEmbeddings]:
+def extractor(infer: Infer, encoder: Encode, networks: Sequence[forgeries.Network]) -> media.Extractor[ClipEmbeddings]:
     """Extracts with the engine's own code; it and the code of forgeries and degradations are part of the version."""
     code = "".join(inspect.getsource(module) for module in (crops, forgeries, degradations))
     version = f"2{code}{SIZE}{FRAMES}{TAKEN}{DRAWS}{NETWORKS}{TILES}{CLIP.name}{TAP}"
@@ -132,7 +133,7 @@ def _tile(image: Image, clip: Clip) -> Image:
 
 
 def _degraded(
-    one: FrameInput, fake: bool, number: int, encoder: Encoder, networks: Sequence[forgeries.Network]
+    one: FrameInput, fake: bool, number: int, encoder: Encode, networks: Sequence[forgeries.Network]
 ) -> Embeddings:
     """[DRAWS, 1 + methods, 768] of a real picture, [DRAWS, 1, 768] of a fake."""
     box = one.box or _middle(one.picture)

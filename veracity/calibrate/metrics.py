@@ -46,7 +46,7 @@ class Measure:
     meaning: str
     more_is_better: bool = True
 
-    def __call__(self, labels: Labels, scores: Scores) -> float:
+    def __call__(self, labels: npt.ArrayLike, scores: npt.ArrayLike) -> float:
         """The figure alone; raises :class:`Unmeasurable`."""
         return float(self.of(whole(*checked(labels, scores)))[0])
 
