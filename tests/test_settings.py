@@ -39,7 +39,7 @@ def test_settings_are_frozen_and_hashable() -> None:
     settings = Settings()
     assert len({settings, Settings(), Settings(vad="energy")}) == 2
     with pytest.raises(ValueError, match="frozen"):
-        settings.vad = "energy"  # type: ignore[misc]
+        settings.vad = "energy"  # type: ignore[misc]  # as a caller without a type checker would
 
 
 def test_a_copy_is_checked() -> None:

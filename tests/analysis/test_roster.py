@@ -133,12 +133,18 @@ def test_a_roster_is_replaced_and_never_changed(full_context: AnalysisContext) -
     assert failed.calibration is roster.calibration
 
 
+class Ready(LocalInfer):
+    """A local runtime in which every model is ready: of SyncNet no graph is needed here."""
+
+    def state(self, model: str) -> State:
+        return "ready"
+
+
 def test_without_sound_a_model_that_needs_it_cannot_answer_and_one_that_takes_it_can(
     full_repository: Path, settings: Settings
 ) -> None:
     named = settings.replace(model_repository=full_repository, models="lipsync_starter,lipsync_syncnet")
-    infer = LocalInfer(full_repository)
-    infer.state = lambda model: "ready"  # type: ignore[method-assign]  # of SyncNet no graph is needed here
+    infer = Ready(full_repository)
     roster = Roster.decide(AnalysisContext.from_settings(named), infer)
     lipsync = LAYERS[2].name
     assert set(roster.layers[lipsync].answering) == {"lipsync_starter", "lipsync_syncnet"}

@@ -5,7 +5,7 @@ import dataclasses
 import io
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -42,12 +42,13 @@ def gate(tmp_path: Path, url: str) -> Iterator[Path]:
         found.analyze(b"real")  # answered after all that came before it
 
 
-def asked(verdict: Verdict) -> Any:
+def asked(verdict: Verdict) -> dict[str, Any]:
     """What the double was asked: options and path."""
-    return json.loads(verdict.reasoning)
+    said: dict[str, Any] = json.loads(verdict.reasoning)
+    return said
 
 
-async def ask(url: str, video: Any, **options: Any) -> Verdict:
+async def ask(url: str, video: bytes, **options: Any) -> Verdict:
     async with AsyncDetector(url, **options) as found:
         return await found.analyze(video)
 
@@ -166,9 +167,9 @@ def test_an_overloaded_server_is_asked_again(url: str, gate: Path, monkeypatch: 
         _fill_the_queue(pool, impatient, gate)
         with pytest.raises(errors.Overloaded, match="ask again"):
             impatient.analyze(b"real")
-        pauses = []
+        pauses: list[float] = []
 
-        def sleep(seconds: float, wait: Any = time.sleep) -> None:
+        def sleep(seconds: float, wait: Callable[[float], None] = time.sleep) -> None:
             pauses.append(seconds)
             gate.touch()
             wait(seconds)

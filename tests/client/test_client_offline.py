@@ -11,13 +11,13 @@ import pytest
 from refusing_servers import refusing_grpc, refusing_http
 
 from veracity_client import AsyncDetector, Detector, TlsConfig, Verdict, errors
-from veracity_client._address import API_KEY_HEADER, Address
+from veracity_client._address import API_KEY_HEADER, Address, Protocol
 from veracity_client._wire import failure
 
 TRANSPORTS = ("grpc", "http")
 
 
-async def ask(url: str, video: Any, **options: Any) -> Verdict:
+async def ask(url: str, video: bytes, **options: Any) -> Verdict:
     async with AsyncDetector(url, **options) as found:
         return await found.analyze(video)
 
@@ -94,7 +94,7 @@ def test_tls_reaches_a_server_that_is_vouched_for_and_no_other(certificate: tupl
         ("https://host/base", None, ("http", "host/base", True)),
     ],
 )
-def test_an_address(url: str, protocol: Any, found: tuple[str, str, bool]) -> None:
+def test_an_address(url: str, protocol: Protocol | None, found: tuple[str, str, bool]) -> None:
     address = Address.parse(url, protocol, False, None)
     assert (address.protocol, address.target, address.tls is not None) == found
 

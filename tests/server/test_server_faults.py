@@ -141,10 +141,10 @@ def test_processes_are_replaced_again_and_again(sleepers: Path) -> None:
 @pytest.mark.parametrize("dead", [(0,), (1,), (0, 1)], ids=["first", "second", "both"])
 def test_each_process_is_watched_from_the_load_on(sleepers: Path, dead: tuple[int, ...]) -> None:
     """Without a canary; a second start of one repository, whose files the first one may have changed."""
-    options = {"access": OPEN, "canary_seconds": 60.0, "env": {"BUSY_FOLDER": str(sleepers.parent / "busy")}}
-    with Server(sleepers, **options):
+    env = {"BUSY_FOLDER": str(sleepers.parent / "busy")}
+    with Server(sleepers, access=OPEN, canary_seconds=60.0, env=env):
         pass
-    with Server(sleepers, **options) as server:
+    with Server(sleepers, access=OPEN, canary_seconds=60.0, env=env) as server:
         before = sorted(reaper.child_processes(server.pid))
         assert len(before) == 2
         killed = {before[number] for number in dead}

@@ -4,6 +4,7 @@ import json
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import media_samples
@@ -32,7 +33,7 @@ def until(server: Server, running: bool) -> None:
         time.sleep(0.05)
 
 
-def inputs(video: bytes, options: Options, kind: Any = tritonclient.grpc) -> list[Any]:
+def inputs(video: bytes, options: Options, kind: ModuleType = tritonclient.grpc) -> list[Any]:
     made = []
     for name, value in (("VIDEO", video), ("OPTIONS", options.to_json().encode())):
         tensor = kind.InferInput(name, [1, 1], "BYTES")

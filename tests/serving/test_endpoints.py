@@ -33,7 +33,7 @@ def same(one: Any, other: Any) -> bool:
     return bool(one == other)
 
 
-def comparable(verdict: Verdict) -> Any:
+def comparable(verdict: Verdict) -> dict[str, Any]:
     """Drop what differs by nature, and the sentences, which repeat rounded scores."""
     plain = dataclasses.replace(verdict, video_id="", timings={}, processing_time=0.0, reasoning="").to_dict()
     for result in plain["layer_results"].values():
