@@ -1,6 +1,7 @@
 """What most tests stand on: the repository, real media made on the spot, and one tritonserver for all of them."""
 
 import shutil
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -108,6 +109,20 @@ def clips(media: Path, monkeypatch: pytest.MonkeyPatch, full_repository: Path) -
     """The list of them, to be asked of the tiny models."""
     monkeypatch.setenv("VERACITY_MODEL_REPOSITORY", str(full_repository))
     return measuring.listed(media)
+
+
+@pytest.fixture(scope="session")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A certificate of 127.0.0.1 that vouches for itself, and its key."""
+    if shutil.which("openssl") is None:
+        pytest.skip("openssl is not installed")
+    folder = tmp_path_factory.mktemp("tls")
+    made, key = folder / "cert.pem", folder / "key.pem"
+    subject = ["-subj", "/CN=veracity", "-addext", "subjectAltName=IP:127.0.0.1"]
+    curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
+    command = ["openssl", "req", "-x509", *curve, *subject, "-days", "2", "-keyout", str(key), "-out", str(made)]
+    subprocess.run(command, check=True, capture_output=True)
+    return made, key
 
 
 @pytest.fixture(scope="module")

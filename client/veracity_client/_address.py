@@ -33,12 +33,16 @@ class TlsConfig:
 
 @dataclass(frozen=True)
 class Address:
-    """Where the server is and how it is spoken to. ``tls`` is None for plain text."""
+    """Where the server is and how it is spoken to. ``tls`` is None for plain text.
+
+    ``connect_seconds``: what a connection may take to come about; None leaves it to the request's timeout.
+    """
 
     target: str
     protocol: Protocol
     tls: TlsConfig | None
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    connect_seconds: float | None = None
 
     @classmethod
     def parse(cls, url: str, protocol: Protocol | None, tls: bool | TlsConfig, api_key: str | None) -> Address:

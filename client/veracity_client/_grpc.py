@@ -48,6 +48,8 @@ class _Transport:
     def _open(self, module: Any) -> Any:
         """Open a channel of ``grpc`` or of ``grpc.aio``."""
         target, options = self._address.target, channel_options(self._address.target)
+        if self._address.connect_seconds is not None:  # by default 20 s; the name says less than the option does
+            options.append(("grpc.min_reconnect_backoff_ms", round(1000 * self._address.connect_seconds)))
         if self._credentials is None:
             return module.insecure_channel(target, options=options)
         return module.secure_channel(target, self._credentials, options=options)

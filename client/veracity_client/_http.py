@@ -38,13 +38,14 @@ class AsyncHttpTransport:
             "headers": dict(address.headers),
             "verify": _context(address.tls) if address.tls else False,
             "trust_env": not address.is_local,  # what is on this machine is never reached through a proxy
+            "timeout": httpx.Timeout(None, connect=address.connect_seconds),  # the rest is bounded by wait_for
         }
         self._clients = PerLoop(lambda: httpx.AsyncClient(**settings))
 
     async def infer(self, request: Request, timeout: float | None) -> bytes:
         """Return the output's bytes; ``timeout`` bounds all of it, however slowly the other side sends."""
         try:
-            posted = self._clients.get().post(timeout=None, **_post(request))
+            posted = self._clients.get().post(**_post(request))
             return self._answer(await asyncio.wait_for(posted, timeout), request)
         except (httpx.HTTPError, httpx.InvalidURL, asyncio.TimeoutError, REFUSED_BY_TLS, *BAD_PROXY) as error:
             raise self._error(error) from None
@@ -56,7 +57,7 @@ class AsyncHttpTransport:
     async def ready(self, timeout: float) -> bool:
         """Say whether the server answers and the detector is loaded."""
         try:
-            asked = self._clients.get().get(f"/{DETECTOR}/ready", timeout=None)
+            asked = self._clients.get().get(f"/{DETECTOR}/ready")
             return (await asyncio.wait_for(asked, timeout)).status_code == httpx.codes.OK
         except (httpx.HTTPError, httpx.InvalidURL, asyncio.TimeoutError, REFUSED_BY_TLS, *BAD_PROXY):
             return False

@@ -38,9 +38,24 @@ class Pauses:
     growth: float
     longest: float
 
+    def seconds(self, before: int) -> float:
+        """Return a pause, after so many ``before``; random, so that callers spread out."""
+        longest = min(self.longest, self.first * self.growth ** min(before, 10))  # 10: no number grows too large
+        return random.uniform(longest / 2, longest)  # noqa: S311 - nothing secret
+
 
 WHEN_OVERLOADED = Pauses(0.2, 2, 5.0)
 WHEN_DOWN = Pauses(2.0, 3, 30.0)  # three add up to 13 to 26 s; restarts took 27 to 46 s on two busy cores
+
+
+def pauses_after(error: VeracityError) -> Pauses:
+    """Return the pauses that an error of :data:`RETRIED` asks for."""
+    return WHEN_OVERLOADED if isinstance(error, Overloaded) else WHEN_DOWN
+
+
+def answered(error: VeracityError) -> bool:
+    """Return whether a server was there: all errors but that of a failed connection are an answer."""
+    return not isinstance(error, ServerUnavailable) or error.connected
 
 
 @dataclass(frozen=True)
@@ -95,9 +110,7 @@ class RetryBudget:
 
     def pause(self, error: VeracityError) -> float:
         """Return the seconds to wait before the next attempt; raises ``error`` where that is not worth it."""
-        pauses = WHEN_OVERLOADED if isinstance(error, Overloaded) else WHEN_DOWN
-        longest = min(pauses.longest, pauses.first * pauses.growth**self._attempts)
-        seconds = random.uniform(longest / 2, longest)  # noqa: S311 - spreads callers out; nothing secret
+        seconds = pauses_after(error).seconds(self._attempts)
         self._attempts += 1
         left = self.left()
         if self._attempts > self._retries or (left is not None and seconds >= left):

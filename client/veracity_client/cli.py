@@ -70,7 +70,11 @@ def add_analyze(commands: argparse._SubParsersAction[Any]) -> argparse.ArgumentP
     parser.add_argument("--layers", type=_layers, metavar="NAME,…", help=f"some of {','.join(get_args(LayerName))}")
     parser.add_argument("--audio-track", type=int, metavar="N", help="which sound track, from 0; else chosen")
     parser.add_argument("--video-track", type=int, metavar="N", help="which video track, from 0; else chosen")
-    parser.add_argument("--url", help=f"grpc://, grpcs://, http:// or https:// HOST:PORT (default: {DEFAULT_URL})")
+    parser.add_argument(
+        "--url",
+        action="append",
+        help=f"grpc://, grpcs://, http:// or https:// HOST:PORT (default: {DEFAULT_URL}); may be given for each server",
+    )
     parser.add_argument("--api-key", metavar="KEY", help="better given as VERACITY_API_KEY: others see command lines")
     parser.add_argument("--timeout", type=float, metavar="S", help="seconds for one file")
     parser.add_argument("--jobs", type=_jobs, default=JOBS, metavar="N", help=f"files at a time (default: {JOBS})")
@@ -89,6 +93,7 @@ def run_analyze(args: argparse.Namespace, connect: Connect | None = None) -> int
         sys.stderr.write(f"{note}\n")
     try:
         options = _options(args)
+        server: AbstractContextManager[str | list[str]]
         server = connect() if connect and args.url is None else nullcontext(args.url or DEFAULT_URL)
         with server as url, _detector(url, args) as detector:
             watch = report.watch if min(args.jobs, len(names)) == 1 else _analyze
@@ -154,7 +159,7 @@ def _screen() -> Screen:
     return Screen()
 
 
-def _detector(url: str, args: argparse.Namespace) -> Detector:
+def _detector(url: str | Sequence[str], args: argparse.Namespace) -> Detector:
     api_key = args.api_key or os.environ.get("VERACITY_API_KEY") or None
     return Detector(url, api_key=api_key, timeout=args.timeout)
 

@@ -1,4 +1,4 @@
-""":class:`Detector` and :class:`AsyncDetector`: a Veracity server, over gRPC or HTTP; stages over gRPC alone."""
+""":class:`Detector` and :class:`AsyncDetector`: one Veracity server or several, over gRPC or HTTP; stages over gRPC."""
 
 from __future__ import annotations
 
@@ -9,10 +9,12 @@ from contextlib import aclosing, closing
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from veracity_client._address import Address, Protocol, TlsConfig
+from veracity_client._address import Address
+from veracity_client._base import Base, Call
+from veracity_client._servers import Servers
 from veracity_client._source import Video, read, server_path
-from veracity_client._wire import RETRIED, RetryBudget, build, read_event, read_verdict
-from veracity_client.errors import BadOption, InternalError, ServerUnavailable, VeracityError
+from veracity_client._wire import RETRIED, build, read_event, read_verdict
+from veracity_client.errors import InternalError
 from veracity_client.verdict import Options, StageEvent, Verdict
 
 if TYPE_CHECKING:
@@ -22,67 +24,11 @@ if TYPE_CHECKING:
 READY_SECONDS = 5.0  # a server that takes longer to say so is not ready
 
 
-class _Base:
-    """What both detectors have in common.
-
-    ``url``: ``host:port`` or one of ``grpc://``, ``grpcs://``, ``http://``, ``https://`` before it. ``api_key`` is sent
-    as the header ``x-api-key``. ``retries``: how often a request is repeated that an overloaded server refused (after
-    0.2 s, 0.4 s, …) or whose server or model went away (after 2 s, 6 s, …), with jitter; no
-    other error is retried. ``timeout``: seconds for one analysis, retries included, and the
-    server is told; None leaves the deadline to ``Options.deadline_seconds``. Proxies are taken from the environment
-    (``grpc_proxy``, ``https_proxy``, ``http_proxy``), but for a server on this machine. Raises :class:`BadOption` for a
-    bad url or key.
-    """
-
-    def __init__(
-        self,
-        url: str = "localhost:8001",
-        *,
-        protocol: Protocol | None = None,
-        api_key: str | None = None,
-        tls: bool | TlsConfig = False,
-        retries: int = 3,
-        timeout: float | None = None,
-    ) -> None:
-        self._address = Address.parse(url, protocol, tls, api_key)
-        self._retries = retries
-        self._timeout = timeout
-        self._answered = False  # whether there was a server at the address
-        self._closes = 0
-        try:
-            self._connect()
-        except OSError as error:  # PEM files that are absent or no PEM
-            raise BadOption(f"tls: {error}") from error
+class Detector(Base):
+    """A Veracity server, or several. Safe to use from many threads; close it, or use it as a context manager."""
 
     def _connect(self) -> None:
-        raise NotImplementedError
-
-    @property
-    def protocol(self) -> Protocol:
-        """``grpc`` or ``http``."""
-        return self._address.protocol
-
-    def _budget(self, timeout: float | None) -> RetryBudget:
-        return RetryBudget(self._timeout if timeout is None else timeout, self._retries)
-
-    def _pause(self, error: VeracityError, budget: RetryBudget, closes: int) -> float:
-        """Return the seconds to wait before the next attempt; raises ``error`` where none is worth it."""
-        connected = not isinstance(error, ServerUnavailable) or error.connected
-        self._answered |= connected
-        if self._closes != closes or not self._answered:
-            raise error
-        try:
-            return budget.pause(error)
-        except ServerUnavailable:
-            self._answered = connected  # the next request need not wait as long
-            raise
-
-
-class Detector(_Base):
-    """A Veracity server. Safe to use from many threads; close it, or use it as a context manager."""
-
-    def _connect(self) -> None:
-        self._transport = _transport(self._address)
+        self._servers = Servers(self._addresses, _transport)
 
     def analyze(self, video: Video, options: Options | None = None, *, timeout: float | None = None) -> Verdict:
         """Send a video (path, bytes or binary file object) and return the verdict.
@@ -90,11 +36,11 @@ class Detector(_Base):
         Raises a class of :mod:`veracity_client.errors`: what the server raised, or ServerUnavailable,
         AnalysisTimeout, BadVideo for a file that cannot be read here.
         """
-        return self._request(read(video), options, self._budget(timeout))
+        return self._request(read(video), options, self._call(timeout))
 
     def analyze_path(self, path: str, options: Options | None = None, *, timeout: float | None = None) -> Verdict:
         """Name a file under the server's media root and return the verdict. Raises as :meth:`analyze` does."""
-        return self._request(server_path(path), options, self._budget(timeout))
+        return self._request(server_path(path), options, self._call(timeout))
 
     def stages(
         self, video: Video, options: Options | None = None, *, timeout: float | None = None
@@ -103,16 +49,17 @@ class Detector(_Base):
 
         Raises as :meth:`analyze` does, and :class:`BadOption` over HTTP.
         """
-        return self._stages(read(video), options, self._budget(timeout))
+        return self._stages(read(video), options, self._call(timeout))
 
     def ready(self) -> bool:
-        """Say whether a server answers here with the detector loaded."""
-        return self._transport.ready(READY_SECONDS)
+        """Say whether a server answers here with the detector loaded; one of several is enough."""
+        return any(server.transport.ready(READY_SECONDS) for server in self._servers)
 
     def close(self) -> None:
         """Let go of the connections."""
         self._closes += 1
-        self._transport.close()
+        for server in self._servers:
+            server.transport.close()
 
     def __enter__(self) -> Detector:
         return self
@@ -120,26 +67,38 @@ class Detector(_Base):
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
         self.close()
 
-    def _request(self, source: bytes | str, options: Options | None, budget: RetryBudget) -> Verdict:
-        closes = self._closes
+    def _probe(self, call: Call) -> None:
+        server = self._servers.to_probe()
+        if server and server.transport.ready(call.probe_seconds()):
+            self._servers.back(server)
+
+    def _request(self, source: bytes | str, options: Options | None, call: Call) -> Verdict:
         while True:
-            left = budget.left()
+            self._probe(call)
+            left = call.budget.left()
+            request = build(source, options, left)
             try:
-                verdict = read_verdict(self._transport.infer(build(source, options, left), left))
+                with self._servers.ask(call.refused) as server:
+                    verdict = read_verdict(server.transport.infer(request, left))
             except RETRIED as error:
-                time.sleep(self._pause(error, budget, closes))
+                time.sleep(self._pause(call, server, error))
             else:
                 self._answered = True
                 return verdict
 
     def _stages(
-        self, source: bytes, options: Options | None, budget: RetryBudget
+        self, source: bytes, options: Options | None, call: Call
     ) -> Generator[StageEvent | Verdict, None, None]:
-        begun, closes = False, self._closes
+        begun = False
         while True:
-            left = budget.left()
+            self._probe(call)
+            left = call.budget.left()
+            request = build(source, options, left, stream=True)
             try:
-                with closing(self._transport.stream(build(source, options, left, stream=True), left)) as messages:
+                with (
+                    self._servers.ask(call.refused) as server,
+                    closing(server.transport.stream(request, left)) as messages,
+                ):
                     for message in messages:
                         begun = self._answered = True
                         event = read_event(message)
@@ -151,44 +110,48 @@ class Detector(_Base):
             except RETRIED as error:
                 if begun:
                     raise
-                time.sleep(self._pause(error, budget, closes))
+                time.sleep(self._pause(call, server, error))
 
 
-class AsyncDetector(_Base):
+class AsyncDetector(Base):
     """The same for asyncio: ``async with``, ``await`` and ``async for``. Each event loop that uses it has connections
     of its own; ``close`` closes those of the running one.
     """
 
     def _connect(self) -> None:
-        self._transport = _async_transport(self._address)
+        self._servers = Servers(self._addresses, _async_transport)
 
     async def analyze(self, video: Video, options: Options | None = None, *, timeout: float | None = None) -> Verdict:
         """Send a video and return the verdict; see :meth:`Detector.analyze`."""
-        budget = self._budget(timeout)
-        return await self._request(await asyncio.to_thread(read, video), options, budget)
+        call = self._call(timeout)
+        return await self._request(await asyncio.to_thread(read, video), options, call)
 
     async def analyze_path(self, path: str, options: Options | None = None, *, timeout: float | None = None) -> Verdict:
         """Name a file under the server's media root; see :meth:`Detector.analyze_path`."""
-        return await self._request(server_path(path), options, self._budget(timeout))
+        return await self._request(server_path(path), options, self._call(timeout))
 
     async def stages(
         self, video: Video, options: Options | None = None, *, timeout: float | None = None
     ) -> AsyncGenerator[StageEvent | Verdict, None]:
         """Yield what happens, the verdict last; see :meth:`Detector.stages`. Leave early by ``aclose()``."""
-        budget = self._budget(timeout)
+        call = self._call(timeout)
         source = await asyncio.to_thread(read, video)
-        async with aclosing(self._stages(source, options, budget)) as events:
+        async with aclosing(self._stages(source, options, call)) as events:
             async for event in events:
                 yield event
 
     async def ready(self) -> bool:
-        """Say whether a server answers here with the detector loaded."""
-        return await self._transport.ready(READY_SECONDS)
+        """Say whether a server answers here with the detector loaded; one of several is enough."""
+        for server in self._servers:
+            if await server.transport.ready(READY_SECONDS):
+                return True
+        return False
 
     async def close(self) -> None:
         """Let go of the connections."""
         self._closes += 1
-        await self._transport.close()
+        for server in self._servers:
+            await server.transport.close()
 
     async def __aenter__(self) -> AsyncDetector:
         return self
@@ -198,40 +161,48 @@ class AsyncDetector(_Base):
     ) -> None:
         await self.close()
 
-    async def _request(self, source: bytes | str, options: Options | None, budget: RetryBudget) -> Verdict:
-        closes = self._closes
+    async def _probe(self, call: Call) -> None:
+        server = self._servers.to_probe()
+        if server and await server.transport.ready(call.probe_seconds()):
+            self._servers.back(server)
+
+    async def _request(self, source: bytes | str, options: Options | None, call: Call) -> Verdict:
         while True:
-            left = budget.left()
+            await self._probe(call)
+            left = call.budget.left()
+            request = build(source, options, left)
             try:
-                verdict = read_verdict(await self._transport.infer(build(source, options, left), left))
+                with self._servers.ask(call.refused) as server:
+                    verdict = read_verdict(await server.transport.infer(request, left))
             except RETRIED as error:
-                await asyncio.sleep(self._pause(error, budget, closes))
+                await asyncio.sleep(self._pause(call, server, error))
             else:
                 self._answered = True
                 return verdict
 
     async def _stages(
-        self, source: bytes, options: Options | None, budget: RetryBudget
+        self, source: bytes, options: Options | None, call: Call
     ) -> AsyncGenerator[StageEvent | Verdict, None]:
-        begun, closes = False, self._closes
+        begun = False
         while True:
-            left = budget.left()
+            await self._probe(call)
+            left = call.budget.left()
+            request = build(source, options, left, stream=True)
             try:
-                async with aclosing(
-                    self._transport.stream(build(source, options, left, stream=True), left)
-                ) as messages:
-                    async for message in messages:
-                        begun = self._answered = True
-                        event = read_event(message)
-                        if event is not None:
-                            yield event
-                        if isinstance(event, Verdict):
-                            return
+                with self._servers.ask(call.refused) as server:
+                    async with aclosing(server.transport.stream(request, left)) as messages:
+                        async for message in messages:
+                            begun = self._answered = True
+                            event = read_event(message)
+                            if event is not None:
+                                yield event
+                            if isinstance(event, Verdict):
+                                return
                 raise InternalError("the stream ended without a verdict")
             except RETRIED as error:
                 if begun:
                     raise
-                await asyncio.sleep(self._pause(error, budget, closes))
+                await asyncio.sleep(self._pause(call, server, error))
 
 
 def _transport(address: Address) -> GrpcTransport | HttpTransport:

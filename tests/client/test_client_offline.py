@@ -1,9 +1,7 @@
 """The client where no Triton is: no server, one that wants a key or TLS, wrong arguments, texts of a server."""
 
 import asyncio
-import shutil
 import socket
-import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -57,19 +55,6 @@ def test_the_api_key_is_shown_over_grpc() -> None:
         assert metadata[API_KEY_HEADER] == metadata["triton-grpc-protocol-" + API_KEY_HEADER] == "s3cret"
 
 
-@pytest.fixture(scope="module")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    if shutil.which("openssl") is None:
-        pytest.skip("openssl is not installed")
-    folder = tmp_path_factory.mktemp("tls")
-    made, key = folder / "cert.pem", folder / "key.pem"
-    subject = ["-subj", "/CN=veracity", "-addext", "subjectAltName=IP:127.0.0.1"]
-    curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
-    command = ["openssl", "req", "-x509", *curve, *subject, "-days", "2", "-keyout", str(key), "-out", str(made)]
-    subprocess.run(command, check=True, capture_output=True)
-    return made, key
-
-
 @pytest.mark.parametrize("transport", TRANSPORTS)
 def test_tls_reaches_a_server_that_is_vouched_for_and_no_other(certificate: tuple[Path, Path], transport: str) -> None:
     trusted = TlsConfig(ca=certificate[0])
@@ -103,6 +88,12 @@ def test_an_address(url: str, protocol: Protocol | None, found: tuple[str, str, 
     "arguments",
     [
         {"url": ""},
+        {"url": 8001},
+        {"url": []},
+        {"url": ["a:1", ""]},
+        {"url": ["a:1", None]},
+        {"url": ["a:1", "b:1", "a:1/"]},
+        {"url": ["a:1", "http://b:1"]},
         {"url": "ftp://host"},
         {"url": "http://"},
         {"url": "http://host", "protocol": "grpc"},
