@@ -99,8 +99,8 @@ class Servers(Generic[T]):
                 self._set_aside(server, pauses_after(error))
             raise
         except AnalysisTimeout:
-            with self._lock:
-                server.probe_at = time.monotonic()
+            with self._lock:  # it may hang
+                server.probe_at = time.monotonic() if server.probe_at is None else server.probe_at
             raise
         except VeracityError:
             self._answered(server, probe_at)
@@ -127,15 +127,12 @@ class Servers(Generic[T]):
 
 
 def refusal(refused: Mapping[Server[T], VeracityError]) -> VeracityError:
-    """Return one error for all servers; Overloaded goes first, since it passes soonest."""
-    errors = list(refused.values())
-    if len(errors) == 1:
-        return errors[0]
-    worth_most = next((e for e in errors if isinstance(e, Overloaded)), None) or max(errors, key=answered)
+    """Return one error for all servers: Overloaded before others, since it passes soonest, no connection last."""
+    chosen = max(refused.values(), key=lambda error: (isinstance(error, Overloaded), answered(error)))
+    if len(refused) == 1:
+        return chosen
     said = "; ".join(f"{server.name}: {error.message}" for server, error in refused.items())
-    error = type(worth_most)(
-        f"none of {len(errors)} servers took the request: {said}", request_id=worth_most.request_id
-    )
+    error = type(chosen)(f"none of {len(refused)} servers took the request: {said}", request_id=chosen.request_id)
     if isinstance(error, ServerUnavailable):
-        error.connected = answered(worth_most)
+        error.connected = answered(chosen)
     return error
