@@ -61,7 +61,7 @@ class Restartable:
     def start(self) -> None:
         """Start it and wait until it is ready."""
         arguments = [f"--host={self.host}", f"--grpc-port={self.grpc_port}", f"--http-port={self.http_port}"]
-        command = [sys.executable, "-m", "veracity.cli", "serve", *arguments, "--metrics-port=0"]
+        command = [sys.executable, "-m", "veracity.cli", "serve", *arguments, "--metrics-port=0", "--health-port=0"]
         env = {**os.environ, "VERACITY_MODEL_REPOSITORY": str(self.repository)}
         log = self.repository.with_name(f"{self.repository.name}.log")
         with log.open("ab") as file:
