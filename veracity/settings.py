@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
@@ -62,6 +63,9 @@ class Settings(BaseSettings):
     )
     model_repository: Path = Field(locations.MODEL_REPOSITORY, description="Triton's model repository")
     weights: Path = Field(locations.WEIGHTS, description="folder of fetched files")
+    mirror: str = Field(
+        "", description="where fetched files also lie, as sha256/DIGEST: a web address or the absolute path of a folder"
+    )
     calibration: Path | None = Field(None, description="a calibration file in place of the one that is installed")
     triton: Path | None = Field(None, description="a folder with bin/tritonserver in place of the one that pip brings")
     ffmpeg: Path | None = Field(None, description="an ffmpeg in place of the system's, or else the one that pip brings")
@@ -144,6 +148,16 @@ class Settings(BaseSettings):
             except BadOption as error:
                 raise ValueError(error.message) from None
         return models
+
+    @field_validator("mirror")
+    @classmethod
+    def _mirror_has_a_place(cls, mirror: str) -> str:
+        address = urlsplit(mirror)
+        if mirror and not mirror.startswith("/") and not (address.scheme in ("http", "https") and address.netloc):
+            raise ValueError(f"must be a web address or the absolute path of a folder, got {mirror!r}")
+        if "@" in address.netloc:
+            raise ValueError("must hold no user name or password: it is shown and logged")
+        return mirror
 
     @field_validator("open_models")
     @classmethod

@@ -152,8 +152,10 @@ def test_every_asset_is_owned_and_pinned_where_its_authors_allow() -> None:
             assert asset.size
         if asset.url.startswith("pypi:"):
             assert "==" in asset.url
-        if asset.url.startswith("hf:") or ("raw" in asset.url and "github" in asset.url):
-            assert re.search(r"[@/][0-9a-f]{40}[!/]", asset.url), f"{asset.url} has no whole commit"
+        for url in (asset.url, *asset.fallbacks):
+            if url.startswith("hf:") or "huggingface" in url or ("raw" in url and "github" in url):
+                assert re.search(r"[@/][0-9a-f]{40}[!/]", url), f"{url} has no whole commit"
+        assert asset.sha256 or not asset.fallbacks
 
 
 def test_every_file_of_the_table_can_be_fetched_and_agrees_on_its_licence() -> None:

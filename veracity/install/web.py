@@ -48,7 +48,7 @@ def _go_on(client: httpx.Client, url: str, part: Path, watch: Watch, most: int |
         if answer.status_code == 416 and _size(
             part
         ):  # the beginning is as long as the whole or longer: not its beginning
-            _forget(part)
+            forget(part)
             return _go_on(client, url, part, watch, most)
         answer.raise_for_status()
         if answer.headers.get("content-type", "").startswith("text/html"):
@@ -63,7 +63,7 @@ def _go_on(client: httpx.Client, url: str, part: Path, watch: Watch, most: int |
                 there += len(chunk)
                 watch(there, total)
                 if most is not None and there > most:
-                    _forget(part)
+                    forget(part)
                     raise WeightsError(f"{url} is not the file this version was made for: over {most:,} bytes")
 
 
@@ -102,7 +102,8 @@ def _tag(part: Path) -> Path:
     return part.with_name(f"{part.name}.tag")
 
 
-def _forget(part: Path) -> None:
+def forget(part: Path) -> None:
+    """Delete what came of a download."""
     part.unlink(missing_ok=True)
     _tag(part).unlink(missing_ok=True)
 

@@ -1,4 +1,4 @@
-"""``veracity weights``: list, fetch, verify."""
+"""``veracity weights``: list, fetch, verify, mirror."""
 
 from __future__ import annotations
 
@@ -7,21 +7,25 @@ import json
 import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from veracity.catalog import ASSETS, Source
 from veracity.catalog.profiles import PROFILES
-from veracity.install import lock
+from veracity.install import lock, mirror
 from veracity.install.advice import graph_commands
-from veracity.install.names import models_of, of_profile, refuse_research_only, wanted
+from veracity.install.files import WeightsError
+from veracity.install.names import find, models_of, of_profile, refuse_research_only, wanted
 from veracity.install.progress import bars
 from veracity.install.store import fetch, verify
 from veracity_client.errors import BadOption
 
+if TYPE_CHECKING:
+    from veracity.settings import Settings
+
 
 def add(commands: argparse._SubParsersAction[Any]) -> None:
     """Add the command ``weights`` with its actions."""
-    parser = commands.add_parser("weights", help="list, fetch or verify the files that models are made of")
+    parser = commands.add_parser("weights", help="list, fetch, verify or mirror the files that models are made of")
     actions = parser.add_subparsers(required=True, metavar="ACTION")
     listing = actions.add_parser("list", help="every file: state, size, licence, and whose it is")
     listing.add_argument("--json", action="store_true", help="print one JSON document instead of a table")
@@ -35,12 +39,20 @@ def add(commands: argparse._SubParsersAction[Any]) -> None:
     checked = actions.add_parser("verify", help="hold files against their sha256; exit 1 where one is not as it should")
     checked.add_argument("names", nargs="*", metavar="NAME", help="files, models or layers; none means what is there")
     checked.set_defaults(command=_verify)
+    mirrored = actions.add_parser("mirror", help="copy verified files into a folder that VERACITY_MIRROR may name")
+    mirrored.add_argument("folder", type=Path, metavar="DIR", help="each file gets the name sha256/DIGEST in it")
+    mirrored.add_argument("names", nargs="*", metavar="NAME", help="files, models or layers; none means what is there")
+    mirrored.set_defaults(command=_mirror)
+
+
+def _settings() -> Settings:
+    from veracity.settings import Settings
+
+    return Settings.from_env()
 
 
 def _target() -> Path:
-    from veracity.settings import Settings
-
-    return Settings.from_env().weights
+    return _settings().weights
 
 
 def _list(args: argparse.Namespace) -> int:
@@ -57,7 +69,8 @@ def _list(args: argparse.Namespace) -> int:
 
 
 def _fetch(args: argparse.Namespace) -> int:
-    target = _target()
+    settings = _settings()
+    target = settings.weights
     if args.folder and not args.folder.is_dir():
         raise BadOption(f"--from: {args.folder} is no folder")
     sources = _chosen(args)
@@ -67,7 +80,7 @@ def _fetch(args: argparse.Namespace) -> int:
     for source in absent:
         sys.stderr.write(f"{_line(source)}\n")
     with bars() as (_, watch):
-        fetch(absent, target, from_dir=args.folder, progress=_say, watch=watch)
+        fetch(absent, target, from_dir=args.folder, mirror=settings.mirror, progress=_say, watch=watch)
     models = [m.name for m in models_of(sources) if all((target / file).is_file() for file in m.files)]
     if models and (args.names or args.profile or args.folder):
         sys.stderr.write("".join(f"now build the graph: {how}\n" for how in graph_commands(models)))
@@ -86,11 +99,26 @@ def _verify(args: argparse.Namespace) -> int:
     target = _target()
     chosen = wanted(args.names)
     if not args.names:
-        chosen += [source for source in ASSETS if source not in chosen and (target / source.name).is_file()]
+        chosen += [source for source in _there(target) if source not in chosen]
     states = [(source, verify(source, target)) for source in chosen]
     for source, state in states:
         sys.stdout.write(f"{source.name}: {state}\n")
     return 0 if all(state == "ok" for _, state in states) else 1
+
+
+def _mirror(args: argparse.Namespace) -> int:
+    target = _target()
+    chosen = find(args.names) if args.names else _there(target)
+    if not chosen:
+        raise WeightsError(f"{target} holds none of the files: veracity weights fetch")
+    for source in chosen:
+        place = mirror.put(source, target, args.folder) if source.commercial else f"left out: {source.licence}"
+        sys.stdout.write(f"{source.name}: {place}\n")
+    return 0
+
+
+def _there(target: Path) -> list[Source]:
+    return [source for source in ASSETS if (target / source.name).is_file()]
 
 
 def _line(source: Source) -> str:

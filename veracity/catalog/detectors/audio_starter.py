@@ -13,6 +13,9 @@ WHISPER = Source(
     75_537_502,
     "MIT",
     "https://huggingface.co/Systran/faster-whisper-tiny.en",
+    fallbacks=(
+        "https://huggingface.co/Systran/faster-whisper-tiny.en/resolve/0d3d19a32d3338f10357c0889762bd8d64bbdeba/model.bin",
+    ),
 )
 
 MODEL = Model(

