@@ -25,7 +25,10 @@ from server_models import (
 )
 from tritonclient.utils import InferenceServerException
 
+from veracity.install.advice import obtain
+from veracity.install.locations import MODEL_REPOSITORY as REPOSITORY
 from veracity.server import Server, reaper
+from veracity.server.health import ModelState
 from veracity.server.models import Timeouts
 from veracity_client.errors import ModelUnavailable
 
@@ -202,7 +205,9 @@ def test_graph_of_another_digest_than_in_its_provenance_is_not_loaded(tmp_path: 
     provenance.write_text(json.dumps({"graph_sha256": "0" * 64}))
     with Server(tmp_path, canary_seconds=0.5) as server:
         assert server.models["double"].state == "failed"
-        assert "its sha256 is not the one in provenance.json: export it anew" in server.models["double"].reason
+        found = hashlib.sha256(graph.read_bytes()).hexdigest()[:12]
+        said = f"1/model.onnx: its sha256 is {found}…, provenance.json says 000000000000…: export it anew"
+        assert said in server.models["double"].reason
         assert not reaper.child_processes(server.pid)
         provenance.write_text(json.dumps({"graph_sha256": hashlib.sha256(graph.read_bytes()).hexdigest()}))
         eventually(lambda: server.models["double"].state == "ready")
@@ -211,6 +216,35 @@ def test_graph_of_another_digest_than_in_its_provenance_is_not_loaded(tmp_path: 
             os.kill(stub, signal.SIGKILL)
         eventually(lambda: "sha256" in server.models["double"].reason)
         assert not reaper.child_processes(server.pid)
+
+
+@pytest.mark.triton
+def test_a_graph_with_a_flipped_bit_and_a_version_of_no_record_are_not_served(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    shutil.copytree(REPOSITORY / "lipsync_starter", tmp_path / "lipsync_starter")
+    graph = tmp_path / "lipsync_starter/1/model.onnx"
+    content = bytearray(graph.read_bytes())
+    whole = hashlib.sha256(content).hexdigest()
+    content[len(content) // 2] ^= 1
+    graph.write_bytes(content)
+    write_onnx(tmp_path / "newer")
+    record = {"graph_sha256": hashlib.sha256((tmp_path / "newer/1/model.onnx").read_bytes()).hexdigest()}
+    (tmp_path / "newer/provenance.json").write_text(json.dumps(record))
+    shutil.copytree(tmp_path / "newer/1", tmp_path / "newer/2")  # Triton serves the highest version
+    flipped = hashlib.sha256(content).hexdigest()
+    reason = f"1/model.onnx: its sha256 is {flipped[:12]}…, provenance.json says {whole[:12]}…: " + obtain(
+        "lipsync_starter"
+    )
+    with Server(tmp_path) as server:
+        assert server.models == {
+            "lipsync_starter": ModelState("failed", reason),
+            "newer": ModelState("failed", "2/model.onnx: provenance.json speaks of version 1 alone: take it out"),
+        }
+        assert not reaper.child_processes(server.pid)
+    with pytest.raises(ModelUnavailable) as error:
+        Server(tmp_path, models=["lipsync_starter"], production=True).start()
+    assert error.value.message == f"lipsync_starter: {reason}"
 
 
 def test_children_have_shorter_timeouts_than_detectors() -> None:

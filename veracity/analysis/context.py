@@ -8,10 +8,11 @@ from pathlib import Path
 
 from veracity import log
 from veracity.analysis.installed import InstalledModels
-from veracity.catalog.assets import VAD_FILE
+from veracity.catalog.assets import VAD, VAD_FILE
 from veracity.catalog.profiles import BENCH, PROFILES, Choice, Weighted, children, choose
 from veracity.decision.calibration import FILE, Calibration
 from veracity.evidence.speech import SileroVad, Vad, energy_vad
+from veracity.install.files import sha256
 from veracity.media import Limits, find_ffmpeg
 from veracity.settings import Settings
 from veracity_client.errors import ModelUnavailable
@@ -40,7 +41,7 @@ class AnalysisContext:
 
     @classmethod
     def from_settings(cls, settings: Settings) -> AnalysisContext:
-        """Raises :class:`ModelUnavailable` for a missing VAD, :class:`VeracityError` for a missing ffmpeg."""
+        """Raises :class:`ModelUnavailable` for a missing or altered VAD, :class:`VeracityError` without an ffmpeg."""
         installed = InstalledModels(settings.model_repository)
         context = cls(
             settings,
@@ -132,5 +133,10 @@ def _vad(settings: Settings) -> Vad:
     if not path.is_file():
         raise ModelUnavailable(
             f"the voice-activity detector {VAD_FILE} is not installed: veracity weights fetch, or VERACITY_VAD=energy"
+        )
+    if (found := sha256(path)) != VAD.sha256:
+        raise ModelUnavailable(
+            f"{VAD_FILE}: its sha256 is {found[:12]}…, this version wants {str(VAD.sha256)[:12]}…: "
+            f"veracity weights fetch {VAD_FILE}"
         )
     return SileroVad(path)

@@ -79,16 +79,31 @@ def integrity_error(folder: Path) -> str:
         page = read(folder)
     except ProvenanceError as error:
         return error.message
-    wanted = {GRAPH: page.get("graph_sha256"), GRAPH.with_name(PLAN): page.get("engine", {}).get("plan_sha256")}
-    return "; ".join(filter(None, (_differs(folder, file, digest) for file, digest in wanted.items() if digest)))
+    recorded = _recorded(page)
+    faults = [_differs(folder, file, digest) for file, digest in recorded.items() if digest]
+    if any(recorded.values()):  # Triton would serve the highest version
+        more = [path.relative_to(folder) for name in (GRAPH.name, PLAN) for path in folder.glob(f"[0-9]*/{name}")]
+        faults += [f"{file}: {FILE} speaks of version 1 alone: take it out" for file in more if file not in recorded]
+    return "; ".join(filter(None, faults))
+
+
+def unrecorded(folder: Path) -> list[str]:
+    """Return the graphs of a model's folder whose sha256 nothing records. Raises :class:`ProvenanceError`."""
+    return [str(file) for file, digest in _recorded(read(folder)).items() if not digest and (folder / file).is_file()]
+
+
+def _recorded(page: dict[str, Any]) -> dict[Path, str | None]:
+    return {GRAPH: page.get("graph_sha256"), GRAPH.with_name(PLAN): page.get("engine", {}).get("plan_sha256")}
 
 
 def _differs(folder: Path, file: Path, digest: str) -> str:
     try:
-        if sha256(folder / file) == digest:
-            return ""
+        found = sha256(folder / file)
     except FileNotFoundError:
         return ""
     except OSError as error:
         return f"{file} cannot be read: {error.strerror}"
-    return f"{file}: its sha256 is not the one in {FILE}: {anew(folder.name, engine=file.name == PLAN)}"
+    if found == digest:
+        return ""
+    how = anew(folder.name, engine=file.name == PLAN)
+    return f"{file}: its sha256 is {found[:12]}…, {FILE} says {digest[:12]}…: {how}"

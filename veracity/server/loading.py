@@ -6,11 +6,14 @@ from pathlib import Path
 
 from google.protobuf.text_format import ParseError
 
+from veracity import log
 from veracity.catalog import provenance
 from veracity.server import smoke_test
 from veracity.server.control import Control, LoadFailed
 from veracity.server.health import ModelHealth
 from veracity.server.instances import Instances, processes
+
+_log = log.get(__name__)
 
 
 class Loader:
@@ -32,6 +35,8 @@ class Loader:
             raise LoadFailed(f"{name}/config.pbtxt: {' '.join(str(error).split())}") from None
         before = processes(server, folder)
         self._load(control, name, health.instances.to_json())
+        if files := provenance.unrecorded(folder):
+            _log.warning("graph not verified: no provenance records its sha256", model=name, files=files)
         if fault := smoke_test.fault(control, name, self._repository, self._timeout):
             control.unload(name)
             raise LoadFailed(f"loaded, but its first inference failed: {fault}")
