@@ -14,7 +14,7 @@ NO_SERVER := --excludes requirements/no-server.txt
 NO_BUILDER := --excludes requirements/no-builder.txt
 
 .PHONY: help setup models demo serve test test-wheels test-pythons test-export test-image starter-weights measure \
-	check docs lock dist schema clean
+	check docs lock sbom dist schema clean
 
 help:
 	@grep -hE '^# make|^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^# //; s/:.*## /  — /'
@@ -56,7 +56,7 @@ starter-weights: models ## our networks taught, exported and calibrated anew, ou
 measure: models ## what README and docs cite, measured on DATA and brought into them: 15 quiet minutes
 	@scripts/measure $(DATA)
 
-check: setup ## what CI checks before any test: style, types, who imports whom, the Dockerfile, spelling, generated files
+check: setup ## what CI checks before any test: style, types, imports, Dockerfile, spelling, generated files, known holes
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
@@ -65,6 +65,7 @@ check: setup ## what CI checks before any test: style, types, who imports whom, 
 	@$(BIN)/codespell $$(git ls-files '*.py' '*.md' '*.toml' '*.pbtxt' Makefile)
 	@$(BIN)/python -m benchmarks figures --check
 	@$(BIN)/python -m export configs --check
+	@$(BIN)/python scripts/audit.py
 
 docs: ## the documentation's pages in site/, every link checked
 	@scripts/bootstrap $(DOCS_VENV) requirements/docs.lock
@@ -76,10 +77,15 @@ lock: ## pin the dependencies anew (needs uv)
 	$(LOCK) -c requirements/runtime.lock $(NO_SERVER) --extra hubs pyproject.toml -o requirements/export.lock
 	$(LOCK) -c requirements/runtime.lock --group dev -o requirements/dev.lock
 	$(LOCK) --group docs -o requirements/docs.lock
+	$(LOCK) -c requirements/runtime.lock -c requirements/dev.lock --group build -o requirements/build.lock
+
+sbom: setup ## bills of materials (CycloneDX) of the default profile: with pip's packages, and with the image's, in dist/
+	@$(BIN)/python scripts/sbom.py requirements/runtime.lock dist/veracity.cdx.json
+	@$(BIN)/python scripts/sbom.py requirements/image.lock dist/veracity-image.cdx.json; ls dist/*.cdx.json
 
 dist: setup ## both wheels and source distributions, in dist/
 	@rm -rf dist
-	@for project in client .; do $(BIN)/python -m build --outdir dist $$project >/dev/null || exit 1; done; ls dist
+	@for project in client .; do $(BIN)/python -m build --no-isolation --outdir dist $$project >/dev/null || exit 1; done; ls dist
 
 schema: setup ## the verdict's JSON Schema, from the dataclasses
 	@$(BIN)/python -m veracity_client.schema > docs/api/verdict.schema.json

@@ -43,7 +43,7 @@ def wheels(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with both wheels and both source distributions, as ``make dist`` makes them."""
     folder = tmp_path_factory.mktemp("dist")
     for project in (CHECKOUT / "client", CHECKOUT):
-        command = [sys.executable, "-m", "build", "--outdir", str(folder), str(project)]
+        command = [sys.executable, "-m", "build", "--no-isolation", "--outdir", str(folder), str(project)]
         subprocess.run(command, check=True, capture_output=True)
     return folder
 
