@@ -150,7 +150,7 @@ def pitch(pcm: NDArray[np.int16]) -> float:
 
 def decoders() -> list[str]:
     """Return the names of the ffmpegs that this process has as children, the dead that nobody buried among them."""
-    return list(children("ffmpeg", "prlimit").values())
+    return list(children("ffmpeg", "prlimit", "setpriv").values())
 
 
 def children(*names: str) -> dict[int, str]:

@@ -82,6 +82,9 @@ class Settings(BaseSettings):
     ffmpeg_cpu_seconds: Count = Field(600, description="processor time of one run of ffmpeg, in seconds")
     ffmpeg_memory_bytes: Count = Field(4096 * MIB, description="address space of one run of ffmpeg, in bytes")
     ffmpeg_wall_seconds: Seconds = Field(300.0, description="longest that one run of ffmpeg may take, in seconds")
+    decoder_isolation: Literal["auto", "required", "off"] = Field(
+        "auto", description="Landlock and seccomp around decoders: what the system allows, or both, or none"
+    )
     open_models: str = Field(
         "", description="models that clients may call beside the detectors: names separated by commas, or all"
     )

@@ -7,6 +7,7 @@ import pytest
 from veracity.install import doctor
 from veracity.install.doctor import machine
 from veracity.install.doctor.finding import Finding
+from veracity.media import isolation
 from veracity.settings import Settings
 
 
@@ -26,6 +27,31 @@ def test_decoders_are_those_that_need_no_hardware(tmp_path: Path) -> None:
     assert examined(Settings(ffmpeg=ffmpeg), graphs=False)["ffmpeg"].fatal
 
 
+def test_decoders_run_isolated_or_it_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    if isolation.found().lacks:
+        pytest.skip(f"this system does not isolate: {isolation.found()}")
+    assert examined(Settings())["decoder isolation"] == Finding("decoder isolation", "ok", str(isolation.found()))
+    assert examined(Settings(decoder_isolation="off"))["decoder isolation"].state == "optional"
+    elsewhere = tmp_path / "programs" / "ffmpeg"  # a script: its interpreter may be read, what it reads may not
+    elsewhere.parent.mkdir()
+    elsewhere.write_text(f"#!/bin/sh\nread line < {tmp_path}/library && echo $line\n")
+    elsewhere.chmod(0o755)
+    (tmp_path / "library").write_text("ffmpeg version 6\n")
+    found = examined(Settings(ffmpeg=elsewhere))
+    assert found["ffmpeg"].state == "ok"
+    assert found["decoder isolation"].fatal
+    assert f"{elsewhere} does not run isolated" in found["decoder isolation"].detail
+
+
+def test_a_system_without_landlock(monkeypatch: pytest.MonkeyPatch) -> None:
+    lacking = isolation.Isolation(0, True, ("no Landlock: Function not implemented",))
+    monkeypatch.setattr(isolation, "found", lambda: lacking)
+    told = "seccomp; no Landlock: Function not implemented"
+    assert examined(Settings(), "production")["decoder isolation"] == Finding("decoder isolation", "optional", told)
+    missing = examined(Settings(decoder_isolation="required"))["decoder isolation"]
+    assert missing == Finding("decoder isolation", "missing", told, fatal=True)
+
+
 def test_programs_that_are_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     found = examined(Settings(triton=tmp_path, model_config="tensorrt"), graphs=False)
@@ -34,7 +60,7 @@ def test_programs_that_are_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert found["gpu"].state == "optional"
     assert found["accelerator"].state == "missing"
     assert found["model audio_starter"].detail == "no engine: python -m export audio_starter --format tensorrt"
-    assert all(found[what].fatal for what in ("prlimit", "tritonserver", "accelerator"))
+    assert all(found[what].fatal for what in ("prlimit", "setpriv", "tritonserver", "accelerator"))
     assert "accelerator" not in examined(Settings(), graphs=False)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 from pathlib import Path
 
 import media_samples as samples
@@ -124,7 +125,7 @@ def test_messages_say_what_to_do(ffmpeg: Path, tmp_path: Path) -> None:
             run(probe(content, ffmpeg))
         assert samples.is_ours(caught.value)
     broken = tmp_path / "ffmpeg"
-    broken.write_text("#!/bin/sh\nkill -SEGV $$\n")
+    broken.write_text(f"#!{sys.executable} -IS\nimport ctypes\nctypes.string_at(0)\n")
     broken.chmod(0o755)
     with pytest.raises(BadVideo, match=r"broke down .*convert it anew or send another") as caught:
         run(frames(samples.png(9, 9), broken, [0]))

@@ -13,7 +13,7 @@ from veracity.catalog.profiles import BENCH, PROFILES, Choice, Weighted, childre
 from veracity.decision.calibration import FILE, Calibration
 from veracity.evidence.speech import SileroVad, Vad, energy_vad
 from veracity.install.files import sha256
-from veracity.media import Limits, find_ffmpeg
+from veracity.media import Limits, find_ffmpeg, isolation
 from veracity.settings import Settings
 from veracity_client.errors import ModelUnavailable
 from veracity_client.reasons import Reason
@@ -41,7 +41,11 @@ class AnalysisContext:
 
     @classmethod
     def from_settings(cls, settings: Settings) -> AnalysisContext:
-        """Raises :class:`ModelUnavailable` for a missing or altered VAD, :class:`VeracityError` without an ffmpeg."""
+        """Log what decoders are not isolated from.
+
+        Raises :class:`ModelUnavailable` for a missing or altered VAD, :class:`VeracityError` for a missing ffmpeg or isolation.
+        """
+        isolation.check(settings.decoder_isolation)
         installed = InstalledModels(settings.model_repository)
         context = cls(
             settings,
@@ -65,6 +69,7 @@ class AnalysisContext:
             cpu_seconds=s.ffmpeg_cpu_seconds,
             memory_bytes=s.ffmpeg_memory_bytes,
             wall_seconds=s.ffmpeg_wall_seconds,
+            isolation=s.decoder_isolation,
         )
 
     @property

@@ -1,7 +1,8 @@
 """A decoder as a sandboxed child process: ffmpeg, or a Python script around its libraries.
 
 A hostile file can take over a decoder. So it runs in a process group of its own with limits on processor time, memory
-and open files, writes no file, sees an empty environment, and is handed nothing but the one file under analysis.
+and open files, writes no file, sees an empty environment, and is handed nothing but the one file under analysis; where
+the system allows, it can reach nothing else either (:mod:`veracity.media.isolation`). It dies with this process.
 """
 
 from __future__ import annotations
@@ -11,25 +12,19 @@ import fcntl
 import os
 import re
 import resource
-import shutil
 import signal
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 
-from veracity_client.errors import (
-    AnalysisTimeout,
-    BadVideo,
-    LimitExceeded,
-    TooLarge,
-    VeracityError,
-)
+from veracity.media.isolation import Level
+from veracity.media.launch import Launched
+from veracity_client.errors import AnalysisTimeout, BadVideo, LimitExceeded, TooLarge
 
 MIB = 1 << 20
 PIPE_BYTES = 1 * MIB  # what Linux lets an ordinary user have; 64 KiB would mean 95 wake-ups a 1080p frame
 STDERR_BYTES = 256 << 10  # kept of what a decoder says; the rest is read and dropped
 F_SETPIPE_SZ = 1031  # fcntl.F_SETPIPE_SZ, which Python 3.10 has on Linux only and type checkers nowhere else
-ENVIRONMENT = {"LC_ALL": "C", "AV_LOG_FORCE_NOCOLOR": "1", "MALLOC_ARENA_MAX": "2"}  # each arena counts 64 MiB
 # 255: ffmpeg caught the signal and closed down. SIGXCPU and SIGKILL may be our own limit of processor time.
 ENDED_BY_OTHERS = (255, -signal.SIGXCPU, -signal.SIGKILL, -signal.SIGTERM)
 OUT_OF_MEMORY = 12  # exit status of our scripts, errno's ENOMEM
@@ -42,7 +37,8 @@ class Limits:
     """What one file may have (bytes, seconds, pixels a frame, frames), and what each decoder run on it may use.
 
     ``cpu_seconds`` is processor time over all threads, ``memory_bytes`` address space, ``wall_seconds`` the time spent
-    waiting for the decoder: what the consumer of frames takes is not counted.
+    waiting for the decoder: what the consumer of frames takes is not counted. ``isolation`` is what it needs of
+    Landlock and seccomp: ``auto`` is what the system allows.
     """
 
     max_bytes: int = 200 * MIB
@@ -52,6 +48,7 @@ class Limits:
     cpu_seconds: int = 600
     memory_bytes: int = 4096 * MIB
     wall_seconds: float = 300.0
+    isolation: Level = "auto"
 
 
 class DecoderLost(Exception):
@@ -61,9 +58,9 @@ class DecoderLost(Exception):
 class DecoderProcess:
     """A running decoder: its output as bytes, its end as an error of ours."""
 
-    def __init__(self, process: asyncio.subprocess.Process, output: int, limits: Limits) -> None:
+    def __init__(self, process: Launched, output: int, errors: int, limits: Limits) -> None:
         self._process = process
-        self._output = output
+        self._output, self._errors = output, errors
         self._limits = limits
         self._seconds_left = limits.wall_seconds
         self._expired = False
@@ -74,14 +71,7 @@ class DecoderProcess:
         """Read until ``view`` is full or the output ends; return the bytes read."""
         done = 0
         with self._clock():
-            while done < len(view):
-                try:
-                    count = os.readv(self._output, [view[done:]])
-                except BlockingIOError:
-                    await self._readable()
-                    continue
-                if not count:
-                    break
+            while count := await self._read(self._output, view[done:]):
                 done += count
         return done
 
@@ -111,7 +101,7 @@ class DecoderProcess:
         """
         with self._clock():
             said = await self._listener
-            code = await self._process.wait()
+            code = await self._ended()
         if self._expired:
             limit = f"{self._limits.wall_seconds:g} s (VERACITY_FFMPEG_WALL_SECONDS)"
             raise AnalysisTimeout(f"decoding took longer than {limit}; send a shorter or smaller video")
@@ -133,7 +123,7 @@ class DecoderProcess:
     @property
     def exit_status(self) -> int | None:
         """What it ended with; None while it runs."""
-        return self._process.returncode
+        return self._process.status
 
     @property
     def _memory(self) -> str:
@@ -141,30 +131,46 @@ class DecoderProcess:
 
     def kill(self) -> None:
         """End the whole process group at once."""
-        if self._process.returncode is None:
-            with suppress(ProcessLookupError):
-                os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.kill()
 
     async def gone(self) -> None:
         """Kill it and wait until nothing is left of it."""
         self.kill()
-        await self._process.wait()
+        await self._ended()
         await self._listener
 
+    async def _ended(self) -> int:
+        await self._process.ended.wait()
+        assert self._process.status is not None
+        return self._process.status
+
     async def _listen(self) -> str:
-        kept = bytearray()
-        assert self._process.stderr is not None
-        while chunk := await self._process.stderr.read(1 << 16):
-            kept += chunk[: STDERR_BYTES - len(kept)]
+        kept, block = bytearray(), memoryview(bytearray(1 << 16))
+        while count := await self._read(self._errors, block):
+            kept += block[: min(count, STDERR_BYTES - len(kept))]
         return kept.decode(errors="replace")
 
-    async def _readable(self) -> None:
+    async def _read(self, pipe: int, view: memoryview) -> int:
+        """Return how many bytes were read; 0 at the end, which is its own even where a stray of it holds the pipe."""
+        while len(view):
+            try:
+                return os.readv(pipe, [view])
+            except BlockingIOError:
+                if self._process.ended.is_set():
+                    break
+                await self._readable(pipe)
+        return 0
+
+    async def _readable(self, pipe: int) -> None:
+        """Wait until there is something to read, or the process has ended."""
         loop, ready = asyncio.get_running_loop(), asyncio.Event()
-        loop.add_reader(self._output, ready.set)
+        self._process.waiting.add(ready)
+        loop.add_reader(pipe, ready.set)
         try:
             await ready.wait()
         finally:
-            loop.remove_reader(self._output)
+            loop.remove_reader(pipe)
+            self._process.waiting.discard(ready)
 
     @contextmanager
     def _clock(self) -> Iterator[None]:
@@ -185,40 +191,31 @@ class DecoderProcess:
 @asynccontextmanager
 async def running(command: Sequence[str], source: int, limits: Limits) -> AsyncIterator[DecoderProcess]:
     """Run a decoder whose standard input is the open file ``source``; nothing of it survives the block."""
-    launcher = _launcher(limits)
-    output, far_end = os.pipe()
+    cpu = limits.cpu_seconds
+    bounds = {"cpu": f"{cpu}:{cpu + 1}", "as": limits.memory_bytes, "fsize": 0, "nofile": 64, "core": 0}
+    (output, far_output), (errors, far_errors) = os.pipe(), os.pipe()
     os.set_blocking(output, False)
+    os.set_blocking(errors, False)
     with suppress(OSError):  # an unprivileged user's pipes have a common ceiling; a small pipe is only slower
-        fcntl.fcntl(far_end, F_SETPIPE_SZ, PIPE_BYTES)
+        fcntl.fcntl(far_output, F_SETPIPE_SZ, PIPE_BYTES)
     try:
         try:
-            process = await asyncio.create_subprocess_exec(
-                *launcher, *command,
-                stdin=source, stdout=far_end, stderr=asyncio.subprocess.PIPE,
-                env=ENVIRONMENT, cwd="/", start_new_session=True,
-            )  # fmt: skip
-        except OSError as error:  # no process or no memory is left
+            process = Launched(command, bounds, limits.isolation, source, far_output, far_errors)
+        except OSError as error:  # no process, thread or memory is left
             raise DecoderLost(f"could not be started: {error}") from error
         finally:
-            os.close(far_end)
-        child = DecoderProcess(process, output, limits)
+            os.close(far_output)
+            os.close(far_errors)
+        child = DecoderProcess(process, output, errors, limits)
         try:
             yield child
         finally:
             await child.gone()
     finally:
         os.close(output)
+        os.close(errors)
 
 
 def _seconds_of_children() -> float:
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return used.ru_utime + used.ru_stime
-
-
-def _launcher(limits: Limits) -> list[str]:
-    prlimit = shutil.which("prlimit")
-    if prlimit is None:
-        raise VeracityError("prlimit is missing, no media is decoded without it: apt-get install util-linux")
-    cpu = limits.cpu_seconds
-    bounds = {"cpu": f"{cpu}:{cpu + 1}", "as": limits.memory_bytes, "fsize": 0, "nofile": 64, "core": 0}
-    return [prlimit, *(f"--{name}={value}" for name, value in bounds.items()), "--"]

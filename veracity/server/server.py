@@ -14,6 +14,7 @@ from tritonclient.utils import InferenceServerException
 
 from veracity.catalog import provenance
 from veracity.catalog.profiles import BENCH, children, choose, required
+from veracity.media import isolation
 from veracity.server import accelerators, address, binaries, repository, rundir
 from veracity.server.heals import Heals
 from veracity.server.health import ModelState
@@ -114,8 +115,10 @@ class Server:
     def from_settings(cls, settings: Settings, **options: Any) -> Server:
         """Serve the models of the settings' profile; model processes see the same settings. ``options`` as above.
 
-        Raises :class:`ServerUnavailable` for the faults that ``veracity doctor`` finds, in production.
+        Raises :class:`ServerUnavailable` for the faults that ``veracity doctor`` finds, in production, and
+        :class:`VeracityError` where decoders cannot be isolated as they are required to be.
         """
+        isolation.check(settings.decoder_isolation)
         production, choice = settings.env == "production", choose(settings.profile, settings.models)
         if production:
             _refuse_faults(settings)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 import subprocess
 import tempfile
@@ -11,7 +12,10 @@ from pathlib import Path
 from veracity.catalog.profiles import children, choose
 from veracity.catalog.provenance import GRAPH
 from veracity.install.doctor.finding import Finding
-from veracity.media import find_ffmpeg
+from veracity.media import Limits, find_ffmpeg, isolation
+from veracity.media.ffmpeg import FORMATS
+from veracity.media.sandbox import MIB, DecoderLost, running
+from veracity.media.scripts import script
 from veracity.server import accelerators
 from veracity.server.binaries import check_stub, find_tritonserver
 from veracity.server.proxy.process import find_envoy
@@ -35,7 +39,7 @@ LONGEST = 60.0  # seconds that a program may take to say what it is; a driver th
 
 def examine(settings: Settings) -> Iterator[Finding]:
     """Examine what is not Python's and not a model's."""
-    for check in (_ffmpeg, _triton, _gpu, _space):
+    for check in (_ffmpeg, _isolation, _triton, _gpu, _space):
         yield from check(settings)
 
 
@@ -51,8 +55,37 @@ def _ffmpeg(settings: Settings) -> Iterator[Finding]:
     lacks = [codec for codec, decoders in DECODERS.items() if not known.intersection(decoders)]
     output = f"lacks {', '.join(lacks)}: files with them are refused" if lacks else " ".join(DECODERS)
     yield Finding("decoders", "warning" if lacks else "ok", output, len(lacks) == len(DECODERS))
-    prlimit = shutil.which("prlimit")
-    yield Finding("prlimit", "ok" if prlimit else "missing", prlimit or "apt-get install -y util-linux", not prlimit)
+    for program in ("prlimit", "setpriv"):
+        path = shutil.which(program)
+        yield Finding(program, "ok" if path else "missing", path or "apt-get install -y util-linux", not path)
+
+
+def _isolation(settings: Settings) -> Iterator[Finding]:
+    """What decoders are isolated by, and whether they run so."""
+    level, found = settings.decoder_isolation, isolation.found()
+    if level == "off":
+        yield Finding("decoder isolation", "optional", "VERACITY_DECODER_ISOLATION is off")
+    elif found.lacks and level == "required":
+        yield Finding("decoder isolation", "missing", str(found), True)
+    elif fault := asyncio.run(_isolation_fault(settings)):
+        yield Finding("decoder isolation", "broken", f"{fault}; VERACITY_DECODER_ISOLATION=off does without", True)
+    else:
+        yield Finding("decoder isolation", "optional" if found.lacks else "ok", str(found))
+
+
+async def _isolation_fault(settings: Settings) -> str:
+    """Return what keeps ffmpeg or our scripts from running isolated; nothing where they run."""
+    with tempfile.TemporaryFile() as empty:
+        try:
+            inspect = script("inspect_script.py", "av", formats=FORMATS, max_pixels=1, max_packets=1)
+            for command in ([str(find_ffmpeg(settings.ffmpeg)), "-version"], inspect):
+                async with running(command, empty.fileno(), Limits()) as child:
+                    output, said = await child.rest(MIB), await child.end()
+                if not output:
+                    return f"{command[0]} does not run isolated: {(said.splitlines() or ['it says nothing'])[0]}"
+        except (VeracityError, DecoderLost) as error:
+            return f"decoders do not run isolated: {error}"
+    return ""
 
 
 def _triton(settings: Settings) -> Iterator[Finding]:
