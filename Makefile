@@ -7,13 +7,14 @@ DOCS_VENV := .venv-docs
 BIN := $(VENV)/bin
 SAMPLE := sample.mp4
 DATA := ../shared/data
+SECONDS := 60
 TELLING := tests/client tests/catalog tests/decision tests/evidence tests/calibrate tests/install tests/test_settings.py
 LOCK := uv pip compile --quiet --universal --python-version 3.10 --no-annotate --no-emit-package veracity-client \
 	--generate-hashes --custom-compile-command "make lock"
 NO_SERVER := --excludes requirements/no-server.txt
 NO_BUILDER := --excludes requirements/no-builder.txt
 
-.PHONY: help setup models demo serve test test-wheels test-pythons test-export test-image starter-weights measure \
+.PHONY: help setup models demo serve test test-wheels test-pythons test-export test-image fuzz starter-weights measure \
 	check docs lock sbom dist schema clean
 
 help:
@@ -49,6 +50,10 @@ test-export: models ## tests that need torch, in an environment of their own
 	@scripts/bootstrap $(EXPORT_VENV) requirements/runtime.lock requirements/dev.lock requirements/torch.txt
 	@$(EXPORT_VENV)/bin/python -m pytest -m export $(ARGS)
 
+fuzz: setup ## our parsers under atheris, each for SECONDS, or those that ARGS names: wants Python 3.11 or newer
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check --no-deps --require-hashes -r requirements/fuzz.lock
+	@$(BIN)/python tests/fuzz/fuzz.py $(SECONDS) $(ARGS)
+
 starter-weights: models ## our networks taught, exported and calibrated anew, out of DATA: 40 minutes on two cores
 	@scripts/bootstrap $(EXPORT_VENV) requirements/runtime.lock requirements/dev.lock requirements/torch.txt
 	@scripts/starter_weights $(DATA)
@@ -78,6 +83,7 @@ lock: ## pin the dependencies anew (needs uv)
 	$(LOCK) -c requirements/runtime.lock --group dev -o requirements/dev.lock
 	$(LOCK) --group docs -o requirements/docs.lock
 	$(LOCK) -c requirements/runtime.lock -c requirements/dev.lock --group build -o requirements/build.lock
+	$(LOCK) --no-deps --group fuzz -o requirements/fuzz.lock
 
 sbom: setup ## bills of materials (CycloneDX) of the default profile: with pip's packages, and with the image's, in dist/
 	@$(BIN)/python scripts/sbom.py requirements/runtime.lock dist/veracity.cdx.json

@@ -58,6 +58,10 @@ class Address:
         target = rest.rstrip("/")
         if not target:
             raise BadOption(f"url names no host: {url!r}; give one like localhost:8001")
+        try:
+            is_local(target)
+        except ValueError as error:
+            raise BadOption(f"url names no host that can be read: {url!r}: {error}") from None
         config = tls if isinstance(tls, TlsConfig) else TlsConfig() if tls or secure else None
         return cls(target, known, config, _headers(api_key))
 
@@ -79,7 +83,7 @@ class Address:
         )
         for name in (spelling for lower in names for spelling in (lower, lower.upper())):
             if proxy := os.environ.get(name):
-                return f" through the proxy {urlsplit(proxy).netloc.rpartition('@')[2] or proxy} (from {name})"
+                return f" through the proxy {proxy.rpartition('@')[2].rpartition('://')[2].rstrip('/')} (from {name})"
         return ""
 
 

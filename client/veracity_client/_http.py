@@ -17,7 +17,7 @@ import httpx
 
 from veracity_client._address import Address, TlsConfig, unreachable
 from veracity_client._per_loop import PerLoop
-from veracity_client._wire import DETECTOR, NO_TIME_LEFT, Request, failure, json_tensor
+from veracity_client._wire import DETECTOR, NO_TIME_LEFT, UNREADABLE, Request, failure, json_tensor
 from veracity_client.errors import AnalysisTimeout, BadOption, InternalError, ServerUnavailable, VeracityError
 
 T = TypeVar("T")
@@ -177,5 +177,5 @@ def _text(response: httpx.Response) -> str:
     try:
         body = response.json()
         return str(body.get("error") or body.get("message") or body)
-    except (ValueError, AttributeError):
+    except (*UNREADABLE, AttributeError):
         return response.text[:500]

@@ -27,6 +27,7 @@ from veracity_client.verdict import Options, StageEvent, Verdict, event_from_jso
 DETECTOR, VERDICT = "deepfake_detector", "VERDICT"
 STREAM, EVENT = "deepfake_detector_stream", "EVENT"
 RETRIED = (Overloaded, ModelUnavailable, ServerUnavailable)  # an analysis changes nothing, so it may be repeated
+UNREADABLE = (ValueError, RecursionError)  # the latter: brackets nested too deep
 NO_TIME_LEFT = "no verdict within the time given"
 
 
@@ -122,7 +123,7 @@ def read_verdict(text: str | bytes) -> Verdict:
     """Read a verdict; raises :class:`InternalError` for anything else."""
     try:
         return Verdict.from_json(text)
-    except ValueError as error:
+    except UNREADABLE as error:
         raise InternalError(f"the server's answer is no verdict: {error}") from error
 
 
@@ -130,7 +131,7 @@ def read_event(text: str | bytes) -> StageEvent | Verdict | None:
     """Read a message of the stream, None for a kind that is not known; raises :class:`InternalError` for others."""
     try:
         return event_from_json(text)
-    except ValueError as error:
+    except UNREADABLE as error:
         raise InternalError(f"the server's message cannot be read: {error}") from error
 
 
@@ -153,5 +154,5 @@ def json_tensor(answer: bytes) -> str:
     """Return the one string of an HTTP answer's one output; raises :class:`InternalError` for anything else."""
     try:
         return str(json.loads(answer)["outputs"][0]["data"][0])
-    except (ValueError, KeyError, IndexError, TypeError) as error:
+    except (*UNREADABLE, KeyError, IndexError, TypeError) as error:
         raise InternalError(f"the server's answer is no inference response: {error!r}") from error

@@ -43,7 +43,8 @@ class AnalysisContext:
     def from_settings(cls, settings: Settings) -> AnalysisContext:
         """Log what decoders are not isolated from.
 
-        Raises :class:`ModelUnavailable` for a missing or altered VAD, :class:`VeracityError` for a missing ffmpeg or isolation.
+        Raises :class:`ModelUnavailable` for a missing or altered VAD, :class:`VeracityError` without an ffmpeg or
+        an isolation that is required.
         """
         isolation.check(settings.decoder_isolation)
         installed = InstalledModels(settings.model_repository)

@@ -6,19 +6,20 @@ length counts only where its packets agree.
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
 from veracity.catalog.layers import FPS
+from veracity.media.facts import TrackFacts, read_facts
 from veracity.media.sandbox import Limits
 from veracity_client.errors import BadOption, LimitExceeded, TooLong, TooManyPixels
 
 SLACK = 0.5  # seconds by which what is declared and what is read may differ
 PIXEL_SHAPES = (1.03, 4.0)  # long to short side; less is the rounding of a size, more is a broken header
 DEFAULT, ATTACHED = 1, 1024 | 2048  # dispositions: the track that players take; cover art and thumbnails
+LEAST_FPS = 2.0**-32  # a ratio of 32-bit numbers is no less
 MUCH_MORE = 10  # times the bytes: of two video tracks the other one shows something
 TRANSFERS: Mapping[int, Literal["PQ", "HLG"]] = {16: "PQ", 18: "HLG"}  # ITU-T H.273, table 3
 # Signs of a display matrix's a, b, c, d (x' = ax + cy, y' = bx + dy) -> the EXIF orientation that means the same.
@@ -108,32 +109,32 @@ class Probe:
 def parse_facts(text: bytes | bytearray, video_track: int | None = None) -> Probe | None:
     """Read what the child printed; None where it could open nothing.
 
-    Raises :class:`BadOption` where there is no such video track, :class:`TooManyPixels`.
+    Raises :class:`BadOption` where there is no such video track, :class:`TooManyPixels`, :class:`InternalError`.
     """
-    facts = json.loads(text)
-    if "tracks" not in facts:
+    facts = read_facts(text)
+    if facts.tracks is None:
         return None
-    if facts["too_large"]:
-        raise TooManyPixels(f"pictures of {facts['too_large']} pixels are more than VERACITY_MAX_PIXELS allows")
-    kinds: dict[str, list[Mapping[str, Any]]] = {"video": [], "audio": []}
-    for track in facts["tracks"]:
-        if not track["disposition"] & ATTACHED:
-            kinds[track["type"]].append(track)
+    if facts.too_large:
+        raise TooManyPixels(f"pictures of {facts.too_large} pixels are more than VERACITY_MAX_PIXELS allows")
+    kinds: dict[str, list[TrackFacts]] = {"video": [], "audio": []}
+    for track in facts.tracks:
+        if not track.disposition & ATTACHED:
+            kinds[track.type].append(track)
     audio = tuple(_audio(index, track) for index, track in enumerate(kinds["audio"]))
     videos = [_video(index, track) for index, track in enumerate(kinds["video"])]
     chosen = _chosen(kinds["video"], video_track)
     video = None if chosen is None else videos[chosen]
     ends = [a.seconds for a in audio] + [v.seconds for v in videos if v]
-    declared = None if facts["declared"] is None else math.floor(facts["declared"] * 100 + 0.5) / 100
+    declared = None if facts.declared is None else math.floor(facts.declared * 100 + 0.5) / 100
     return Probe(
         seconds=_seconds(ends, declared, alone=bool(videos) and not audio),
         video=video,
         audio=audio,
         declared=declared,
-        cut=facts["cut"],
+        cut=facts.cut,
         video_tracks=len(videos),
-        timeline=Timeline(tuple((at, excess) for at, excess in facts["jumps"]), facts["stray_after"]),
-        complete=facts["complete"],
+        timeline=Timeline(facts.jumps, facts.stray_after),
+        complete=facts.complete,
     )
 
 
@@ -150,56 +151,52 @@ def _seconds(ends: Sequence[float], declared: float | None, *, alone: bool) -> f
     return end or None
 
 
-def _chosen(tracks: Sequence[Mapping[str, Any]], wanted: int | None) -> int | None:
+def _chosen(tracks: Sequence[TrackFacts], wanted: int | None) -> int | None:
     """Return the video track to examine: the ``wanted`` one, else the default, unless another one shows far more."""
     if wanted is not None and wanted >= len(tracks):
         raise BadOption(f"video_track {wanted} asked for; the file has {len(tracks)}")
     if wanted is not None or not tracks:
         return wanted
-    able = [k for k, track in enumerate(tracks) if _has_size(track)] or [0]
-    first = next((k for k in able if tracks[k]["disposition"] & DEFAULT), able[0])
-    fullest = max(able, key=lambda k: int(tracks[k]["bytes"]))
-    return fullest if tracks[fullest]["bytes"] > MUCH_MORE * tracks[first]["bytes"] else first
+    able = [k for k, track in enumerate(tracks) if all(track.size)] or [0]
+    first = next((k for k in able if tracks[k].disposition & DEFAULT), able[0])
+    fullest = max(able, key=lambda k: tracks[k].bytes)
+    return fullest if tracks[fullest].bytes > MUCH_MORE * tracks[first].bytes else first
 
 
-def _has_size(track: Mapping[str, Any]) -> bool:
-    return bool(track.get("size")) and all(track["size"])
+def _audio(index: int, track: TrackFacts) -> AudioStream:
+    channels = track.channels or 1
+    mixable = channels <= 2 or not track.layout.endswith("channels")
+    end, default = max(0.0, track.end or 0.0), bool(track.disposition & DEFAULT)
+    return AudioStream(track.codec or "unknown", index, channels, mixable, track.packets, end, default)
 
 
-def _audio(index: int, track: Mapping[str, Any]) -> AudioStream:
-    channels = track.get("channels") or 1
-    mixable = channels <= 2 or not track["layout"].endswith("channels")
-    end, default = max(0.0, track["end"] or 0.0), bool(track["disposition"] & DEFAULT)
-    return AudioStream(track["codec"] or "unknown", index, channels, mixable, track["packets"], end, default)
-
-
-def _video(index: int, track: Mapping[str, Any]) -> VideoStream | None:
-    if not track["decodable"]:
-        return VideoStream(track["codec"] or "unknown", 0, 0, None, index=index)
-    if not _has_size(track):
+def _video(index: int, track: TrackFacts) -> VideoStream | None:
+    if not track.decodable:
+        return VideoStream(track.codec or "unknown", 0, 0, None, index=index)
+    if not all(track.size):
         return None
-    orientation = _orientation(track["matrix"])
-    width, height = _square(*track["size"], *track["aspect"])
-    fps = track["fps"] or None
-    end = track["packets"] / (fps or FPS) if track["end"] is None else track["end"]
+    orientation = _orientation(track.matrix)
+    width, height = _square(*track.size, *track.aspect)
+    fps = track.fps if track.fps and abs(track.fps) >= LEAST_FPS else None
+    end = track.packets / (fps or FPS) if track.end is None else track.end
     return VideoStream(
-        codec=track["codec"],
+        codec=track.codec or "unknown",
         width=height if orientation > 4 else width,
         height=width if orientation > 4 else height,
         fps=fps,
         orientation=orientation,
-        interlaced=track["interlaced"],
+        interlaced=track.interlaced,
         index=index,
         seconds=max(0.0, end),  # times may be negative
-        frames=track["packets"],
-        hdr=TRANSFERS.get(track["transfer"]),
-        coded_pixels=math.prod(track["size"]),
+        frames=track.packets,
+        hdr=TRANSFERS.get(track.transfer),
+        coded_pixels=math.prod(track.size),
     )
 
 
 def _orientation(matrix: Sequence[int]) -> int:
     """Return the EXIF orientation that is nearest to a display matrix, 1 for none."""
-    if not matrix:
+    if len(matrix) < 9:
         return 1
     a, b, c, d = matrix[0], matrix[1], matrix[3], matrix[4]
     straight = abs(a) + abs(d) >= abs(b) + abs(c)
@@ -214,7 +211,7 @@ def _sign(value: int) -> int:
 def _square(width: int, height: int, across: int, down: int) -> tuple[int, int]:
     """Widen or narrow a picture so that its pixels are square."""
     least, most = PIXEL_SHAPES
-    if not least * min(across, down) <= max(across, down) <= most * min(across, down):
+    if down <= 0 or not least * min(across, down) <= max(across, down) <= most * min(across, down):
         return width, height
     return max(1, round(width * across / down)), height
 
