@@ -10,7 +10,7 @@ from threading import Event, Thread
 from typing import Any
 
 import canned
-import grpc
+import grpc  # type: ignore[import-untyped]
 from tritonclient.grpc import service_pb2, service_pb2_grpc
 
 from veracity_client.errors import VeracityError

@@ -97,7 +97,9 @@ def test_through_a_list(two: Two, transport: str, number: signal.Signals) -> Non
 def recipe(name: str, two: Two, port: int, files: dict[str, Path]) -> str:
     """A block of ``docs/operate.md``, with addresses, ports and files of this machine."""
     page = (CHECKOUT / "docs" / "operate.md").read_text()
-    (text,) = re.findall(rf"^```\n(# {name}\n.*?)^```", page, re.M | re.S)
+    block = re.search(rf"^```\n(# {name}\n.*?)^```", page, re.M | re.S)
+    assert block, f"the page has no recipe for {name}"
+    text: str = block[1]
     here = {
         r"10\.0\.0\.1\b": HOSTS[0],
         r"10\.0\.0\.2\b": HOSTS[1],

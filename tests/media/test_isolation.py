@@ -74,7 +74,12 @@ def test_ffmpeg_itself_cannot_connect(source: Path, seccomp: None) -> None:
 
     async def callers(isolated: isolation.Level) -> int:
         seen: list[asyncio.StreamWriter] = []
-        server = await asyncio.start_server(lambda _, writer: (seen.append(writer), writer.close()), "127.0.0.1", 0)
+
+        def take(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            seen.append(writer)
+            writer.close()
+
+        server = await asyncio.start_server(take, "127.0.0.1", 0)
         url = f"tcp://127.0.0.1:{server.sockets[0].getsockname()[1]}"
         with source.open("rb") as file:
             command = [str(find_ffmpeg()), "-v", "error", "-i", url, "-f", "null", "-"]
@@ -195,6 +200,7 @@ def test_ffmpeg_dies_with_a_process_that_is_killed(isolated: str, tmp_path: Path
     """
     command = [sys.executable, "-c", textwrap.dedent(code)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as parent:
+        assert parent.stdout
         decoder = int(parent.stdout.readline())
         handle = os.pidfd_open(decoder)
         try:

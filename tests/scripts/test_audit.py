@@ -74,9 +74,9 @@ def advisories() -> Iterator[Advisories]:
 def audit(url: str, folder: Path, ignored: str = "", lock: str = LOCK) -> subprocess.CompletedProcess[str]:
     (folder / "some.lock").write_text(lock)
     (folder / "ignored.toml").write_text(ignored)
-    command = [sys.executable, CHECKOUT / "scripts/audit.py", "--url", url, "--ignored", folder / "ignored.toml"]
+    script, ignored_file = CHECKOUT / "scripts/audit.py", folder / "ignored.toml"
     environment = {key: value for key, value in os.environ.items() if not key.lower().endswith("_proxy")}
-    command.append(folder / "some.lock")
+    command = [sys.executable, str(script), "--url", url, "--ignored", str(ignored_file), str(folder / "some.lock")]
     return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
 
 
