@@ -190,7 +190,7 @@ def test_layers_without_weights_abstain_with_what_to_do(
 def telling_ffmpeg(folder: Path) -> Path:
     """Return an ffmpeg that leaves an empty file ``sound`` or ``frames`` behind when it is asked for them.
 
-    Empty, since the sandbox lets it write no byte.
+    Empty, since the sandbox lets it write no byte; without isolation, which lets it make no file either.
     """
     script = folder / "ffmpeg"
     cases = f"*rawvideo*) : > {folder}/frames ;; *s16le*) : > {folder}/sound ;;"
@@ -203,7 +203,8 @@ def certain(context: AnalysisContext, ffmpeg: Path, stop: float) -> AnalysisCont
     measured = dataclasses.replace(
         context.measured, thresholds=Thresholds(0.76, 0.29), fail_fast_threshold=stop, profiles={}
     )
-    return dataclasses.replace(context, ffmpeg=ffmpeg, measured=measured)
+    settings = context.settings.replace(decoder_isolation="off")
+    return dataclasses.replace(context, ffmpeg=ffmpeg, measured=measured, settings=settings)
 
 
 @pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="needs a system ffmpeg to log")
