@@ -8,15 +8,14 @@ from __future__ import annotations
 import hashlib
 import hmac
 import re
-import socketserver
 import stat
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from contextlib import suppress
-from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 from veracity import log
+from veracity.server.socket_server import SocketHandler, SocketServer
 from veracity_client._address import API_KEY_HEADER
 from veracity_client.errors import BadOption, Unauthorized
 
@@ -60,60 +59,28 @@ class KeyRing:
             return self._digests
 
 
-class KeyServer:
-    """Answers Envoy at the socket ``path``, from :meth:`start` to :meth:`stop`: 200 for a key of the ring, else 401."""
+class KeyServer(SocketServer):
+    """Answers Envoy at the socket ``path``: 200 for a key of the ring, else 401."""
 
     def __init__(self, path: Path, ring: KeyRing) -> None:
-        self._path, self._ring = path, ring
-        self._server: _Server | None = None
-
-    def start(self) -> None:
-        """Serve in threads of its own, one for each connection of Envoy's."""
-        self._server = _Server(str(self._path), self._ring.name_of)
-        threading.Thread(target=self._server.serve_forever, name="api-keys", daemon=True).start()
-
-    def stop(self) -> None:
-        """End; does nothing when it was not started."""
-        if self._server is not None:
-            self._server.shutdown()
-            self._server.server_close()
-
-
-class _Server(socketserver.ThreadingUnixStreamServer):
-    daemon_threads = True
-    block_on_close = False  # Envoy keeps its connections open
-
-    def __init__(self, path: str, name_of: Callable[[str], str | None]) -> None:
         super().__init__(path, _Handler)
-        self.name_of = name_of
-
-    def handle_error(self, _request: object, _address: object) -> None:
-        """Say nothing: Envoy went away, and took its question with it."""
+        self.name_of = ring.name_of
 
 
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    wbufsize = -1  # one write an answer
+class _Handler(SocketHandler):
     error_message_format = REFUSED  # for methods that have no do_ below
-    server: _Server
+    server: KeyServer
 
     def _answer(self) -> None:
         name = next(filter(None, map(self.server.name_of, self._given())), None)
         _log.debug("api key", caller=name, path=self.path)
-        body = b"" if name else REFUSED.encode()
-        self.send_response_only(200 if name else 401)
-        self.send_header("content-length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
+        self.reply(200, b"") if name else self.reply(401, REFUSED.encode())
 
     do_GET = do_POST = do_HEAD = do_PUT = do_DELETE = do_OPTIONS = do_PATCH = _answer  # noqa: N815, http.server's names
 
     def _given(self) -> Iterable[str]:
         scheme, _, token = self.headers.get("authorization", "").partition(" ")
         return filter(None, (self.headers.get(API_KEY_HEADER), token.strip() if scheme.lower() == "bearer" else None))
-
-    def log_message(self, *_: object) -> None:
-        """Say nothing."""
 
 
 def _version(file: Path | None) -> tuple[int, ...]:
