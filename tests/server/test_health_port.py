@@ -8,11 +8,13 @@ import threading
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import canned
 import pytest
+from prometheus_client import CollectorRegistry
 from prometheus_client.parser import text_string_to_metric_families
 from server_models import (
     OPEN,
@@ -32,6 +34,7 @@ from veracity.server.instances import processes
 from veracity.server.ports import Ports, choose
 from veracity.server.proxy.access import Access
 from veracity.server.proxy.keys import KeyRing
+from veracity.server.status import Phase, Status, StatusPages
 
 KEY = "alice-0123456789abcdef"
 NAMES = ("double", "deepfake_detector", "deepfake_detector_stream")
@@ -99,6 +102,13 @@ def test_a_server_that_serves(server: Server) -> None:
     assert samples["veracity_ready",] == 1
     assert {name: samples["veracity_model_ready", name] for name in NAMES} == dict.fromkeys(NAMES, 1)
     assert get(server.health_url.replace("/health", "/"))[0] == 404
+
+
+def test_only_a_server_without_supervision_is_not_live() -> None:
+    phases: tuple[Phase, ...] = get_args(Phase)
+    pages = {phase: StatusPages(partial(Status, phase, {}, 0), dict, CollectorRegistry()) for phase in phases}
+    codes = {phase: (page.get("/health/live").code, page.get("/health/ready").code) for phase, page in pages.items()}
+    assert codes == {"starting": (200, 503), "serving": (200, 200), "stopping": (200, 503), "broken": (503, 503)}
 
 
 @pytest.mark.triton
