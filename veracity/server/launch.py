@@ -31,8 +31,7 @@ class Launch:
 
     def environment(self, binaries: Binaries) -> dict[str, str]:
         """Return the environment of tritonserver, which the models' processes inherit: without the API keys."""
-        # Compiled files beside a model's code look to Triton like a change of the model.
-        return {**inherited(), **binaries.environment, "PYTHONDONTWRITEBYTECODE": "1", **self.env}
+        return {**inherited(), **binaries.environment, **self.env}
 
     def command(self, binaries: Binaries, sockets: Sockets, newer: set[str]) -> list[str]:
         """Return the command line; ``newer`` has the options that this tritonserver knows of :meth:`newer_options`."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import compileall
 from pathlib import Path
 
 from google.protobuf.text_format import ParseError
@@ -33,6 +34,9 @@ class Loader:
             health.instances = Instances(folder, self._model_config)
         except (OSError, ParseError) as error:
             raise LoadFailed(f"{name}/config.pbtxt: {' '.join(str(error).split())}") from None
+        # Python compiles a model's code beside it. Were that done by the load, Triton would take it for a change of the
+        # model and replace every process at the next one.
+        compileall.compile_dir(folder, quiet=2)
         before = processes(server, folder)
         self._load(control, name, health.instances.to_json())
         if files := provenance.unrecorded(folder):
