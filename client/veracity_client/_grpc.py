@@ -29,6 +29,8 @@ CHANNEL_OPTIONS = (
     ("grpc.max_reconnect_backoff_ms", 1000),  # by default it grows to two minutes, and a restart takes seconds
 )
 NOT_CONNECTED = re.compile("failed to connect|resolution failed", re.IGNORECASE)  # gRPC's words, also where TLS failed
+# By a proxy whose server went away during the answer; the last are the words of grpc.aio where there was no answer yet.
+RESET = re.compile("RST_STREAM|stream removed|internal error from core", re.IGNORECASE)
 TRITON_KEY_PREFIX = "triton-grpc-protocol-"  # of the header that Triton itself checks, --grpc-restricted-protocol
 LENGTH_BYTES = 4  # of the length before each element of a BYTES tensor, little endian
 
@@ -57,7 +59,7 @@ class _Transport:
     def _error(self, error: grpc.RpcError, request: Request) -> VeracityError:
         code, text = error.code().name, error.details() or ""
         found = failure(text, code, request.id, self._address.through)
-        if code == "UNAVAILABLE" and found.http == 502:
+        if (code == "UNAVAILABLE" and found.http == 502) or RESET.search(text):
             return unreachable(self._address, text, connected=NOT_CONNECTED.search(text) is None)
         return found
 

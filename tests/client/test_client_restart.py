@@ -107,3 +107,15 @@ def test_a_server_that_hangs_up_is_asked_as_often_as_told_and_within_the_timeout
         with pytest.raises((errors.ServerUnavailable, errors.AnalysisTimeout)):
             detector.analyze(b"real", timeout=0.7)
         assert sum(pauses) < 0.7
+
+
+@pytest.mark.triton
+def test_a_stream_whose_server_dies_after_its_first_event_is_server_unavailable(server: Server, tmp_path: Path) -> None:
+    """The proxy goes on and resets the stream, which gRPC calls UNKNOWN."""
+    with Detector(server.grpc_url) as detector:
+        eventually(detector.ready)
+        events = detector.stages(f"watch {tmp_path / 'never'}".encode())
+        next(events)
+        os.kill(server.pid, signal.SIGKILL)
+        with pytest.raises(errors.ServerUnavailable):
+            next(events)
