@@ -16,6 +16,7 @@ import canned
 import pytest
 from prometheus_client import CollectorRegistry
 from prometheus_client.parser import text_string_to_metric_families
+from restartable import free_ports
 from server_models import (
     OPEN,
     PYTHON_CONFIG,
@@ -31,7 +32,6 @@ from server_models import (
 from veracity import __version__
 from veracity.server import Server
 from veracity.server.instances import processes
-from veracity.server.ports import Ports, choose
 from veracity.server.proxy.access import Access
 from veracity.server.proxy.keys import KeyRing
 from veracity.server.status import Phase, Status, StatusPages
@@ -113,7 +113,7 @@ def test_only_a_server_without_supervision_is_not_live() -> None:
 
 @pytest.mark.triton
 def test_starting_is_live_and_not_ready(models: Path) -> None:
-    port = choose("127.0.0.1", Ports(0, 0, 0, 0)).health
+    (port,) = free_ports(["127.0.0.1"], 1)
     server, seen = Server(models, models=NAMES, health_port=port), set()
     url = f"http://127.0.0.1:{port}/health"
     start = threading.Thread(target=server.start)
