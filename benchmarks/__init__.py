@@ -1,4 +1,4 @@
-"""Measurements, each a command: ``python -m benchmarks latency | throughput | models | accuracy | robustness``.
+"""Measurements, each a command: ``python -m benchmarks COMMAND``.
 
 ``python -m benchmarks figures`` brings their committed results into the documents.
 """

@@ -1,4 +1,4 @@
-"""``python -m benchmarks latency | throughput | proxy | models | accuracy | robustness | figures``."""
+"""``python -m benchmarks COMMAND``: how fast, how right, how it bears faults; and the documents' figures."""
 
 from __future__ import annotations
 
@@ -9,7 +9,10 @@ import sys
 from veracity import log
 from veracity_client.errors import VeracityError
 
-COMMANDS = ("latency", "throughput", "proxy", "models", "accuracy", "robustness", "figures")
+COMMANDS = (
+    "latency", "throughput", "proxy", "models", "accuracy", "robustness",
+    "concurrency", "heal", "overload", "memory", "soak", "hostile", "figures",
+)  # fmt: skip
 INTERRUPTED = 130  # as of a program that SIGINT ended
 
 

@@ -9,7 +9,9 @@ from veracity.settings import CHECKOUT
 from veracity_client.errors import VeracityError
 
 PAGES = ("README.md", "docs/**/*.md")
-PROLOGUE = "from evaluation import tables as figures"  # what the blocks between [[[cog and [[[end]]] can call
+PROLOGUE = (
+    "from evaluation import reliability, tables as figures"  # what the blocks between [[[cog and [[[end]]] can call
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

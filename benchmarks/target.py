@@ -1,13 +1,21 @@
-"""The clip that speed is measured on."""
+"""What is measured: the clip for speed, the models that are installed, a server of the measurement's own."""
 
 from __future__ import annotations
 
+import os
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
+from veracity.analysis.installed import model_info
 from veracity.catalog.assets import PORTRAIT_FILE
+from veracity.catalog.profiles import children, choose
 from veracity.media import find_ffmpeg
 from veracity.sample import Clip, make_sample
+from veracity.server import Server
+from veracity.server.proxy.access import Access
 from veracity.settings import Settings
 
 FULL_HD = Clip(1920, 1080, 10.0, 6_000_000, voice="de")  # a voice of which the starter is sure: fail_fast stops
@@ -22,3 +30,24 @@ def clip_of(given: Path | None) -> Path:
     if not target.is_file():
         make_sample(target, settings.weights / PORTRAIT_FILE, find_ffmpeg(settings.ffmpeg), FULL_HD)
     return target
+
+
+def installed() -> dict[str, Any]:
+    """Return the profile, and the sha256 of the graph of each model served."""
+    settings = Settings.from_env()
+    served = children(choose(settings.profile, settings.models))
+    models = {name: model_info(settings.model_repository, name).sha256 for name in served}
+    return {"profile": settings.profile, "models": models}
+
+
+@contextmanager
+def own_server() -> Iterator[tuple[Server, Path]]:
+    """Yield a server with its models loaded, and the folder in which alone it makes files."""
+    with tempfile.TemporaryDirectory(prefix="veracity-") as folder:
+        before, tempfile.tempdir, os.environ["TMPDIR"] = tempfile.gettempdir(), folder, folder
+        try:
+            with Server.from_settings(Settings.from_env(), access=Access()) as server:
+                server.require("deepfake_detector")
+                yield server, Path(folder)
+        finally:
+            tempfile.tempdir = os.environ["TMPDIR"] = before

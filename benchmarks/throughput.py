@@ -17,10 +17,8 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.target import clip_of
+from benchmarks.target import clip_of, installed
 from evaluation import record
-from veracity.analysis.installed import model_info
-from veracity.catalog.profiles import children, choose
 from veracity.server import Server
 from veracity.server.proxy.access import Access
 from veracity.settings import Settings
@@ -60,7 +58,7 @@ def run(args: argparse.Namespace) -> int:
         urls = {"grpc": server.grpc_url, "http": server.http_url}
         sweeps = {protocol: _sweep(args, protocol, url, data) for protocol, url in urls.items()}
     figures = {"clip_bytes": clip.stat().st_size, "policy": args.policy, "requests": args.requests,
-               **_installed(), "sweeps": sweeps}  # fmt: skip
+               **installed(), "sweeps": sweeps}  # fmt: skip
     _print(sweeps)
     sys.stderr.write(f"written to {record.write('throughput', figures)}\n")
     return 0
@@ -75,14 +73,6 @@ def _program(name: str) -> str:
     if attempt.returncode == _NO_LIBRARY:
         raise VeracityError(f"{attempt.stderr.strip()}: install that library, or {_ELSEWHERE}")
     return found
-
-
-def _installed() -> dict[str, Any]:
-    """What is measured: the profile, and the sha256 of the graph of each model served."""
-    settings = Settings.from_env()
-    served = children(choose(settings.profile, settings.models))
-    models = {name: model_info(settings.model_repository, name).sha256 for name in served}
-    return {"profile": settings.profile, "models": models}
 
 
 def _input_file(folder: Path, clip: Path, policy: str) -> Path:
