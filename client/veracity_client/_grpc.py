@@ -5,11 +5,14 @@ Its higher-level client holds one stream at a time; the stubs give every call it
 
 from __future__ import annotations
 
+import asyncio
 import os
 import re
 import struct
-from collections.abc import AsyncGenerator, Generator
+from collections.abc import AsyncGenerator, Generator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from threading import Event, Timer
 from typing import Any
 
 import grpc  # type: ignore[import-untyped]
@@ -18,7 +21,7 @@ from tritonclient.grpc import service_pb2, service_pb2_grpc
 
 from veracity_client._address import API_KEY_HEADER, Address, TlsConfig, is_local, unreachable
 from veracity_client._per_loop import PerLoop
-from veracity_client._wire import DETECTOR, Request, failure
+from veracity_client._wire import ALIVE, ALIVE_SECONDS, DETECTOR, Request, failure
 from veracity_client.errors import VeracityError
 
 CHANNEL_OPTIONS = (
@@ -31,6 +34,9 @@ CHANNEL_OPTIONS = (
 NOT_CONNECTED = re.compile("failed to connect|resolution failed", re.IGNORECASE)  # gRPC's words, also where TLS failed
 # By a proxy whose server went away during the answer; the last are the words of grpc.aio where there was no answer yet.
 RESET = re.compile("RST_STREAM|stream removed|internal error from core", re.IGNORECASE)
+SILENCE_SECONDS = 6 * ALIVE_SECONDS  # a stream whose process died is silent: Triton ends it neither way
+ALIVE_BYTES = ALIVE.encode()
+SILENT = "the stream fell silent, so its process died"
 TRITON_KEY_PREFIX = "triton-grpc-protocol-"  # of the header that Triton itself checks, --grpc-restricted-protocol
 LENGTH_BYTES = 4  # of the length before each element of a BYTES tensor, little endian
 
@@ -83,10 +89,19 @@ class GrpcTransport(_Transport):
     def stream(self, request: Request, timeout: float | None) -> Generator[bytes, None, None]:
         """Yield the output's bytes of each response; leaving early cancels the call."""
         call = self._stub.ModelStreamInfer(iter([_message(request)]), timeout=timeout, metadata=self._metadata)
+        lives, silent = False, Event()  # an older server does not say that it lives
         try:
-            for response in call:
-                yield _streamed(response, request)
+            while True:
+                with _limit(call, silent, SILENCE_SECONDS if lives else None):
+                    response = next(call, None)
+                if response is None:
+                    return
+                message = _streamed(response, request)
+                lives |= message == ALIVE_BYTES
+                yield message
         except grpc.RpcError as error:
+            if silent.is_set():
+                raise unreachable(self._address, SILENT, connected=True) from None
             raise self._error(error, request) from None
         finally:
             call.cancel()
@@ -126,9 +141,17 @@ class AsyncGrpcTransport(_Transport):
     async def stream(self, request: Request, timeout: float | None) -> AsyncGenerator[bytes, None]:
         """Yield the output's bytes of each response; leaving early cancels the call."""
         call = self._stub.ModelStreamInfer(iter([_message(request)]), timeout=timeout, metadata=self._metadata)
+        lives = False
         try:
-            async for response in call:
-                yield _streamed(response, request)
+            while True:
+                response = await asyncio.wait_for(call.read(), SILENCE_SECONDS if lives else None)
+                if response is grpc.aio.EOF:
+                    return
+                message = _streamed(response, request)
+                lives |= message == ALIVE_BYTES
+                yield message
+        except asyncio.TimeoutError:
+            raise unreachable(self._address, SILENT, connected=True) from None
         except grpc.RpcError as error:
             raise self._error(error, request) from None
         finally:
@@ -147,6 +170,26 @@ class AsyncGrpcTransport(_Transport):
         channel = self._channels.pop()
         if channel is not None:
             await channel.close()
+
+
+@contextmanager
+def _limit(call: Any, expired: Event, seconds: float | None) -> Iterator[None]:
+    """Cancel a call, and say so by ``expired``, where the block takes longer."""
+
+    def expire() -> None:
+        expired.set()
+        call.cancel()
+
+    if seconds is None:
+        yield
+        return
+    timer = Timer(seconds, expire)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 def ssl_credentials(tls: TlsConfig) -> Any:

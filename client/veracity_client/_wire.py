@@ -26,6 +26,8 @@ from veracity_client.verdict import Options, StageEvent, Verdict, event_from_jso
 
 DETECTOR, VERDICT = "deepfake_detector", "VERDICT"
 STREAM, EVENT = "deepfake_detector_stream", "EVENT"
+ALIVE = '{"alive":true}'  # a message that is no event: the stream's process lives
+ALIVE_SECONDS = 5.0  # between two of them
 RETRIED = (Overloaded, ModelUnavailable, ServerUnavailable)  # an analysis changes nothing, so it may be repeated
 UNREADABLE = (ValueError, RecursionError)  # the latter: brackets nested too deep
 NO_TIME_LEFT = "no verdict within the time given"

@@ -100,9 +100,10 @@ class Detector(Base):
                     closing(server.transport.stream(request, left)) as messages,
                 ):
                     for message in messages:
-                        begun = self._answered = True
+                        self._answered = True
                         event = read_event(message)
                         if event is not None:
+                            begun = True
                             yield event
                         if isinstance(event, Verdict):
                             return
@@ -192,9 +193,10 @@ class AsyncDetector(Base):
                 with self._servers.ask(call.refused) as server:
                     async with aclosing(server.transport.stream(request, left)) as messages:
                         async for message in messages:
-                            begun = self._answered = True
+                            self._answered = True
                             event = read_event(message)
                             if event is not None:
+                                begun = True
                                 yield event
                             if isinstance(event, Verdict):
                                 return

@@ -9,9 +9,9 @@ from tritonclient.utils import InferenceServerException
 from veracity.server.control import Control
 from veracity.server.process import TritonProcess
 
-INTERVAL_SECONDS = 1.0
+INTERVAL_SECONDS = 0.5
 TIMEOUT_SECONDS = 2.0  # an answer takes a millisecond, on a machine that is busy with analyses some tens of them
-MISSES = 3  # in a row: a server that hangs is ended after 7 to 9 seconds
+MISSES = 2  # in a row: a server that hangs is ended after 5 seconds
 
 
 class LiveWatch:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,7 +58,8 @@ class Models:
         self._loader = Loader(repository, model_config, timeouts.load)
         self._states: dict[str, ModelState] = {}
         self._health: dict[str, ModelHealth] = {}
-        self._orphans = Orphans()
+        self._requests_of: Callable[[Collection[int]], int] = len
+        self._orphans = Orphans(self._requests_of)
         self._lock = threading.Lock()
         self._abandoned = threading.Event()
         self._threads = ThreadPoolExecutor(THREADS, "model-check")
@@ -69,17 +70,21 @@ class Models:
         with self._lock:
             return dict(self._states)
 
-    def load_all(self, control: Control, contents: Contents, server: int) -> None:
+    def load_all(
+        self, control: Control, contents: Contents, server: int, requests_of: Callable[[Collection[int]], int]
+    ) -> None:
         """Load and test the children, then the detectors; a model that fails is noted and the others go on.
 
-        ``server`` is the process id of tritonserver, here and below.
+        ``server`` is the process id of tritonserver, here and below. ``requests_of`` says how many requests some
+        processes of detectors work on.
         """
+        self._requests_of = requests_of
         installed = contents.children + contents.detectors
         with self._lock:
             self._states = {name: ModelState("failed", "not loaded yet") for name in installed}
             self._states |= {name: ModelState("missing", reason) for name, reason in contents.missing.items()}
             self._states |= {name: ModelState("failed", NO_FOLDER) for name in contents.unknown}
-        self._health, self._orphans = {}, Orphans()
+        self._health, self._orphans = {}, Orphans(requests_of)
         self._abandoned.clear()
         for names in (contents.children, contents.detectors):
             wait([self._threads.submit(self._load_first, control, name, server) for name in names])
@@ -164,7 +169,13 @@ class Models:
         self._reload(control, health, server)
 
     def _replace(self, control: Control, health: ModelHealth, dead: set[int], server: int) -> bool:
-        """Replace dead processes; the model's others go on meanwhile. Returns whether that was possible."""
+        """Replace dead processes; the model's others go on meanwhile. Returns whether that was possible.
+
+        It is not where one died over a request. Triton 2.51 keeps a thread for each model that worked for it, and that
+        waits for ever for the dead to take the answer: then neither this load would end nor any other of the model.
+        """
+        if self._requests_of(dead):
+            return False
         try:
             processes = self._loader.replace(control, health, dead, server)
         except LoadFailed as error:
@@ -175,7 +186,7 @@ class Models:
             return False
         self._heals.done("process", health.name)
         _log.warning("model healed", model=health.name, replaced=len(dead))
-        self._orphans.add(health.processes.keys() - processes.keys(), self._timeouts.hang_of(health.name))
+        self._orphan(health, health.processes.keys() - processes.keys())
         self._served(health, processes)
         return True
 
@@ -183,7 +194,7 @@ class Models:
         """Unload and load: loading alone leaves a dead process as it is."""
         health.failed_attempts += 1
         control.unload(health.name)
-        self._orphans.add(health.processes, self._timeouts.hang_of(health.name))
+        self._orphan(health, health.processes)
         try:
             processes = self._loader.load(control, health, server)
         except LoadFailed as error:
@@ -193,6 +204,9 @@ class Models:
             self._heals.done("model", health.name)
             _log.warning("model reloaded", model=health.name, attempt=health.failed_attempts)
             self._served(health, processes)
+
+    def _orphan(self, health: ModelHealth, processes: Iterable[int]) -> None:
+        self._orphans.add(processes, self._timeouts.hang_of(health.name), counted=is_detector(health.name))
 
     def _served(self, health: ModelHealth, processes: dict[int, str]) -> None:
         health.processes, health.successes = processes, 0

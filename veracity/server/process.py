@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 from veracity import in_flight
@@ -66,7 +66,11 @@ class TritonProcess:
 
     def requests_in_flight(self) -> int:
         """Return how many requests the detectors work on."""
-        return in_flight.count(self._in_flight, reaper.child_processes(self.pid))
+        return self.requests_of(reaper.child_processes(self.pid))
+
+    def requests_of(self, processes: Collection[int]) -> int:
+        """Return how many requests these processes of detectors work on, or worked on when they died."""
+        return in_flight.count(self._in_flight, processes)
 
     def poll(self) -> int | None:
         """Return None while tritonserver runs, else its exit status (128 + n for signal n)."""

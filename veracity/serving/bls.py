@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,11 @@ from veracity.evidence.requests import State
 from veracity_client import triton_errors
 from veracity_client.errors import InternalError, ModelUnavailable, Overloaded, VeracityError
 
+# A model that stopped to answer is waited for so long, by all requests together: the supervisor loads it again within
+# seconds, and a verdict without it would be another one.
+HEAL_SECONDS = 30.0
+POLL_SECONDS = 0.5
+
 logger = log.get(__name__)
 
 
@@ -26,16 +33,38 @@ class BlsInfer:
 
     def __init__(self, repository: Path, model_config: str = "") -> None:
         self._repository, self._model_config = repository, model_config
+        self._down_since: dict[str, float] = {}  # of time.monotonic
 
     def state(self, model: str) -> State:
-        """Ask Triton whether the model is loaded, the disk whether it could be."""
-        if pb.is_model_ready(model_name=model):
-            return "ready"
-        folder = self._repository / model / "1"
-        return "down" if any((folder / name).is_file() for name in ("model.onnx", PLAN)) else "missing"
+        """Ask Triton whether the model is loaded, the disk whether it could be; waits for one that is loaded again."""
+        while not pb.is_model_ready(model_name=model):
+            folder = self._repository / model / "1"
+            if not any((folder / name).is_file() for name in ("model.onnx", PLAN)):
+                return "missing"
+            if not self._comes_back(model):
+                return "down"
+            time.sleep(POLL_SECONDS)
+        self._down_since.pop(model, None)
+        return "ready"
 
     async def __call__(self, model: str, inputs: Mapping[str, NDArray[Any]]) -> Mapping[str, NDArray[Any]]:
-        """Run one request; raises the error of ours that Triton's text stands for."""
+        """Run one request, again while its model is loaded again; raises the error that Triton's text stands for."""
+        while True:
+            try:
+                outputs = await self._run(model, inputs)
+            except (ModelUnavailable, Overloaded):
+                if not self._comes_back(model):
+                    raise
+                await asyncio.sleep(POLL_SECONDS)
+            else:
+                self._down_since.pop(model, None)
+                return outputs
+
+    def _comes_back(self, model: str) -> bool:
+        now = time.monotonic()
+        return now - self._down_since.setdefault(model, now) < HEAL_SECONDS
+
+    async def _run(self, model: str, inputs: Mapping[str, NDArray[Any]]) -> Mapping[str, NDArray[Any]]:
         request = pb.InferenceRequest(
             model_name=model,
             requested_output_names=[tensor.name for tensor in MODELS[model].outputs],

@@ -24,6 +24,7 @@ from veracity.catalog.serving import VIDEOS_AT_ONCE, VIDEOS_WAITING
 from veracity.serving.bls import BlsInfer
 from veracity.serving.request import is_empty, parse, seconds_waited
 from veracity.settings import Settings
+from veracity_client._wire import ALIVE, ALIVE_SECONDS
 from veracity_client.errors import AnalysisTimeout, InternalError, Overloaded, VeracityError
 from veracity_client.verdict import StageEvent, Verdict, event_to_json
 
@@ -129,13 +130,26 @@ class DetectorStream(Detector):
         try:
             if self.streams > VIDEOS_AT_ONCE + VIDEOS_WAITING:
                 raise Overloaded("as many streams as this server takes are waiting; ask again later")
-            verdict = await self._guarded(request, sender.is_cancelled, tell)
+            alive = asyncio.create_task(self._say_alive(sender, probe=is_empty(request)))
+            try:
+                verdict = await self._guarded(request, sender.is_cancelled, tell)
+            finally:
+                alive.cancel()
             last = _message(self.output, await asyncio.to_thread(event_to_json, verdict))
         except VeracityError as error:
             last = pb.InferenceResponse([], _triton_error(error))
         finally:
             self.streams -= 1
         sender.send(last, flags=pb.TRITONSERVER_RESPONSE_COMPLETE_FINAL)
+
+    async def _say_alive(self, sender: Any, *, probe: bool) -> None:
+        """Send a message now and again, since Triton does not end the streams of a process that died.
+
+        A probe looks at the first message and wants the refusal.
+        """
+        while not probe:
+            sender.send(_message(self.output, ALIVE))
+            await asyncio.sleep(ALIVE_SECONDS)
 
     async def _work(self, request: Any, arrived: float, tell: Callable[[StageEvent], None]) -> Verdict:
         async with self.turns:

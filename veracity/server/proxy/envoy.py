@@ -28,6 +28,12 @@ LATE = AnalysisTimeout("no answer in the time that this server allows")
 SLOW = AnalysisTimeout("the request took too long to arrive")
 UNREADABLE = BadOption("this is no request that the server can read")
 HEADERS_TOO_LONG = BadOption("the headers of the request are too long")
+AGAIN_SECONDS = "1"
+AGAIN = f"""
+function envoy_on_response(handle)
+  if handle:headers():get(":status") == "503" then handle:headers():replace("retry-after", "{AGAIN_SECONDS}") end
+end
+"""
 NO_ADDRESS = {"cidr_ranges": [{"address_prefix": "0.0.0.0", "prefix_len": 32}]}  # noqa: S104, of no caller
 
 
@@ -110,7 +116,7 @@ def _manager(name: str, addresses: list[Route], access: Access, limit: Limits) -
         },
         "http_filters": [
             *([_keys()] if access.keys else []),
-            *([_size(limit), _names(access)] if is_grpc else []),
+            *([_size(limit), _names(access)] if is_grpc else [_again()]),
             _filter("router", "filters.http.router.v3.Router", {"suppress_envoy_headers": True}),
         ],
         "local_reply_config": _replies(is_grpc, limit),
@@ -131,6 +137,11 @@ def _keys() -> Config:
 
 def _size(limit: Limits) -> Config:
     return _filter("size", "filters.http.body_size_limit.v3.BodySizeLimit", {"max_request_bytes": limit.body})
+
+
+def _again() -> Config:
+    """Return the filter that says when to ask again, where tritonserver's queues are full; it does not itself."""
+    return _filter("again", "filters.http.lua.v3.Lua", {"default_source_code": {"inline_string": AGAIN}})
 
 
 def _names(access: Access) -> Config:
@@ -166,7 +177,7 @@ def _replies(is_grpc: bool, limit: Limits) -> Config:
 
 
 def _reply(when: Config, error: VeracityError, status: int) -> Config:
-    again = {"header": {"key": "retry-after", "value": "1"}}
+    again = {"header": {"key": "retry-after", "value": AGAIN_SECONDS}}
     return {
         "filter": when,
         "status_code": status,
