@@ -99,8 +99,8 @@ def summary(answers: Sequence[Answer], references: Mapping[str, Verdict], reques
     wrong = {k: fault for k, answer in enumerate(answers) if (fault := load.fault(answer, references))}
     good = [k for k, answer in enumerate(answers) if answer.case.due == load.RIGHT]
     bad = [k for k, answer in enumerate(answers) if answer.case.kind == "bad"]
-    verdicts = [(answer.verdict, references[answer.case.name]) for answer in answers if answer.verdict]
-    apart = [load.difference(*pair) for pair in verdicts]
+    verdicts = [(answer.verdict, references.get(answer.case.name)) for answer in answers if answer.verdict]
+    apart = [load.difference(verdict, alone) for verdict, alone in verdicts if alone]
     ids = Counter(verdict.video_id for verdict, _ in verdicts)
     doubled = [f"the analysis {name} answered {count} requests" for name, count in ids.items() if count > 1]
     missing = [f"{requests - len(answers)} requests have no end"] * (len(answers) != requests)

@@ -214,7 +214,8 @@ def scores(verdict: Verdict) -> list[float | None]:
 def fault(answer: Answer, references: Mapping[str, Verdict]) -> str:
     """Return what is wrong with an answer; empty where it is the one that was due."""
     if answer.what != answer.case.due:
-        return f"{answer.case.name} over {answer.way}: {answer.what} instead of {answer.case.due}: {answer.message}"
+        seconds = f"after {answer.seconds:.1f} s" + (f": {answer.message}" if answer.message else "")
+        return f"{answer.case.name} over {answer.way}: {answer.what} instead of {answer.case.due} {seconds}"
     if answer.verdict is None:
         return ""
     apart = difference(answer.verdict, references[answer.case.name])
