@@ -9,10 +9,10 @@ import asyncio
 import os
 import re
 import struct
-from collections.abc import AsyncGenerator, Generator, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator, Generator
+from contextlib import suppress
 from pathlib import Path
-from threading import Event, Timer
+from threading import Event, Thread
 from typing import Any
 
 import grpc  # type: ignore[import-untyped]
@@ -21,7 +21,7 @@ from tritonclient.grpc import service_pb2, service_pb2_grpc
 
 from veracity_client._address import API_KEY_HEADER, Address, TlsConfig, is_local, unreachable
 from veracity_client._per_loop import PerLoop
-from veracity_client._wire import ALIVE, ALIVE_SECONDS, DETECTOR, Request, failure
+from veracity_client._wire import ALIVE_SECONDS, DETECTOR, Request, failure
 from veracity_client.errors import VeracityError
 
 CHANNEL_OPTIONS = (
@@ -35,7 +35,6 @@ NOT_CONNECTED = re.compile("failed to connect|resolution failed", re.IGNORECASE)
 # By a proxy whose server went away during the answer; the last are the words of grpc.aio where there was no answer yet.
 RESET = re.compile("RST_STREAM|stream removed|internal error from core", re.IGNORECASE)
 SILENCE_SECONDS = 6 * ALIVE_SECONDS  # a stream whose process died is silent: Triton ends it neither way
-ALIVE_BYTES = ALIVE.encode()
 SILENT = "the stream fell silent, so its process died"
 TRITON_KEY_PREFIX = "triton-grpc-protocol-"  # of the header that Triton itself checks, --grpc-restricted-protocol
 LENGTH_BYTES = 4  # of the length before each element of a BYTES tensor, little endian
@@ -88,23 +87,19 @@ class GrpcTransport(_Transport):
 
     def stream(self, request: Request, timeout: float | None) -> Generator[bytes, None, None]:
         """Yield the output's bytes of each response; leaving early cancels the call."""
-        call = self._stub.ModelStreamInfer(iter([_message(request)]), timeout=timeout, metadata=self._metadata)
-        lives, silent = False, Event()  # an older server does not say that it lives
+        sent = Event()
+        call = self._stub.ModelStreamInfer(_once(_message(request), sent), timeout=timeout, metadata=self._metadata)
+        silence = _Silence(call, sent)
         try:
-            while True:
-                with _limit(call, silent, SILENCE_SECONDS if lives else None):
-                    response = next(call, None)
-                if response is None:
-                    return
-                message = _streamed(response, request)
-                lives |= message == ALIVE_BYTES
-                yield message
+            while (response := silence.listen()) is not None:
+                yield _streamed(response, request)
         except grpc.RpcError as error:
-            if silent.is_set():
+            if silence.too_long:
                 raise unreachable(self._address, SILENT, connected=True) from None
             raise self._error(error, request) from None
         finally:
             call.cancel()
+            sent.set()
 
     def ready(self, timeout: float) -> bool:
         """Say whether the server answers and the detector is loaded."""
@@ -140,18 +135,31 @@ class AsyncGrpcTransport(_Transport):
 
     async def stream(self, request: Request, timeout: float | None) -> AsyncGenerator[bytes, None]:
         """Yield the output's bytes of each response; leaving early cancels the call."""
-        call = self._stub.ModelStreamInfer(iter([_message(request)]), timeout=timeout, metadata=self._metadata)
-        lives = False
+        call = self._stub.ModelStreamInfer(timeout=timeout, metadata=self._metadata)
+        too_long = Event()
+
+        def give_up() -> None:
+            too_long.set()
+            call.cancel()
+
         try:
+            with suppress(asyncio.InvalidStateError):  # the call has ended: reading says why
+                await call.write(_message(request))
+                await call.done_writing()
             while True:
-                response = await asyncio.wait_for(call.read(), SILENCE_SECONDS if lives else None)
+                # Not wait_for: up to Python 3.11 that forgets a cancellation that comes together with a message.
+                timer = asyncio.get_running_loop().call_later(SILENCE_SECONDS, give_up)
+                try:
+                    response = await call.read()
+                finally:
+                    timer.cancel()
                 if response is grpc.aio.EOF:
                     return
-                message = _streamed(response, request)
-                lives |= message == ALIVE_BYTES
-                yield message
-        except asyncio.TimeoutError:
-            raise unreachable(self._address, SILENT, connected=True) from None
+                yield _streamed(response, request)
+        except asyncio.CancelledError:
+            if too_long.is_set():
+                raise unreachable(self._address, SILENT, connected=True) from None
+            raise
         except grpc.RpcError as error:
             raise self._error(error, request) from None
         finally:
@@ -172,24 +180,33 @@ class AsyncGrpcTransport(_Transport):
             await channel.close()
 
 
-@contextmanager
-def _limit(call: Any, expired: Event, seconds: float | None) -> Iterator[None]:
-    """Cancel a call, and say so by ``expired``, where the block takes longer."""
+class _Silence:
+    """Ends a call from which nothing comes for too long once its request was ``sent``."""
 
-    def expire() -> None:
-        expired.set()
-        call.cancel()
+    def __init__(self, call: Any, sent: Event) -> None:
+        self._call, self._sent = call, sent
+        self.too_long = False
 
-    if seconds is None:
-        yield
-        return
-    timer = Timer(seconds, expire)
-    timer.daemon = True
-    timer.start()
-    try:
-        yield
-    finally:
-        timer.cancel()
+    def listen(self) -> Any:
+        """Return the next response; None after the last."""
+        heard = Event()
+        Thread(target=self._give_up, args=(heard,), daemon=True).start()
+        try:
+            return next(self._call, None)
+        finally:
+            heard.set()
+
+    def _give_up(self, heard: Event) -> None:
+        self._sent.wait()
+        if not heard.wait(SILENCE_SECONDS):
+            self.too_long = True
+            self._call.cancel()
+
+
+def _once(message: Any, sent: Event) -> Generator[Any, None, None]:
+    """Yield the message; gRPC asks for another one when this one is sent."""
+    yield message
+    sent.set()
 
 
 def ssl_credentials(tls: TlsConfig) -> Any:

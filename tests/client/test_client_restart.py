@@ -1,11 +1,12 @@
 """What a client does while the server it asked goes away and comes back."""
 
+import asyncio
 import os
 import signal
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -15,8 +16,10 @@ import pytest
 from server_models import eventually
 
 from veracity.server import Server, reaper
-from veracity_client import Detector, errors
-from veracity_client.verdict import Label
+from veracity.server.instances import processes
+from veracity_client import AsyncDetector, Detector, errors
+from veracity_client._wire import STREAM
+from veracity_client.verdict import Label, StageEvent, Verdict
 
 CLIENTS, REQUESTS = 8, 5
 
@@ -119,3 +122,54 @@ def test_a_stream_whose_server_dies_after_its_first_event_is_server_unavailable(
         os.kill(server.pid, signal.SIGKILL)
         with pytest.raises(errors.ServerUnavailable):
             next(events)
+
+
+def read_sync(url: str, video: bytes, when_ready: Callable[[], object]) -> list[StageEvent | Verdict]:
+    with Detector(url, retries=0) as detector:
+        eventually(detector.ready)
+        when_ready()
+        return list(detector.stages(video))
+
+
+def read_async(url: str, video: bytes, when_ready: Callable[[], object]) -> list[StageEvent | Verdict]:
+    async def read() -> list[StageEvent | Verdict]:
+        async with AsyncDetector(url, retries=0) as detector:
+            assert await detector.ready()
+            when_ready()
+            return [event async for event in detector.stages(video)]
+
+    return asyncio.run(read())
+
+
+@pytest.mark.triton
+@pytest.mark.parametrize("read", [read_sync, read_async])
+def test_a_silent_stream_is_server_unavailable(
+    server: Server, read: Callable[..., object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Triton ends it neither way where its process died, be it before the first message."""
+    monkeypatch.setattr("veracity_client._grpc.SILENCE_SECONDS", 1.0)
+    with Detector(server.grpc_url, retries=30) as detector:  # the test before may have killed it
+        assert list(detector.stages(b"real"))
+    stopped = processes(server.pid, server._launch.repository / STREAM)
+    try:
+        with pytest.raises(errors.ServerUnavailable, match="silent"):
+            read(server.grpc_url, b"real", lambda: [os.kill(pid, signal.SIGSTOP) for pid in stopped])
+    finally:
+        for pid in stopped:
+            os.kill(pid, signal.SIGCONT)
+
+
+@pytest.mark.triton
+@pytest.mark.parametrize("read", [read_sync, read_async])
+def test_a_slow_upload_is_no_silent_stream(
+    server: Server, read: Callable[..., list[StageEvent | Verdict]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("veracity_client._grpc.SILENCE_SECONDS", 1.0)
+    again = threading.Timer(3.0, os.kill, (server.proxy_pid, signal.SIGCONT))
+
+    def hold() -> None:
+        os.kill(server.proxy_pid, signal.SIGSTOP)
+        again.start()
+
+    *_, verdict = read(server.grpc_url, b"real".ljust(30_000_000), hold)
+    assert isinstance(verdict, Verdict)
