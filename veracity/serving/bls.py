@@ -61,8 +61,10 @@ class BlsInfer:
                 return outputs
 
     def _comes_back(self, model: str) -> bool:
+        """Say whether to wait and ask again: not too long, and only while the request has time."""
         now = time.monotonic()
-        return now - self._down_since.setdefault(model, now) < HEAL_SECONDS
+        down = now - self._down_since.setdefault(model, now)
+        return down < HEAL_SECONDS and deadline.seconds_left() > POLL_SECONDS
 
     async def _run(self, model: str, inputs: Mapping[str, NDArray[Any]]) -> Mapping[str, NDArray[Any]]:
         request = pb.InferenceRequest(
