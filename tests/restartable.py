@@ -1,13 +1,12 @@
-"""``veracity serve`` with doubles of the detectors, at ports that stay: it is ended and started again."""
+"""A server of its own process with doubles of the detectors, at ports that stay: it is ended and started again."""
 
 import dataclasses
-import os
+import json
 import random
 import signal
 import socket
 import subprocess
 import sys
-import urllib.error
 import urllib.request
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -16,6 +15,15 @@ from pathlib import Path
 import canned
 from server_models import eventually
 
+SERVE = """
+import json, signal, sys, threading
+from pathlib import Path
+from veracity.server import Server
+ended = threading.Event()
+signal.signal(signal.SIGTERM, lambda *_: ended.set())
+with Server(Path(sys.argv[1]), models=("deepfake_detector", "deepfake_detector_stream"), **json.loads(sys.argv[2])):
+    ended.wait()
+"""  # `veracity serve` would want the models that the detectors call: to its health port it would not be ready
 BELOW_EPHEMERAL = range(20000, 32000)  # where no connection of a client can be given a server's port meanwhile
 
 
@@ -51,6 +59,7 @@ class Restartable:
     host: str
     grpc_port: int
     http_port: int
+    health_port: int
     repository: Path
     process: "subprocess.Popen[bytes] | None" = field(default=None, repr=False)
 
@@ -60,16 +69,15 @@ class Restartable:
 
     def start(self) -> None:
         """Start it and wait until it is ready."""
-        arguments = [f"--host={self.host}", f"--grpc-port={self.grpc_port}", f"--http-port={self.http_port}"]
-        command = [sys.executable, "-m", "veracity.cli", "serve", *arguments, "--metrics-port=0", "--health-port=0"]
-        env = {**os.environ, "VERACITY_MODEL_REPOSITORY": str(self.repository)}
+        where = {key: getattr(self, key) for key in ("host", "grpc_port", "http_port", "health_port")}
+        command = [sys.executable, "-c", SERVE, str(self.repository), json.dumps(where)]
         log = self.repository.with_name(f"{self.repository.name}.log")
         with log.open("ab") as file:
-            process = self.process = subprocess.Popen(command, env=env, stdout=file, stderr=file)
+            process = self.process = subprocess.Popen(command, stdout=file, stderr=file)
 
         def ready() -> bool:
             assert process.poll() is None, log.read_text()
-            return self._answers("/v2/models/deepfake_detector/ready")
+            return self._is_ready()
 
         eventually(ready)
 
@@ -86,16 +94,16 @@ class Restartable:
         if self.process:
             self.end(signal.SIGTERM)
 
-    def _answers(self, path: str) -> bool:
+    def _is_ready(self) -> bool:
         try:
-            with urllib.request.urlopen(f"{self.url('http')}{path}", timeout=5) as answer:
+            with urllib.request.urlopen(f"http://{self.host}:{self.health_port}/health/ready", timeout=5) as answer:
                 return bool(answer.status == 200)
         except OSError:
             return False
 
     def _is_gone(self) -> bool:
         try:
-            for port in (self.grpc_port, self.http_port):
+            for port in (self.grpc_port, self.http_port, self.health_port):
                 socket.create_server((self.host, port)).close()
         except OSError:
             return False

@@ -35,8 +35,8 @@ Two = tuple[Restartable, Restartable]
 @pytest.fixture(scope="module")
 def two(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Two]:
     folder = tmp_path_factory.mktemp("two")
-    grpc_port, http_port = free_ports(HOSTS, 2)
-    servers = [Restartable(host, grpc_port, http_port, folder / host) for host in HOSTS]
+    ports = free_ports(HOSTS, 3)
+    servers = [Restartable(host, *ports, folder / host) for host in HOSTS]
     try:
         for server in servers:
             install(server.repository, server.host)
@@ -100,11 +100,11 @@ def recipe(name: str, two: Two, port: int, files: dict[str, Path]) -> str:
     block = re.search(rf"^```\n(# {name}\n.*?)^```", page, re.M | re.S)
     assert block, f"the page has no recipe for {name}"
     text: str = block[1]
+    ports = {"8001": two[0].grpc_port, "8000": two[0].http_port, "8003": two[0].health_port}
     here = {
         r"10\.0\.0\.1\b": HOSTS[0],
         r"10\.0\.0\.2\b": HOSTS[1],
-        r"\b8001\b": str(two[0].grpc_port),
-        r"\b8000\b": str(two[0].http_port),
+        **{rf"\b{there}\b": str(ours) for there, ours in ports.items() if there in text},
         r"(?<= ):?8443\b": f"127.0.0.1:{port}",
         **{re.escape(there): str(file) for there, file in files.items()},
     }
