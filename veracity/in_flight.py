@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import time
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -30,6 +31,25 @@ def counted() -> Iterator[None]:
             file.unlink()
 
 
-def count(folder: Path, running: Collection[int]) -> int:
-    """Return how many requests the ``running`` processes work on."""
-    return sum(int(file.name.partition("-")[0]) in running for file in folder.iterdir())
+class Requests:
+    """What the files in ``folder`` say of requests in flight; those of a process that died stay."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def count(self, processes: Collection[int]) -> int:
+        """Return how many requests the processes work on, or worked on when they died."""
+        return sum(_process(file) in processes for file in self.folder.iterdir())
+
+    def seconds(self, process: int) -> float:
+        """Return for how long a process has worked on its oldest request; 0 where it has none."""
+        began = time.time()
+        for file in self.folder.iterdir():
+            with suppress(FileNotFoundError):  # it was answered meanwhile
+                if _process(file) == process:
+                    began = min(began, file.stat().st_mtime)
+        return time.time() - began
+
+
+def _process(file: Path) -> int:
+    return int(file.name.partition("-")[0])

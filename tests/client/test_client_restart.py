@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 
 import canned
@@ -151,12 +152,16 @@ def test_a_silent_stream_is_server_unavailable(
     with Detector(server.grpc_url, retries=30) as detector:  # the test before may have killed it
         assert list(detector.stages(b"real"))
     stopped = processes(server.pid, server._launch.repository / STREAM)
+
+    def tell(number: signal.Signals) -> None:
+        for pid in stopped:
+            os.kill(pid, number)
+
     try:
         with pytest.raises(errors.ServerUnavailable, match="silent"):
-            read(server.grpc_url, b"real", lambda: [os.kill(pid, signal.SIGSTOP) for pid in stopped])
+            read(server.grpc_url, b"real", partial(tell, signal.SIGSTOP))
     finally:
-        for pid in stopped:
-            os.kill(pid, signal.SIGCONT)
+        tell(signal.SIGCONT)
 
 
 @pytest.mark.triton

@@ -35,8 +35,8 @@ Two = tuple[Restartable, Restartable]
 @pytest.fixture(scope="module")
 def two(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Two]:
     folder = tmp_path_factory.mktemp("two")
-    ports = free_ports(HOSTS, 3)
-    servers = [Restartable(host, *ports, folder / host) for host in HOSTS]
+    grpc_port, http_port, health_port = free_ports(HOSTS, 3)
+    servers = [Restartable(host, grpc_port, http_port, health_port, folder / host) for host in HOSTS]
     try:
         for server in servers:
             install(server.repository, server.host)

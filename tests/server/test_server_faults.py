@@ -121,7 +121,25 @@ def test_a_process_that_dies_over_a_request_costs_no_other_request(sleepers: Pat
         assert kept in outcomes
         (failed,) = [outcome for outcome in outcomes if outcome != kept]
         assert "not healthy" in str(failed)
+        eventually(lambda: server.models["sleeper"].state == "ready")
         assert int(ask_slow(server.grpc_url, "sleeper", 0.0)) in reaper.child_processes(server.pid) - before
+
+
+@pytest.mark.triton
+def test_a_process_that_hangs_beside_one_that_answers_is_ended(sleepers: Path) -> None:
+    """The canaries go to the other one, which is free."""
+    env = {"BUSY_FOLDER": str(sleepers.parent / "busy")}
+    with (
+        Server(sleepers, access=OPEN, canary_seconds=0.5, child_hang_seconds=3.0, env=env) as server,
+        ThreadPoolExecutor(1) as pool,
+    ):
+        before = reaper.child_processes(server.pid)
+        for_ever = pool.submit(ask_slow, server.grpc_url, "sleeper", 1000.0)
+        with pytest.raises(InferenceServerException, match="not healthy"):
+            for_ever.result()
+        eventually(lambda: len(reaper.child_processes(server.pid) - before) == 2)
+        eventually(lambda: server.models["sleeper"].state == "ready")
+        assert int(ask_slow(server.grpc_url, "sleeper", 0.0)) not in before
 
 
 @pytest.mark.triton

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import threading
 import time
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from tritonclient.utils import InferenceServerException
 
 from veracity import log
+from veracity.in_flight import Requests
 from veracity.server import reaper
 from veracity.server.control import Control, LoadFailed, ProbeResult, one_line
 from veracity.server.heals import Heals
@@ -58,8 +62,8 @@ class Models:
         self._loader = Loader(repository, model_config, timeouts.load)
         self._states: dict[str, ModelState] = {}
         self._health: dict[str, ModelHealth] = {}
-        self._requests_of: Callable[[Collection[int]], int] = len
-        self._orphans = Orphans(self._requests_of)
+        self._requests: Requests
+        self._orphans: Orphans
         self._lock = threading.Lock()
         self._abandoned = threading.Event()
         self._threads = ThreadPoolExecutor(THREADS, "model-check")
@@ -70,21 +74,18 @@ class Models:
         with self._lock:
             return dict(self._states)
 
-    def load_all(
-        self, control: Control, contents: Contents, server: int, requests_of: Callable[[Collection[int]], int]
-    ) -> None:
+    def load_all(self, control: Control, contents: Contents, server: int, requests: Requests) -> None:
         """Load and test the children, then the detectors; a model that fails is noted and the others go on.
 
-        ``server`` is the process id of tritonserver, here and below. ``requests_of`` says how many requests some
-        processes of detectors work on.
+        ``server`` is the process id of tritonserver, here and below; ``requests`` are those that detectors work on.
         """
-        self._requests_of = requests_of
+        self._requests = requests
         installed = contents.children + contents.detectors
         with self._lock:
             self._states = {name: ModelState("failed", "not loaded yet") for name in installed}
             self._states |= {name: ModelState("missing", reason) for name, reason in contents.missing.items()}
             self._states |= {name: ModelState("failed", NO_FOLDER) for name in contents.unknown}
-        self._health, self._orphans = {}, Orphans(requests_of)
+        self._health, self._orphans = {}, Orphans(requests)
         self._abandoned.clear()
         for names in (contents.children, contents.detectors):
             wait([self._threads.submit(self._load_first, control, name, server) for name in names])
@@ -127,6 +128,7 @@ class Models:
 
     def _check(self, control: Control, health: ModelHealth, successes: int, server: int) -> None:
         try:
+            self._kill_hung(health)
             if health.failed_attempts:  # it is down
                 self._reload(control, health, server)
             elif health.process_died(reaper.child_processes(server)):
@@ -138,6 +140,15 @@ class Models:
                 _log.warning("model not checked", model=health.name, reason=one_line(error))
         except Exception:  # whatever it was, supervision goes on
             _log.exception("a check failed", model=health.name)
+
+    def _kill_hung(self, health: ModelHealth) -> None:
+        """Kill the processes that answer nothing any more: canaries go to those beside them, which are free."""
+        hang = self._timeouts.hang_of(health.name)
+        for process in health.processes:
+            if self._requests.seconds(process) > hang and reaper.is_running(process):
+                _log.error("process hangs", model=health.name, pid=process, seconds=hang)
+                with suppress(ProcessLookupError):
+                    os.kill(process, signal.SIGKILL)
 
     def _send_canary(self, control: Control, health: ModelHealth, server: int) -> None:
         began, interval = time.monotonic(), self._timeouts.canary
@@ -174,7 +185,7 @@ class Models:
         It is not where one died over a request. Triton 2.51 keeps a thread for each model that worked for it, and that
         waits for ever for the dead to take the answer: then neither this load would end nor any other of the model.
         """
-        if self._requests_of(dead):
+        if self._requests.count(dead):
             return False
         try:
             processes = self._loader.replace(control, health, dead, server)

@@ -10,11 +10,12 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 
 from veracity import log
+from veracity.in_flight import Requests
 
 IDLE_SECONDS = 5.0  # without a request, after which none is on its way to a process any more
 
@@ -30,10 +31,10 @@ class _Orphan:
 
 
 class Orphans:
-    """Process ids, each with its time. ``requests_of`` says how many requests some processes of detectors work on."""
+    """Process ids, each with its time; ``requests`` are those that detectors work on."""
 
-    def __init__(self, requests_of: Callable[[Collection[int]], int]) -> None:
-        self._requests_of = requests_of
+    def __init__(self, requests: Requests) -> None:
+        self._requests = requests
         self._orphans: dict[int, _Orphan] = {}
         self._lock = threading.Lock()
 
@@ -49,7 +50,7 @@ class Orphans:
         with self._lock:
             self._orphans = {pid: orphan for pid, orphan in self._orphans.items() if pid in running}
             for pid, orphan in self._orphans.items():
-                orphan.busy = max(orphan.busy, now if self._requests_of({pid}) else 0.0)
+                orphan.busy = max(orphan.busy, now if self._requests.count({pid}) else 0.0)
             due = [pid for pid, one in self._orphans.items() if now >= min(one.deadline, one.busy + IDLE_SECONDS)]
             for pid in due:
                 del self._orphans[pid]

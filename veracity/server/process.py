@@ -9,10 +9,10 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from pathlib import Path
 
-from veracity import in_flight
+from veracity.in_flight import FOLDER, Requests
 from veracity.server import reaper
 from veracity.server.binaries import Binaries
 from veracity.server.launch import Launch, known_options
@@ -37,7 +37,7 @@ class TritonProcess:
         self._binaries, self._launch, self._run_dir = binaries, launch, sockets.directory
         self._reaper: subprocess.Popen[bytes] | None = None
         self._newer = known_options(binaries)
-        self._in_flight = sockets.directory / "in_flight"
+        self.requests = Requests(sockets.directory / "in_flight")
         self.is_open = False  # from a start that succeeded to the next
 
     @property
@@ -66,11 +66,7 @@ class TritonProcess:
 
     def requests_in_flight(self) -> int:
         """Return how many requests the detectors work on."""
-        return self.requests_of(reaper.child_processes(self.pid))
-
-    def requests_of(self, processes: Collection[int]) -> int:
-        """Return how many requests these processes of detectors work on, or worked on when they died."""
-        return in_flight.count(self._in_flight, processes)
+        return self.requests.count(reaper.child_processes(self.pid))
 
     def poll(self) -> int | None:
         """Return None while tritonserver runs, else its exit status (128 + n for signal n)."""
@@ -109,8 +105,8 @@ class TritonProcess:
         self._reaper = None
 
     def _spawn(self) -> None:
-        shutil.rmtree(self._in_flight, ignore_errors=True)  # of processes that are no more
-        self._in_flight.mkdir(mode=0o700, parents=True, exist_ok=True)
+        shutil.rmtree(self.requests.folder, ignore_errors=True)  # of processes that are no more
+        self.requests.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         grace = self._launch.exit_seconds + 1.0  # Triton counts whole seconds
         python = [sys.executable, "-I", "-S", str(REAPER), str(grace), str(self._run_dir)]
         with self.log.path.open("ab") as log:
@@ -119,7 +115,7 @@ class TritonProcess:
                 stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=log,
-                env=self._launch.environment(self._binaries) | {in_flight.FOLDER: str(self._in_flight)},
+                env=self._launch.environment(self._binaries) | {FOLDER: str(self.requests.folder)},
                 start_new_session=True,  # Ctrl-C at a terminal is for the supervisor alone
             )
 

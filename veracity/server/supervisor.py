@@ -44,7 +44,7 @@ class Supervisor:
     def load(self) -> None:
         """Load the models; raises ServerUnavailable when the stop begins meanwhile."""
         with Control(self._process.sockets.connect) as control:
-            self._models.load_all(control, self._read_repository(), self._process.pid, self._process.requests_of)
+            self._models.load_all(control, self._read_repository(), self._process.pid, self._process.requests)
         if self._stopping.is_set():
             raise ServerUnavailable("told to stop while starting")
 
