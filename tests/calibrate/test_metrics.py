@@ -117,8 +117,25 @@ def test_what_cannot_be_measured_says_so(labels: list[int] | list[str], scores: 
             ask(labels, scores)
 
 
-def test_a_group_of_both_labels_or_of_nothing_is_refused() -> None:
-    with pytest.raises(metrics.Unmeasurable, match="of one label"):
-        metrics.figures([0, 1], [0.1, 0.2], groups=["a", "a"])
+def test_sources_with_both_labels_are_drawn_whole_and_apart_from_those_of_one() -> None:
+    members = np.repeat(np.arange(6), 5)  # two groups of fakes, two of reals, two of both
+    labels = np.repeat([True, True, False, False], 5).tolist() + [True, False, True, False, True] * 2
+    for weights in bootstrap.resamples(np.array(labels), members, np.random.default_rng(0)):
+        counts = weights.reshape(len(weights), 6, 5)
+        assert (counts == counts[:, :, :1]).all()
+        assert (counts[:, :, 0].reshape(len(weights), 3, 2).sum(axis=2) == 2).all()
+
+
+def test_few_sources_are_less_sure_than_their_many_clips() -> None:
+    rng = np.random.default_rng(2)
+    source = np.repeat(np.arange(12), 20)
+    labels = source % 2 == 1
+    scores = rng.normal(labels + rng.normal(0, 1.5, 12)[source], 0.5)  # clips of a source are alike
+    clips, sources = (metrics.interval(metrics.auc, labels, scores, groups=groups) for groups in (None, source))
+    assert clips.value == sources.value
+    assert sources.high - sources.low > 2 * (clips.high - clips.low)
+
+
+def test_a_share_of_nothing_is_refused() -> None:
     with pytest.raises(metrics.Unmeasurable, match="nothing"):
         metrics.share([])

@@ -82,16 +82,19 @@ def whole(labels: Labels, scores: Scores) -> Draws:
 
 
 def resamples(labels: Labels, members: npt.NDArray[np.intp], rng: np.random.Generator) -> Iterator[Values]:
-    """Yield how often each of n things is drawn, [some draws, n], until there were enough draws."""
-    kinds = np.zeros(members.max() + 1, bool)
-    kinds[members] = labels
-    if (kinds[members] != labels).any():
-        raise Unmeasurable("what is drawn together is of one label")
+    """Yield how often each of n things is drawn, [some draws, n], until there were enough draws.
+
+    ``members`` [n] numbers the group of each. Groups are drawn whole, and apart by what they hold: fakes alone, reals
+    alone, or both; so every draw has both labels.
+    """
+    groups = members.max() + 1
+    fake, real = (np.bincount(members, weights=of, minlength=groups) > 0 for of in (labels, ~labels))
     step = max(1, _AT_ONCE // len(labels))
     for first in range(0, _RESAMPLES, step):
-        counts = np.empty((min(step, _RESAMPLES - first), len(kinds)))
-        for kind in (kinds, ~kinds):
-            counts[:, kind] = _counts(int(kind.sum()), len(counts), rng)
+        counts = np.zeros((min(step, _RESAMPLES - first), groups))
+        for kind in (fake & ~real, real & ~fake, fake & real):
+            if kind.any():
+                counts[:, kind] = _counts(int(kind.sum()), len(counts), rng)
         yield counts[:, members]
 
 

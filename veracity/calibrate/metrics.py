@@ -56,7 +56,8 @@ def interval(
 ) -> Estimate:
     """The measure with its 95 % bootstrap interval; reals and fakes are drawn apart, so that neither runs out.
 
-    What has the same of ``groups`` [n] is drawn together: the faces of a clip are not so many clips.
+    What has the same of ``groups`` [n] is drawn together: the faces of a clip are not so many clips, and the clips of
+    a source or of a person are not so many sources. A group may hold both labels.
     """
     return figures(labels, scores, seed, groups, {"it": measure})["it"]
 
