@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 import re
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
@@ -63,7 +64,9 @@ _SOURCE_NAMES: tuple[tuple[str, str], ...] = (
 class Clip:
     """A labelled clip; ``path`` can be opened, ``source`` names its collection.
 
-    ``how`` says what made a fake, ``stated`` the split that a manifest gives where THE rule is not asked.
+    ``how`` says what made a fake, ``stated`` the split that a manifest gives where THE rule is not asked. ``person`` is
+    who is seen or heard, ``fake_seconds`` are start and end of the fake parts of a clip that is real elsewhere; both
+    are empty where nobody said.
     """
 
     path: Path
@@ -75,6 +78,8 @@ class Clip:
     how: str = ""
     stated: Split | None = None
     name: str = ""
+    person: str = ""
+    fake_seconds: tuple[tuple[float, float], ...] = ()
 
     @property
     def id(self) -> str:
@@ -99,7 +104,8 @@ class Clip:
 def read_clips(where: Path, kinds: Collection[str] = ("video",)) -> list[Clip]:
     """All clips of the ``kinds``: of a folder with a manifest.csv, of a CSV `video_id,label,split,path`, or of folders.
 
-    Folders are `train|val|test/<id>/video.mp4` with a `meta.json` beside it. Raises ManifestError.
+    Folders are `train|val|test/<id>/video.mp4` with a `meta.json` beside it. The columns `person` and `fake_seconds`
+    (`1.5-3 7-8.25`) may be there in either table, and in a `meta.json`. Raises ManifestError.
     """
     if where.is_dir() and not (where / "manifest.csv").is_file():
         clips = list(_folders(where))
@@ -134,7 +140,8 @@ def _clip(manifest: Path, line: int, row: dict[str, str]) -> Clip:
             raise ManifestError(f"{where}: {column} is {row.get(column)!r}, not one of {', '.join(sorted(allowed))}")
     path = _present(manifest.parent, row.get("path") or "", where)
     licence, name = row.get("licence") or "unknown", row["path"]
-    return Clip(path, row["kind"], row["label"], _source(name), row["use"], licence, row.get("how") or "", name=name)
+    return Clip(path, row["kind"], row["label"], _source(name), row["use"], licence, row.get("how") or "", name=name,
+                person=row.get("person") or "", fake_seconds=_spans(row.get("fake_seconds"), where))  # fmt: skip
 
 
 def _listed(manifest: Path, line: int, row: dict[str, str]) -> Clip:
@@ -144,7 +151,7 @@ def _listed(manifest: Path, line: int, row: dict[str, str]) -> Clip:
     split, label = _split(row.get("split") or "", where), _label(row.get("label") or "", where)
     source = row.get("source") or path.parent.name
     return Clip(path, _kind(path), label, source, "permissive", "not stated", row.get("how") or "", split,
-                row.get("video_id") or "")  # fmt: skip
+                row.get("video_id") or "", row.get("person") or "", _spans(row.get("fake_seconds"), where))  # fmt: skip
 
 
 # The required columns of each form, and the reader of its rows.
@@ -173,7 +180,8 @@ def _folders(where: Path) -> Iterator[Clip]:
         label, split = _label(str(facts.get("label", "")), str(meta)), _split(folder.parent.name, str(meta))
         source = str(facts.get("source") or where.name)
         yield Clip(videos[0], "video", label, source, "permissive", str(facts.get("licence") or "not stated"),
-                   str(facts.get("how") or ""), split, folder.name)  # fmt: skip
+                   str(facts.get("how") or ""), split, folder.name, str(facts.get("person") or ""),
+                   _spans(facts.get("fake_seconds"), str(meta)))  # fmt: skip
 
 
 def _present(folder: Path, name: str, where: str) -> Path:
@@ -193,6 +201,19 @@ def _split(text: str, where: str) -> Split:
     if text not in _SPLITS:
         raise ManifestError(f"{where}: split is {text!r}, not one of {', '.join(_SPLITS)}")
     return _SPLITS[text]
+
+
+def _spans(given: object, where: str) -> tuple[tuple[float, float], ...]:
+    """Seconds `START-END`, separated by blanks."""
+    try:
+        spans = [tuple(map(float, span.split("-"))) for span in str(given or "").split()]
+    except ValueError:
+        spans = [()]
+    if not all(len(span) == 2 and 0 <= span[0] < span[1] < math.inf for span in spans):
+        raise ManifestError(
+            f"{where}: fake_seconds is {given!r}; wanted START-END of each part, such as '1.5-3 7-8.25'"
+        )
+    return tuple((start, end) for start, end in spans)
 
 
 def _kind(path: Path) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -11,6 +12,8 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from evaluation import cues
+from evaluation.cues import Cues
 from evaluation.manifest import Clip
 from evaluation.servers import server_at
 from veracity.analysis.context import AnalysisContext
@@ -25,7 +28,7 @@ from veracity.evidence.requests import ModelOutput
 from veracity.media import Source
 from veracity.settings import CHECKOUT, Settings
 from veracity_client import Detector, Options, Verdict
-from veracity_client.errors import AnalysisTimeout, BadVideo, InternalError, LimitExceeded
+from veracity_client.errors import AnalysisTimeout, BadVideo, InternalError, LimitExceeded, VeracityError
 
 DEADLINE_SECONDS = 1800.0  # per clip; long, so that a busy machine loses no clip
 CLIP_ERRORS = (BadVideo, LimitExceeded, AnalysisTimeout, InternalError)  # recorded, and the run continues
@@ -36,11 +39,15 @@ Analyzed = tuple[Verdict, Mapping[str, ModelOutput]]
 
 @dataclass(frozen=True)
 class Runner:
-    """``analyze`` analyses one file; ``fingerprint`` changes with weights, calibration and code."""
+    """``analyze`` analyses one file, ``cues`` reads what takes no model.
+
+    ``fingerprint`` changes with weights, calibration and code.
+    """
 
     analyze: Callable[[Path], Analyzed]
     fingerprint: str
     calibration: Calibration
+    cues: Callable[[Path], Cues]
 
 
 class _Local(LocalInfer):
@@ -62,7 +69,7 @@ def local_runner(settings: Settings, threads: int = 0) -> Runner:
         analysis = asyncio.run(observe(Source(path), infer, options, context))
         return analysis.verdict, analysis.outputs
 
-    return Runner(analyze, _fingerprint("local", settings), context.calibration)
+    return Runner(analyze, _fingerprint("local", settings), context.calibration, _reader(context))
 
 
 @contextmanager
@@ -74,8 +81,23 @@ def open_runner(where: str, url: str | None, settings: Settings, threads: int = 
     options = Options(policy="exhaustive", deadline_seconds=DEADLINE_SECONDS)
     with server_at(url) as address, Detector(address, timeout=DEADLINE_SECONDS) as detector:
         fingerprint = f"triton {url}" if url else _fingerprint("triton", settings)
-        calibration = AnalysisContext.from_settings(settings).calibration
-        yield Runner(lambda path: (detector.analyze(path, options), {}), fingerprint, calibration)
+        context = AnalysisContext.from_settings(settings)
+        yield Runner(
+            lambda path: (detector.analyze(path, options), {}), fingerprint, context.calibration, _reader(context)
+        )
+
+
+def _reader(context: AnalysisContext) -> Callable[[Path], Cues]:
+    """Reads a file's cues; where that fails it says so, and there are none."""
+
+    def read(path: Path) -> Cues:
+        try:
+            return cues.read(path, context.limits, context.ffmpeg)
+        except VeracityError as error:
+            tqdm.write(f"{path}: no cues: {error.to_wire()}", file=sys.stderr)
+            return {}
+
+    return read
 
 
 def analyze_clips(
@@ -97,6 +119,7 @@ def analyze_clips(
             try:
                 verdict, answers = runner.analyze(alter(clip.path) if alter else clip.path)
                 scored = ScoredClip.of_verdict(clip, folder, runner.fingerprint, verdict, answers)
+                scored = scored if alter else replace(scored, cues=runner.cues(clip.path))
             except CLIP_ERRORS as error:
                 scored = ScoredClip.of_error(clip, folder, runner.fingerprint, error)
             file.add(scored)

@@ -24,6 +24,8 @@ class FolderClip:
     source: str
     kind: str = ""
     how: str = ""
+    person: str = ""
+    fake_seconds: tuple[tuple[float, float], ...] = ()
 
     @property
     def id(self) -> str:

@@ -1,8 +1,9 @@
 """What was said of clips: JSON lines, one clip a line, kept so that no clip is analysed twice. No torch.
 
-    {"id", "path", "kind", "label", "split", "source", "how", "by", "seconds", "tracks",
+    {"id", "path", "kind", "label", "split", "source", "how", "person", "fake_seconds", "by", "seconds", "tracks",
      "outputs": {model: {"start", "end", "face", "logits", "distances"}},    raw, as the graphs gave them
      "layers": {key: {"status", "reason", "fake_probability", "spans"}},     calibrated, as the verdict has them
+     "cues": {cue: number or word},                                          of the file, read by no model
      "models": {model: sha256}, "fake_probability", "predicted_label", "thresholds": {"fake", "real"}, "error"}
 
 What a clip has not got is left out: ``error`` where it could be analysed, the rest of the last lines where not.
@@ -44,6 +45,10 @@ class LabelledClip(Protocol):
     def how(self) -> str: ...  # noqa: D102
     @property
     def id(self) -> str: ...  # noqa: D102
+    @property
+    def person(self) -> str: ...  # noqa: D102
+    @property
+    def fake_seconds(self) -> tuple[tuple[float, float], ...]: ...  # noqa: D102
     @property
     def fake(self) -> bool: ...  # noqa: D102
     @property
@@ -96,7 +101,11 @@ class LayerScore:
 
 @dataclass(frozen=True)
 class ScoredClip:
-    """One clip and what was said of it; ``error`` where it could not be analysed. ``tracks``: audio, video, both."""
+    """One clip and what was said of it; ``error`` where it could not be analysed. ``tracks``: audio, video, both.
+
+    ``person`` is who is seen or heard, ``fake_seconds`` are start and end of each part that is fake, in a clip that is
+    real elsewhere: both where the manifest says so.
+    """
 
     id: str
     path: str
@@ -115,6 +124,9 @@ class ScoredClip:
     predicted_label: Label | None = None
     thresholds: Thresholds | None = None
     error: str | None = None
+    person: str = ""
+    fake_seconds: tuple[tuple[float, float], ...] = ()
+    cues: Mapping[str, float | str] = field(default_factory=dict)
 
     @classmethod
     def of_verdict(
@@ -208,4 +220,6 @@ def about(clip: LabelledClip, root: Path) -> dict[str, Any]:
         "split": clip.split,
         "source": clip.source,
         "how": clip.how,
+        "person": clip.person,
+        "fake_seconds": clip.fake_seconds,
     }

@@ -14,7 +14,7 @@ from veracity_client.errors import InternalError
 logger = log.get(__name__)
 
 Count = Annotated[int, Meta(ge=0, le=1 << 60)]
-Side = Annotated[int, Meta(ge=0, le=(1 << 31) - 1)]  # pixels
+Side = Annotated[int, Meta(ge=0, le=(1 << 31) - 1)]  # pixels, or samples a second
 Number = Annotated[int, Meta(ge=-(1 << 63), le=(1 << 63) - 1)]
 Real = Annotated[float, Meta(ge=-1e30, le=1e30)]  # 64-bit ticks of up to 2³¹ seconds
 Codec = Annotated[str, Meta(max_length=64)]
@@ -23,7 +23,7 @@ Size = Annotated[str, Meta(pattern=r"^\d{1,10}x\d{1,10}$")]
 
 @dataclass(frozen=True)
 class TrackFacts:
-    """One track; a sound track has ``channels`` and ``layout``, a video track what follows them."""
+    """One track; a sound track has ``channels``, ``layout`` and ``rate``, a video track what follows them."""
 
     type: Literal["video", "audio"]
     decodable: bool
@@ -34,6 +34,7 @@ class TrackFacts:
     end: Real | None
     channels: Annotated[int, Meta(ge=0, le=1 << 16)] = 1
     layout: str = ""
+    rate: Side = 0  # samples a second
     size: tuple[Side, Side] = (0, 0)
     aspect: tuple[Number, Number] = (1, 1)
     fps: Real | None = None
@@ -49,6 +50,7 @@ class FileFacts:
     too_large: Size | None
     cut: bool
     tracks: tuple[TrackFacts, ...] | None = None
+    format: Codec = ""
     declared: Real | None = None
     complete: bool = True
     stray_after: Real | None = None

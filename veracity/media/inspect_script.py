@@ -209,7 +209,7 @@ def _describe(track: Track, start: float, jumps: list[tuple[float, float]], time
     if context is None:
         return facts
     if stream.type == "audio":
-        return facts | {"channels": context.channels, "layout": context.layout.name}
+        return facts | {"channels": context.channels, "layout": context.layout.name, "rate": context.sample_rate or 0}
     rate = stream.average_rate or stream.base_rate or stream.guessed_rate
     return facts | {
         "size": (context.width, context.height),

@@ -109,7 +109,8 @@ class Media:
                 self._converted = await pictures.convert(self._file.descriptor, name, self._limits)
             found = within_limits(await self._inspected(), self._limits)
             if name and found.video:
-                found = replace(found, video=replace(found.video, codec=name.split()[-1].lower()))
+                codec = name.split()[-1].lower()
+                found = replace(found, video=replace(found.video, codec=codec), container=codec)
             self._probe = found
             self._note_timeline(found)
         return self._probe

@@ -54,7 +54,10 @@ class VideoStream:
 
 @dataclass(frozen=True)
 class AudioStream:
-    """A sound track, the ``index``-th of them; ``mixable`` where ffmpeg knows what each channel is."""
+    """A sound track, the ``index``-th of them; ``mixable`` where ffmpeg knows what each channel is.
+
+    ``rate`` is of the file, in samples a second; 0 where nobody knows the codec.
+    """
 
     codec: str
     index: int
@@ -63,6 +66,7 @@ class AudioStream:
     packets: int = 0
     seconds: float = 0.0
     default: bool = False
+    rate: int = 0
 
 
 @dataclass(frozen=True)
@@ -81,7 +85,7 @@ class Timeline:
 class Probe:
     """``seconds`` is how long the file plays, ``declared`` what its container says; ``cut`` where it ends too early.
 
-    ``video`` is the track that is examined, of ``video_tracks``.
+    ``video`` is the track that is examined, of ``video_tracks``; ``container`` is ffmpeg's name of the format.
     """
 
     seconds: float | None
@@ -92,6 +96,7 @@ class Probe:
     video_tracks: int = 0
     timeline: Timeline = field(default_factory=Timeline)
     complete: bool = True
+    container: str = ""
 
     @property
     def audio_order(self) -> list[int]:
@@ -135,6 +140,7 @@ def parse_facts(text: bytes | bytearray, video_track: int | None = None) -> Prob
         video_tracks=len(videos),
         timeline=Timeline(facts.jumps, facts.stray_after),
         complete=facts.complete,
+        container=facts.format,
     )
 
 
@@ -167,7 +173,7 @@ def _audio(index: int, track: TrackFacts) -> AudioStream:
     channels = track.channels or 1
     mixable = channels <= 2 or not track.layout.endswith("channels")
     end, default = max(0.0, track.end or 0.0), bool(track.disposition & DEFAULT)
-    return AudioStream(track.codec or "unknown", index, channels, mixable, track.packets, end, default)
+    return AudioStream(track.codec or "unknown", index, channels, mixable, track.packets, end, default, track.rate)
 
 
 def _video(index: int, track: TrackFacts) -> VideoStream | None:

@@ -1,0 +1,34 @@
+"""Who is in a clip and which of its seconds are fake, as the three forms of a manifest say it."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from evaluation.manifest import read_clips
+from veracity.calibrate.errors import ManifestError
+
+
+def test_every_form_may_name_the_person_and_the_fake_seconds(tmp_path: Path) -> None:
+    (tmp_path / "a.mp4").touch()
+    ours, listed = tmp_path / "manifest.csv", tmp_path / "listed.csv"
+    ours.write_text("path,kind,label,use,person,fake_seconds\na.mp4,video,fake,permissive,Ada,1.5-3 7-8.25\n")
+    listed.write_text("video_id,label,split,path,person,fake_seconds\n1,1,test,a.mp4,Ada,1.5-3 7-8.25\n")
+    folder = tmp_path / "folders" / "test" / "1"
+    folder.mkdir(parents=True)
+    (folder / "video.mp4").touch()
+    (folder / "meta.json").write_text(json.dumps({"label": 1, "person": "Ada", "fake_seconds": "1.5-3 7-8.25"}))
+    for manifest in (ours, listed, tmp_path / "folders"):
+        (clip,) = read_clips(manifest)
+        assert (clip.person, clip.fake_seconds) == ("Ada", ((1.5, 3.0), (7.0, 8.25)))
+    listed.write_text("video_id,label,split,path\n1,1,test,a.mp4\n")
+    (clip,) = read_clips(listed)
+    assert (clip.person, clip.fake_seconds) == ("", ())
+
+
+@pytest.mark.parametrize("given", ["1", "3-1", "1-2-3", "-1-2", "one-two", "0-inf", "nan-1", "1-1"])
+def test_seconds_that_are_none_are_refused(tmp_path: Path, given: str) -> None:
+    (tmp_path / "a.mp4").touch()
+    (tmp_path / "c.csv").write_text(f"video_id,label,split,path,fake_seconds\n1,1,test,a.mp4,{given}\n")
+    with pytest.raises(ManifestError, match=r"line 2: fake_seconds is .*; wanted START-END"):
+        read_clips(tmp_path / "c.csv")
