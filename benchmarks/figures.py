@@ -9,9 +9,8 @@ from veracity.settings import CHECKOUT
 from veracity_client.errors import VeracityError
 
 PAGES = ("README.md", "docs/**/*.md")
-PROLOGUE = (
-    "from evaluation import reliability, tables as figures"  # what the blocks between [[[cog and [[[end]]] can call
-)
+# What the blocks between [[[cog and [[[end]]] can call.
+PROLOGUE = "from evaluation import practice_tables as practice, reliability, tables as figures"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

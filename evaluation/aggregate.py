@@ -60,7 +60,7 @@ def brief(output: ScoredOutput, clips: Sequence[ScoredClip]) -> dict[str, Any]:
     return {
         "scored": counts(output.scored(clips)),
         "without_score": {**counts(silent), "share": share.to_dict()},
-        "reasons": [{"reason": reason, **counts(of)} for reason, of in sorted(_by(silent, output.silence).items())],
+        "reasons": [{"reason": reason, **counts(of)} for reason, of in sorted(by(silent, output.silence).items())],
         **figures(output, output.scored(clips)),
     }
 
@@ -127,7 +127,7 @@ def _groups(
 
     Where there are no others than the group's own only that last row has figures.
     """
-    for name, group in sorted(_by(clips, lambda one: getattr(one, of) or "not stated").items()):
+    for name, group in sorted(by(clips, lambda one: getattr(one, of) or "not stated").items()):
         for label, word in enumerate(LABELS):
             if part := [one for one in group if one.label == label]:
                 others = _others(part, clips)
@@ -183,7 +183,8 @@ def counts(clips: Sequence[ScoredClip]) -> dict[str, int]:
     return {"real": len(clips) - fake, "fake": fake}
 
 
-def _by(clips: Iterable[ScoredClip], key: Callable[[ScoredClip], Any]) -> Mapping[Any, list[ScoredClip]]:
+def by(clips: Iterable[ScoredClip], key: Callable[[ScoredClip], Any]) -> Mapping[Any, list[ScoredClip]]:
+    """The clips that have the same of a key."""
     found: dict[Any, list[ScoredClip]] = {}
     for one in clips:
         found.setdefault(key(one), []).append(one)

@@ -15,11 +15,12 @@ ALL = "all"
 Row = tuple[Any, ...]
 
 
-def write(conditions: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> str:
+def write(conditions: Mapping[str, Mapping[str, Mapping[str, Any]]], forensic: Mapping[str, Any] | None = None) -> str:
     """A header and the rows of every condition's subjects, as ``evaluation.aggregate`` measures them.
 
     ``per`` is clip or item, ``label`` of a row of one label is held against all clips of the other and of its kinds;
-    counts of a confusion matrix are measures called ``called …`` without an interval.
+    counts of a confusion matrix are measures called ``called …`` without an interval. ``forensic`` are the further
+    measures of the first condition, as ``evaluation.practice`` has them.
     """
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
@@ -27,7 +28,15 @@ def write(conditions: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> str:
     for condition, subjects in conditions.items():
         for subject, found in subjects.items():
             writer.writerows((condition, subject, *row) for row in _rows(found))
+    for subject, rows in (forensic or {"measures": {}})["measures"].items():
+        first = next(iter(conditions))
+        writer.writerows((first, subject, *row) for found in rows for row in _measures(found))
     return file.getvalue()
+
+
+def _measures(found: Mapping[str, Any]) -> Iterator[Row]:
+    by, group = (ALL, "") if found["kind"] == ALL else ("kind", found["kind"])
+    yield from _figures(("clip", by, group, BOTH, found["real"] + found["fake"], 0), found)
 
 
 def _rows(found: Mapping[str, Any]) -> Iterator[Row]:
@@ -54,7 +63,8 @@ def _group(of: str, group: Mapping[str, Any]) -> Iterator[Row]:
 
 def _figures(about: Row, found: Mapping[str, Any]) -> Iterator[Row]:
     for name, figure in (found.get("figures") or {}).items():
-        yield *about, name, figure["value"], figure["low"], figure["high"]
+        if figure:
+            yield *about, name, figure["value"], figure["low"], figure["high"]
 
 
 def _confusion(about: Row, confusion: Mapping[str, Mapping[str, int]]) -> Iterator[Row]:

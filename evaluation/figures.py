@@ -16,6 +16,8 @@ from matplotlib.figure import Figure
 from scipy.special import expit
 from scipy.stats import norm
 
+from evaluation.forensic import pav, tippett
+from evaluation.selective import risk_coverage
 from veracity.calibrate.bootstrap import whole
 
 matplotlib.use("svg")
@@ -43,13 +45,14 @@ _ABOVE: dict[str, Any] = {
     "bbox_to_anchor": (0.5, 1.0),
 }  # a legend: no curve is there
 _BINS = np.linspace(0, 1, 11)
+LN10 = np.log(10)
 
 Truth = npt.NDArray[np.bool_]
 Odds = npt.NDArray[np.float64]
 
 
 def panels(labels: Truth, scores: Odds, name: str, about: dict[str, str]) -> dict[str, str]:
-    """An SVG each of ROC, DET, reliability and scores, of labels [n] and log odds of fake [n]; both labels are there.
+    """An SVG each of PANELS, of labels [n] and log odds of fake [n]; both labels are there.
 
     ``about`` says of each what it shows, for those who cannot see it; ``name`` tells this one's from others' parts.
     """
@@ -101,8 +104,35 @@ def _histogram(axes: Axes, labels: Truth, scores: Odds) -> None:
     axes.legend(**_ABOVE)
 
 
+def _tippett(axes: Axes, labels: Truth, scores: Odds) -> None:
+    """Over each log likelihood ratio the shares of reals and of fakes that have at least that."""
+    at, reals, fakes = tippett(labels, scores)
+    axes.axvline(0, color=FAINT, linestyle=":")
+    axes.step(at / LN10, reals, where="pre", color=REAL, label="real")
+    axes.step(at / LN10, fakes, where="pre", color=FAKE, label="fake")
+    axes.set(xlabel="log₁₀ likelihood ratio of fake", ylabel="share of at least that", ylim=(0, 1.01))
+    axes.legend(**_ABOVE)
+
+
+def _pav(axes: Axes, labels: Truth, scores: Odds) -> None:
+    """The ratio that a score claims, and the one that the labels give; infinite ones lie at the edge."""
+    at, ratio = pav(labels, scores)
+    end = max(2.0, 1.05 * np.abs(at / LN10).max())
+    axes.plot((-end, end), (-end, end), color=FAINT, linestyle=":", label="calibrated")
+    axes.plot(at / LN10, np.clip(ratio / LN10, -end, end), color=FAKE, marker=".", markersize=3, linewidth=1)
+    axes.set(xlabel="log₁₀ likelihood ratio claimed", ylabel="after PAV", xlim=(-end, end), ylim=(-end, end))
+    axes.legend(**_ABOVE)
+
+
+def _risk(axes: Axes, labels: Truth, scores: Odds) -> None:
+    coverage, risk = risk_coverage(labels, scores)
+    axes.plot(coverage, risk, color=FAKE)
+    axes.set(xlabel="share answered, the surest first", ylabel="wrong, of those", xlim=(0, 1), ylim=(0, 1.01))
+
+
 PANELS: dict[str, Callable[[Axes, Truth, Odds], None]] = {
-    "ROC": _roc, "DET": _det, "reliability": _reliability, "scores": _histogram
+    "ROC": _roc, "DET": _det, "reliability": _reliability, "scores": _histogram,
+    "Tippett": _tippett, "PAV": _pav, "risk": _risk,
 }  # fmt: skip
 
 

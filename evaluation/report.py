@@ -17,6 +17,7 @@ from rich.table import Table
 from evaluation import csv_report, page, record
 from evaluation.aggregate import aggregate
 from evaluation.outputs import VERDICT, scored_outputs
+from evaluation.practice import practice
 from evaluation.score_table import score_table
 from veracity.calibrate.scores import ScoredClip
 from veracity.decision.calibration import Calibration
@@ -33,13 +34,14 @@ def write_report(
 
     Raises ManifestError where they cannot be written; the files of an earlier measurement then lie there as before.
     """
-    figures = {"title": title, "manifest": manifest(args, clips), "through": through, **aggregate(clips, calibration)}
+    figures = {"title": title, "manifest": manifest(args, clips), "through": through, **aggregate(clips, calibration),
+               "forensic": practice(clips, calibration)}  # fmt: skip
     document = record.document(name, figures)
     shown = document | {"robustness": _robustness(args.out / "robustness.json", document)}
     record.write_all({
         args.out / f"{name}.json": record.text(document),
         args.out / f"{name}.csv": score_table(clips),
-        args.out / f"{name}-figures.csv": csv_report.write({AS_IT_IS: document["subjects"]}),
+        args.out / f"{name}-figures.csv": csv_report.write({AS_IT_IS: document["subjects"]}, document["forensic"]),
         args.out / f"{name}.html": page.write(shown, clips, scored_outputs(clips, calibration)),
     })  # fmt: skip
     show(document)

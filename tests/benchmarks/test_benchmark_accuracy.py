@@ -76,7 +76,7 @@ def test_the_page_stands_alone(clips: Path, tmp_path: Path) -> None:
     page = (tmp_path / "accuracy.html").read_text()
     drawn = re.sub(r'xmlns(:\w+)?="[^"]*"', "", page)
     assert not re.search(r"https?:|src=|<script|<link|@import|url\((?!#)", drawn)
-    assert page.count("<svg") == 3 * 4  # verdict, voice and pictures; of faces and mouths all are fake
+    assert page.count("<svg") == 3 * 7  # verdict, voice and pictures; of faces and mouths all are fake
     assert "prefers-color-scheme: dark" in page
     assert not re.search("#0[0-9a-f]{5}", page), "a colour that is black in the dark"
     assert "&lt;broken.mp4&gt;" in page

@@ -10,6 +10,7 @@ from sklearn.metrics import roc_auc_score
 from evaluation import csv_report, page
 from evaluation.aggregate import aggregate, decided, measure
 from evaluation.outputs import ScoredOutput
+from evaluation.practice import practice
 from veracity.calibrate.metrics import MEASURES, Unmeasurable
 from veracity.calibrate.scores import LayerScore, ScoredClip
 from veracity.catalog import LAYERS
@@ -113,12 +114,15 @@ def test_thresholds_are_those_of_the_verdicts() -> None:
 
 
 def test_a_name_out_of_a_manifest_is_no_markup() -> None:
-    found = [said(0, 0, "<b>", 0.1), said(1, 1, "<b>", 0.9)]
+    found = [
+        dataclasses.replace(said(n, n, "<b>", chance), how="<how>", cues={"<cue>": chance})
+        for n, chance in enumerate((0.1, 0.9))
+    ]
     machine = {"cores": 1, "cpu": "<i>"}
     document = {"title": "<u>", "manifest": {"name": "<s>", "sha256": "0", "split": "<q>"}, "through": "local",
                 "version": "1", "commit": "c", "date": "d", "machine": machine,
-                **aggregate(found, CALIBRATION)}  # fmt: skip
+                **aggregate(found, CALIBRATION), "forensic": practice(found, CALIBRATION)}  # fmt: skip
     text = page.write(document, found, [subject()])
-    for tag in ("<b>", "<i>", "<u>", "<s>", "<q>"):
+    for tag in ("<b>", "<i>", "<u>", "<s>", "<q>", "<how>", "<cue>"):
         assert tag not in text.replace("<figcaption><b>", "")
         assert tag.replace("<", "&lt;").replace(">", "&gt;") in text

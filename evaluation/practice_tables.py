@@ -1,0 +1,115 @@
+"""The documents' tables of forensic practice, out of the committed result of ``python -m benchmarks accuracy``.
+
+A result that is older than a measure does not have it: then the table says so in its place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from evaluation.markdown import NOTHING, figure, origin, percent, table
+from evaluation.practice import ALL, attacks_of
+from evaluation.results import RefusedResult, load
+from evaluation.tables import KINDS, LAYERS, block
+
+_SHOWN = {
+    "cllr": "Cllr", "cllr_min": "Cllr min", "misleading_to_fake": "reals misled to fake",
+    "misleading_to_real": "fakes misled to real", "eer_hull": "EER, hull", "min_dcf": "minDCF", "act_dcf": "actDCF",
+    "tpr_at_1_fpr": "TPR at 1 % FPR", "tpr_at_01_fpr": "TPR at 0.1 % FPR", "aurc": "AURC",
+}  # fmt: skip
+
+
+@block
+def measures() -> str:
+    """The verdict's measures by kind of file, and AUC with whole sources resampled."""
+    document = load("accuracy")
+    rows = list(map(_measured, _recorded(document, "measures")["verdict"]))
+    head = ("", "real + fake", *_SHOWN.values(), "AUC, sources resampled")
+    return f"{table(head, rows)}\n\n{origin(document)}"
+
+
+def _measured(row: Mapping[str, Any]) -> tuple[str, ...]:
+    own, sources = row["figures"] or {}, row["by_source"]["figures"] or {}
+    name = "all together" if row["kind"] == ALL else KINDS[row["kind"]]
+    cells = (figure(own.get(measure)) for measure in _SHOWN)
+    return (name, f"{row['real']} + {row['fake']}", *cells, figure(sources.get("auc")))
+
+
+@block
+def attacks() -> str:
+    """What became of the fakes of each kind."""
+    document = load("accuracy")
+    rates = attacks_of(document["subjects"]["verdict"])
+    rows = [(kind["how"], str(kind["clips"]), *map(_share, _of(kind, "recall", "apcer", "apnrr")))
+            for kind in rates["kinds"]]  # fmt: skip
+    head = ("how the fakes were made", "clips", "called fake", "APCER: called real", "APNRR: inconclusive")
+    worst = rates["apcer_max"]
+    said = f"APCER_max: {_share(worst['apcer'])}, {worst['how']}. " if worst else ""
+    reals = f"BPCER {_share(rates['bpcer'])} and BPNRR {_share(rates['bpnrr'])} of {rates['reals']} reals."
+    few = f"Kinds of fewer than {rates['fewest']} fakes are no candidates for the worst."
+    return f"{table(head, rows)}\n\n{said}{few} {reals}\n\n{origin(document)}"
+
+
+@block
+def early() -> str:
+    """Verdicts that the voice alone would settle."""
+    document = load("accuracy")
+    found = _recorded(document, "fail_fast")
+    if found is None:
+        return "No film with sound was measured, or the models have no fail-fast threshold."
+    wrong = "" if found["wrong"] is None else f"; of these {_share(found['wrong'])} are real"
+    settled = f"{found['clips']} of {found['films']} films with sound"
+    return f"`fail_fast` would settle {settled} by the voice alone, {_share(found['settled'])}{wrong}."
+
+
+@block
+def segments() -> str:
+    """Average precision of the seconds that each layer calls fake."""
+    document = load("accuracy")
+    found = _recorded(document, "segments")
+    if found is None:
+        return "The manifest that was measured states the fake seconds of no clip."
+    rows = [(LAYERS[key], *(f"{value:.2f}" for value in of.values())) for key, of in found["layers"].items()]
+    names = next(iter(found["layers"].values()))
+    head = ("layer", *(f"AP at IoU {name.removeprefix('ap_')}" for name in names))
+    counted = f"{found['spans']} stretches in {found['fake']} partly fake clips, and {found['real']} real clips."
+    return f"{table(head, rows)}\n\n{counted}\n\n{origin(document)}"
+
+
+@block
+def shortcuts() -> str:
+    """Cues of the file alone beside the verdict."""
+    document = load("accuracy")
+    tables = _recorded(document, "shortcuts")
+    rows = [(KINDS[of["kind"]], *_cue(of, row)) for of in tables for row in of["rows"] if row["auc"]]
+    if not rows:
+        return "No cue was recorded with the scores that were measured."
+    head = ("", "clips", "cue", "fakes have", "AUC of the cue", "AUC of the verdict", "beats it",
+            "correlation: reals", "correlation: fakes")  # fmt: skip
+    return f"{table(head, rows)}\n\n{origin(document)}"
+
+
+def _cue(of: Mapping[str, Any], row: Mapping[str, Any]) -> tuple[str, ...]:
+    auc = figure(row["auc"]) if "low" in row["auc"] else f"{row['auc']['value']:.2f}"
+    related = (row["spearman"][label] for label in ("real", "fake"))
+    correlations = (NOTHING if value is None else f"{value:+.2f}" for value in related)
+    beats = "yes" if row["beats"] else "no"
+    return (str(row["clips"]), row["cue"].replace("_", " "), row["fake"], auc, figure(of["verdict"]), beats,
+            *correlations)  # fmt: skip
+
+
+def _recorded(document: Mapping[str, Any], name: str) -> Any:
+    """A part of what was recorded for these tables; raises :class:`RefusedResult` where the result has none."""
+    if name not in document.get("forensic", {}):
+        what = f"`accuracy.json` of {document['date'][:10]} is older than these measures"
+        raise RefusedResult(f"{what}; the next `python -m benchmarks accuracy` records them")
+    return document["forensic"][name]
+
+
+def _of(kind: Mapping[str, Any], *names: str) -> Iterable[Mapping[str, float]]:
+    return (kind[name] for name in names)
+
+
+def _share(of: Mapping[str, float]) -> str:
+    return f"{percent(of['value'])} [{percent(of['low'])}, {percent(of['high'])}]"
