@@ -15,7 +15,7 @@ import numpy.typing as npt
 from scipy.optimize import isotonic_regression
 from scipy.special import entr, logit
 
-from veracity.calibrate.bootstrap import Draws, Values, checked, whole
+from veracity.calibrate.bootstrap import Draws, Labels, Values, checked, whole
 from veracity.calibrate.metrics import Measure
 
 _NEARLY = 1e-9  # shares are sums of floats
@@ -26,9 +26,8 @@ FPR = {"tpr_at_1_fpr": 0.01, "tpr_at_01_fpr": 0.001}
 class Costs:
     """What errors cost, and how many fakes are expected: the defaults are those of ASVspoof 5, track 1.
 
-    Source: "ASVspoof 5 Evaluation Plan" and Wang et al., "ASVspoof 5: Crowdsourced Speech Data, Deepfakes, and
-    Adversarial Attacks at Scale", 2024: C_miss = 1, C_fa = 10, π_spf = 0.05. There a miss is a real that is turned
-    away, a false alarm a fake that is let in.
+    Source: "ASVspoof 5 Evaluation Plan", 2024, whose own evaluation package has the same numbers: C_miss = 1,
+    C_fa = 10, π_spf = 0.05. There a miss is a real that is turned away, a false alarm a fake that is let in.
     """
 
     real_called_fake: float = 1.0
@@ -58,9 +57,12 @@ def min_dcf(costs: Costs = ASVSPOOF5) -> Measure:
 
 
 def act_dcf(costs: Costs = ASVSPOOF5) -> Measure:
-    """The normalised detection cost at Bayes' threshold, ln β: what a calibrated score would be cut at."""
+    """The normalised detection cost at Bayes' threshold: calibrated scores are called fake over ln β."""
     return Measure(
-        lambda draws: costs.of(*(_over(draws, math.log(costs.beta), fake=fake) for fake in (False, True))),
+        lambda draws: costs.of(
+            _of_reals(draws, draws.scores > math.log(costs.beta)),
+            _of_fakes(draws, draws.scores <= math.log(costs.beta)),
+        ),
         "the same cost at the threshold that calibrated scores would have; over minDCF by what calibration loses",
         more_is_better=False,
     )
@@ -74,7 +76,7 @@ def tpr_at(fpr: float) -> Measure:
 
     def found(draws: Draws) -> Values:
         reals, fakes = draws.rates
-        return np.where(reals <= fpr + _NEARLY, fakes, 0).max(axis=1)
+        return np.asarray(np.where(reals <= fpr + _NEARLY, fakes, 0).max(axis=1))
 
     return Measure(found, f"fakes found where at most {100 * fpr:g} % of reals are called fake")
 
@@ -149,19 +151,21 @@ def _hull_eer(draws: Draws) -> Values:
     return np.array(found)
 
 
-def _over(draws: Draws, threshold: float, *, fake: bool) -> Values:
-    """Share of reals at or over a threshold, or with ``fake`` share of fakes under it, [draws]."""
-    called = draws.scores >= threshold
-    wrong = draws.labels & ~called if fake else ~draws.labels & called
-    return np.asarray(draws.weights[:, wrong].sum(axis=1) / (draws.fakes if fake else draws.reals))
+def _of_reals(draws: Draws, chosen: Labels) -> Values:
+    """The share of the reals that are ``chosen`` [n], [draws]."""
+    return np.asarray(draws.weights[:, chosen & ~draws.labels].sum(axis=1) / draws.reals)
+
+
+def _of_fakes(draws: Draws, chosen: Labels) -> Values:
+    return np.asarray(draws.weights[:, chosen & draws.labels].sum(axis=1) / draws.fakes)
 
 
 def _misleads_to_fake(draws: Draws) -> Values:
-    return _over(draws, math.ulp(0.0), fake=False)
+    return _of_reals(draws, draws.scores > 0)
 
 
 def _misleads_to_real(draws: Draws) -> Values:
-    return _over(draws, 0.0, fake=True)
+    return _of_fakes(draws, draws.scores < 0)
 
 
 CLLR: dict[str, Measure] = {

@@ -69,15 +69,16 @@ def test_the_costs_are_those_of_asvspoof_5() -> None:
     # Thresholds over 3, 2, 1, 0 and under all: misses 1, .5, .5, 0, 0 and alarms 0, 0, .5, .5, 1.
     assert FORENSIC["min_dcf"](labels, scores) == pytest.approx(min(1, 0.5, 0.5 + 0.95, 0.95, 1.9))
     assert FORENSIC["act_dcf"](labels, scores) == pytest.approx(1.9 * 0.5)  # at ln 1.9 = 0.64
+    line = math.log(forensic.ASVSPOOF5.beta)
+    assert FORENSIC["act_dcf"]([0, 1], [line, line]) == pytest.approx(1)  # what is on the line is called real
     even = Costs(1, 1, 0.5)
     assert forensic.min_dcf(even)(labels, scores) == pytest.approx(0.5)
-    assert forensic.act_dcf(even)(labels, scores) == pytest.approx(1)  # at 0, where both reals are called fake
+    assert forensic.act_dcf(even)(labels, scores) == pytest.approx(0.5)  # over 0, where one real is called fake
 
 
 def test_the_equal_error_rate_of_the_hull_by_hand() -> None:
-    assert FORENSIC["eer_hull"]([0, 1, 0, 1], [1, 2, 3, 4]) == pytest.approx(
-        0.25
-    )  # hull (0, 0), (0, ½), (½, 1), (1, 1)
+    crossed = FORENSIC["eer_hull"]([0, 1, 0, 1], [1, 2, 3, 4])
+    assert crossed == pytest.approx(0.25)  # the hull has the corners (0, 0), (0, 1/2), (1/2, 1), (1, 1)
     assert FORENSIC["eer_hull"]([0, 1], [2, 1]) == pytest.approx(0.5)
     assert FORENSIC["eer_hull"]([0, 1], [1, 2]) == pytest.approx(0)
 
