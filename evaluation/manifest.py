@@ -6,7 +6,7 @@ import csv
 import json
 import math
 import re
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from veracity.calibrate.scores import Split
 TRAINABLE = frozenset({"permissive", "sharealike", "train_only"})
 _LABELS = {"0": "real", "1": "fake", "real": "real", "fake": "fake"}
 _SPLITS: dict[str, Split] = {"train": "train", "val": "validation", "validation": "validation", "test": "test"}
+_PARTS: dict[str, Split] = {"train": "train", "development": "validation", "test": "test"}  # of training/data
 _VALUES = {
     "kind": {"audio", "video", "images"},
     "label": {"real", "fake"},
@@ -133,15 +134,26 @@ def _rows(manifest: Path) -> Iterator[Clip]:
 
 
 def _clip(manifest: Path, line: int, row: dict[str, str]) -> Clip:
-    """A row in the form of our own media."""
+    """A row in the form of our own media; where a manifest has the column `split`, THE rule is not asked."""
     where = f"{manifest.name} line {line}"
     for column, allowed in _VALUES.items():
         if row.get(column) not in allowed:
             raise ManifestError(f"{where}: {column} is {row.get(column)!r}, not one of {', '.join(sorted(allowed))}")
     path = _present(manifest.parent, row.get("path") or "", where)
     licence, name = row.get("licence") or "unknown", row["path"]
-    return Clip(path, row["kind"], row["label"], _source(name), row["use"], licence, row.get("how") or "", name=name,
-                person=row.get("person") or "", fake_seconds=_spans(row.get("fake_seconds"), where))  # fmt: skip
+    return Clip(
+        path,
+        row["kind"],
+        row["label"],
+        _source(name),
+        row["use"],
+        licence,
+        row.get("how") or "",
+        stated=_split(row["split"], where, _PARTS) if "split" in row else None,
+        name=name,
+        person=row.get("person") or "",
+        fake_seconds=_spans(row.get("fake_seconds"), where),
+    )
 
 
 def _listed(manifest: Path, line: int, row: dict[str, str]) -> Clip:
@@ -197,10 +209,10 @@ def _label(text: str, where: str) -> str:
     return _LABELS[text.strip().lower()]
 
 
-def _split(text: str, where: str) -> Split:
-    if text not in _SPLITS:
-        raise ManifestError(f"{where}: split is {text!r}, not one of {', '.join(_SPLITS)}")
-    return _SPLITS[text]
+def _split(text: str, where: str, splits: Mapping[str, Split] = _SPLITS) -> Split:
+    if text not in splits:
+        raise ManifestError(f"{where}: split is {text!r}, not one of {', '.join(splits)}")
+    return splits[text]
 
 
 def _spans(given: object, where: str) -> tuple[tuple[float, float], ...]:

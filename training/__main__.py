@@ -12,6 +12,7 @@ from pathlib import Path
 
 from networks.errors import CheckpointError
 from training import evaluate
+from training.data import command as data
 from training.folds import FOLDS
 from veracity.calibrate.errors import ManifestError
 from veracity.settings import Settings
@@ -69,6 +70,7 @@ def _parser() -> argparse.ArgumentParser:
             task.add_argument("--held-out-fold", type=int, choices=range(len(FOLDS)), help="fold not to train on")
     _extract(commands, shared)
     _compose(commands, shared)
+    data.add_arguments(_add(commands, "data", "training.data.command", "fetch the media, show their split"))
     evaluate.add_arguments(_add(commands, "evaluate", "training.evaluate", "measure models without a server"))
     _explain(commands, shared)
     return parser
