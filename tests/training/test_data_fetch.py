@@ -105,6 +105,7 @@ def test_items_are_made_of_what_lies_at_the_origin(origin: Origin, tmp_path: Pat
         item("five.flac", "a b#1.wav", made("sound", "sound.wav"), "sound"),
         item("speech.flac", "a b#1.wav", made("speech 448 16000", "sound.wav"), "speech 448 16000"),
         item("shot.jpg", "shot.png", made("jpeg 95 32x32 8,4", "shot.png"), "jpeg 95 32x32 8,4", images),
+        item("small.jpg", "shot.png", made("scaled 24x32", "shot.png"), "scaled 24x32", images),
     ]
     assemble(items, tmp_path / "media", [], 2, origin.url)
     for each in items:
@@ -113,6 +114,8 @@ def test_items_are_made_of_what_lies_at_the_origin(origin: Origin, tmp_path: Pat
     assert soundfile.info(tmp_path / "media/first/speech.flac").frames == 16_000
     with Image.open(tmp_path / "media/second/shot.jpg") as opened:
         assert opened.size == (32, 32)
+    with Image.open(tmp_path / "media/second/small.jpg") as opened:
+        assert opened.size == (24, 32)
     assert sorted(origin.asked) == [f"/owner/name/{COMMIT}/a%20b%231.wav", f"/owner/name/{COMMIT}/shot.png"]
     assert not list((tmp_path / "media" / ".originals").iterdir())
     clips = read_clips(tmp_path / "media", ("audio", "images"))

@@ -209,6 +209,8 @@ def _original(row: Row, originals: Path | None) -> Path | None:
 
 
 def _candidates(row: Row, original: Path) -> Iterator[str]:
+    from PIL import Image
+
     yield "as-is"
     if row.values["kind"] == "audio" and row.batch == "first":
         yield "sound"
@@ -221,6 +223,8 @@ def _candidates(row: Row, original: Path) -> Iterator[str]:
         crop = re.search(r"cut to (\d+x\d+) at (\d+,\d+)", row.values["notes"])
         for quality in ("86", "95"):
             yield f"jpeg {quality} {crop[1]} {crop[2]}" if crop else f"jpeg {quality}"
+        with Image.open(row.folder / row.values["path"]) as item:
+            yield f"scaled {item.width}x{item.height}"
 
 
 def _speech(row: Row, original: Path) -> Iterator[str]:

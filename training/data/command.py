@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -45,6 +46,7 @@ def run(options: argparse.Namespace) -> None:
 def _fetch(options: argparse.Namespace) -> None:
     wanted: Sequence[str] = options.part or table.PARTS
     items = [item for item in table.read() if item.set.part in wanted]
+    logging.getLogger("httpx").setLevel(logging.WARNING)  # a line for each of thousands of requests
     fetch.assemble(items, options.target, options.folders, options.jobs, options.github)
 
 

@@ -92,13 +92,17 @@ def _together(items: Sequence[Item]) -> list[list[Item]]:
     """Items that one download serves."""
     found: dict[str, list[Item]] = defaultdict(list)
     for item in items:
-        found[item.place if recipes.is_local(item.recipe) else origins.archive(item)].append(item)
+        found[_download(item)].append(item)
     return list(found.values())
+
+
+def _download(item: Item) -> str:
+    return f"none for {item.place}" if recipes.is_local(item.recipe) else origins.archive(item)
 
 
 def _from_origin(items: Sequence[Item], target: Path, github: str) -> tuple[int, dict[Item, str]]:
     """Make items of one download; returns how many were had, and why not the others."""
-    work = target / _WORK / hashlib.sha256(origins.archive(items[0]).encode()).hexdigest()[:16]
+    work = target / _WORK / hashlib.sha256(_download(items[0]).encode()).hexdigest()[:16]
     faults: dict[Item, str] = {}
     for item in items:
         try:

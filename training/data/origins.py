@@ -23,6 +23,8 @@ _POOL = {
     "asterisk-core-sounds-es-wav": "a/asterisk-core-sounds",
     "asterisk-core-sounds-fr-wav": "a/asterisk-core-sounds",
     "asterisk-prompt-it-menardi-wav": "a/asterisk-prompt-it",
+    "fillets-ng-data-cs": "f/fillets-ng-data",
+    "fillets-ng-data-nl": "f/fillets-ng-data",
     "pocketsphinx-testdata": "p/pocketsphinx",
     "tuxpaint-stamps-default": "t/tuxpaint-stamps",
 }
