@@ -12,6 +12,8 @@ from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import cv2
+import media_samples
 import numpy as np
 import pytest
 import soundfile
@@ -200,6 +202,19 @@ def test_a_file_that_its_origin_names_in_a_table_is_found_and_nobody_is_named(or
     assert "people.csv of owner/name has 0 rows with id A3" in why["first/3.jpg"]
     assert "404" in why["first/2.jpg"]
     assert "doe" not in "".join(why.values())
+
+
+def test_a_film_is_cut_without_coding_it_anew(tmp_path: Path) -> None:
+    film = media_samples.silent_video(tmp_path)
+    (tmp_path / "cut.mp4").write_bytes(recipes.make("cut", film))
+    whole, cut = (cv2.VideoCapture(str(path)) for path in (film, tmp_path / "cut.mp4"))
+    assert np.array_equal(whole.read()[1], cut.read()[1])
+
+
+def test_a_recipe_says_which_program_it_lacks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(recipes.RecipeError, match="jpegtran is not installed"):
+        recipes.make("jpegtran", tmp_path / "shot.jpg")
 
 
 def test_a_folder_that_is_none_is_refused(tmp_path: Path) -> None:

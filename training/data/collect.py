@@ -55,8 +55,9 @@ _PREFIX = re.compile(r"^(talking head|audio-driven avatar|audio-driven portrait|
 # anew and VoiceBank is of VCTK; the voices of Larynx and Mimic 3 were trained by one person on the same recordings.
 SHARED: tuple[tuple[str, str], ...] = (
     (r"LJSpeech|LJ\d{3}-|vits-ljs|ljspeech|deepvoice3|WaveRNN__|DurIAN|vits2_pytorch|tacotron2__", "voice:LJSpeech"),
-    (r"VCTK|VoiceBank|vits-vctk|samples__p2\d\d_|deepvoice3", "corpus:VCTK"),
+    (r"VCTK|VoiceBank|vits-vctk|samples__p2\d\d_|deepvoice3|(?<![A-Za-z])p\d{3}_\d{3}", "corpus:VCTK"),
     (r"LibriTTS|LibriSpeech|librispeech|piper-libritts|Real-Time-Voice-Cloning", "corpus:LibriSpeech"),
+    (r"(?<!\d)\d{2,4}(-\d{3,6}-\d{4}(?!\d)|_\d{3,6}_\d{6}_)", "corpus:LibriSpeech"),  # its files and LibriTTS's
     (r"[Aa]rctic|cmu_aew|spk=(bdl|slt|clb|rms)", "corpus:CMU Arctic"),
     (r"AISHELL-?3|SSB\d{4}|aishell3", "corpus:AISHELL-3"),
     (r"S0913", "corpus:AISHELL-1"),
@@ -141,7 +142,7 @@ def _describe(row: Row, originals: Path | None, commits: set[str]) -> tuple[Set,
     if notes.get("id", "generated") != "generated":
         links.append(f"person:{notes['id']}")
     told = " ".join(values[name] for name in ("path", "how", "licence", "notes", "source"))
-    groups = (_source(row), *(group for pattern, group in SHARED if re.search(pattern, told)))
+    groups = tuple(dict.fromkeys((_source(row), *(group for pattern, group in SHARED if re.search(pattern, told)))))
     origin = _full(row.origin, originals, commits)
     return Set("", row.batch, origin, values["kind"], values["label"], values["how"], values["licence"], values["use"],
                system, era, groups), tuple(links)  # fmt: skip
