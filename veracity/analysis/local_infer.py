@@ -24,6 +24,7 @@ class LocalInfer:
         self._repository = repository
         self._options = onnxruntime.SessionOptions()
         self._options.intra_op_num_threads = threads
+        self._session = functools.cache(self._opened)  # of this object: with it the sessions go
 
     def state(self, model: str) -> State:
         """Return ``ready`` where the graph's file stands, else ``missing``."""
@@ -36,8 +37,7 @@ class LocalInfer:
         values = await asyncio.to_thread(session.run, names, dict(inputs))
         return {name: np.asarray(value) for name, value in zip(names, values)}
 
-    @functools.cache  # noqa: B019  the object lives as long as the process that measures
-    def _session(self, model: str) -> Any:
+    def _opened(self, model: str) -> Any:
         if not self._file(model).is_file():
             raise ModelUnavailable(f"{model} has no weights at {self._file(model)}")
         return onnxruntime.InferenceSession(self._file(model), self._options, providers=["CPUExecutionProvider"])
