@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import canned
+import httpx
 import pytest
 
 from veracity.server import Server
@@ -178,6 +179,17 @@ def test_an_overloaded_server_is_asked_again(url: str, gate: Path, monkeypatch: 
         assert patient.analyze(b"real").label == "real"
     assert pauses
     assert 0.1 <= pauses[0] <= 0.2
+
+
+@triton
+@pytest.mark.parametrize("transport", ["http"])
+def test_an_overloaded_server_says_when_to_ask_again(url: str, gate: Path) -> None:
+    video = {"name": "VIDEO", "datatype": "BYTES", "shape": [1, 1], "data": ["real"]}
+    with ThreadPoolExecutor(8) as pool, Detector(url, retries=0) as filler:
+        _fill_the_queue(pool, filler, gate)
+        refused = httpx.post(f"{url}/v2/models/deepfake_detector/infer", json={"inputs": [video]})
+        gate.touch()
+    assert (refused.status_code, refused.headers["retry-after"]) == (503, "1")
 
 
 def _fill_the_queue(pool: ThreadPoolExecutor, detector: Detector, gate: Path) -> None:
