@@ -27,8 +27,8 @@ Kind = Literal["interactive", "bulk", "slow", "bad", "cancelled"]
 WAYS: tuple[Way, ...] = get_args(Way)
 SHARES: Mapping[Kind, float] = {"interactive": 0.35, "bulk": 0.25, "slow": 0.05, "bad": 0.2, "cancelled": 0.15}
 
-# As a caller sets it who outlives a restart of the server: pauses of 2, 6, 18 s and then 30 s, up to five minutes.
-RETRIES, TIMEOUT_SECONDS = 10, 300.0
+# As a caller sets it who outlives a restart of the server: pauses of 2, 6, 18 s and then 30 s, within ten minutes.
+RETRIES, TIMEOUT_SECONDS = 10, 600.0
 CANCEL_SECONDS = 0.5  # after which a caller of the kind "cancelled" goes away
 TOLERANCE = 1e-4  # between two verdicts on one file, whose scores are rounded to four digits
 CANCELLED, RIGHT = "cancelled", "verdict"
