@@ -125,6 +125,12 @@ def test_a_stream_whose_server_dies_after_its_first_event_is_server_unavailable(
             next(events)
 
 
+def healed(server: Server) -> None:
+    """Wait until the server answers again: a test before may have killed it, whose next start waits for longer."""
+    with Detector(server.grpc_url, retries=30) as detector:
+        assert list(detector.stages(b"real"))
+
+
 def read_sync(url: str, video: bytes, when_ready: Callable[[], object]) -> list[StageEvent | Verdict]:
     with Detector(url, retries=0) as detector:
         eventually(detector.ready)
@@ -148,10 +154,11 @@ def test_a_silent_stream_is_server_unavailable(
     server: Server, read: Callable[..., object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Triton ends it neither way where its process died, be it before the first message."""
+    healed(server)
     monkeypatch.setattr("veracity_client._grpc.SILENCE_SECONDS", 1.0)
-    with Detector(server.grpc_url, retries=30) as detector:  # the test before may have killed it
-        assert list(detector.stages(b"real"))
-    stopped = processes(server.pid, server._launch.repository / STREAM)
+    repository = server._launch.repository
+    eventually(lambda: processes(server.pid, repository / STREAM))  # its number is known a moment after it answers
+    stopped = processes(server.pid, repository / STREAM)
 
     def tell(number: signal.Signals) -> None:
         for pid in stopped:
@@ -169,6 +176,7 @@ def test_a_silent_stream_is_server_unavailable(
 def test_a_slow_upload_is_no_silent_stream(
     server: Server, read: Callable[..., list[StageEvent | Verdict]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    healed(server)
     monkeypatch.setattr("veracity_client._grpc.SILENCE_SECONDS", 1.0)
     again = threading.Timer(3.0, os.kill, (server.proxy_pid, signal.SIGCONT))
 
