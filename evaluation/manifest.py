@@ -17,6 +17,7 @@ TRAINABLE = frozenset({"permissive", "sharealike", "train_only"})
 _LABELS = {"0": "real", "1": "fake", "real": "real", "fake": "fake"}
 _SPLITS: dict[str, Split] = {"train": "train", "val": "validation", "validation": "validation", "test": "test"}
 _PARTS: dict[str, Split] = {"train": "train", "development": "validation", "test": "test"}  # of training/data
+_LINKS = frozenset({"system", "source", "voice", "corpus", "person", "pair"})  # of the notes, as in training/data
 _VALUES = {
     "kind": {"audio", "video", "images"},
     "label": {"real", "fake"},
@@ -66,8 +67,8 @@ class Clip:
     """A labelled clip; ``path`` can be opened, ``source`` names its collection.
 
     ``how`` says what made a fake, ``stated`` the split that a manifest gives where THE rule is not asked. ``person`` is
-    who is seen or heard, ``fake_seconds`` are start and end of the fake parts of a clip that is real elsewhere; both
-    are empty where nobody said.
+    who is seen or heard, ``fake_seconds`` are start and end of the fake parts of a clip that is real elsewhere,
+    ``links`` what it shares with others, such as ``corpus:VCTK``; they are empty where nobody said.
     """
 
     path: Path
@@ -81,6 +82,7 @@ class Clip:
     name: str = ""
     person: str = ""
     fake_seconds: tuple[tuple[float, float], ...] = ()
+    links: tuple[str, ...] = ()
 
     @property
     def id(self) -> str:
@@ -153,6 +155,7 @@ def _clip(manifest: Path, line: int, row: dict[str, str]) -> Clip:
         name=name,
         person=row.get("person") or "",
         fake_seconds=_spans(row.get("fake_seconds"), where),
+        links=tuple(note for note in (row.get("notes") or "").split("; ") if note.partition(":")[0] in _LINKS),
     )
 
 

@@ -10,14 +10,14 @@ from torch import nn
 from networks.melspec import MelSpecResNet
 from networks.rawnet2 import RawNet2
 from networks.spectrum import SpectrumNet
-from networks.whisper import HIDDEN, MEMBERS, WhisperHead
+from networks.whisper import WhisperHead
 
 AUDIO_NETS: dict[str, Callable[[], nn.Module]] = {
     "melspec": MelSpecResNet,
     "rawnet2": RawNet2,
     "spectrum": SpectrumNet,
     "spectrum-phase": partial(SpectrumNet, phase=True),
-    "whisper": partial(WhisperHead, HIDDEN * MEMBERS),
+    "whisper": WhisperHead,
 }
 # no longer trained; `python -m export migrate` converts old weights to them
 OLD_AUDIO_NETS: dict[str, Callable[[], nn.Module]] = {

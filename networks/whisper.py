@@ -1,4 +1,4 @@
-"""The frozen encoder of Whisper tiny, and our small head on it.
+"""The lower blocks of Whisper base, frozen, and our linear head on them.
 
 `veracity.install.graphs.whisper` describes it and builds the graph that is served, of OpenAI's weights, which
 `veracity.install.graphs.ctranslate2` reads.
@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -17,10 +17,6 @@ from torch.nn import functional
 
 from veracity.install.graphs.mel import fourier, mel_filters
 from veracity.install.graphs.whisper import BANDS, HEADS, HOP, LEVEL, SIZE, STAGES, STATISTICS, WIDTH, names
-
-HIDDEN = 64  # of one head
-MEMBERS = 4  # heads of several seeds, whose mean is more than each
-_DROPOUT = 0.3
 
 
 class LogMel(nn.Module):
@@ -46,7 +42,7 @@ class LogMel(nn.Module):
 
 
 class Block(nn.Module):
-    """A transformer block: attention, then two linear layers, with residual connections: [batch, tokens, 384]."""
+    """A transformer block: attention, then two linear layers, with residual connections: [batch, tokens, 512]."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -69,9 +65,9 @@ class Block(nn.Module):
 
 
 class WhisperEncoder(nn.Module):
-    """Sound within ±1, float32 [batch, n] of at most 30 s → statistics of the blocks over time [batch, 3 · 2 · 384].
+    """Sound within ±1, float32 [batch, n] of at most 30 s → statistics of the blocks over time [batch, 2 · 3 · 512].
 
-    Of each block the mean, then the mean distance from one token to the next: the change within 20 ms.
+    Of each block the mean; the mean distance from one token to the next, the change within 20 ms; and from the mean.
     Only as many of the 1,500 positions are used as there are tokens: no silence is appended.
     """
 
@@ -84,7 +80,7 @@ class WhisperEncoder(nn.Module):
         self.blocks = nn.ModuleList(Block() for _ in range(STAGES))
 
     def stages(self, sound: Tensor) -> list[Tensor]:
-        """The output of the convolutions, and of each block: [batch, n / 320, 384] each."""
+        """The output of the convolutions, and of each block: [batch, n / 320, 512] each."""
         # clamp, as the exporter takes `+ 1e-8` for `+ 0`
         level = sound.square().mean(1, keepdim=True).clamp(min=1e-8).sqrt()
         maps = functional.gelu(self.conv1(self.log_mel(LEVEL * sound / level)))
@@ -98,8 +94,9 @@ class WhisperEncoder(nn.Module):
         return self.moments(sound).mean(1)
 
     def moments(self, sound: Tensor) -> Tensor:
-        """Per token the values whose mean are the statistics: [batch, n / 320, 3 · 2 · 384]."""
-        return torch.cat([part for stage in self.stages(sound)[1:] for part in (stage, _moves(stage))], dim=2)
+        """Per token the values whose mean are the statistics: [batch, n / 320, 2 · 3 · 512]."""
+        stages = self.stages(sound)[1:]
+        return torch.cat([part for stage in stages for part in (stage, _moves(stage), _apart(stage))], dim=2)
 
 
 def _moves(stage: Tensor) -> Tensor:
@@ -108,48 +105,38 @@ def _moves(stage: Tensor) -> Tensor:
     return torch.cat([steps.mean(1, keepdim=True), steps], dim=1)
 
 
-class WhisperHead(nn.Module):
-    """Statistics of the encoder [batch, 2304] → log odds of fake [batch, 1].
+def _apart(stage: Tensor) -> Tensor:
+    """How far each token is from the mean."""
+    return (stage - stage.mean(1, keepdim=True)).abs()
 
-    `usual` and `scale` bring them to mean 0 and deviation 1; noise of that deviation is laid over them while the head
-    learns.
+
+class WhisperHead(nn.Module):
+    """Statistics of the encoder [batch, 3072] → log odds of fake [batch, 1]: one weight each.
+
+    `usual` and `scale` bring them to mean 0 and deviation 1.
     """
 
     usual: Tensor
     scale: Tensor
 
-    def __init__(self, hidden: int = HIDDEN) -> None:
+    def __init__(self) -> None:
         super().__init__()
         self.register_buffer("usual", torch.zeros(STATISTICS))
         self.register_buffer("scale", torch.ones(STATISTICS))
-        self.inner, self.outer = nn.Linear(STATISTICS, hidden), nn.Linear(hidden, 1)
-        self.dropout = nn.Dropout(_DROPOUT)
+        self.outer = nn.Linear(STATISTICS, 1)
 
     def standardise(self, statistics: Tensor) -> None:
         """Takes mean and deviation from the training set."""
         self.usual.copy_(statistics.mean(0))
         self.scale.copy_(statistics.std(0) + 1e-3)
 
+    def standard(self, statistics: Tensor) -> Tensor:
+        """The statistics at mean 0 and deviation 1."""
+        return (statistics - self.usual) / self.scale
+
     def forward(self, statistics: Tensor) -> Tensor:  # noqa: D102  # the class says it
-        scaled = (statistics - self.usual) / self.scale
-        if self.training:
-            scaled = scaled + torch.randn_like(scaled)
-        logit: Tensor = self.outer(self.dropout(functional.relu(self.inner(self.dropout(scaled)))))
+        logit: Tensor = self.outer(self.standard(statistics))
         return logit
-
-
-@torch.no_grad()
-def averaged(heads: Sequence[WhisperHead]) -> WhisperHead:
-    """One head that returns the mean of several, trained on the same pairs."""
-    one = WhisperHead(sum(head.inner.out_features for head in heads))
-    one.eval()
-    one.usual.copy_(heads[0].usual)
-    one.scale.copy_(heads[0].scale)
-    one.inner.weight.copy_(torch.cat([head.inner.weight for head in heads]))
-    one.inner.bias.copy_(torch.cat([head.inner.bias for head in heads]))
-    one.outer.weight.copy_(torch.cat([head.outer.weight for head in heads], dim=1) / len(heads))
-    one.outer.bias.copy_(torch.stack([head.outer.bias for head in heads]).mean(0))
-    return one
 
 
 def encoder(variables: Mapping[str, npt.NDArray[np.floating[Any]]]) -> WhisperEncoder:

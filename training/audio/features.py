@@ -1,4 +1,4 @@
-"""Network inputs from sounds: the samples themselves, or a frozen encoder's features, computed once."""
+"""The features that a frozen encoder makes of sounds, computed once."""
 
 from __future__ import annotations
 
@@ -24,13 +24,8 @@ Pcms = npt.NDArray[np.int16]
 FeatureExtractor = Callable[[Pcms, Path], Tensor]
 
 
-def raw_samples(sounds: Pcms, _folder: Path) -> Tensor:
-    """The samples [m, n] unchanged, int16."""
-    return torch.from_numpy(sounds)
-
-
 def whisper_features(weights: Path) -> FeatureExtractor:
-    """Features of sounds [m, n] by the encoder in the file `weights`, cached in the folder: float32 [m, 2304]."""
+    """Features of sounds [m, n] by the encoder in the file `weights`, cached in the folder: float32 [m, 3072]."""
     encoder = whisper.encoder(ctranslate2.read(weights))
     name = f"whisper-{hashlib.sha256(weights.read_bytes() + inspect.getsource(whisper).encode()).hexdigest()[:12]}"
 

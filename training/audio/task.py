@@ -1,6 +1,6 @@
-"""The training task of the audio starter: `python -m training audio`.
+"""`python -m training audio`: the head on Whisper (`training.audio.starter`), or a network from scratch on pairs.
 
-The loss is cross-entropy on each sound plus a ranking loss: the fake of a pair scores above the real sound.
+Of the latter the loss is cross-entropy on each sound plus a ranking loss: the fake of a pair scores above the real one.
 """
 
 from __future__ import annotations
@@ -10,11 +10,10 @@ import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import torch
-from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.data import Dataset
@@ -22,15 +21,15 @@ from torch.utils.data import Dataset
 from evaluation.manifest import Clip, read_clips
 from networks.loading import with_weights
 from networks.registry import AUDIO_NETS
-from networks.whisper import MEMBERS, WhisperHead, averaged
 from training import loop
+from training.audio import starter
 from training.audio.extract import SpeechClip, extract_speech, read_sound
-from training.audio.features import FeatureExtractor, raw_samples, whisper_features
+from training.audio.features import whisper_features
+from training.audio.plan import AudioPlan, training_set, validation_set
 from training.audio.sampler import PairSampler
 from training.cache import log_skipped
 from training.checkpoints import save
-from training.folds import FOLDS, TRAINING_SPLITS, TrainingSplit, fold
-from training.plan import Plan
+from training.folds import group
 from veracity.calibrate import metrics
 from veracity.calibrate.errors import ManifestError
 from veracity.evidence.speech import Vad, speech_windows
@@ -38,31 +37,6 @@ from veracity.evidence.speech import Vad, speech_windows
 log = logging.getLogger(__name__)
 
 CHECKPOINT = "audio.pt"  # what `python -m export audio_starter --checkpoint` takes
-
-
-class AudioPlan(Plan):
-    """The plan of a run; an item is a pair."""
-
-    renamed: ClassVar[dict[str, str]] = {
-        **Plan.renamed, "without": "held_out_fold", "draw": "pair_seed", "couples": "pair_count",
-        "pairs": "matched_share",
-    }  # fmt: skip
-
-    net: str = Field(
-        "whisper", description="of networks.registry: a head on Whisper's encoder, or a network from scratch"
-    )
-    train_on: TrainingSplit = Field("train", description="split of the training set; the other one validates")
-    held_out_fold: int | None = Field(None, ge=0, lt=len(FOLDS), description="fold (training.folds) not trained on")
-    pair_seed: int = Field(0, ge=0, description="seed of the sampled pairs, shared by runs of several seeds")
-    pair_count: int = Field(4000, gt=0, description="pairs sampled and degraded once; every epoch reuses them")
-    matched_share: float = Field(
-        0.5, ge=0, le=1, description="share of pairs whose fake is forged from their real clip"
-    )
-    smoothing: float = Field(0.02, ge=0, lt=0.5, description="label smoothing")
-    ranking: float = Field(
-        0.5, ge=0, description="weight of the ranking loss: the fake above the real sound of its pair"
-    )
-    clips_per_source: int = Field(0, ge=0, description="training clips per source and label; 0 for all")
 
 
 class _Shuffled(Dataset[Tensor]):
@@ -91,10 +65,8 @@ class AudioTask(loop.TrainingTask):
             raise ManifestError(
                 f"train_on {plan.train_on}: no pair of a real and a fake sound was sampled; raise `pair_count`"
             )
-        super().__init__(plan, WhisperHead if plan.net == "whisper" else AUDIO_NETS[plan.net])
+        super().__init__(plan, AUDIO_NETS[plan.net])
         self._pairs, self._validation = pairs, validation
-        if isinstance(self.net, WhisperHead):
-            self.net.standardise(pairs.flatten(0, 1))
 
     def items(self, first: int, count: int) -> Dataset[Tensor]:
         """Pairs by their numbers."""
@@ -148,23 +120,23 @@ def train(data: Path, out: Path, cache: Path, vad: Vad, weights: Path, plan: Aud
     """
     if plan.net not in AUDIO_NETS:
         raise ManifestError(f"no network {plan.net!r}; there are {', '.join(AUDIO_NETS)}")
-    extract = whisper_features(weights) if plan.net == "whisper" else raw_samples
-    clips = _clips(data, plan.clips_per_source)
-    pool, bad = extract_speech(clips, vad, cache)
+    if plan.net == "whisper":
+        extract, clips = whisper_features(weights), _clips(data, plan.clips_per_source)
+        head = starter.fit(clips, vad, extract, cache, plan)
+        return _checkpoint(out, plan, head, training_set(clips, plan))
+    pool, bad = extract_speech(_clips(data, plan.clips_per_source), vad, cache)
     with log_skipped(bad):
-        return _train(pool, out, cache, vad, extract, plan)
+        return _train(pool, out, cache, vad, plan)
 
 
-def _train(
-    pool: Sequence[SpeechClip], out: Path, cache: Path, vad: Vad, extract: FeatureExtractor, plan: AudioPlan
-) -> Path:
-    validation = _validation([one.clip for one in pool if _validates(one.clip, plan)], vad, extract, cache)
+def _train(pool: Sequence[SpeechClip], out: Path, cache: Path, vad: Vad, plan: AudioPlan) -> Path:
+    clips = [one.clip for one in pool]
+    validation, trained_on = _validation(validation_set(clips, plan), vad), set(training_set(clips, plan))
     sounds, clips_of = PairSampler(pool, plan.pair_count, plan.matched_share, plan.pair_seed).pairs(cache)
-    pairs = extract(sounds.reshape(-1, sounds.shape[2]), cache).unflatten(0, (-1, 2))
-    selected = pairs[np.array([trains_on(real, plan) and trains_on(fake, plan) for real, fake in clips_of])]
-    net = _heads(out, plan, selected, validation) if plan.net == "whisper" else _fit(out, plan, selected, validation)
+    selected = np.array([real in trained_on and fake in trained_on for real, fake in clips_of])
+    net = _fit(out, plan, torch.from_numpy(sounds[selected]), validation)
     log.info("validation: %s", json.dumps({name: round(value, 4) for name, value in validation.report(net).items()}))
-    return _checkpoint(out, plan, net, sorted({one.clip.source for one in pool if trains_on(one.clip, plan)}))
+    return _checkpoint(out, plan, net, [clip for clip in clips if clip in trained_on])
 
 
 def _clips(data: Path, limit: int) -> list[Clip]:
@@ -180,30 +152,12 @@ def _clips(data: Path, limit: int) -> list[Clip]:
     return chosen
 
 
-def trains_on(clip: Clip, plan: AudioPlan) -> bool:
-    """Whether the plan's training set has it."""
-    return clip.split in TRAINING_SPLITS[plan.train_on] and fold(clip) != plan.held_out_fold
-
-
-def _validates(clip: Clip, plan: AudioPlan) -> bool:
-    """Whether the validation set has it: clips not trained on; if all are, the validation split, as a sanity check."""
-    all_trained_on = plan.train_on == "both" and plan.held_out_fold is None
-    return clip.kind == "audio" and (clip.split == "validation" if all_trained_on else not trains_on(clip, plan))
-
-
-def _validation(clips: Sequence[Clip], vad: Vad, extract: FeatureExtractor, cache: Path) -> Validation:
+def _validation(clips: Sequence[Clip], vad: Vad) -> Validation:
     windows = [(clip, speech_windows(read_sound(clip), vad, limit=1)) for clip in clips]
     found = [(clip, some[0].samples) for clip, some in windows if some]
     if not found:
         raise ManifestError("the validation set holds no speech")
-    return Validation([clip for clip, _ in found], extract(np.stack([samples for _, samples in found]), cache))
-
-
-def _heads(out: Path, plan: AudioPlan, pairs: Tensor, validation: Validation) -> nn.Module:
-    """The mean of heads of several seeds, each trained in a folder of its own."""
-    plans = [plan.model_copy(update={"seed": plan.seed + member}) for member in range(MEMBERS)]
-    heads = [_fit(out / str(one.seed), one, pairs, validation) for one in plans]
-    return averaged([head for head in heads if isinstance(head, WhisperHead)])
+    return Validation([clip for clip, _ in found], torch.from_numpy(np.stack([samples for _, samples in found])))
 
 
 def _fit(out: Path, plan: AudioPlan, pairs: Tensor, validation: Validation) -> nn.Module:
@@ -212,8 +166,9 @@ def _fit(out: Path, plan: AudioPlan, pairs: Tensor, validation: Validation) -> n
     return with_weights(out / loop.LAST, task.net)
 
 
-def _checkpoint(out: Path, plan: AudioPlan, net: nn.Module, sources: list[str]) -> Path:
-    """Writes the last averaged weights in the export's format; raises DiskFull."""
+def _checkpoint(out: Path, plan: AudioPlan, net: nn.Module, clips: Sequence[Clip]) -> Path:
+    """Writes the weights in the export's format, with the sources that taught them; raises DiskFull."""
+    sources = sorted({group(clip).partition(":")[2] or clip.source for clip in clips})
     content: dict[str, Any] = {"net": plan.net, "state": net.state_dict(), "trained_on": sources}
     save(content, out / CHECKPOINT)
     return out / CHECKPOINT

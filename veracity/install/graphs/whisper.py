@@ -1,11 +1,12 @@
 """Whisper's encoder as a graph, of the numbers in a CTranslate2 file; needs no torch.
 
     WAVEFORM    int16   [batch, 64600]  16 kHz mono
-    statistics  float32 [batch, 2304]   of what each of three blocks says, one block after the other: its mean over
-                                        time, then how far it moves from one token to the next, on average
+    statistics  float32 [batch, 3072]   of what each of two blocks says, one block after the other: its mean over
+                                        time; how far it moves from one token to the next, on average; and how far
+                                        it is from its mean
 
 Rebuilt from the published description (Radford et al. 2022): sound brought to one level, 80 log-mel bands every 10 ms,
-two convolutions, transformer blocks of width 384. `networks.whisper` is the same network in torch, which a test
+two convolutions, transformer blocks of width 512. `networks.whisper` is the same network in torch, which a test
 holds against this one.
 """
 
@@ -22,9 +23,9 @@ from veracity.install.graphs.mel import fourier, mel_filters
 from veracity.install.graphs.publish import ExportError
 
 OPSET, IR_VERSION = 18, 8
-WIDTH, HEADS, BANDS = 384, 6, 80
-STAGES = 3  # blocks; Whisper's fourth knows words, and heard fakes worse
-STATISTICS = STAGES * 2 * WIDTH  # means and moves
+WIDTH, HEADS, BANDS = 512, 8, 80  # of Whisper base
+STAGES = 2  # blocks of six; the higher ones know words, and hear fakes worse
+STATISTICS = STAGES * 3 * WIDTH  # means, moves and spreads
 SIZE, HOP = 400, 160  # 25 and 10 ms
 LEVEL = 0.05  # of full scale, as loud as Whisper heard speech
 TOKENS = WINDOW_SAMPLES // HOP // 2 + WINDOW_SAMPLES // HOP % 2  # every 20 ms
@@ -74,7 +75,7 @@ whisper (int16[batch, {WINDOW_SAMPLES}] WAVEFORM) => (float[batch, {STATISTICS}]
   tokens = Transpose<perm = [0, 2, 1]>(conv2)
   stage0 = Add(tokens, positions)
 {{blocks}}
-  statistics = Concat<axis = 1>({", ".join(f"mean{n}, move{n}" for n in range(1, STAGES + 1))})
+  statistics = Concat<axis = 1>({", ".join(f"mean{n}, move{n}, spread{n}" for n in range(1, STAGES + 1))})
 }}"""
 
 _GELU = """  @_scaled = Div(@_in, root_two)
@@ -111,7 +112,11 @@ _BLOCK = """
   narrow@ = MatMul(gelu@, feed_out_weight@)
   fed@ = Add(narrow@, feed_out_bias@)
   stage@ = Add(attended@, fed@)
-  mean@ = ReduceMean<keepdims = 0>(stage@, time)
+  usual@ = ReduceMean<keepdims = 1>(stage@, time)
+  mean@ = Squeeze(usual@, time)
+  apart@ = Sub(stage@, usual@)
+  distance@ = Abs(apart@)
+  spread@ = ReduceMean<keepdims = 0>(distance@, time)
   before@ = Slice(stage@, first, last, time)
   after@ = Slice(stage@, second, end, time)
   step@ = Sub(after@, before@)
