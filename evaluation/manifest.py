@@ -67,8 +67,9 @@ class Clip:
     """A labelled clip; ``path`` can be opened, ``source`` names its collection.
 
     ``how`` says what made a fake, ``stated`` the split that a manifest gives where THE rule is not asked. ``person`` is
-    who is seen or heard, ``fake_seconds`` are start and end of the fake parts of a clip that is real elsewhere,
-    ``links`` what it shares with others, such as ``corpus:VCTK``; they are empty where nobody said.
+    who is seen or heard, ``maker`` the system that made a fake, ``fake_seconds`` are start and end of the fake parts of
+    a clip that is real elsewhere, ``links`` what it shares with others, such as ``corpus:VCTK``; all are empty where
+    nobody said.
     """
 
     path: Path
@@ -82,6 +83,7 @@ class Clip:
     name: str = ""
     person: str = ""
     fake_seconds: tuple[tuple[float, float], ...] = ()
+    maker: str = ""
     links: tuple[str, ...] = ()
 
     @property
@@ -107,8 +109,8 @@ class Clip:
 def read_clips(where: Path, kinds: Collection[str] = ("video",)) -> list[Clip]:
     """All clips of the ``kinds``: of a folder with a manifest.csv, of a CSV `video_id,label,split,path`, or of folders.
 
-    Folders are `train|val|test/<id>/video.mp4` with a `meta.json` beside it. The columns `person` and `fake_seconds`
-    (`1.5-3 7-8.25`) may be there in either table, and in a `meta.json`. Raises ManifestError.
+    Folders are `train|val|test/<id>/video.mp4` with a `meta.json` beside it. The columns `person`, `maker` and
+    `fake_seconds` (`1.5-3 7-8.25`) may be there in either table, and in a `meta.json`. Raises ManifestError.
     """
     if where.is_dir() and not (where / "manifest.csv").is_file():
         clips = list(_folders(where))
@@ -143,19 +145,22 @@ def _clip(manifest: Path, line: int, row: dict[str, str]) -> Clip:
             raise ManifestError(f"{where}: {column} is {row.get(column)!r}, not one of {', '.join(sorted(allowed))}")
     path = _present(manifest.parent, row.get("path") or "", where)
     licence, name = row.get("licence") or "unknown", row["path"]
+    links = tuple(note for note in (row.get("notes") or "").split("; ") if note.partition(":")[0] in _LINKS)
+    noted = {kind: name for kind, _, name in (link.partition(":") for link in links)}
     return Clip(
         path,
         row["kind"],
         row["label"],
-        _source(name),
+        noted.get("source") or _source(name),
         row["use"],
         licence,
         row.get("how") or "",
         stated=_split(row["split"], where, _PARTS) if "split" in row else None,
         name=name,
         person=row.get("person") or "",
+        maker=row.get("maker") or noted.get("system", ""),
         fake_seconds=_spans(row.get("fake_seconds"), where),
-        links=tuple(note for note in (row.get("notes") or "").split("; ") if note.partition(":")[0] in _LINKS),
+        links=links,
     )
 
 
@@ -166,7 +171,8 @@ def _listed(manifest: Path, line: int, row: dict[str, str]) -> Clip:
     split, label = _split(row.get("split") or "", where), _label(row.get("label") or "", where)
     source = row.get("source") or path.parent.name
     return Clip(path, _kind(path), label, source, "permissive", "not stated", row.get("how") or "", split,
-                row.get("video_id") or "", row.get("person") or "", _spans(row.get("fake_seconds"), where))  # fmt: skip
+                row.get("video_id") or "", row.get("person") or "", _spans(row.get("fake_seconds"), where),
+                row.get("maker") or "")  # fmt: skip
 
 
 # The required columns of each form, and the reader of its rows.

@@ -25,6 +25,7 @@ from veracity.calibrate.metrics import Measure, Unmeasurable
 from veracity.calibrate.scores import ScoredClip
 from veracity.catalog import LAYERS
 from veracity.decision.calibration import Calibration
+from veracity.decision.decision import fail_fast_threshold
 
 ALL = "all"
 MEASURES: dict[str, Measure] = {**FORENSIC, **AURC}
@@ -105,11 +106,12 @@ def _fail_fast(clips: Sequence[ScoredClip], calibration: Calibration) -> dict[st
     """Of the clips with sound and pictures: of others the voice is all, and nothing is saved."""
     voice = LAYERS[0].key
     films = [one for one in clips if one.error is None and {"audio", "video"} <= {*one.tracks}]
-    if not films or not np.isfinite(calibration.fail_fast_threshold):
+    threshold = fail_fast_threshold(calibration.for_file("film", "balanced"))
+    if not films or not np.isfinite(threshold):
         return None
     given = [one.layers[voice].fake_probability if voice in one.layers else None for one in films]
     chances = [np.nan if probability is None else probability for probability in given]
-    return {"films": len(films), **fail_fast(labels(films), chances, calibration.fail_fast_threshold)}
+    return {"films": len(films), **fail_fast(labels(films), chances, threshold)}
 
 
 def _segments(clips: Sequence[ScoredClip]) -> dict[str, Any] | None:

@@ -16,7 +16,7 @@ from veracity_client.console import ERROR, EXIT_CODES, Parser, run_command
 from veracity_client.errors import BadVideo, VeracityError
 from veracity_client.inputs import STANDARD_INPUT, expand
 from veracity_client.ordered import ordered_map
-from veracity_client.verdict import LayerName, Options, Policy, Verdict
+from veracity_client.verdict import LayerName, OperatingPoint, Options, Policy, Verdict
 
 if TYPE_CHECKING:
     from veracity_client.card import Screen
@@ -67,6 +67,8 @@ def add_analyze(commands: argparse._SubParsersAction[Any]) -> argparse.ArgumentP
     )
     parser.add_argument("--json", action="store_true", help="print one JSON document a line and file")
     parser.add_argument("--policy", choices=get_args(Policy), default="fail_fast", help="when to stop early")
+    parser.add_argument("--operating-point", choices=get_args(OperatingPoint), default="balanced",
+                        help="how often a word may be wrong: 1, 5 or 10 %%")  # fmt: skip
     parser.add_argument("--layers", type=_layers, metavar="NAME,…", help=f"some of {','.join(get_args(LayerName))}")
     parser.add_argument("--audio-track", type=int, metavar="N", help="which sound track, from 0; else chosen")
     parser.add_argument("--video-track", type=int, metavar="N", help="which video track, from 0; else chosen")
@@ -166,7 +168,8 @@ def _detector(url: str | Sequence[str], args: argparse.Namespace) -> Detector:
 
 def _options(args: argparse.Namespace) -> Options:
     chosen: dict[str, Any] = {"layers": args.layers} if args.layers else {}
-    return Options(policy=args.policy, audio_track=args.audio_track, video_track=args.video_track, **chosen)
+    chosen |= {name: getattr(args, name) for name in ("policy", "operating_point", "audio_track", "video_track")}
+    return Options(**chosen)
 
 
 def _jobs(text: str) -> int:

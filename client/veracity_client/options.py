@@ -10,6 +10,7 @@ import msgspec
 from veracity_client.errors import BadOption
 
 Policy = Literal["fail_fast", "decided", "exhaustive"]
+OperatingPoint = Literal["strict", "balanced", "screening"]
 LayerName = Literal["audio", "visual", "lipsync", "semantic"]
 
 
@@ -17,8 +18,9 @@ LayerName = Literal["audio", "visual", "lipsync", "semantic"]
 class Options:
     """What may be asked of one analysis. Anything else is refused with :class:`BadOption`.
 
-    ``audio_track`` and ``video_track`` count from 0; None takes the track that a player would, or the one that holds
-    something, and ``input`` says which.
+    ``operating_point`` says how often a word of the verdict may be wrong: 1 % (strict), 5 % or 10 % (screening) of the
+    real clips called fake, and as many of the fakes called real. ``audio_track`` and ``video_track`` count from 0; None
+    takes the track that a player would, or the one that holds something, and ``input`` says which.
     """
 
     policy: Policy = "fail_fast"
@@ -26,6 +28,7 @@ class Options:
     audio_track: int | None = None
     deadline_seconds: float = 300.0
     video_track: int | None = None
+    operating_point: OperatingPoint = "balanced"
 
     def __post_init__(self) -> None:
         if not self.layers:
@@ -37,8 +40,9 @@ class Options:
             raise BadOption(f"deadline_seconds must be over 0 and at most 3600, got {self.deadline_seconds}")
 
     def to_json(self) -> str:
-        """Return the OPTIONS tensor's text. What is None is left out: an older server need not know its name."""
-        given = {name: value for name, value in msgspec.to_builtins(self).items() if value is not None}
+        """Return the OPTIONS tensor's text. What is as usual is left out: an older server need not know its name."""
+        usual = msgspec.to_builtins(Options()) | dict.fromkeys(_ALWAYS)
+        given = {name: value for name, value in msgspec.to_builtins(self).items() if value != usual[name]}
         return msgspec.json.encode(given).decode()
 
     @classmethod
@@ -54,4 +58,8 @@ class Options:
             raise BadOption(f"bad options: {error}{_CHOICES if 'enum' in str(error) else ''}") from None
 
 
-_CHOICES = f"; policy is one of {', '.join(get_args(Policy))}, layers are of {', '.join(get_args(LayerName))}"
+_ALWAYS = ("policy", "layers", "deadline_seconds")  # are told even where they are as usual
+_CHOICES = (
+    f"; policy is one of {', '.join(get_args(Policy))}, operating_point one of {', '.join(get_args(OperatingPoint))}, "
+    f"layers are of {', '.join(get_args(LayerName))}"
+)

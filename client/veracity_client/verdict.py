@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import msgspec
 
 from veracity_client.options import LayerName as LayerName
+from veracity_client.options import OperatingPoint as OperatingPoint
 from veracity_client.options import Options as Options
 from veracity_client.options import Policy as Policy
 from veracity_client.reasons import AnyReasonCode, Reason
@@ -141,10 +142,42 @@ class Profile:
 
 @dataclass(frozen=True)
 class Thresholds:
-    """``fake_probability`` at or over ``fake`` is fake, at or under ``real`` is real, between them inconclusive."""
+    """``fake_probability`` at or over ``fake`` is fake, at or under ``real`` is real, between them inconclusive.
 
-    fake: float
-    real: float
+    None: no clip is called that, since the measurements do not show that the word would be right often enough.
+    """
+
+    fake: float | None
+    real: float | None
+
+
+@dataclass(frozen=True)
+class Rates:
+    """How the verdict measured at its operating point, on clips of sources and makers that nothing was fitted on.
+
+    Shares of ``reals`` real and ``fakes`` fake clips. ``fake_called_real`` is that of the kind of fake with the most.
+    """
+
+    real_called_fake: float
+    fake_called_real: float
+    inconclusive: float
+    reals: int
+    fakes: int
+
+
+@dataclass(frozen=True)
+class LikelihoodRatio:
+    """How much likelier the findings are if the clip is fake than if it is real.
+
+    ``log10`` is held within ``low`` and ``high``, which is as far as the clips of the calibration can tell. The
+    verdict's ``fake_probability`` is what follows where fake is as likely as not beforehand: ``prior`` 0.5.
+    """
+
+    log10: float
+    low: float
+    high: float
+    words: str
+    prior: float = 0.5
 
 
 @dataclass(frozen=True)
@@ -154,6 +187,7 @@ class Verdict:
     ``timeline`` and ``layer_results`` have the keys ``1_audio``, ``2_visual``, ``3_lipsync``, ``4_semantic``.
     ``timings`` holds seconds of each stage; stages overlap, so they add up to more than ``processing_time``.
     ``degraded_reasons`` say why the verdict is degraded, ``inconclusive_reason`` why its label is inconclusive.
+    ``rates`` and ``thresholds`` are those of the ``operating_point``; None where the models are not calibrated.
     """
 
     video_id: str
@@ -177,6 +211,9 @@ class Verdict:
     schema: Schema = "veracity/1"
     degraded_reasons: tuple[Reason, ...] = ()
     inconclusive_reason: Reason | None = None
+    operating_point: OperatingPoint = "balanced"
+    rates: Rates | None = None
+    likelihood_ratio: LikelihoodRatio | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return the verdict as JSON types."""

@@ -15,11 +15,13 @@ from numpy.typing import NDArray
 from veracity.analysis.context import AnalysisContext
 from veracity.analysis.local_infer import LocalInfer
 from veracity.analysis.pipeline import analyze
+from veracity.decision.calibration import Calibrator, Fusion
+from veracity.decision.toml_table import LAYER_NAMES
 from veracity.evidence.requests import State
 from veracity.media import Source
 from veracity.settings import Settings
 from veracity_client.errors import AnalysisTimeout, BadOption, InternalError, ModelUnavailable
-from veracity_client.verdict import Options, StageEvent, Thresholds, Verdict
+from veracity_client.verdict import Options, Rates, StageEvent, Thresholds, Verdict
 
 EXHAUSTIVE = Options(policy="exhaustive")
 
@@ -199,9 +201,16 @@ def telling_ffmpeg(folder: Path) -> Path:
     return script
 
 
-def certain(context: AnalysisContext, ffmpeg: Path, stop: float) -> AnalysisContext:
+NO_RATES = Rates(0.0, 0.0, 0.0, 99, 99)
+
+
+def certain(context: AnalysisContext, ffmpeg: Path, heard: float) -> AnalysisContext:
+    """A voice that always says fake, of fakes of which it hears the share ``heard``."""
+    bounds = Thresholds(0.76, 0.29)
+    film = Fusion(dict.fromkeys(LAYER_NAMES, heard), 1.0, 99, 99, {"balanced": bounds}, {"balanced": NO_RATES})
+    voice = {"audio_starter": Calibrator(1.0, 40.0)}
     measured = dataclasses.replace(
-        context.measured, thresholds=Thresholds(0.76, 0.29), fail_fast_threshold=stop, profiles={}
+        context.measured, profiles={"starter": {"film": film}}, calibrators=voice, checkpoints={}
     )
     settings = context.settings.replace(decoder_isolation="off")
     return dataclasses.replace(context, ffmpeg=ffmpeg, measured=measured, settings=settings)
@@ -210,14 +219,14 @@ def certain(context: AnalysisContext, ffmpeg: Path, stop: float) -> AnalysisCont
 @pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="needs a system ffmpeg to log")
 def test_fail_fast_never_asks_ffmpeg_for_frames(full_context: AnalysisContext, talking: Path, tmp_path: Path) -> None:
     script = telling_ffmpeg(tmp_path)
-    verdict = run(certain(full_context, script, stop=0.0), talking, Options(policy="fail_fast"))
+    verdict = run(certain(full_context, script, heard=1.0), talking, Options(policy="fail_fast"))
     assert statuses(verdict) == {
         "1_audio": "scored", "2_visual": "skipped", "3_lipsync": "skipped", "4_semantic": "skipped",
     }  # fmt: skip
     assert codes(verdict)["2_visual"] == "not_needed"
     assert (tmp_path / "sound").exists()
     assert not (tmp_path / "frames").exists()
-    run(certain(full_context, script, stop=1.1), talking, Options(policy="fail_fast"))
+    run(certain(full_context, script, heard=0.0), talking, Options(policy="fail_fast"))
     assert (tmp_path / "frames").exists()
 
 

@@ -94,9 +94,8 @@ def test_a_sound_files_verdict_is_its_voices_own(context: AnalysisContext, talki
     verdict, film = run(context, sound), run(context, talking, Options(layers=("audio",)))
     voice = verdict.layer_results["1_audio"]
     assert verdict.fake_probability == voice.fake_probability
-    assert verdict.final_verdict is voice.is_fake
-    assert verdict.thresholds == context.calibration.model_thresholds["audio_starter"]
-    assert film.thresholds == context.calibration.thresholds != verdict.thresholds
+    assert verdict.thresholds == context.calibration.fusions["sound"].thresholds["balanced"]
+    assert film.thresholds == context.calibration.fusions["film"].thresholds["balanced"] != verdict.thresholds
 
 
 def test_faces_that_are_too_small_are_left_to_the_models_that_take_them(

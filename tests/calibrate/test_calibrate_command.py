@@ -15,7 +15,8 @@ from veracity.calibrate.labelled_outputs import CalibrationInputError, TrainedOn
 from veracity.calibrate.scores import ItemScores, ScoredClip, ScoreFile
 from veracity.cli import main
 from veracity.decision.calibration import FILE, Calibration
-from veracity.decision.fusion import RULES
+from veracity.decision.toml_table import LAYER_NAMES
+from veracity_client.verdict import Thresholds
 
 Run = Callable[..., int]
 
@@ -30,7 +31,7 @@ def said(k: int, kind: str, label: int, answers: dict[str, list[float]], split: 
         )
         for model, x in answers.items()
     }
-    tracks = ("audio",) if kind == "audio" else ("audio", "video")
+    tracks = {"audio": ("audio",), "video": ("audio", "video", "motion"), "images": ("video",)}[kind]
     source = f"{kind} {k % 5}"
     return ScoredClip(
         f"{kind} {k}", "x", kind, int(label), split, source, how="", by="test", tracks=tracks, outputs=kept
@@ -89,15 +90,15 @@ def test_the_command_writes_what_the_reader_reads(
     assert run(put(tmp_path / "a.jsonl", list(clips())), "--out", file, "--test", tested) == 0
     after = Calibration.read(file)
     own = after.of("starter")
-    assert (after.thresholds, after.weights, after.fail_fast_threshold) == (
-        before.thresholds,
-        before.weights,
-        before.fail_fast_threshold,
-    )
-    assert own.weights["visual"] > own.weights["audio"] > 0 == own.weights["semantic"] == own.weights["lipsync"]
-    assert own.rule in RULES
-    assert own.thresholds is not None
-    assert own.thresholds.real < 0.5 < own.thresholds.fake
+    assert after.evidence_weights == before.evidence_weights
+    film, sound = own.for_file("film", "balanced"), own.for_file("sound", "balanced")
+    assert film.sees("visual") > film.sees("audio") > 0 == film.sees("semantic") == film.sees("lipsync")
+    assert (sound.sees("audio"), sound.sees("visual")) == (1.0, 0.0)
+    assert film.thresholds
+    assert film.thresholds.real is not None
+    assert film.thresholds.fake is not None
+    assert film.thresholds.real < 0.5 < film.thresholds.fake
+    assert own.for_file("film", "strict").thresholds == Thresholds(None, None)  # 30 clips show no rate of 1 %
     assert not after.calibrator("visual_starter").uninformative
     assert after.calibrator("semantic_starter").uninformative
     assert "uninformative: AUC" in after.measurement("semantic_starter")
@@ -110,8 +111,8 @@ def test_the_command_writes_what_the_reader_reads(
         in after.statements["starter"]
     )
     assert "held out for testing; of the real ones" in after.statements["starter"]
-    assert "on 30 real and 30 fake sound files of 5 sources that it was not trained on" in after.statements["starter"]
-    assert "[profiles.starter.fusion] rule = " in capsys.readouterr().out
+    assert "on 30 real and 30 fake sound files of 5 sources that its" in after.statements["starter"]
+    assert "[profiles.starter.fusion.film] sees = " in capsys.readouterr().out
     assert {after.checkpoints[name] for name in ("audio_starter", "visual_starter")} == {"0" * 64, "1" * 64}
 
 
@@ -119,8 +120,8 @@ def test_what_is_not_the_profiles_stays_to_the_letter(run: Run, tmp_path: Path, 
     before = toml_tables._parts(file.read_text(encoding="utf-8"))
     assert run(put(tmp_path / "a.jsonl", list(clips())), "--out", file) == 0
     after = toml_tables._parts(file.read_text(encoding="utf-8"))
-    own = {"models.audio_starter", "models.visual_starter", "models.semantic_starter", "profiles.starter",
-           "profiles.starter.fusion"}  # fmt: skip
+    own = {"models.audio_starter", "models.visual_starter", "models.semantic_starter",
+           "profiles.starter.fusion.film", "profiles.starter.fusion.sound"}  # fmt: skip
     assert "models.semantic_clip_vitl14" not in after
     assert {name: body.strip() for name, body in before.items() if name not in own} == {
         name: body.strip() for name, body in after.items() if name not in own
@@ -136,13 +137,26 @@ def test_a_second_run_gives_the_same_file(run: Run, tmp_path: Path, file: Path) 
     assert file.read_text(encoding="utf-8") == once
 
 
-def test_sound_files_alone_calibrate_the_voice_and_leave_the_profile(run: Run, tmp_path: Path, file: Path) -> None:
+def test_sound_files_alone_calibrate_the_voice_and_sound_files(run: Run, tmp_path: Path, file: Path) -> None:
     before = Calibration.read(file)
     voices = [one for one in clips() if one.kind == "audio"]
     assert run(put(tmp_path / "a.jsonl", voices), "--out", file) == 0
     after = Calibration.read(file)
-    assert (after.profiles, after.statements) == (before.profiles, before.statements)
+    assert after.profiles["starter"]["sound"] != before.profiles["starter"]["sound"]
+    assert after.profiles["starter"]["film"] == before.profiles["starter"]["film"]
     assert after.calibrator("audio_starter") != before.calibrator("audio_starter")
+
+
+def test_still_pictures_get_a_scale_and_thresholds_of_their_own(run: Run, tmp_path: Path, file: Path) -> None:
+    rng = np.random.default_rng(1)
+    stills = [said(k, "images", k % 2 == 1, {"visual_starter": [rng.normal(4 * (k % 2) + 3, 1.5)]}) for k in range(60)]
+    assert run(put(tmp_path / "a.jsonl", [*clips(), *stills]), "--out", file) == 0
+    own = Calibration.read(file).of("starter")
+    film, still = own.for_file("film", "balanced"), own.for_file("still", "balanced")
+    assert still.calibrator("visual_starter").bias < film.calibrator("visual_starter").bias - 1
+    assert (still.sees("visual"), still.sees("lipsync")) == (1.0, 0.0)
+    assert still.thresholds
+    assert still.thresholds.fake is not None
 
 
 def test_where_no_layer_separates_the_profile_says_so(run: Run, tmp_path: Path, file: Path) -> None:
@@ -151,8 +165,10 @@ def test_where_no_layer_separates_the_profile_says_so(run: Run, tmp_path: Path, 
     assert run(put(tmp_path / "a.jsonl", list(clips())), "--out", file) == 0
     assert run(put(tmp_path / "b.jsonl", films), "--out", file) == 0
     after = Calibration.read(file)
-    assert after.statements["starter"].startswith("no layer separates real from fake")
-    assert "starter" not in after.profiles
+    assert "no layer separates real from fake: on 30 real and 30 fake videos" in after.statements["starter"]
+    film = after.of("starter").for_file("film", "balanced")
+    assert film.thresholds == Thresholds(None, None)
+    assert not any(film.sees(layer) for layer in LAYER_NAMES)
 
 
 @pytest.mark.parametrize(("text", "words"), [(None, "is not installed"), ("{}", "has no checkpoint_sha256 in its")])
@@ -186,11 +202,15 @@ def disagreeing() -> list[ScoredClip]:
 
 
 BAD = {
-    "one class": (one_class, (), "all 30 clips that it answered are real; both are wanted"),
+    "one class": (one_class, (), "answered both real and fake clips whose label tells of its layer"),
     "test": (lambda: list(clips(split="test")), (), "is of split test: what was fitted on test clips measures nothing"),
     "empty": (list, (), "no clip could be analysed"),
     "label": (lambda: [said(0, "audio", 2, {})], (), "clip audio 0 has label 2, not 0 or 1"),
-    "nothing": (lambda: [said(0, "video", True, {"audio_starter": [1.0]})], (), "answered a clip whose label tells"),
+    "nothing": (
+        lambda: [said(0, "video", True, {"audio_starter": [1.0]})],
+        (),
+        "answered both real and fake clips whose label tells",
+    ),
     "stranger": (lambda: [said(0, "video", True, {"x": [1.0]})], (), "was answered by x, which no layer has"),
 }
 

@@ -157,7 +157,9 @@ def test_a_stream_whose_process_hangs_ends_with_an_error(
     healed(server)
     monkeypatch.setattr("veracity_client._grpc.SILENCE_SECONDS", 1.0)
     repository = server._launch.repository
-    eventually(lambda: processes(server.pid, repository / STREAM))  # its number is known a moment after it answers
+    eventually(
+        lambda: bool(processes(server.pid, repository / STREAM))
+    )  # its number is known a moment after it answers
     stopped = processes(server.pid, repository / STREAM)
 
     def tell(number: signal.Signals) -> None:

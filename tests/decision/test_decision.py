@@ -1,25 +1,26 @@
 """The decision is a function of the evidence, and gives every reason a code."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import replace
 
 import pytest
-from test_verdict_fusion import FUSED, results
+from test_verdict_fusion import FILM, FUSED, SEES, judging, results
 
 from veracity.decision import wording
-from veracity.decision.decision import decide, reason_to_stop
+from veracity.decision.decision import decide, fail_fast_threshold, reason_to_stop
 from veracity.decision.evidence import Evidence, ScoredLayer
 from veracity.decision.scoring import unscored
 from veracity_client.reasons import MEANINGS
-from veracity_client.verdict import Label, LayerResult
+from veracity_client.verdict import Label, LayerResult, Thresholds
 
-CALIBRATION = replace(FUSED, rule="mean", evidence_fake=0.15, evidence_real=0.44, fail_fast_threshold=0.9)
+CALIBRATION = replace(FUSED, evidence_fake=0.15, evidence_real=0.44)
 ALL = ("audio", "visual", "lipsync", "semantic")
 
 
 def evidence(scores: Mapping[str, float | None], **labels: Label) -> Evidence:
     found = Evidence()
-    found.tracks = ("audio", "video")
+    found.tracks = FILM
     is_fake = {"fake": True, "real": False, "inconclusive": None}
     for key, result in results(scores).items():
         label = labels.get(key.partition("_")[2])
@@ -49,7 +50,7 @@ def test_the_same_evidence_gives_the_same_decision() -> None:
     ("scores", "labels", "code"),
     [
         ({}, {}, "nothing_scored"),
-        ({"audio": 0.01}, {}, "evidence_too_weak"),
+        ({"visual": 0.01}, {}, "evidence_too_weak"),
         (dict.fromkeys(ALL, 0.5), {}, "between_thresholds"),
         (dict.fromkeys(ALL, 0.5), {"audio": "fake", "visual": "fake"}, "between_thresholds"),
         (dict.fromkeys(ALL, 0.5), {"audio": "fake", "semantic": "real"}, "evidence_conflicts"),
@@ -80,7 +81,7 @@ def test_a_profile_that_only_measures_time_judges_nothing() -> None:
 
 def test_whatever_is_missing_of_a_verdict_degrades_it_with_its_code() -> None:
     found = Evidence()
-    found.tracks = ("audio", "video")
+    found.tracks = FILM
     for key, result in results({"audio": 0.5, "visual": 0.5}).items():
         lost = LayerResult("failed", "semantic_starter does not answer", 0.1, None, None, None, "", code="model_down")
         found.settle(key, ScoredLayer(lost if key == "4_semantic" else result))
@@ -98,18 +99,39 @@ def test_an_abstention_does_not_degrade() -> None:
 
 def test_a_policy_stops_for_its_own_reason_only() -> None:
     sure = {key: r for key, r in results({"audio": 0.97}).items() if key == "1_audio"}
-    both = ("audio", "video")
-    stop = reason_to_stop(sure, both, CALIBRATION, "fail_fast")
+    stop = reason_to_stop(sure, FILM, CALIBRATION, "fail_fast")
     assert stop
     assert stop.code == "not_needed"
     assert stop.text.startswith("not needed: the voice alone reached 0.97")
-    assert reason_to_stop(sure, both, CALIBRATION, "exhaustive") is None
+    assert reason_to_stop(sure, FILM, CALIBRATION, "exhaustive") is None
     unsure = {key: r for key, r in results({"audio": 0.6}).items() if key == "1_audio"}
-    assert reason_to_stop(unsure, both, CALIBRATION, "fail_fast") is None
-    assert reason_to_stop(unsure, both, CALIBRATION, "decided") is None
-    decided = reason_to_stop(results({"audio": 0.6}), both, CALIBRATION, "decided")
+    assert reason_to_stop(unsure, FILM, CALIBRATION, "fail_fast") is None
+    assert reason_to_stop(unsure, FILM, CALIBRATION, "decided") is None
+    decided = reason_to_stop(results({"audio": 0.6}), FILM, CALIBRATION, "decided")
     assert decided
     assert decided.text == "not needed: it could not change the label (policy decided)"
+
+
+def test_the_voice_stops_the_analysis_where_it_alone_convicts() -> None:
+    stop = fail_fast_threshold(CALIBRATION)
+    assert stop > 0.9
+    film = evidence({"audio": stop + 1e-4})
+    assert decide(film, CALIBRATION).label == "fake"
+    assert decide(evidence({"audio": stop - 1e-2}), CALIBRATION).label == "inconclusive"
+    assert fail_fast_threshold(judging(Thresholds(0.51, 0.1))) == 0.9  # below it frames are always decoded
+    assert fail_fast_threshold(judging(Thresholds(None, 0.1))) == math.inf
+    assert fail_fast_threshold(judging(sees={**SEES, "audio": 0.0})) == math.inf
+
+
+@pytest.mark.parametrize(("bounds", "score", "word"), [((0.9, None), 0.01, "real"), ((None, 0.1), 0.99, "fake")])
+def test_what_the_measurements_do_not_support_is_said(
+    bounds: tuple[float | None, float | None], score: float, word: str
+) -> None:
+    decision = decide(evidence(dict.fromkeys(ALL, score)), judging(Thresholds(*bounds)))
+    assert decision.inconclusive
+    assert decision.inconclusive.code == "not_supported"
+    assert f"videos cannot be called {word} at the operating point balanced" in decision.inconclusive.text
+    assert decision.rates
 
 
 def test_every_code_has_a_sentence() -> None:

@@ -34,8 +34,9 @@ def test_of_other_weights_under_a_measured_name_nothing_is_known(
     assert calibration.calibrator("visual_starter") == Calibrator()
     assert not calibration.is_calibrated(["visual_starter"])
     assert calibration.is_calibrated(["audio_starter"])
-    assert calibration.standalone_thresholds(["visual_starter"]) == calibration.thresholds == measured.thresholds
-    assert calibration.rule == "mean"  # the profile's own was fitted with the weights that were measured
+    assert calibration.standalone_thresholds(["visual_starter"]) is None
+    assert not calibration.fusions  # the profile's own were fitted with the weights that were measured
+    assert measured.of("starter").fusions
     assert context.info("visual_starter").measured == "these weights were not measured, only other weights of that name"
     assert context.profile.statement == (
         "with other weights than were measured. "

@@ -15,10 +15,18 @@ from evaluation.practice import MEASURES, attacks_of, practice
 from evaluation.results import RESULTS
 from veracity.calibrate.scores import LayerScore, ScoredClip
 from veracity.catalog import LAYERS
-from veracity.decision.calibration import Calibration
+from veracity.decision.calibration import Calibration, Fusion
 from veracity_client.verdict import Label, Span, Thresholds
 
-CALIBRATION = dataclasses.replace(Calibration.read(), fail_fast_threshold=0.9)
+ALONE = Fusion(  # the voice by itself convicts from 0.9 on
+    sees=dict.fromkeys(("audio", "visual", "lipsync", "semantic"), 1.0),
+    strength=1.0,
+    reals=99,
+    fakes=99,
+    thresholds={"balanced": Thresholds(0.7, 0.3)},
+    rates={},
+)
+CALIBRATION = dataclasses.replace(Calibration.read(), fusions={"film": ALONE})
 
 
 def clip(number: int, label: int, chance: float, **more: Any) -> ScoredClip:
@@ -77,7 +85,7 @@ def test_only_films_with_sound_are_settled_early() -> None:
     assert (early["films"], early["clips"], early["wrong"]["value"]) == (10, 3, pytest.approx(1 / 3, abs=1e-4))
     sounds = [dataclasses.replace(one, tracks=("audio",)) for one in CLIPS]
     assert practice(sounds, CALIBRATION)["fail_fast"] is None
-    assert practice(CLIPS, dataclasses.replace(CALIBRATION, fail_fast_threshold=math.inf))["fail_fast"] is None
+    assert practice(CLIPS, dataclasses.replace(CALIBRATION, fusions={}))["fail_fast"] is None
 
 
 def test_fake_seconds_are_of_clips_that_state_them_and_of_reals() -> None:

@@ -54,6 +54,7 @@ def test_layers_that_cannot_score_cost_no_frames() -> None:
 
 
 FRAME = Frame(0, 0.0, np.random.default_rng(0).integers(0, 256, (360, 640, 3), np.uint8))
+OTHER = Frame(1, 0.4, np.random.default_rng(1).integers(0, 256, (360, 640, 3), np.uint8))
 FACE = Detection((200.0, 100.0, 300.0, 240.0), 0.9, np.full((5, 2), 150, np.float32))
 
 
@@ -76,8 +77,20 @@ def test_a_face_too_small_for_the_starter_is_scored_by_others_alone() -> None:
     collector.add(FRAME, [narrow])
     assert collector.too_small == {"visual_starter"}
     assert [len(collector.take(model)) for model in models] == [0, 1]
-    collector.add(dataclasses.replace(FRAME, index=collector.plan.faces[1], time=0.4), [wide, narrow])
+    collector.add(dataclasses.replace(OTHER, index=collector.plan.faces[1], time=0.4), [wide, narrow])
     assert [len(collector.take(model)) for model in models] == [1, 2]
+
+
+def test_a_photograph_on_the_wall_is_looked_at_once() -> None:
+    """One look is all the evidence that it is: the speaker beside it is looked at in every picture."""
+    collector = SampleCollector(plan(10.0, ()), [detector("visual_starter")], 10.0, 8)
+    speaker = dataclasses.replace(FACE, box=(400.0, 100.0, 500.0, 240.0))
+    for number, index in enumerate(collector.plan.faces[:5]):
+        image = FRAME.image.copy()
+        image[:, 350:] = np.random.default_rng(number).integers(0, 256, (360, 290, 3), np.uint8)
+        collector.add(Frame(index, index / 25, image), [FACE, speaker])
+    looks = [item.face for item in collector.take("visual_starter")]
+    assert sorted(looks.count(face) for face in set(looks)) == [1, 5]
 
 
 @pytest.mark.parametrize("crops", [1, 5])

@@ -17,7 +17,7 @@ from veracity.catalog.layers import MOUTH_SIZE
 from veracity.evidence.crops import MEAN_FACE, mouth_crops
 from veracity.evidence.detector import score
 from veracity.evidence.kinds import LipRuns
-from veracity.evidence.lips import lip_crops
+from veracity.evidence.lips import lip_crops, moves
 from veracity.evidence.requests import Sample, State, sound_around
 
 SOUND = Tensor("SOUND", "INT16", (28_800,))  # 25 frames, and 10 more on either side
@@ -37,6 +37,19 @@ def test_lips_are_the_mouths_crop_and_what_is_round_it() -> None:
     assert lip_crops([], np.zeros((0, 5, 2))).shape == (0, SIDE, SIDE)
     with pytest.raises(ValueError, match="25 frames"):
         lip_crops(frames, landmarks[:3])
+
+
+def test_a_photograph_has_no_moving_mouth_whatever_the_codec_does_to_it() -> None:
+    rng = np.random.default_rng(0)
+    one = np.asarray(rng.integers(0, 256, (SIDE, SIDE)), np.uint8)
+    photograph = np.repeat(one[None], 25, axis=0)
+    noisy = np.asarray(np.clip(photograph + rng.normal(0, 0.4, photograph.shape).round(), 0, 255), np.uint8)
+    talking = np.stack([np.roll(one, k % 5, axis=0) for k in range(25)])
+    half_rate = np.repeat(talking[::2], 2, axis=0)[:25]  # every picture held for two
+    assert not moves(photograph)
+    assert not moves(noisy)
+    assert moves(talking)
+    assert moves(half_rate)
 
 
 def test_the_sound_beside_a_second_begins_ten_frames_before_it() -> None:

@@ -165,11 +165,10 @@ def test_profiles_name_known_models_of_the_right_layer() -> None:
 
 def test_the_calibration_knows_every_layer_and_profile_and_no_other_model() -> None:
     calibration = Calibration.read()
-    assert set(calibration.weights) == {layer.name for layer in LAYERS}
-    assert sum(calibration.weights.values()) == pytest.approx(1.0)
+    assert set(calibration.evidence_weights) == {layer.name for layer in LAYERS}
+    assert sum(calibration.evidence_weights.values()) == pytest.approx(1.0)
     assert set(calibration.statements) == set(PROFILES)
     assert set(calibration.calibrators) <= set(MODELS)
     assert set(calibration.model_thresholds) <= set(calibration.calibrators)
-    fused = calibration.of("starter").thresholds
-    assert fused is not None
-    assert 0 < fused.real <= fused.fake < 1
+    assert set(calibration.still_calibrators) <= set(calibration.calibrators)
+    assert set(calibration.of("starter").fusions) == {"sound", "still", "film"}

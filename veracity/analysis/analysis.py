@@ -62,7 +62,7 @@ class Analysis:
 
     def skip_layer(self, layer: Layer, status: Status, why: Reason) -> None:
         """Settle a layer that is not scored, with its reason, and tell of it."""
-        self._settle(layer, unscored(status, why, self.roster.calibration.weights[layer.name]))
+        self._settle(layer, unscored(status, why, self.roster.calibration.sees(layer.name)))
         self._tell(layer.key, "done", result=self.evidence.results[layer.key])
 
     def skip_unable_layers(self) -> None:
@@ -103,7 +103,7 @@ class Analysis:
             return
         status: Status = "failed" if failures else "abstained"
         why = wording.joined(list(failures.values())) if failures else nothing_found
-        self._settle(layer, unscored(status, why, self.roster.calibration.weights[layer.name]))
+        self._settle(layer, unscored(status, why, self.roster.calibration.sees(layer.name)))
 
     def _seconds(self, layer: Layer) -> float:
         """Return how long the layer's kind of track lasts."""

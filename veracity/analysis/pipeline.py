@@ -20,6 +20,7 @@ from veracity.analysis.context import AnalysisContext
 from veracity.analysis.input_info import input_info
 from veracity.analysis.roster import Roster
 from veracity.catalog import LAYERS
+from veracity.catalog.layers import tracks_of
 from veracity.decision import report, wording
 from veracity.decision.decision import decide, reason_to_stop
 from veracity.evidence.requests import Infer, ModelOutput
@@ -85,7 +86,8 @@ async def _gather_evidence(analysis: Analysis, media: Media) -> None:
     async with analysis.stage("probe"):
         probe = await media.probe()
     evidence = analysis.evidence
-    evidence.tracks = tuple(name for name, has in (("audio", probe.audio), ("video", probe.video)) if has)
+    evidence.tracks = tracks_of(bool(probe.audio), await media.video_seconds() if probe.video else None)
+    analysis.roster = analysis.roster.for_file(evidence.tracks, analysis.options.operating_point)
     _skip_impossible_layers(analysis)
     if AUDIO in analysis.pending:
         await audio_stage.score_voice(analysis, media, probe)
@@ -104,9 +106,7 @@ def _skip_impossible_layers(analysis: Analysis) -> None:
         if layer.name not in analysis.options.layers:
             analysis.skip_layer(layer, "skipped", wording.reason("not_requested"))
         elif layer.about not in tracks:
-            analysis.skip_layer(
-                layer, "abstained", wording.reason("no_audio" if layer.about == "audio" else "no_video")
-            )
+            analysis.skip_layer(layer, "abstained", wording.without_track(layer.about, tracks))
         elif unable := analysis.roster.why_unable(layer):
             analysis.skip_layer(layer, *unable)
 
@@ -116,7 +116,7 @@ def _frames_are_needed(analysis: Analysis, probe: Probe) -> bool:
 
     Profile ``bench`` always goes the whole way: what its models score must not decide what is timed.
     """
-    requested = any(layer.about == "video" and layer.name in analysis.options.layers for layer in LAYERS)
+    requested = any(layer.about != "audio" and layer.name in analysis.options.layers for layer in LAYERS)
     if probe.video is None or not requested:
         return False
     if analysis.context.timing_only:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 
 from veracity.analysis.context import AnalysisContext
 from veracity.catalog import FACE_DETECTOR, LAYERS, Layer
+from veracity.catalog.layers import kind_of_file
 from veracity.catalog.profiles import FALLBACKS, Weighted
 from veracity.decision import wording
 from veracity.decision.calibration import Calibration
@@ -14,7 +15,7 @@ from veracity.evidence.detector import detector
 from veracity.evidence.requests import Infer, State
 from veracity.install.advice import install_hint
 from veracity_client.reasons import Reason
-from veracity_client.verdict import LayerName, ModelInfo, Profile, Status
+from veracity_client.verdict import LayerName, ModelInfo, OperatingPoint, Profile, Status
 
 NOT_ANSWERING = ("model_down", "model_failed")
 
@@ -93,6 +94,10 @@ class Roster:
         if unable is None and layer.needs_faces and self.face_detector:
             return ("failed" if self.face_detector.code in NOT_ANSWERING else "abstained"), self.face_detector
         return unable
+
+    def for_file(self, tracks: Collection[str], point: OperatingPoint) -> Roster:
+        """Return the roster with the calibration of a file that has these tracks, at an operating point."""
+        return replace(self, calibration=self.calibration.for_file(kind_of_file(tracks), point))
 
     def without(self, absent: Mapping[str, Reason]) -> Roster:
         """Return the roster in which these models cannot answer, each with its reason."""

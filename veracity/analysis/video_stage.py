@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Sequence
 from veracity.analysis.analysis import Analysis
 from veracity.analysis.audio_stage import provide_sound
 from veracity.catalog import LAYERS, Layer
-from veracity.catalog.layers import FPS, MOUTH_FRAMES
+from veracity.catalog.layers import MOUTH_FRAMES
 from veracity.decision import wording
 from veracity.evidence.detector import detector
 from veracity.evidence.requests import ModelOutput
@@ -112,8 +112,8 @@ def _nothing_found(analysis: Analysis, layer: Layer, collector: SampleCollector)
         return wording.joined([wording.too_small(name) for name in small])
     if not layer.needs_faces:
         return wording.reason("frames_unreadable", why="no frame came out of the file")
-    if layer.name == "lipsync" and not collector.plan.mouths:
-        return wording.reason("too_short", needed=f"{MOUTH_FRAMES / FPS:g} s of video")
+    if layer.name == "lipsync" and collector.still_mouths:
+        return wording.reason("mouth_still")
     if layer.name == "lipsync" and collector.tracker.tracks:
         return wording.reason("face_not_followed", frames=MOUTH_FRAMES)
     return wording.reason("no_face")

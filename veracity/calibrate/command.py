@@ -21,8 +21,6 @@ def add(commands: argparse._SubParsersAction[Any]) -> None:
     parser.add_argument("--scores", type=Path, default=None,
                         help="where the models' outputs for the clips are kept, so that an interrupted run resumes "
                         "(default: beside --out, with the ending .scores.jsonl)")  # fmt: skip
-    parser.add_argument("--fpr", type=_rate, default=0.05, help="share of the real clips that may be called fake")
-    parser.add_argument("--fnr", type=_rate, default=0.05, help="share of the fake clips that may be called real")
     parser.add_argument("--trained-on", nargs="*", default=[], metavar="MODEL:SPLIT[:KIND]",
                         help="clips that a model was trained on: those outputs are left out")  # fmt: skip
     parser.add_argument("--test", type=Path, nargs="*", default=[], metavar="SCORES",
@@ -44,13 +42,3 @@ def _run(args: argparse.Namespace) -> int:
 
     sys.stdout.writelines(run(args))
     return 0
-
-
-def _rate(text: str) -> float:
-    try:
-        rate = float(text)
-    except ValueError:
-        rate = 0.0
-    if not 0 < rate < 0.5:
-        raise argparse.ArgumentTypeError(f"give a share between 0 and 0.5, not {text}")
-    return rate

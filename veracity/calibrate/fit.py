@@ -10,9 +10,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from scipy.optimize import minimize
+from scipy.sparse import coo_matrix
+from scipy.sparse.csgraph import connected_components
 
 from veracity.calibrate import metrics
 from veracity.calibrate.labelled_outputs import CalibrationInputError, LabelledClip
+from veracity.calibrate.operating_points import RATE, Judged, bounds
 from veracity.decision.calibration import Calibration, Calibrator
 from veracity.decision.fusion import log_odds
 from veracity.evidence import pooling
@@ -66,7 +69,23 @@ def pooler(rows: Sequence[LabelledClip], model: str) -> Callable[[Calibrator], A
     if pool in _CALIBRATED_LAST:
         logits = np.array([pool(answer, _Raw()) for answer in answers], np.float64)
         return lambda scale: scale(logits)
+    if pool is pooling.persons:
+        return _by_person([pooling.by_person(answer) for answer in answers])
     return lambda scale: np.array([pool(answer, scale) for answer in answers], np.float64)
+
+
+def _by_person(persons: Sequence[tuple[Array, Array]]) -> Callable[[Calibrator], Array]:
+    """The same as pooling each clip, all at once: a fit asks for it a hundred times."""
+    means, seen = (np.concatenate([np.zeros(0), *values]) for values in zip(*persons))
+    firsts = np.cumsum([0, *(len(of) for of, _ in persons)])[:-1]
+    total = np.add.reduceat(seen, firsts) if len(firsts) else seen
+
+    def pool(scale: Calibrator) -> Array:
+        if not len(firsts):
+            return np.zeros(0)
+        return pooling.odds_to_probability(np.add.reduceat(seen * pooling.odds(scale(means)), firsts) / total)
+
+    return pool
 
 
 def pooled(rows: Sequence[LabelledClip], model: str, scale: Calibrator) -> Array:
@@ -106,19 +125,30 @@ def platt(rows: Sequence[LabelledClip], model: str) -> Calibrator:
     return Calibrator(float(math.exp(found.x[0])), float(found.x[1]))
 
 
+def groups(rows: Sequence[LabelledClip]) -> npt.NDArray[np.intp]:
+    """Number what is held out together, [n]: clips of one source, and fakes of one maker, hang together."""
+    names = [[f"source {row.source}", *([f"maker {row.maker}"] if row.maker else [])] for row in rows]
+    number = {name: k for k, name in enumerate(dict.fromkeys(name for each in names for name in each))}
+    links = [(number[each[0]], number[name]) for each in names for name in each]
+    firsts, seconds = np.array(links, np.intp).reshape(-1, 2).T
+    graph = coo_matrix((np.ones(len(links)), (firsts, seconds)), shape=(len(number), len(number)))
+    of = connected_components(graph, directed=False)[1]
+    return np.array([of[number[each[0]]] for each in names], np.intp)
+
+
 def held_out(rows: Sequence[LabelledClip], model: str) -> Array:
-    """P(fake) of each clip by a fit on all other sources; 0.5 where those have one class alone."""
+    """P(fake) of each clip by a fit on all other groups; 0.5 where those have one class alone."""
     result = np.full(len(rows), 0.5)
-    sources = np.array([row.source for row in rows])
-    for source in np.unique(sources):
-        others = [row for row in rows if row.source != source]
+    members = groups(rows)
+    for group in np.unique(members):
+        others = [row for row, member in zip(rows, members) if member != group]
         if len({row.fake for row in others}) == 2:
-            own = np.flatnonzero(sources == source)
+            own = np.flatnonzero(members == group)
             result[own] = pooled([rows[k] for k in own], model, platt(others, model))
     return result
 
 
-def fit(rows: Sequence[LabelledClip], model: str, rate: float, missed: float) -> Fitted:
+def fit(rows: Sequence[LabelledClip], model: str) -> Fitted:
     """Fit, measure, and silence a model that does not separate: AUC's interval holds 0.5, or a coin's loss is less.
 
     Raises CalibrationInputError where there is nothing to tell apart.
@@ -136,7 +166,7 @@ def fit(rows: Sequence[LabelledClip], model: str, rate: float, missed: float) ->
     if auc.low <= 0.5 or gain <= 0:
         scale, apart = SILENCE, np.full(len(rows), 0.5)
     ece = metrics.MEASURES["ece_even"](fakes, log_odds(apart))
-    return Fitted(model, scale, tuple(rows), apart, auc, ece, gain, thresholds(fakes, apart, rate, missed))
+    return Fitted(model, scale, tuple(rows), apart, auc, ece, gain, thresholds(fakes, apart))
 
 
 def kept(model: str, calibration: Calibration) -> Fitted:
@@ -146,28 +176,7 @@ def kept(model: str, calibration: Calibration) -> Fitted:
     return Fitted(model, calibration.calibrator(model), (), np.zeros(0), nothing, math.nan, math.nan, own)
 
 
-def thresholds(fakes: npt.NDArray[np.bool_], probability: Array, rate: float, missed: float) -> Thresholds:
-    """P(fake) from which on a clip is called fake, and down to which real.
-
-    Wrong for ``rate`` of the next reals, and for ``missed`` of the next fakes, if they are like these.
-
-    Either lies beyond one half, so that a coin's word is neither.
-    """
-    fake, real = limit(probability[~fakes], rate), 1 - limit(1 - probability[fakes], missed)
-    above, below = math.floor(fake * 1000) / 1000 + 0.001, math.ceil(real * 1000) / 1000 - 0.001
-    return Thresholds(round(min(max(above, 0.501), 1.0), 3), round(max(min(below, 0.499), 0.0), 3))
-
-
-def limit(values: Array, rate: float) -> float:
-    """What the next such value exceeds with a chance of at most ``rate``: the ⌈(n + 1)(1 - rate)⌉-th smallest of n.
-
-    Where n is too few for the rate it is the largest, which holds for :func:`reached` instead. Source: V. Vovk et
-    al., Algorithmic Learning in a Random World, 2005 (conformal prediction): no shape of the values is supposed.
-    """
-    place = math.ceil((len(values) + 1) * (1 - rate) - 1e-9)
-    return float(np.sort(values)[min(place, len(values)) - 1])
-
-
-def reached(clips: int, rate: float) -> float:
-    """The smallest rate that so many clips can promise, if it is over ``rate``."""
-    return max(rate, 1 / (clips + 1))
+def thresholds(fakes: npt.NDArray[np.bool_], probability: Array) -> Thresholds:
+    """P(fake) from which on a layer by itself says fake, and down to which real, at the rate of ``balanced``."""
+    everyone = Judged(probability, fakes, np.full(len(fakes), ""), np.arange(len(fakes)))
+    return bounds(everyone, RATE["balanced"])

@@ -25,6 +25,7 @@ class FolderClip:
     kind: str = ""
     how: str = ""
     person: str = ""
+    maker: str = ""
     fake_seconds: tuple[tuple[float, float], ...] = ()
 
     @property

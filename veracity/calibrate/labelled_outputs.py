@@ -12,17 +12,37 @@ from veracity.calibrate import scores
 from veracity.calibrate.errors import ManifestError
 from veracity.calibrate.scores import Split
 from veracity.catalog import LAYERS, MODELS
+from veracity.catalog.layers import FileKind, kind_of_file
 from veracity.evidence.requests import ModelOutput
 from veracity_client.verdict import LayerName
 
-# What a layer looks for, in the words of a manifest's `how`. It is fitted on real clips and on the fakes that show it:
-# a swapped face says nothing of how well the whole picture is judged. The fusion is fitted on all of them together.
-_SHOWS: Mapping[LayerName, re.Pattern[str]] = {
-    "visual": re.compile(r"swap|drawn anew|re-?render|reenact|mouth|wav2lip|dub", re.I),
-    "lipsync": re.compile(r"mouth|wav2lip|dub|desync|(moved|shifted|swapped) (sound|audio)|audio shifted", re.I),
-    "semantic": re.compile(r"sadtalker|aniportrait|generated|talking head|whole picture", re.I),
+# The kinds of fake, in the words of a manifest's `how`; the first that is found. A layer is fitted on real clips and on
+# the kinds that it can see: a swapped face says nothing of how well the whole picture is judged.
+_KINDS: Mapping[str, re.Pattern[str]] = {
+    "synthetic voice": re.compile(r"(machine|cloned|converted|synthetic) voice|vocod", re.I),
+    "shifted sound": re.compile(r"desync|(moved|shifted|swapped) (sound|audio)|audio shifted", re.I),
+    "moved portrait": re.compile(
+        r"sadtalker|aniportrait|(talking|listening) head|avatar|human video|drawn anew|re-?render|reenact", re.I
+    ),
+    "repainted mouth": re.compile(r"mouth|wav2lip|dub", re.I),
+    "swapped face": re.compile(r"swap", re.I),
+    "generated picture": re.compile(r"generated|text-to-image|diffusion|whole picture|morph", re.I),
 }
-_VOICE_ALONE = re.compile(r"(machine|cloned|converted|synthetic) voice|vocod", re.I)  # nothing of it can be seen
+_SEES: Mapping[LayerName, frozenset[str]] = {
+    "visual": frozenset({"moved portrait", "repainted mouth", "swapped face", "generated picture"}),
+    "lipsync": frozenset({"moved portrait", "repainted mouth", "shifted sound"}),
+    "semantic": frozenset({"moved portrait", "generated picture"}),
+}
+
+
+def kind_of_fake(how: str) -> str:
+    """What was done to make a fake of pictures, by a manifest's words; empty where they say nothing known."""
+    return next((name for name, words in _KINDS.items() if words.search(how)), "")
+
+
+def shows(kind: str, layer: LayerName) -> bool:
+    """Whether a kind of fake leaves traces where a layer of the pictures looks."""
+    return kind in _SEES[layer]
 
 
 class CalibrationInputError(ManifestError):
@@ -31,7 +51,7 @@ class CalibrationInputError(ManifestError):
 
 @dataclass(frozen=True, eq=False)
 class LabelledClip:
-    """One clip: whether it is fake, the collection that it is of, and each model's answer, raw."""
+    """One clip: whether it is fake, the collection that it is of, who made the fake, and each model's answer, raw."""
 
     id: str
     kind: str
@@ -40,18 +60,26 @@ class LabelledClip:
     how: str
     tracks: tuple[str, ...]
     outputs: Mapping[str, ModelOutput]
+    maker: str = ""
+
+    @property
+    def kind_of_fake(self) -> str:
+        """What was done to make it; empty where nobody said so."""
+        return "synthetic voice" if self.kind == "audio" else kind_of_fake(self.how)
+
+    @property
+    def file_kind(self) -> FileKind:
+        """A sound file, a still picture or a film."""
+        return kind_of_file(self.tracks)
 
     def is_evidence_for(self, layer: LayerName) -> bool:
         """Whether its label is one that the layer could know: sound files the voice's, films the pictures'.
 
         Of a film's voice nobody wrote down who made it. A fake of a making that is not known here tells of every layer.
         """
-        if layer == "audio":
-            return self.kind == "audio"
-        if self.kind != "video" or (self.fake and _VOICE_ALONE.search(self.how)):
-            return False
-        shown = [name for name, words in _SHOWS.items() if words.search(self.how)]
-        return not self.fake or not shown or layer in shown
+        if layer == "audio" or self.kind == "audio":
+            return layer == self.kind
+        return not self.fake or not self.kind_of_fake or shows(self.kind_of_fake, layer)
 
 
 @dataclass(frozen=True)
@@ -127,7 +155,9 @@ def _row(several: Sequence[scores.ScoredClip], trained_on: Collection[TrainedOn]
                 raise CalibrationInputError(f"clip {first.id} was answered by {model}, which no layer has")
             if items.logits and not any(what.model == model and what.covers(one) for what in trained_on):
                 answers[model] = items.output(model)
-    return LabelledClip(first.id, first.kind, bool(first.label), first.source, first.how, first.tracks, answers)
+    return LabelledClip(
+        first.id, first.kind, bool(first.label), first.source, first.how, first.tracks, answers, first.maker
+    )
 
 
 def able(row: LabelledClip) -> list[bool]:

@@ -49,8 +49,6 @@ def run(args: argparse.Namespace) -> Iterator[str]:
         tested=read(args.test, ("train", "validation")) if args.test else [],
         profile=settings.profile,
         models={layer: models[0][0] for layer, models in choose(settings.profile, settings.models).items()},
-        rate=args.fpr,
-        missed=args.fnr,
         date=datetime.datetime.now(tz=datetime.timezone.utc).date(),
         before=before,
         repository=settings.model_repository,
@@ -58,7 +56,7 @@ def run(args: argparse.Namespace) -> Iterator[str]:
     tables = calibrate(job)
     toml_tables.replace(args.out, tables, base)
     yield from (f"[{name}] {_line(values)}\n" for name, values in tables.items())
-    if f"profiles.{job.profile}.fusion" not in tables:
+    if not any(name.startswith(f"profiles.{job.profile}.fusion.") for name in tables):
         yield _without_fusion(job)
     if args.out.resolve() != FILE.resolve():
         yield f"use it with VERACITY_CALIBRATION={args.out.resolve()}\n"
@@ -100,8 +98,8 @@ def _fingerprint(settings: Settings) -> str:
 
 def _without_fusion(job: Job) -> str:
     if not job.is_the_profiles:
-        return "these models are not the profile's own, so that no fusion was fitted: sound files alone get a label\n"
-    return "no real and fake films among the clips, so that no fusion was fitted: sound files alone get a label\n"
+        return "these models are not the profile's own, so that no fusion was fitted: no file gets a label\n"
+    return "there are no real and fake clips of one kind of file, so that no fusion was fitted: no file gets a label\n"
 
 
 def _line(values: Mapping[str, toml_tables.Value] | None) -> str:

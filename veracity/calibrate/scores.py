@@ -1,7 +1,8 @@
 """What was said of clips: JSON lines, one clip a line, kept so that no clip is analysed twice. No torch.
 
-    {"id", "path", "kind", "label", "split", "source", "how", "person", "fake_seconds", "by", "seconds", "tracks",
-     "outputs": {model: {"start", "end", "face", "logits", "distances"}},    raw, as the graphs gave them
+    {"id", "path", "kind", "label", "split", "source", "how", "person", "maker", "fake_seconds", "by", "seconds",
+     "tracks",
+     "outputs": {model: {"start", "end", "face", "width", "logits", "distances"}},    raw, as the graphs gave them
      "layers": {key: {"status", "reason", "fake_probability", "spans"}},     calibrated, as the verdict has them
      "cues": {cue: number or word},                                          of the file, read by no model
      "models": {model: sha256}, "fake_probability", "predicted_label", "thresholds": {"fake", "real"}, "error"}
@@ -25,6 +26,7 @@ import msgspec
 import numpy as np
 
 from veracity.calibrate.errors import ManifestError
+from veracity.catalog.layers import tracks_of
 from veracity.evidence.requests import ModelOutput, Sample
 from veracity_client.errors import VeracityError
 from veracity_client.verdict import Label, Span, Status, Thresholds, Verdict
@@ -48,6 +50,8 @@ class LabelledClip(Protocol):
     @property
     def person(self) -> str: ...  # noqa: D102
     @property
+    def maker(self) -> str: ...  # noqa: D102
+    @property
     def fake_seconds(self) -> tuple[tuple[float, float], ...]: ...  # noqa: D102
     @property
     def fake(self) -> bool: ...  # noqa: D102
@@ -61,13 +65,17 @@ class ScoresError(ManifestError):
 
 @dataclass(frozen=True)
 class ItemScores:
-    """A model's logits of n items with their times in seconds and their faces; a sync model's distances [n, shifts]."""
+    """A model's logits of n items with their times in seconds, their faces, and how many pixels wide those are.
+
+    ``distances`` [n, shifts] are a sync model's.
+    """
 
     start: tuple[float, ...]
     end: tuple[float, ...]
     face: tuple[int | None, ...]
     logits: tuple[float, ...]
     distances: tuple[tuple[float, ...], ...] | None = None
+    width: tuple[float | None, ...] | None = None
 
     @classmethod
     def of(cls, answer: ModelOutput) -> ItemScores:
@@ -78,15 +86,21 @@ class ItemScores:
             end=tuple(round(item.end, 4) for item in items),
             face=tuple(item.face for item in items),
             logits=tuple(round(float(logit), 6) for logit in answer.logits),
+            width=None if all(item.width is None for item in items) else tuple(_rounded(item.width) for item in items),
             distances=None if rows is None else tuple(tuple(round(float(d), 6) for d in row) for row in rows),
         )
 
     def output(self, model: str) -> ModelOutput:
         """The answer again, its items empty: to be pooled under another calibration."""
-        times = zip(self.start, self.end, self.face)
-        items = tuple(Sample(start, end, np.empty(0), face) for start, end, face in times)
+        widths = self.width or [None] * len(self.start)
+        told = zip(self.start, self.end, self.face, widths)
+        items = tuple(Sample(start, end, np.empty(0), face, width) for start, end, face, width in told)
         rows = None if self.distances is None else np.array(self.distances, np.float64)
         return ModelOutput(model, items, np.array(self.logits, np.float32), rows)
+
+
+def _rounded(width: float | None) -> float | None:
+    return None if width is None else round(width, 1)
 
 
 @dataclass(frozen=True)
@@ -101,10 +115,10 @@ class LayerScore:
 
 @dataclass(frozen=True)
 class ScoredClip:
-    """One clip and what was said of it; ``error`` where it could not be analysed. ``tracks``: audio, video, both.
+    """One clip and what was said of it; ``error`` where it could not be analysed. ``tracks``: audio, video, motion.
 
-    ``person`` is who is seen or heard, ``fake_seconds`` are start and end of each part that is fake, in a clip that is
-    real elsewhere: both where the manifest says so.
+    ``person`` is who is seen or heard, ``maker`` the system that made a fake, ``fake_seconds`` start and end of each
+    part that is fake, in a clip that is real elsewhere: all where the manifest says so.
     """
 
     id: str
@@ -127,6 +141,7 @@ class ScoredClip:
     person: str = ""
     fake_seconds: tuple[tuple[float, float], ...] = ()
     cues: Mapping[str, float | str] = field(default_factory=dict)
+    maker: str = ""
 
     @classmethod
     def of_verdict(
@@ -139,7 +154,9 @@ class ScoredClip:
         }
         kept = {model: ItemScores.of(answer) for model, answer in outputs.items()}
         models = {model.name: model.sha256 for r in verdict.layer_results.values() for model in r.models}
-        return cls(**about(clip, root), by=by, seconds=verdict.input.seconds, tracks=tuple(verdict.input.codecs),
+        seconds = verdict.input.seconds
+        tracks = tracks_of("audio" in verdict.input.codecs, seconds if "video" in verdict.input.codecs else None)
+        return cls(**about(clip, root), by=by, seconds=seconds, tracks=tracks,
                    outputs=kept, layers=layers, models=models, fake_probability=verdict.fake_probability,
                    predicted_label=verdict.label, thresholds=verdict.thresholds)  # fmt: skip
 
@@ -221,5 +238,6 @@ def about(clip: LabelledClip, root: Path) -> dict[str, Any]:
         "source": clip.source,
         "how": clip.how,
         "person": clip.person,
+        "maker": clip.maker,
         "fake_seconds": clip.fake_seconds,
     }

@@ -1,19 +1,19 @@
-"""What calibration.toml says of a model, a rule and a profile: every number in it is counted here, none by hand."""
+"""What calibration.toml says of a model, a fusion and a profile: every number in it is counted here, none by hand."""
 
 from __future__ import annotations
 
 import datetime
-import math
 from collections.abc import Mapping, Sequence
 
 from veracity.calibrate import metrics
-from veracity.calibrate.fit import Fitted, labels, pooled, reached
-from veracity.calibrate.fusion_fit import Candidate, Fusion, Table
-from veracity.calibrate.labelled_outputs import CalibrationInputError, LabelledClip
+from veracity.calibrate.fit import Fitted, labels, pooled
+from veracity.calibrate.fusion_fit import Candidate, Table
+from veracity.calibrate.labelled_outputs import LabelledClip
 from veracity.calibrate.toml_tables import Value
 from veracity.catalog import LAYERS, MODELS
 from veracity.decision.fusion import log_odds
-from veracity_client.verdict import Label, Thresholds
+from veracity_client.options import OperatingPoint
+from veracity_client.verdict import Label, Rates, Thresholds
 
 OWN = "own "  # how a manifest of `python -m training films` begins to say how a fake was made
 _KINDS = {"audio": "sound files", "video": "videos", "images": "pictures"}
@@ -52,24 +52,28 @@ def _model_tested(fitted: Fitted, tested: Sequence[LabelledClip]) -> str:
     return f"; AUC {brief(auc)} on {clips(rows)} held out for testing"
 
 
-def model_table(
-    fitted: Fitted, tested: Sequence[LabelledClip], date: datetime.date, checkpoint: str
-) -> dict[str, Value]:
-    """The table ``[models.NAME]``; ``checkpoint`` is the sha256 of the weights that it holds for."""
+def model_table(fitted: Fitted, tested: Sequence[LabelledClip], checkpoint: str) -> dict[str, Value]:
+    """What ``[models.NAME]`` says of a fit; ``checkpoint`` is the sha256 of the weights that it holds for."""
     sources = ", ".join(sorted({row.source for row in fitted.rows}))
     return {
         "checkpoint": checkpoint,
+        "data": f"clips that it was not trained on, of {sources}",
+        "statement": model_statement(fitted, tested),
+    }
+
+
+def scale(fitted: Fitted, date: datetime.date) -> dict[str, Value]:
+    """What ``[models.NAME]``, or for still pictures ``[models.NAME.still]``, has of a fit."""
+    bounds = (("fake", fitted.thresholds.fake), ("real", fitted.thresholds.real))
+    return {
         "temperature": fitted.calibrator.temperature,
         "bias": fitted.calibrator.bias,
-        "fake": fitted.thresholds.fake,
-        "real": fitted.thresholds.real,
-        "data": f"clips that it was not trained on, of {sources}",
+        **{key: bound for key, bound in bounds if bound is not None},
         "date": date,
         "real_clips": int((~fitted.fakes).sum()),
         "fake_clips": int(fitted.fakes.sum()),
         "auc": (fitted.auc.value, fitted.auc.low, fitted.auc.high),
         "ece": fitted.ece,
-        "statement": model_statement(fitted, tested),
     }
 
 
@@ -102,32 +106,30 @@ def measured(rows: Sequence[LabelledClip], probability: metrics.Scores, verdicts
 
 
 def fusion_table(
-    tried: Sequence[Candidate], bounds: Thresholds, stop: float, rates: tuple[float, float],
-    counted: Mapping[str, float], date: datetime.date, data: Table,
-) -> dict[str, Value]:  # fmt: skip
-    """The table ``[profiles.NAME.fusion]``; ``tried`` has the chosen rule first."""
-    best = tried[0]
-    reals, fakes = int((~data.fakes).sum()), int(data.fakes.sum())
+    best: Candidate,
+    points: Mapping[OperatingPoint, tuple[Thresholds, Rates]],
+    date: datetime.date,
+    data: Table,
+    statement: str,
+) -> dict[str, Value]:
+    """The table ``[profiles.NAME.fusion.KIND]``."""
     return {
-        "rule": best.fusion.rule,
-        "strength": best.fusion.strength,
-        "weights": _weights(best.fusion),
-        "fake": bounds.fake,
-        "real": bounds.real,
-        "fail_fast_threshold": stop,
-        "rate_fake": reached(reals, rates[0]),
-        "rate_real": reached(fakes, rates[1]),
+        "sees": {layer.name: round(float(share), 4) for layer, share in zip(LAYERS, best.fit.sees)},
+        "strength": best.fit.strength,
+        "reals": int((~data.fakes).sum()),
+        "fakes": int(data.fakes.sum()),
+        "groups": len(set(data.groups.tolist())),
         "date": date,
         "auc": (best.auc.value, best.auc.low, best.auc.high),
         "ece": best.ece,
-        "log_loss": {one.fusion.rule: one.log_loss for one in tried},
-        "auc_of_rules": {one.fusion.rule: one.auc.value for one in tried},
-        "verdicts": counted,
+        "log_loss": best.log_loss,
+        **{point: _point(bounds, rates) for point, (bounds, rates) in points.items()},
+        "statement": statement,
     }
 
 
-def _weights(fusion: Fusion) -> dict[str, float]:
-    rounded: dict[str, float] = {layer.name: round(float(w), 4) for layer, w in zip(LAYERS, fusion.weights)}
-    if not math.isclose(sum(rounded.values()), 1, abs_tol=1e-3):
-        raise CalibrationInputError(f"the weights of the layers do not add up: {rounded}")
-    return rounded
+def _point(bounds: Thresholds, rates: Rates) -> dict[str, float]:
+    """What the calibration file has of an operating point; a threshold that is None is left out."""
+    known = {key: value for key, value in (("fake", bounds.fake), ("real", bounds.real)) if value is not None}
+    measured = ("real_called_fake", "fake_called_real", "inconclusive")
+    return known | {key: round(getattr(rates, key), 4) for key in measured}

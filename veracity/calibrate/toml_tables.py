@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from veracity.calibrate.labelled_outputs import CalibrationInputError
-from veracity.decision.calibration import Calibration, CalibrationError
+from veracity.decision.calibration import Calibration
+from veracity.decision.toml_table import CalibrationError
 
 Value = str | float | int | datetime.date | tuple[float, ...] | Mapping[str, float]
 _HEADER = re.compile(r"^\[([^\[\]]+)\]", re.MULTILINE)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -19,6 +20,10 @@ MOUTH_SIZE = 96  # pixels; the graph cuts the centre 88 out
 LIP_SIZE = 144  # pixels of the aligned face, where eyes lie 53 apart: from above the eyes to below the chin
 SEMANTIC_FRAMES = 8  # on 82 held-out videos the AUC is 0.983 with 4 or 8 of them and 0.985 with 16
 
+Track = Literal["audio", "video", "motion"]  # motion: pictures for at least MOUTH_FRAMES, as no still picture has
+
+FileKind = Literal["sound", "still", "film"]
+
 
 @dataclass(frozen=True)
 class Layer:
@@ -27,7 +32,7 @@ class Layer:
     number: int
     name: LayerName
     looks_at: str
-    about: Literal["audio", "video"]  # the kind of track it needs
+    about: Track  # the kind of track it needs
     needs_faces: bool = False
 
     @property
@@ -36,9 +41,23 @@ class Layer:
         return f"{self.number}_{self.name}"
 
 
+def tracks_of(audio: bool, video_seconds: float | None) -> tuple[Track, ...]:
+    """Return the kinds of track of a file with sound or without, whose pictures last so long; None: it has none."""
+    moves = video_seconds is not None and int(video_seconds * FPS) >= MOUTH_FRAMES
+    has: Mapping[Track, bool] = {"audio": audio, "video": video_seconds is not None, "motion": moves}
+    return tuple(track for track, there in has.items() if there)
+
+
 LAYERS = (
     Layer(1, "audio", "the voice", "audio"),
     Layer(2, "visual", "the faces", "video", needs_faces=True),
-    Layer(3, "lipsync", "the mouths", "video", needs_faces=True),
+    Layer(3, "lipsync", "the mouths", "motion", needs_faces=True),
     Layer(4, "semantic", "the whole picture", "video"),
 )
+
+
+def kind_of_file(tracks: Collection[str]) -> FileKind:
+    """Return what a file is by its tracks: a film moves, of a still picture no layer that needs motion can tell."""
+    if "motion" in tracks:
+        return "film"
+    return "still" if "video" in tracks else "sound"

@@ -34,6 +34,7 @@ PICTURE_SQUARES = "veracity.evidence.kinds:PictureSquares"
 # Functions of veracity/evidence/pooling.py
 MEAN_LOGIT = "veracity.evidence.pooling:mean_logit"
 MEAN_LOGIT_BY_SECONDS = "veracity.evidence.pooling:mean_logit_by_seconds"
+PERSONS = "veracity.evidence.pooling:persons"
 WORST_FACE = "veracity.evidence.pooling:worst_face"
 WORST_FACE_PER_FRAME = "veracity.evidence.pooling:worst_face_per_frame"
 CONFIDENT_FACES = "veracity.evidence.pooling:confident_faces"

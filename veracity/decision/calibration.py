@@ -1,34 +1,33 @@
-"""Reads ``calibration.toml``: temperatures, the rule of fusion, thresholds, and what they were learned on."""
+"""Reads ``calibration.toml``: temperatures, fusions, thresholds, and what they were learned on."""
 
 from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, TypeVar, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-from veracity.decision.fusion import Rule
-from veracity_client.errors import VeracityError
-from veracity_client.verdict import LayerName, Thresholds
+from veracity.catalog.layers import FileKind
+from veracity.decision.toml_table import CalibrationError, Table
+from veracity_client.options import OperatingPoint
+from veracity_client.verdict import Rates, Thresholds
 
 if sys.version_info >= (3, 11):
     import tomllib
 else:
     import tomli as tomllib
 
+V = TypeVar("V")
+
 FILE = Path(__file__).with_name("calibration.toml")
 UNMEASURED = "not measured"
 OTHER_WEIGHTS = "these weights were not measured, only other weights of that name"
-LAYER_NAMES = get_args(LayerName)
-
-
-class CalibrationError(VeracityError):
-    """calibration.toml cannot be used; the message says which key of it, and why."""
+DEFAULT_SEES = 0.5  # of the fakes, where nobody measured how many a layer can see
 
 
 @dataclass(frozen=True)
@@ -50,32 +49,50 @@ class Calibrator:
 
 
 @dataclass(frozen=True)
+class Fusion:
+    """How one kind of file is judged: ``sees`` and ``strength`` as in :mod:`veracity.decision.fusion`.
+
+    ``reals`` and ``fakes`` are the clips that it was fitted on. An operating point whose rate so few clips cannot show
+    has thresholds of None.
+    """
+
+    sees: Mapping[str, float]
+    strength: float
+    reals: int
+    fakes: int
+    thresholds: Mapping[OperatingPoint, Thresholds]
+    rates: Mapping[OperatingPoint, Rates]
+
+
+@dataclass(frozen=True)
 class Calibration:
     """What was fitted on data that no model was trained on.
 
-    ``weights`` of the layers and ``strength`` belong to the ``rule`` of fusion (:mod:`veracity.decision.fusion`);
     ``evidence_weights`` say how much of the evidence each layer is, however well it measured. ``model_thresholds``
-    judge a layer by itself. ``checkpoints`` are the digests of the weights that were measured
-    (:func:`veracity.catalog.provenance.checkpoint`); ``unmeasured`` are the models that have other weights.
-    ``profiles`` holds what replaces the general values where exactly a profile's own models are used. ``thresholds``
-    hold for those alone: without a fusion of their own, models get no label.
+    judge a layer by itself, ``still_calibrators`` and ``still_thresholds`` are those for still pictures.
+    ``checkpoints`` are the digests of the weights that were measured (:func:`veracity.catalog.provenance.checkpoint`);
+    ``unmeasured`` are the models that have other weights. ``profiles`` holds the fusions of each profile, by kind of
+    file: they hold where exactly a profile's own models are used. Without a fusion of their own, models get no label.
+
+    :meth:`of` chooses the profile, :meth:`for_file` the kind of file and the operating point: ``fusion`` and
+    ``operating_point``.
     """
 
-    weights: Mapping[str, float]
     evidence_weights: Mapping[str, float]
     evidence_fake: float
     evidence_real: float
     calibrators: Mapping[str, Calibrator]
     statements: Mapping[str, str]  # of profiles
     measurements: Mapping[str, str]  # how well each model measured
-    rule: Rule = "mean"
-    strength: float = 1.0
-    thresholds: Thresholds | None = None
-    fail_fast_threshold: float = math.inf
     model_thresholds: Mapping[str, Thresholds] = field(default_factory=dict)
+    still_calibrators: Mapping[str, Calibrator] = field(default_factory=dict)
+    still_thresholds: Mapping[str, Thresholds] = field(default_factory=dict)
     checkpoints: Mapping[str, str] = field(default_factory=dict)
     unmeasured: frozenset[str] = frozenset()
-    profiles: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    profiles: Mapping[str, Mapping[FileKind, Fusion]] = field(default_factory=dict)
+    fusions: Mapping[FileKind, Fusion] = field(default_factory=dict)
+    fusion: Fusion | None = None
+    operating_point: OperatingPoint = "balanced"
 
     @classmethod
     def read(cls, path: Path = FILE) -> Calibration:
@@ -94,36 +111,63 @@ class Calibration:
             data = tomllib.loads(text)
         except tomllib.TOMLDecodeError as error:
             raise CalibrationError(f"calibration.toml is no TOML: {error}") from None
-        models, profiles = _Table(data).tables("models"), _Table(data).tables("profiles")
-        if "thresholds" in data:
-            raise _Table(data).fault(
-                "thresholds", "belongs to models: give it in [models.NAME] or [profiles.NAME.fusion]"
-            )
-        evidence, weights = _Table(data).table("evidence"), _Table(data).table("weights").weights()
+        models, profiles = Table(data).tables("models"), Table(data).tables("profiles")
+        evidence = Table(data).table("evidence")
+        stills = {name: model.table("still") for name, model in models.items() if "still" in model.data}
         return cls(
-            weights=weights,
-            evidence_weights=weights,
+            evidence_weights=Table(data).table("weights").layers(),
             evidence_fake=evidence.number("fake", 0, 1),
             evidence_real=evidence.number("real", 0, 1),
-            calibrators={name: _scale(model) for name, model in models.items()},
-            statements={name: profile.text("statement") for name, profile in profiles.items()},
+            calibrators={
+                name: _scale(m) for name, m in models.items() if "temperature" in m.data or name not in stills
+            },
+            statements={name: _statement(profile) for name, profile in profiles.items()},
             measurements={name: model.text("statement") for name, model in models.items() if "statement" in model.data},
             model_thresholds={name: model.thresholds() for name, model in models.items() if "fake" in model.data},
             checkpoints={name: m.text("checkpoint") for name, m in models.items() if "checkpoint" in m.data},
-            profiles={name: _fusion(p.table("fusion")) for name, p in profiles.items() if "fusion" in p.data},
+            still_calibrators={name: _scale(model) for name, model in stills.items()},
+            still_thresholds={name: model.thresholds() for name, model in stills.items()},
+            profiles={name: _fusions(p.table("fusion")) for name, p in profiles.items() if "fusion" in p.data},
         )
 
     def of(self, profile: str) -> Calibration:
-        """Return what holds where exactly this profile's models are asked: its own fusion, if one was fitted."""
-        return replace(self, **self.profiles.get(profile, {}))
+        """Return what holds where exactly this profile's models are asked: its own fusions, if any were fitted."""
+        return replace(self, fusions=self.profiles.get(profile, {}))
+
+    def for_file(self, kind: FileKind, point: OperatingPoint) -> Calibration:
+        """Return what holds for a kind of file at an operating point."""
+        chosen = replace(self, fusion=self.fusions.get(kind), operating_point=point)
+        if kind != "still":
+            return chosen
+        return replace(
+            chosen,
+            calibrators={**self.calibrators, **self.still_calibrators},
+            model_thresholds={**self.model_thresholds, **self.still_thresholds},
+        )
+
+    @property
+    def thresholds(self) -> Thresholds | None:
+        """Those of the kind of file at the operating point; None where no fusion was fitted."""
+        return None if self.fusion is None else self.fusion.thresholds[self.operating_point]
+
+    @property
+    def rates(self) -> Rates | None:
+        """How the verdict measured for this kind of file at the operating point; None where it was not."""
+        return None if self.fusion is None else self.fusion.rates[self.operating_point]
+
+    def sees(self, layer: str) -> float:
+        """Return which share of the fakes a layer can see."""
+        return DEFAULT_SEES if self.fusion is None else self.fusion.sees[layer]
 
     def without(self, unmeasured: Iterable[str]) -> Calibration:
         """Return what holds where models have other weights than were measured: of those nothing is known."""
         others = frozenset(unmeasured)
         return replace(
             self,
-            calibrators={model: scale for model, scale in self.calibrators.items() if model not in others},
-            model_thresholds={model: bounds for model, bounds in self.model_thresholds.items() if model not in others},
+            calibrators=_but(self.calibrators, others),
+            model_thresholds=_but(self.model_thresholds, others),
+            still_calibrators=_but(self.still_calibrators, others),
+            still_thresholds=_but(self.still_thresholds, others),
             measurements={**self.measurements, **dict.fromkeys(others, OTHER_WEIGHTS)},
             unmeasured=others,
         )
@@ -150,66 +194,41 @@ class Calibration:
         return self.measurements.get(model, UNMEASURED)
 
 
-@dataclass(frozen=True)
-class _Table:
-    """A table of the file that names itself in whatever it raises."""
-
-    data: Mapping[str, Any]
-    name: str = ""
-
-    def fault(self, key: str, words: str) -> CalibrationError:
-        return CalibrationError(f"calibration.toml: {key} of [{self.name}] {words}" if self.name else
-                                f"calibration.toml: [{key}] {words}")  # fmt: skip
-
-    def table(self, key: str) -> _Table:
-        found = self.data.get(key)
-        if not isinstance(found, dict):
-            raise self.fault(key, "is missing")
-        return _Table(found, f"{self.name}.{key}" if self.name else key)
-
-    def tables(self, key: str) -> dict[str, _Table]:
-        outer = self.table(key)
-        return {name: outer.table(name) for name in outer.data}
-
-    def number(self, key: str, low: float, high: float = math.inf) -> float:
-        found = self.data.get(key)
-        if type(found) not in (int, float) or not low <= float(found or 0) <= high:
-            raise self.fault(key, f"must be a number from {low:g} to {high:g}, not {found!r}")
-        return float(found or 0)
-
-    def text(self, key: str) -> str:
-        found = self.data.get(key)
-        if not isinstance(found, str):
-            raise self.fault(key, f"must be words, not {found!r}")
-        return found
-
-    def weights(self) -> dict[str, float]:
-        if set(self.data) != set(LAYER_NAMES):
-            raise self.fault("the layers", f"must be {', '.join(LAYER_NAMES)}, not {', '.join(self.data) or 'none'}")
-        return {layer: self.number(layer, 0, 1) for layer in self.data}
-
-    def thresholds(self) -> Thresholds:
-        bounds = Thresholds(self.number("fake", 0, 1), self.number("real", 0, 1))
-        if bounds.real > bounds.fake:
-            raise self.fault("real", f"is over fake: {bounds.real:g} > {bounds.fake:g}")
-        return bounds
-
-
-def _scale(model: _Table) -> Calibrator:
+def _scale(model: Table) -> Calibrator:
     scale = Calibrator(model.number("temperature", 1e-6), model.number("bias", -math.inf))
     if not math.isfinite(scale.bias) or (scale.uninformative and scale.bias):
         raise model.fault("bias", f"must be a finite number, and 0 where temperature is inf, not {scale.bias:g}")
     return scale
 
 
-def _fusion(table: _Table) -> Mapping[str, Any]:
-    """Return the fields of a :class:`Calibration` that a profile's own fusion replaces."""
-    if table.text("rule") not in get_args(Rule):
-        raise table.fault("rule", f"must be one of {', '.join(get_args(Rule))}, not {table.text('rule')!r}")
-    return {
-        "rule": table.text("rule"),
-        "strength": table.number("strength", 0),
-        "weights": table.table("weights").weights(),
-        "thresholds": table.thresholds(),
-        "fail_fast_threshold": table.number("fail_fast_threshold", 0),
-    }
+def _but(values: Mapping[str, V], left_out: Collection[str]) -> dict[str, V]:
+    return {name: value for name, value in values.items() if name not in left_out}
+
+
+def _statement(profile: Table) -> str:
+    """Return how a profile measured: what is said of it as a whole, or of each kind of file."""
+    if "fusion" not in profile.data:
+        return profile.text("statement")
+    kinds = profile.table("fusion").tables_of(get_args(FileKind))
+    return ". ".join(kind.text("statement") for kind in kinds.values())
+
+
+def _fusions(table: Table) -> dict[FileKind, Fusion]:
+    """Return a profile's fusions by kind of file."""
+    kinds: tuple[FileKind, ...] = get_args(FileKind)
+    if unknown := table.data.keys() - set(kinds):
+        raise table.fault(sorted(unknown)[0], f"is no kind of file: {', '.join(kinds)}")
+    return {kind: _fusion(found) for kind, found in table.tables_of(kinds).items()}
+
+
+def _fusion(table: Table) -> Fusion:
+    points = {point: table.table(point) for point in get_args(OperatingPoint)}
+    reals, fakes = (int(table.number(key, 1)) for key in ("reals", "fakes"))
+    return Fusion(
+        sees=table.table("sees").layers(),
+        strength=table.number("strength", 0),
+        reals=reals,
+        fakes=fakes,
+        thresholds={point: at.thresholds() for point, at in points.items()},
+        rates={point: at.rates(reals, fakes) for point, at in points.items()},
+    )

@@ -2,18 +2,31 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from veracity.catalog import LAYERS
+from veracity.catalog.layers import FileKind, kind_of_file
 from veracity.decision import wording
 from veracity.decision.calibration import Calibration
 from veracity.decision.evidence import Evidence
-from veracity.decision.scoring import evidence_share, for_tracks, fuse, label, label_is_decided, threshold_label
+from veracity.decision.fusion import SUREST, needed
+from veracity.decision.scoring import (
+    evidence_share,
+    fuse,
+    label,
+    label_is_decided,
+    likelihood_ratio,
+    threshold_label,
+)
 from veracity_client.reasons import Reason
-from veracity_client.verdict import Label, LayerResult, Policy, Thresholds
+from veracity_client.verdict import Label, LayerResult, LikelihoodRatio, OperatingPoint, Policy, Rates, Thresholds
 
 AUDIO = LAYERS[0]
+# P(fake) of the voice; below it frames are always decoded, however well the voice measured
+LOWEST_FAIL_FAST_THRESHOLD = 0.90
+EVEN = 0.5
 
 
 @dataclass(frozen=True)
@@ -24,6 +37,9 @@ class Decision:
     fake_probability: float | None
     confidence: float
     thresholds: Thresholds | None
+    operating_point: OperatingPoint
+    rates: Rates | None
+    likelihood_ratio: LikelihoodRatio | None
     calibrated: bool
     inconclusive: Reason | None
     degraded: tuple[Reason, ...]
@@ -32,11 +48,14 @@ class Decision:
 def decide(evidence: Evidence, calibration: Calibration, *, timing_only: bool = False) -> Decision:
     """Decide on all layers' results. ``timing_only`` is profile ``bench``, whose scores are never judged."""
     results, tracks = evidence.results, evidence.tracks or ()
-    calibration = for_tracks(results, tracks, calibration)
-    probability = fuse(results, tracks, calibration)
+    probability = fuse(results, calibration)
     share = evidence_share(results, tracks, calibration)
     found = label(probability, share, calibration)
-    why = _why_inconclusive(results, probability, share, calibration) if found == "inconclusive" else None
+    why = (
+        _why_inconclusive(results, probability, share, calibration, kind_of_file(tracks))
+        if found == "inconclusive"
+        else None
+    )
     if timing_only:
         found, probability, why = "inconclusive", None, wording.reason("untrained", why=wording.TIMED_ONLY)
     scored = [result for result in results.values() if result.status == "scored"]
@@ -45,6 +64,9 @@ def decide(evidence: Evidence, calibration: Calibration, *, timing_only: bool = 
         fake_probability=None if probability is None else round(probability, 4),
         confidence=_confidence(found, probability),
         thresholds=calibration.thresholds,
+        operating_point=calibration.operating_point,
+        rates=calibration.rates,
+        likelihood_ratio=likelihood_ratio(probability, calibration),
         calibrated=bool(scored) and calibration.is_calibrated(m.name for r in scored for m in r.models),
         inconclusive=why,
         degraded=_degraded(evidence),
@@ -59,26 +81,45 @@ def reason_to_stop(
         return None  # no label is at stake, and every layer's score may be wanted
     voice = results.get(AUDIO.key)
     score = voice.fake_probability if voice else None
-    if policy == "fail_fast" and voice and score is not None and score >= calibration.fail_fast_threshold:
+    if policy == "fail_fast" and voice and score is not None and score >= fail_fast_threshold(calibration):
         unsure = "" if calibration.is_calibrated(m.name for m in voice.models) else ", uncalibrated"
         return wording.reason("not_needed", why=f"the voice alone reached {score:.2f}{unsure}", policy=policy)
-    pending = {layer.key: calibration.weights[layer.name] for layer in LAYERS if layer.key not in results}
+    pending = {layer.key: calibration.sees(layer.name) for layer in LAYERS if layer.key not in results}
     if policy == "decided" and label_is_decided(results, pending, tracks, calibration):
         return wording.reason("not_needed", why="it could not change the label", policy=policy)
     return None
 
 
+def fail_fast_threshold(calibration: Calibration) -> float:
+    """Return P(fake) of the voice from which on it makes a film fake by itself, at least LOWEST_FAIL_FAST_THRESHOLD.
+
+    Infinite where it never does.
+    """
+    bounds, fused = calibration.thresholds, calibration.fusion
+    if bounds is None or fused is None or bounds.fake is None:
+        return math.inf
+    least = needed(fused.sees[AUDIO.name], fused.strength, bounds.fake)
+    return max(least, LOWEST_FAIL_FAST_THRESHOLD) if least < 1 - SUREST else math.inf
+
+
 def _why_inconclusive(
-    results: Mapping[str, LayerResult], probability: float | None, share: float, calibration: Calibration
+    results: Mapping[str, LayerResult],
+    probability: float | None,
+    share: float,
+    calibration: Calibration,
+    kind: FileKind,
 ) -> Reason:
     if probability is None:
         return wording.reason("nothing_scored")
     thresholds = calibration.thresholds
-    if thresholds is None:
+    if thresholds is None or calibration.fusion is None:
         scored = (model.name for layer in LAYERS for model in results[layer.key].models)
         return wording.reason("uncalibrated", models=", ".join(dict.fromkeys(scored)))
     if threshold_label(probability, thresholds) != "inconclusive":
         return wording.reason("evidence_too_weak", share=share)
+    nearer: Label = "fake" if probability >= EVEN else "real"
+    if (thresholds.fake if nearer == "fake" else thresholds.real) is None:
+        return wording.not_supported(kind, nearer, calibration.operating_point, calibration.fusion)
     fake, real = (
         ", ".join(
             layer.looks_at for layer in LAYERS if (result := results[layer.key]).weight and result.is_fake is word
@@ -87,7 +128,7 @@ def _why_inconclusive(
     )
     if fake and real:
         return wording.reason("evidence_conflicts", fake=fake, real=real)
-    return wording.reason("between_thresholds", probability=probability, real=thresholds.real, fake=thresholds.fake)
+    return wording.between(probability, thresholds)
 
 
 def _degraded(evidence: Evidence) -> tuple[Reason, ...]:

@@ -1,19 +1,18 @@
-"""Several layers' probabilities into one: the rules that ``python -m training calibrate`` chooses between.
+"""Several layers' probabilities into one, by what each layer can see.
 
-All of them rise with every layer's probability, leave out what weighs nothing, and know nothing of how a layer came
-to its score. Which one is in use, and how it measured against the others, stands in ``calibration.toml``. Where one
-layer alone could have looked there is nothing to fuse: what it says is the answer, as it was calibrated.
+A layer's calibrated P(fake) holds for the fakes that leave traces where it looks. Of all fakes only a share ``sees``
+does: a dubbed mouth leaves none in the voice. So a layer's likelihood ratio r becomes 1 - sees + sees · r, which may
+be as high as r and is never lower than 1 - sees: who sees little cannot hold back who sees much. The layers' ratios are
+multiplied. One that did not look multiplies by one, and what was not looked at counts as evidence missing, not as real.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-Rule = Literal["mean", "sum", "odds"]
 Array = NDArray[np.float64]
 
 SUREST = 1e-4  # a layer's P(fake) has four decimals: none is surer than that
@@ -30,43 +29,22 @@ def probability(logits: NDArray[np.floating[Any]]) -> Array:
     return np.asarray(1 / (1 + np.exp(-np.clip(np.asarray(logits, np.float64), -50, 50))))
 
 
-def fused(rule: Rule, scores: Array, weights: Array, strength: float) -> Array:
-    """Return P(fake) of n clips, [n], from their layers' P(fake), ``scores`` [n, layers]; NaN where none weighs.
+def fused(scores: Array, sees: Array, strength: float = 1.0) -> Array:
+    """Return P(fake) of n clips, [n], from their layers' P(fake), ``scores`` [n, layers]; NaN where none counts.
 
-    A layer that did not score is NaN there. ``weights``, [n, layers] or [layers], are 0 for what says nothing and for
-    what the file could never have shown: the voice of a silent film. ``strength`` multiplies the log odds at the end:
-    it was fitted on films of several layers, and touches no clip that one alone could look at.
+    A layer that did not score is NaN there. ``sees``, [n, layers] or [layers], is 0 for what says nothing. ``strength``
+    multiplies the log odds at the end: under 1 where the layers repeat each other.
     """
-    heavy = np.broadcast_to(weights, scores.shape)
-    seen = ~np.isnan(scores) & (heavy > 0)
-    any_seen = seen.any(axis=1)
-    given = np.where(seen, scores, 0.5)
-    logits = strength * RULES[rule](given[any_seen], heavy[any_seen], seen[any_seen])
-    result = np.full(len(scores), np.nan)
-    result[any_seen] = probability(logits)
-    alone = seen & ((heavy > 0).sum(axis=1, keepdims=True) == 1)
-    result[alone.any(axis=1)] = scores[alone]
-    return result
+    share = np.broadcast_to(sees, scores.shape)
+    counted = ~np.isnan(scores) & (share > 0)
+    ratios = np.exp(log_odds(np.where(counted, scores, 0.5)))
+    said = np.where(counted, np.log1p(share * (ratios - 1)), 0.0)
+    return np.where(counted.any(axis=1), probability(strength * said.sum(axis=1)), np.nan)
 
 
-def _mean(scores: Array, weights: Array, seen: NDArray[np.bool_]) -> Array:
-    """Log odds of the weighted mean of the probabilities of those that scored."""
-    counted = weights * seen
-    return log_odds((counted * scores).sum(axis=1) / counted.sum(axis=1))
-
-
-def _sum(scores: Array, weights: Array, _seen: NDArray[np.bool_]) -> Array:
-    """Log odds added up: what independent witnesses say together; who said nothing adds nothing."""
-    return np.asarray((weights * log_odds(scores)).sum(axis=1))
-
-
-def _odds(scores: Array, weights: Array, _seen: NDArray[np.bool_]) -> Array:
-    """Log of the mean odds, where who said nothing says one to one: the surest layer counts most.
-
-    Right if a fake shows in one layer alone, in each with a chance of its weight: a dubbed mouth has a real voice.
-    What was not looked at holds the answer back from real, and hardly from fake.
-    """
-    return np.asarray(np.log((weights * np.exp(log_odds(scores))).sum(axis=1) / weights.sum(axis=1)))
-
-
-RULES: Mapping[Rule, Callable[[Array, Array, NDArray[np.bool_]], Array]] = {"mean": _mean, "sum": _sum, "odds": _odds}
+def needed(sees: float, strength: float, wanted: float) -> float:
+    """Return the P(fake) that one layer must say so that the fused one is ``wanted``, by itself; 1 where none does."""
+    if not sees or not strength or not 0 < wanted < 1:
+        return 1.0
+    ratio = 1 + ((wanted / (1 - wanted)) ** (1 / strength) - 1) / sees
+    return ratio / (1 + ratio) if ratio > 0 else 0.0

@@ -43,6 +43,9 @@ def verdict(
         processing_time=round(seconds, 3),
         degraded_reasons=decision.degraded,
         inconclusive_reason=decision.inconclusive,
+        operating_point=decision.operating_point,
+        rates=decision.rates,
+        likelihood_ratio=decision.likelihood_ratio,
     )
 
 

@@ -18,7 +18,16 @@ from veracity.evidence import coverage
 from veracity.evidence.detector import detector
 from veracity.evidence.requests import ModelOutput
 from veracity_client.reasons import Reason
-from veracity_client.verdict import FrameScore, Label, LayerResult, ModelInfo, Span, Status, Thresholds
+from veracity_client.verdict import (
+    FrameScore,
+    Label,
+    LayerResult,
+    LikelihoodRatio,
+    ModelInfo,
+    Span,
+    Status,
+    Thresholds,
+)
 
 WORST = 3  # moments named
 IS_FAKE: Mapping[Label, bool | None] = {"fake": True, "real": False, "inconclusive": None}
@@ -66,7 +75,7 @@ def score_layer(
     result = LayerResult(
         status="scored",
         reason="",
-        weight=0.0 if uninformative else calibration.weights[layer.name],
+        weight=0.0 if uninformative else calibration.sees(layer.name),
         is_fake=None if uninformative else IS_FAKE[label],
         confidence=_round(max(probability, 1.0 - probability)),
         fake_probability=probability,
@@ -124,37 +133,22 @@ def threshold_label(probability: float, thresholds: Thresholds | None) -> Label:
     """Compare a probability with the thresholds; without any there is no label."""
     if thresholds is None:
         return "inconclusive"
-    if probability >= thresholds.fake:
+    if thresholds.fake is not None and probability >= thresholds.fake:
         return "fake"
-    return "real" if probability <= thresholds.real else "inconclusive"
+    return "real" if thresholds.real is not None and probability <= thresholds.real else "inconclusive"
 
 
-def _possible(results: Mapping[str, LayerResult], tracks: Sequence[str]) -> list[LayerResult]:
-    """Return the results of the layers whose kind of track (audio, video) the file has."""
-    return [results[layer.key] for layer in LAYERS if layer.about in tracks]
-
-
-def for_tracks(results: Mapping[str, LayerResult], tracks: Sequence[str], calibration: Calibration) -> Calibration:
-    """Return the calibration with the thresholds for a file: those of videos, which several layers examine.
-
-    Where one layer alone can score, as in a sound file, they are its own model's, so that it and the verdict agree.
-    """
-    weighted = [result for result in _possible(results, tracks) if result.weight]
-    if len(weighted) != 1:
-        return calibration
-    return replace(calibration, thresholds=calibration.standalone_thresholds(m.name for m in weighted[0].models))
-
-
-def fuse(results: Mapping[str, LayerResult], tracks: Sequence[str], calibration: Calibration) -> float | None:
-    """Return P(fake) of all layers together, by the calibration's rule; None where nothing with weight scored.
-
-    Layers whose kind of track the file does not have are left out.
-    """
-    possible = _possible(results, tracks)
-    scores = [np.nan if r.fake_probability is None else r.fake_probability for r in possible]
-    weights = np.array([r.weight for r in possible], np.float64)
-    (fused,) = fusion.fused(calibration.rule, np.array([scores], np.float64), weights, calibration.strength)
+def fuse(results: Mapping[str, LayerResult], calibration: Calibration) -> float | None:
+    """Return P(fake) of all layers together; None where nothing with weight scored."""
+    scores = np.array([[_score(results.get(layer.key)) for layer in LAYERS]], np.float64)
+    sees = np.array([result.weight if (result := results.get(layer.key)) else 0.0 for layer in LAYERS])
+    strength = 1.0 if calibration.fusion is None else calibration.fusion.strength
+    (fused,) = fusion.fused(scores, sees, strength)
     return None if np.isnan(fused) else float(fused)
+
+
+def _score(result: LayerResult | None) -> float:
+    return np.nan if result is None or result.fake_probability is None else result.fake_probability
 
 
 def label(probability: float | None, share: float, calibration: Calibration) -> Label:
@@ -167,14 +161,14 @@ def label(probability: float | None, share: float, calibration: Calibration) -> 
 
 
 def evidence_share(results: Mapping[str, LayerResult], tracks: Sequence[str], calibration: Calibration) -> float:
-    """Return the share of the evidence that was weighed, of all that the file's tracks (audio, video) could give.
+    """Return the share of the evidence that was weighed, of all that the file's tracks could give.
 
     A layer that scored without weight counts as if it had not scored.
     """
     shares = {layer.key: calibration.evidence_weights[layer.name] for layer in LAYERS if layer.about in tracks}
-    weighed = sum(s for key, s in shares.items() if results[key].status == "scored" and results[key].weight)
+    scored = {key for key, result in results.items() if result.status == "scored" and result.weight}
     total = sum(shares.values())
-    return weighed / total if total else 0.0
+    return sum(share for key, share in shares.items() if key in scored) / total if total else 0.0
 
 
 def label_is_decided(
@@ -192,11 +186,23 @@ def label_is_decided(
         for key, weight in pending.items():
             status: Status = "abstained" if score is None else "scored"
             final[key] = LayerResult(status, "", weight, None, None, score, "")
-        holds = for_tracks(final, tracks, calibration)
-        return label(fuse(final, tracks, holds), evidence_share(final, tracks, holds), holds)
+        return label(fuse(final, calibration), evidence_share(final, tracks, calibration), calibration)
 
-    # every rule of fusion rises with every score, and the evidence with every layer: all else lies between these
+    # the fused probability rises with every score, and the evidence with every layer: all else lies between these
     return len({outcome(0.0), outcome(1.0), outcome(None)}) == 1
+
+
+def likelihood_ratio(probability: float | None, calibration: Calibration) -> LikelihoodRatio | None:
+    """Return what the fused probability says of the two hypotheses, as far as the calibration's clips can tell.
+
+    n clips of a kind do not show what happens to fewer than one in n + 1 of them, so that is the bound. Source: P.
+    Vergeer et al., Numerical likelihood ratios outputted by LR systems are often based on extrapolation, 2016.
+    """
+    if probability is None or calibration.fusion is None:
+        return None
+    low, high = -np.log10(calibration.fusion.fakes + 1), np.log10(calibration.fusion.reals + 1)
+    log10 = float(np.clip(fusion.log_odds(np.array(probability)) / np.log(10), low, high))
+    return LikelihoodRatio(round(log10, 2), round(float(low), 2), round(float(high), 2), wording.support(log10))
 
 
 def _round(value: float) -> float:

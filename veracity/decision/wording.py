@@ -6,9 +6,22 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
 from veracity.catalog import LAYERS, MODELS, Layer
+from veracity.catalog.layers import FPS, MOUTH_FRAMES, FileKind, Track
+from veracity.decision.calibration import Fusion
 from veracity_client.reasons import Reason, ReasonCode
-from veracity_client.verdict import InputInfo, Label, LayerResult, Span
+from veracity_client.verdict import InputInfo, Label, LayerResult, OperatingPoint, Span, Thresholds
 
+KINDS: Mapping[FileKind, str] = {"sound": "sound files", "still": "pictures", "film": "videos"}
+NO_SUPPORT = "no support for either"
+SUPPORT = (  # from log10 of the likelihood ratio on
+    (6.0, "extremely strong support"),
+    (5.0, "very strong support"),
+    (4.0, "strong support"),
+    (3.0, "moderately strong support"),
+    (2.0, "moderate support"),
+    (0.301, "weak support"),
+    (0.0, NO_SUPPORT),
+)
 TEMPLATES: Mapping[ReasonCode, str] = {
     "not_requested": "not requested",
     "not_needed": "not needed: {why} (policy {policy})",
@@ -17,6 +30,7 @@ TEMPLATES: Mapping[ReasonCode, str] = {
     "no_speech": "no speech was found",
     "no_face": "no face was found",
     "face_too_small": "every face is under {pixels} pixels wide: too small to judge",
+    "mouth_still": "no mouth moves",
     "face_not_followed": "no face could be followed over {frames} frames",
     "too_short": "less than {needed}",
     "weights_missing": "{why}",
@@ -29,7 +43,9 @@ TEMPLATES: Mapping[ReasonCode, str] = {
     "nothing_scored": "no layer could score this file",
     "evidence_too_weak": "only {share:.0%} of the evidence could be weighed",
     "evidence_conflicts": "layers disagree: {fake} say fake, {real} say real",
-    "between_thresholds": "P(fake) {probability:.2f} lies between {real:g} (real) and {fake:g} (fake)",
+    "not_supported": "{kinds} cannot be called {label} at the operating point {point}: the clips that were measured, "
+    "{reals} real and {fakes} fake, are too few for it or too alike",
+    "between_thresholds": "P(fake) {probability:.2f} lies between {real} (real) and {fake} (fake)",
     "uncalibrated": "no thresholds were measured for {models}: `veracity calibrate` fits them on labelled clips",
     "untrained": "{why}",
     "out_of_domain": "the file is unlike the data that the models were measured on: {why}",
@@ -59,6 +75,13 @@ def needs_sound(model: str, why: Reason) -> Reason:
 def of_layer(layer: Layer, why: Reason) -> Reason:
     """Return a reason with the layer that it is about."""
     return Reason(why.code, f"{layer.looks_at}: {why.text}")
+
+
+def without_track(needed: Track, tracks: Sequence[str]) -> Reason:
+    """Return why a layer that needs a kind of track cannot look at a file, which has only the others."""
+    if needed == "motion" and "video" in tracks:
+        return reason("too_short", needed=f"{MOUTH_FRAMES / FPS:g} s of video")
+    return reason("no_audio" if needed == "audio" else "no_video")
 
 
 def too_small(model: str) -> Reason:
@@ -104,6 +127,24 @@ def uninformative_layer(layer: Layer) -> str:
 def made_up_weights(models: Sequence[str]) -> str:
     """Say that a layer's score was timed and means nothing."""
     return f"{UNTRAINED} {', '.join(models)} ran on made-up weights; the score means nothing"
+
+
+def not_supported(kind: FileKind, label: Label, point: OperatingPoint, fitted: Fusion) -> Reason:
+    """Return that the measurements do not let a kind of file be called that."""
+    numbers = {"reals": fitted.reals, "fakes": fitted.fakes}
+    return reason("not_supported", kinds=KINDS[kind], label=label, point=point, **numbers)
+
+
+def between(probability: float, thresholds: Thresholds) -> Reason:
+    """Return that a probability is on neither side; a side that nothing can be on is called never."""
+    real, fake = ("never" if bound is None else f"{bound:g}" for bound in (thresholds.real, thresholds.fake))
+    return reason("between_thresholds", probability=probability, real=real, fake=fake)
+
+
+def support(log10: float) -> str:
+    """Say a likelihood ratio on the verbal scale of the European forensic institutes (ENFSI, 2015)."""
+    strength = next(words for least, words in SUPPORT if abs(log10) >= least)
+    return f"{strength} that the clip is {'fake' if log10 > 0 else 'real'}" if strength != NO_SUPPORT else NO_SUPPORT
 
 
 def sentence(

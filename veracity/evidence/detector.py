@@ -82,8 +82,8 @@ def detector(name: str) -> Detector:
 
 def samples(of: Detector, excerpt: Excerpt) -> list[Sample]:
     """Return what a detector cuts from an excerpt, with its times and face."""
-    face = getattr(excerpt, "face", None)
-    return [Sample(excerpt.start, excerpt.end, tensor, face) for tensor in of.cut(excerpt)]
+    face, width = getattr(excerpt, "face", None), getattr(excerpt, "width", None)
+    return [Sample(excerpt.start, excerpt.end, tensor, face, width) for tensor in of.cut(excerpt)]
 
 
 async def score(infer: Infer, by: Detector, given: Sequence[Sample], sound: Sound = NO_SOUND) -> ModelOutput:

@@ -6,8 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+import numpy as np
+from numpy.typing import NDArray
+
 from veracity.catalog.layers import FPS
-from veracity.evidence.crops import Image
+from veracity.evidence.crops import Image, interpolate
 from veracity.evidence.faces import Detection
 
 
@@ -41,6 +44,11 @@ class FaceInFrame:
     face: int
     detection: Detection
 
+    @property
+    def width(self) -> float:
+        """Pixels that the face's box is wide."""
+        return self.detection.width
+
 
 @dataclass(frozen=True, eq=False)
 class FaceRun:
@@ -60,6 +68,16 @@ class FaceRun:
         return self.run[0] / FPS
 
     @property
+    def width(self) -> float:
+        """Pixels that the face's box is wide, on average."""
+        return float(np.mean([face.width for face in self.detections.values()]))
+
+    @property
     def end(self) -> float:
         """Seconds at the end of the last frame."""
         return (self.run[-1] + 1) / FPS
+
+
+def run_landmarks(face: FaceRun) -> NDArray[np.float32]:
+    """Return a run's landmarks in every frame, [frames, 5, 2], interpolated between those that were searched."""
+    return interpolate({number: found.landmarks for number, found in face.detections.items()}, face.run)

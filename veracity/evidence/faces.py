@@ -46,6 +46,11 @@ class Detection:
         return np.array([self.box[0] + self.box[2], self.box[1] + self.box[3]]) / 2
 
     @property
+    def width(self) -> float:
+        """How many pixels the box is wide."""
+        return self.box[2] - self.box[0]
+
+    @property
     def side(self) -> float:
         """The side of the square that is as large as the box, in pixels."""
         return float(np.sqrt((self.box[2] - self.box[0]) * (self.box[3] - self.box[1])))

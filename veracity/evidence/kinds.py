@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from veracity.catalog import Model
-from veracity.evidence.crops import Image, face_crop, interpolate, mouth_crops, picture_crops, whole_picture
-from veracity.evidence.excerpts import Excerpt, FaceInFrame, FaceRun, WholeFrame
+from veracity.evidence.crops import Image, face_crop, mouth_crops, picture_crops, whole_picture
+from veracity.evidence.excerpts import Excerpt, FaceInFrame, FaceRun, WholeFrame, run_landmarks
 from veracity.evidence.lips import lip_crops
 from veracity.evidence.pooling import Pooling
 from veracity.evidence.requests import ModelOutput, Sample, sound_around
@@ -96,7 +96,7 @@ class MouthRuns(LogitDetector[FaceRun]):
 
     def cut(self, excerpt: FaceRun) -> Sequence[Image]:
         """Return the mouth in every frame, landmarks interpolated between the frames that were searched."""
-        return [mouth_crops(excerpt.frames, _landmarks(excerpt))]
+        return [mouth_crops(excerpt.frames, run_landmarks(excerpt))]
 
 
 class LipRuns(LogitDetector[FaceRun]):
@@ -106,7 +106,7 @@ class LipRuns(LogitDetector[FaceRun]):
 
     def cut(self, excerpt: FaceRun) -> Sequence[Image]:
         """Return the lips in every frame, landmarks interpolated between the frames that were searched."""
-        return [lip_crops(excerpt.frames, _landmarks(excerpt))]
+        return [lip_crops(excerpt.frames, run_landmarks(excerpt))]
 
 
 class WholePictures(LogitDetector[WholeFrame]):
@@ -127,8 +127,3 @@ class PictureSquares(LogitDetector[WholeFrame]):
     def cut(self, excerpt: WholeFrame) -> Sequence[Image]:
         """Return as many squares as the excerpt asks for."""
         return picture_crops(excerpt.image, self.model.size, excerpt.squares)
-
-
-def _landmarks(excerpt: FaceRun) -> NDArray[np.float32]:
-    known = {number: face.landmarks for number, face in excerpt.detections.items()}
-    return interpolate(known, excerpt.run)

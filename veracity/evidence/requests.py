@@ -30,12 +30,16 @@ class Infer(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class Sample:
-    """One input of a model: ``tensor`` without batch dimension, over ``start`` to ``end`` seconds of the clip."""
+    """One input of a model: ``tensor`` without batch dimension, over ``start`` to ``end`` seconds of the clip.
+
+    Of a face, ``face`` is its track's id and ``width`` how many pixels of the picture its box is wide.
+    """
 
     start: float
     end: float
     tensor: NDArray[Any]
     face: int | None = None
+    width: float | None = None
 
 
 @dataclass(frozen=True, eq=False)

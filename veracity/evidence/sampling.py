@@ -10,19 +10,23 @@ from collections import defaultdict
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from veracity.catalog import FACE_DETECTOR, Model
+from veracity.catalog import FACE_DETECTOR
 from veracity.catalog.layers import FACE_FRAMES, FPS, MOUTH_CLIPS, MOUTH_FRAMES, SEMANTIC_FRAMES
 from veracity.evidence.crops import luma
 from veracity.evidence.detector import Detector, samples
-from veracity.evidence.excerpts import Excerpt, FaceInFrame, FaceRun, WholeFrame
-from veracity.evidence.faces import Detection, Track, Tracker, detections, is_visible, letterbox
+from veracity.evidence.excerpts import Excerpt, FaceInFrame, FaceRun, WholeFrame, run_landmarks
+from veracity.evidence.faces import Box, Detection, Track, Tracker, detections, is_visible, letterbox
+from veracity.evidence.lips import lip_crops, moves
 from veracity.evidence.requests import Infer, Sample
 from veracity.media import Frame
 
 DETECTOR_SIDE = 480  # pixels of the longer side that the face detector sees; faces from 16 of them on are found
+THUMBNAIL = 48  # pixels
+SAME_PICTURE = 1.0  # grey levels on average: what a codec changes in a picture that stays
 NEIGHBOURS = 1.0  # seconds between two pictures up to which they stand for what is between them
 MOUTH_DETECT_EVERY = 4  # frames of a mouth clip; landmarks between are interpolated, then smoothed over 12 frames
 
@@ -73,9 +77,13 @@ def _mouth_runs(total: int, speech: Sequence[tuple[float, float]]) -> tuple[rang
     return tuple(range(chosen[k], chosen[k] + MOUTH_FRAMES) for k in picks)
 
 
-def large_enough(face: Detection, model: Model) -> bool:
-    """Return whether a face is wide enough in the picture for a model to score it."""
-    return face.box[2] - face.box[0] >= model.least_face
+def _thumbnail(image: NDArray[np.uint8], box: Box) -> NDArray[np.uint8]:
+    """What is in a box, grey and small; the box is held within the picture, where some of it is."""
+    height, width = image.shape[:2]
+    x0, y0 = (int(min(max(corner, 0), side - 1)) for corner, side in zip(box[:2], (width, height)))
+    x1, y1 = (int(min(max(corner, low + 1), side)) for corner, low, side in zip(box[2:], (x0, y0), (width, height)))
+    small = cv2.resize(image[y0:y1, x0:x1], (THUMBNAIL, THUMBNAIL), interpolation=cv2.INTER_AREA)
+    return luma(np.asarray(small, np.uint8))
 
 
 async def detect(infer: Infer, frames: Sequence[Frame]) -> list[list[Detection]]:
@@ -98,7 +106,9 @@ class SampleCollector:
     seen: int = 0  # frames taken
     items: dict[str, list[Sample]] = field(default_factory=lambda: defaultdict(list))
     too_small: set[str] = field(default_factory=set)  # models that some face was too small for
+    still_mouths: int = 0  # seconds of a face that were followed, in which the mouth does not move
     _held: dict[int, NDArray[np.uint8]] = field(default_factory=dict)
+    _last: dict[int, tuple[Box, NDArray[np.uint8]]] = field(default_factory=dict)  # of a track: where its face was
 
     def add(self, frame: Frame, found: Sequence[Detection] | None) -> None:
         """Take the next frame; ``found`` is None where no faces were detected in it."""
@@ -126,15 +136,30 @@ class SampleCollector:
     def _cut(self, detector: Detector, excerpt: Excerpt) -> None:
         self.items[detector.model.name] += samples(detector, excerpt)
 
+    def _cut_if_large_enough(self, detector: Detector, face: FaceInFrame | FaceRun) -> None:
+        if face.width >= detector.model.least_face:
+            self._cut(detector, face)
+        else:
+            self.too_small.add(detector.model.name)
+
     def _faces(self, frame: Frame, followed: Sequence[tuple[Track, Detection]]) -> None:
         until = self._until(frame.time)
-        faces = [FaceInFrame(frame.time, until, frame.image, track.id, face) for track, face in followed]
+        faces = [
+            FaceInFrame(frame.time, until, frame.image, track.id, face)
+            for track, face in followed
+            if not self._repeats(track.id, face, frame.image)
+        ]
         for detector in self._that_take(FaceInFrame):
             for face in faces:
-                if large_enough(face.detection, detector.model):
-                    self._cut(detector, face)
-                else:
-                    self.too_small.add(detector.model.name)
+                self._cut_if_large_enough(detector, face)
+
+    def _repeats(self, track: int, face: Detection, image: NDArray[np.uint8]) -> bool:
+        """Whether a face is the very picture that was seen before: of a photograph one look is all the evidence."""
+        box, before = self._last.get(track, (face.box, None))
+        if before is not None and np.abs(_thumbnail(image, box) - before.astype(np.int16)).mean() < SAME_PICTURE:
+            return True
+        self._last[track] = face.box, _thumbnail(image, face.box)
+        return False
 
     def _picture(self, frame: Frame) -> None:
         picture = WholeFrame(frame.time, self._until(frame.time), frame.image, self.crops)
@@ -163,5 +188,8 @@ class SampleCollector:
             if run[0] not in known or run[-1] not in known:
                 continue  # the face came or went
             face = FaceRun(frames, run, track.id, known)
+            if not moves(lip_crops(frames, run_landmarks(face))):
+                self.still_mouths += 1
+                continue
             for detector in self._that_take(FaceRun):
-                self._cut(detector, face)
+                self._cut_if_large_enough(detector, face)

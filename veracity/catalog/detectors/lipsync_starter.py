@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from veracity.catalog.layers import FPS, MOUTH_FRAMES, SAMPLE_RATE
 from veracity.catalog.model import FAKE_LOGIT, Model, Tensor
-from veracity.catalog.shared import LIP_RUNS, LIPS, MOUTH_BATCHING, OURS, WORST_FACE
+from veracity.catalog.shared import LIP_RUNS, LIPS, MOUTH_BATCHING, OURS, PERSONS
 
 SOUND_SAMPLES = (10 + MOUTH_FRAMES + 10) * SAMPLE_RATE // FPS  # from 10 frames before the clip to 10 after it
 
@@ -12,7 +12,7 @@ MODEL = Model(
     name="lipsync_starter",
     layer="lipsync",
     kind=LIP_RUNS,
-    pool=WORST_FACE,
+    pool=PERSONS,
     inputs=(LIPS, Tensor("SOUND", "INT16", (SOUND_SAMPLES,))),
     outputs=(FAKE_LOGIT,),
     batching=MOUTH_BATCHING,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from veracity.catalog.model import FAKE_LOGIT, SBI_CROP, Model
-from veracity.catalog.shared import FACE_BATCHING, FACE_CROPS, OURS, WORST_FACE_PER_FRAME, cam, face
+from veracity.catalog.shared import FACE_BATCHING, FACE_CROPS, OURS, PERSONS, cam, face
 
 # Pixels. The training set holds faces of 80 and more. On 24 real and 60 fake held-out videos the AUC fell from 0.74 to
 # 0.62 when their faces were shrunk to 64, and to 0.55 at 48, where real ones are called fake as well; and the worst of
@@ -14,7 +14,7 @@ MODEL = Model(
     name="visual_starter",
     layer="visual",
     kind=FACE_CROPS,
-    pool=WORST_FACE_PER_FRAME,
+    pool=PERSONS,
     inputs=(face(224),),
     outputs=(FAKE_LOGIT, cam(7)),
     batching=FACE_BATCHING,

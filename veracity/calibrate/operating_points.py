@@ -1,0 +1,137 @@
+"""Thresholds that hold on sources and makers that nobody met: for 1, 5 and 10 % wrong words of either kind."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import get_args
+
+import numpy as np
+import numpy.typing as npt
+
+from veracity.decision.scoring import threshold_label
+from veracity_client.options import OperatingPoint
+from veracity_client.verdict import Rates, Thresholds
+
+Array = npt.NDArray[np.float64]
+RATE: Mapping[OperatingPoint, float] = {"strict": 0.01, "balanced": 0.05, "screening": 0.10}
+TIGHTER = (1.0, 0.8, 0.6, 0.4, 0.2, 0.1)  # shares of a rate that are tried until it holds on what was held out
+FEWEST_GROUPS = 3  # of real clips, or of fake ones: what fewer share is no rule for the next
+MANY = 20  # clips of a source, or of a kind of fake, from which on it is held to the rate by itself
+EVEN = 0.5
+
+
+@dataclass(frozen=True)
+class Judged:
+    """n clips' fused P(fake), held out; ``kinds`` of fake (of a real clip whatever), ``groups`` held out together."""
+
+    probability: Array
+    fakes: npt.NDArray[np.bool_]
+    kinds: npt.NDArray[np.str_]
+    groups: npt.NDArray[np.intp]
+
+    def of(self, chosen: npt.NDArray[np.bool_]) -> Judged:
+        """Return some of the clips."""
+        return Judged(self.probability[chosen], self.fakes[chosen], self.kinds[chosen], self.groups[chosen])
+
+    def called(self, kind: str) -> npt.NDArray[np.bool_]:
+        """Which clips are fakes of a kind; of every kind where it is empty."""
+        return self.fakes if not kind else np.asarray(self.fakes & (self.kinds == kind))
+
+
+def operating_points(judged: Judged) -> dict[OperatingPoint, tuple[Thresholds, Rates]]:
+    """Each operating point's thresholds and how they measured.
+
+    ``fake`` is what at most the rate of the next reals reach, of all together and of each source of which there are
+    enough clips to tell; ``real`` what at most the rate of the next fakes stay at or under, of all together and of each
+    kind. What too few clips or groups could show is None. What is measured is what becomes of each group by thresholds
+    that were set without it. There ``real`` must hold, or a tighter one is tried; where none holds it is None.
+    """
+    return {point: _point(judged, RATE[point]) for point in get_args(OperatingPoint)}
+
+
+def _point(judged: Judged, rate: float) -> tuple[Thresholds, Rates]:
+    kinds = _told(judged, rate)
+    reals = next((tight * rate for tight in TIGHTER if _misses(judged, tight * rate, kinds) <= rate), 0.0)
+    several = [len(np.unique(judged.groups[judged.fakes == truth])) >= FEWEST_GROUPS for truth in (False, True)]
+    fakes, reals = rate * several[0], reals * several[1]
+    words = np.array([threshold_label(float(p), bounds) for p, bounds in _apart(judged, fakes, reals, kinds)])
+    undecided = [_share(words[judged.fakes == truth] == "inconclusive") for truth in (False, True)]
+    return Thresholds(_fake(judged, fakes), _real(judged, reals, kinds)), Rates(
+        real_called_fake=_share(words[~judged.fakes] == "fake"),
+        fake_called_real=_worst(judged, words, kinds),
+        inconclusive=float(np.mean(undecided)),
+        reals=int((~judged.fakes).sum()),
+        fakes=int(judged.fakes.sum()),
+    )
+
+
+def _apart(judged: Judged, fakes: float, reals: float, kinds: Sequence[str]) -> list[tuple[float, Thresholds]]:
+    """Each clip's probability with the thresholds that were set without its group."""
+    own = {}
+    for group in np.unique(judged.groups):
+        others = judged.of(judged.groups != group)
+        own[group] = Thresholds(_fake(others, fakes), _real(others, reals, kinds))
+    return [(float(p), own[group]) for p, group in zip(judged.probability, judged.groups)]
+
+
+def _misses(judged: Judged, rate: float, kinds: Sequence[str]) -> float:
+    """The worst kind's share that is called real; 1 where the others are too few to say so of some group's fakes."""
+    found = _apart(judged, 0.0, rate, kinds)
+    if any(bounds.real is None for (_, bounds), fake in zip(found, judged.fakes) if fake):
+        return 1.0
+    return _worst(judged, np.array([threshold_label(p, bounds) for p, bounds in found]), kinds)
+
+
+def _worst(judged: Judged, words: npt.NDArray[np.str_], kinds: Sequence[str]) -> float:
+    return max(_share(words[judged.called(kind)] == "real") for kind in kinds)
+
+
+def _told(judged: Judged, rate: float) -> list[str]:
+    """All fakes together, and the kinds of which there are enough to tell of the rate."""
+    kinds, counts = np.unique(judged.kinds[judged.fakes], return_counts=True)
+    return [
+        "",
+        *(
+            str(kind)
+            for kind, count in zip(kinds, counts)
+            if limit(np.zeros(count), rate) is not None and count >= MANY
+        ),
+    ]
+
+
+def bounds(judged: Judged, rate: float) -> Thresholds:
+    """The thresholds of a rate, of all clips together."""
+    return Thresholds(_fake(judged, rate), _real(judged, rate, [""]))
+
+
+def _fake(judged: Judged, rate: float) -> float | None:
+    real = judged.probability[~judged.fakes]
+    sources = (judged.probability[~judged.fakes & (judged.groups == group)] for group in set(judged.groups))
+    limits = [limit(one, rate) for one in sources if len(one) >= MANY]
+    whole = limit(real, rate)
+    found = None if whole is None else max(whole, *(one for one in limits if one is not None), whole)
+    return None if found is None else round(min(max(math.floor(found * 1e3) / 1e3 + 1e-3, EVEN + 1e-3), 1.0), 3)
+
+
+def _real(judged: Judged, rate: float, kinds: Sequence[str]) -> float | None:
+    limits = [limit(-judged.probability[judged.called(kind)], rate) for kind in kinds if judged.called(kind).any()]
+    known = [-one for one in limits if one is not None]
+    if not known or len(known) < len(limits):
+        return None
+    return round(max(min(math.ceil(min(known) * 1e3) / 1e3 - 1e-3, EVEN - 1e-3), 0.0), 3)
+
+
+def limit(values: Array, rate: float) -> float | None:
+    """What the next such value exceeds with a chance of at most ``rate``: the ⌈(n + 1)(1 - rate)⌉-th smallest of n.
+
+    None where n is too few for the rate. Source: V. Vovk et al., Algorithmic Learning in a Random World, 2005
+    (conformal prediction): no shape of the values is supposed.
+    """
+    place = math.ceil((len(values) + 1) * (1 - rate) - 1e-9)
+    return float(np.sort(values)[place - 1]) if place <= len(values) else None
+
+
+def _share(flags: npt.NDArray[np.bool_] | Sequence[bool]) -> float:
+    return float(np.mean(flags)) if len(flags) else 0.0
