@@ -23,7 +23,7 @@ def summary() -> str:
 def _lines(name: str, lines: Callable[[Document], Sequence[tuple[str, str, str]]]) -> list[tuple[str, ...]]:
     command = f"`python -m benchmarks {name}`"
     try:
-        return [(*line, command) for line in lines(load(name))]
+        return [(*line, command) for line in lines(load(name, of_server=True))]
     except RefusedResult as refused:
         return [(name, f"*no figures: {refused}*", "", command)]
 
@@ -83,7 +83,7 @@ _SUMMARY = {
 @block
 def concurrency() -> str:
     """Mixed requests under faults."""
-    found = load("concurrency")
+    found = load("concurrency", of_server=True)
     rows = [
         *((what, value) for what, value, _ in _concurrency(found)),
         ("sent", _counts(found["sent"])),
@@ -102,7 +102,7 @@ _HEALING = ("first_verdict_p50_s", "first_verdict_max_s", "whole_p50_s", "whole_
 @block
 def heal() -> str:
     """Seconds by kind of fault."""
-    found = load("heal")
+    found = load("heal", of_server=True)
     rows = [
         (row["fault"], *(f"{row[name]:.1f} s" for name in _HEALING), f"{row['lost']} of {row['requests']}")
         for row in found["faults"]
@@ -114,7 +114,7 @@ def heal() -> str:
 @block
 def overload() -> str:
     """Milliseconds to a refusal, by way."""
-    found = load("overload")
+    found = load("overload", of_server=True)
     rows = [
         (row["way"], str(row["refused"]), *(f"{row[name]:.0f} ms" for name in ("p50_ms", "p99_ms", "max_ms")),
          f"{row['right_verdicts']} of {row['taken']}", _after(row))
@@ -131,7 +131,7 @@ def _after(row: Document) -> str:
 @block
 def hostile() -> str:
     """Outcomes of the hostile corpus by class."""
-    found = load("hostile")
+    found = load("hostile", of_server=True)
     slowest = found["slowest"]
     rows = [(what, str(count)) for what, count in found["answers"].items()]
     rows += [
@@ -146,7 +146,7 @@ def hostile() -> str:
 @block
 def memory() -> str:
     """Peaks and budgets by level."""
-    found = load("memory")
+    found = load("memory", of_server=True)
     rows = [
         (
             row["what"],
@@ -163,7 +163,7 @@ def memory() -> str:
 @block
 def soak() -> str:
     """What the first and the last fifth of a long load took."""
-    found = load("soak")
+    found = load("soak", of_server=True)
     rows = [
         (_quantity(row), _number(row, "first"), _number(row, "last"), _change(row), _allowed(row))
         for row in found["deltas"]

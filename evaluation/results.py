@@ -1,6 +1,7 @@
 """Committed results, and which of them the documents may cite.
 
-A result is refused if it was measured on a changed tree, or with weights that are not the committed ones.
+A result is refused if it was measured on a changed tree, or, where it depends on them, with weights that are not the
+committed ones.
 """
 
 from __future__ import annotations
@@ -23,14 +24,17 @@ class RefusedResult(Exception):
     """A result that no document may cite; the message says why."""
 
 
-def load(name: str, folder: Path = RESULTS, repository: Path = REPOSITORY) -> dict[str, Any]:
-    """Return ``folder/name.json``; raises :class:`RefusedResult`."""
+def load(name: str, folder: Path = RESULTS, repository: Path = REPOSITORY, of_server: bool = False) -> dict[str, Any]:
+    """Return ``folder/name.json``; raises :class:`RefusedResult`.
+
+    What tells ``of_server``, of what it loses and how it heals, holds with other weights too.
+    """
     path = folder / f"{name}.json"
     try:
         document: dict[str, Any] = json.loads(path.read_text("utf-8"))
     except FileNotFoundError:
         raise RefusedResult(f"`{path.name}` does not exist") from None
-    if refusal := refusal_of(document, committed_weights(repository)):
+    if refusal := refusal_of(document, {} if of_server else committed_weights(repository)):
         raise RefusedResult(f"`{path.name}` {refusal}")
     return document
 

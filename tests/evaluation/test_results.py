@@ -46,6 +46,16 @@ def test_loading_refuses_as_well(tmp_path: Path) -> None:
         load("other", tmp_path)
 
 
+def test_what_tells_of_the_server_holds_with_other_weights_and_never_on_changes(tmp_path: Path) -> None:
+    (tmp_path / "soak.json").write_text(json.dumps({**GOOD, "weights": {"audio_starter": "c" * 64}}))
+    with pytest.raises(RefusedResult, match="other weights"):
+        load("soak", tmp_path)
+    assert load("soak", tmp_path, of_server=True)["commit"] == GOOD["commit"]
+    (tmp_path / "soak.json").write_text(json.dumps({**GOOD, "commit": "0123456789ab+changes"}))
+    with pytest.raises(RefusedResult, match="unchanged commit"):
+        load("soak", tmp_path, of_server=True)
+
+
 def test_the_committed_weights_are_those_of_the_heads_and_of_our_graphs() -> None:
     found = committed_weights()
     assert set(found) == {"audio_starter", "visual_starter", "lipsync_starter", "semantic_starter"}
