@@ -29,7 +29,7 @@ def said(number: int, label: int, source: str, chance: float | None, kind: str =
     called: Label = "inconclusive" if chance is None else "fake" if chance > 0.7 else "real"
     return ScoredClip(str(number), str(number), kind, label, "test", source, "", "by", 1.0, ("audio",),
                 layers=layers, fake_probability=chance, predicted_label=called,
-                thresholds=Thresholds(0.7, 0.2) if kind == "video" else Thresholds(0.8, 0.1))  # fmt: skip
+                thresholds=Thresholds(0.7, 0.2) if kind == "video" else Thresholds(0.8, None))  # fmt: skip
 
 
 def subject() -> ScoredOutput:
