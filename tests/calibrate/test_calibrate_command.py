@@ -32,7 +32,7 @@ def said(k: int, kind: str, label: int, answers: dict[str, list[float]], split: 
         for model, x in answers.items()
     }
     tracks = {"audio": ("audio",), "video": ("audio", "video", "motion"), "images": ("video",)}[kind]
-    source = f"{kind} {k % 5}"
+    source = f"{kind} {k % 20 // 2}"
     return ScoredClip(
         f"{kind} {k}", "x", kind, int(label), split, source, how="", by="test", tracks=tracks, outputs=kept
     )
@@ -102,16 +102,16 @@ def test_the_command_writes_what_the_reader_reads(
     assert not after.calibrator("visual_starter").uninformative
     assert after.calibrator("semantic_starter").uninformative
     assert "uninformative: AUC" in after.measurement("semantic_starter")
-    assert "on 30 real and 30 fake videos of 5 sources that it was not trained on" in after.measurement(
+    assert "on 30 real and 30 fake videos of 10 sources that it was not trained on" in after.measurement(
         "visual_starter"
     )
     assert "held out for testing" in after.measurement("visual_starter")
     assert (
-        "on 30 real and 30 fake videos of 5 sources that its networks were not trained on"
+        "on 30 real and 30 fake videos of 10 sources that its networks were not trained on"
         in after.statements["starter"]
     )
     assert "held out for testing; of the real ones" in after.statements["starter"]
-    assert "on 30 real and 30 fake sound files of 5 sources that its" in after.statements["starter"]
+    assert "on 30 real and 30 fake sound files of 10 sources that its" in after.statements["starter"]
     assert "[profiles.starter.fusion.film] sees = " in capsys.readouterr().out
     assert {after.checkpoints[name] for name in ("audio_starter", "visual_starter")} == {"0" * 64, "1" * 64}
 

@@ -29,11 +29,11 @@ def repository(full_repository: Path) -> Path:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Dark clips are real, bright ones fake, of three sources each: as many as a rate of 5 % takes."""
+    """Dark clips are real, bright ones fake, as many and of as many sources as a rate of 5 % takes."""
     for label, colour in (("real", "0x303030"), ("fake", "0xc0c0c0")):
-        for source in ("one", "two", "three"):
+        for source in ("one", "two", "three", "four", "five", "six", "seven", "eight", "nine"):
             (tmp_path / "clips" / label / source).mkdir(parents=True)
-            for number in range(7):
+            for number in range(3):
                 target = tmp_path / "clips" / label / source / f"{number}.mp4"
                 picture = f"color={colour}:size={64 + 2 * number}x64:rate=25:duration=0.4"
                 media_samples.write(target, "-f", "lavfi", "-i", picture, *media_samples.H264)
@@ -53,7 +53,7 @@ def test_a_folder_becomes_a_calibration_that_the_engine_uses(
     assert main(["calibrate", str(folder), "--out", str(out)]) == 0
     assert f"use it with VERACITY_CALIBRATION={out}" in capsys.readouterr().out
     fitted = Calibration.read(out)
-    assert "on 21 real and 21 fake videos of 3 sources" in fitted.measurement("semantic_starter")
+    assert "on 27 real and 27 fake videos of 9 sources" in fitted.measurement("semantic_starter")
     assert fitted.checkpoints["semantic_starter"] == "semantic_starter"
     settings = Settings(model_repository=repository, calibration=out)
     bright, dark = (verdict(folder / label / "one" / "0.mp4", settings) for label in ("fake", "real"))
@@ -86,7 +86,7 @@ def test_a_clip_that_is_gone_or_labelled_anew_counts_as_it_is_now(
     (folder / "real" / "one" / "0.mp4").unlink()
     (folder / "fake" / "two" / "0.mp4").rename(folder / "real" / "two" / "was_fake.mp4")
     assert main(["calibrate", str(folder), "--out", str(out)]) == 0
-    assert "on 21 real and 20 fake videos of 3 sources" in Calibration.read(out).measurement("semantic_starter")
+    assert "on 27 real and 26 fake videos of 9 sources" in Calibration.read(out).measurement("semantic_starter")
 
 
 def test_a_list_labels_a_clip_anew(
@@ -99,7 +99,7 @@ def test_a_list_labels_a_clip_anew(
         lines = ["path,label,source", *(",".join(map(str, row)) for row in rows)]
         (tmp_path / "list.csv").write_text("\n".join(lines))
         assert main(["calibrate", str(tmp_path / "list.csv"), "--out", str(out)]) == 0
-    assert "on 22 real and 20 fake videos" in Calibration.read(out).measurement("semantic_starter")
+    assert "on 28 real and 26 fake videos" in Calibration.read(out).measurement("semantic_starter")
 
 
 def test_sources_are_the_folders_below_a_label_or_parts_by_name(folder: Path) -> None:

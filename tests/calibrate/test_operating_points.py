@@ -85,8 +85,20 @@ def _rest(clips: Judged) -> tuple[NDArray[np.bool_], NDArray[np.str_], NDArray[n
 
 def test_of_too_few_sources_nothing_is_promised() -> None:
     """A thousand portraits of two studios are two things that were seen."""
-    few = judged(0, 400, 400, 4.0, groups=2)
+    few, some = judged(0, 400, 400, 4.0, groups=3), judged(0, 400, 400, 4.0, groups=8)
     assert operating_points(few)["screening"][0] == Thresholds(None, None)
+    assert operating_points(some)["balanced"][0] == Thresholds(None, None)
+    assert operating_points(some)["screening"][0].fake is not None
+
+
+def test_what_was_never_measured_is_not_called_real() -> None:
+    """Portraits that a generator drew were measured, swapped faces were not: 60 % of them were called real."""
+    clips = judged(0, 400, 400, 4.0, kinds=1)
+    met = Judged(clips.probability, *_rest(clips), possible=["kind 0"])
+    unmet = Judged(clips.probability, *_rest(clips), possible=["kind 0", "swapped face"])
+    assert operating_points(met)["balanced"][0].real is not None
+    assert operating_points(unmet)["balanced"][0].real is None
+    assert operating_points(unmet)["balanced"][0].fake == operating_points(met)["balanced"][0].fake
 
 
 def test_of_too_few_clips_nothing_is_promised() -> None:

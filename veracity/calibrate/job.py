@@ -13,7 +13,7 @@ import numpy as np
 from veracity.calibrate import statements, toml_tables
 from veracity.calibrate.fit import Array, Fitted, fit, kept
 from veracity.calibrate.fusion_fit import Fit, Table, candidate, table
-from veracity.calibrate.labelled_outputs import CalibrationInputError, LabelledClip
+from veracity.calibrate.labelled_outputs import POSSIBLE, CalibrationInputError, LabelledClip
 from veracity.calibrate.operating_points import Judged, operating_points
 from veracity.catalog import LAYERS, MODELS, provenance
 from veracity.catalog.layers import FileKind
@@ -138,7 +138,11 @@ def _fusion(job: Job, rows: Sequence[LabelledClip], fits: Mapping[str, Fitted]) 
     informative = np.array([job.models[layer.name] in known for layer in LAYERS])
     data = table(rows, job.models, fits)
     best = candidate(data, informative)
-    judged = Judged(best.held_out, data.fakes, np.array([row.kind_of_fake for row in rows]), data.groups)
+    kinds = np.array([row.kind_of_fake for row in rows])
+    possible = (
+        POSSIBLE[rows[0].file_kind] if (kinds[data.fakes] != "").any() else ()
+    )  # of clips that say how they were made
+    judged = Judged(best.held_out, data.fakes, kinds, data.groups, possible)
     points = operating_points(judged)
     if not best.fit.sees.any():
         nothing = Thresholds(None, None)

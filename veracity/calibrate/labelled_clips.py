@@ -12,7 +12,7 @@ from veracity.calibrate.errors import ManifestError
 from veracity.calibrate.scores import Split
 
 LABELS = {"real": False, "0": False, "fake": True, "1": True}
-PARTS = 5  # of a collection whose sources are not known: each is scored by a fit on the others
+PARTS = 10  # of a collection whose sources are not known: each is scored by a fit on the others
 
 
 @dataclass(frozen=True)

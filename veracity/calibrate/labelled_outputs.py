@@ -28,6 +28,12 @@ _KINDS: Mapping[str, re.Pattern[str]] = {
     "swapped face": re.compile(r"swap", re.I),
     "generated picture": re.compile(r"generated|text-to-image|diffusion|whole picture|morph", re.I),
 }
+# The kinds that a file can be. Where one of them was not measured, no such file is called real.
+POSSIBLE: Mapping[FileKind, frozenset[str]] = {
+    "sound": frozenset({"synthetic voice"}),
+    "still": frozenset({"swapped face", "generated picture"}),
+    "film": frozenset({"synthetic voice", "moved portrait", "repainted mouth", "swapped face", "generated picture"}),
+}
 _SEES: Mapping[LayerName, frozenset[str]] = {
     "visual": frozenset({"moved portrait", "repainted mouth", "swapped face", "generated picture"}),
     "lipsync": frozenset({"moved portrait", "repainted mouth", "shifted sound"}),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import get_args
 
@@ -17,19 +17,28 @@ from veracity_client.verdict import Rates, Thresholds
 Array = npt.NDArray[np.float64]
 RATE: Mapping[OperatingPoint, float] = {"strict": 0.01, "balanced": 0.05, "screening": 0.10}
 TIGHTER = (1.0, 0.8, 0.6, 0.4, 0.2, 0.1)  # shares of a rate that are tried until it holds on what was held out
-FEWEST_GROUPS = 3  # of real clips, or of fake ones: what fewer share is no rule for the next
+NEW_SOURCES = 2.0  # rates: of sources and makers that nobody met, at most so many may be unlike all that were measured
 MANY = 20  # clips of a source, or of a kind of fake, from which on it is held to the rate by itself
 EVEN = 0.5
 
 
 @dataclass(frozen=True)
 class Judged:
-    """n clips' fused P(fake), held out; ``kinds`` of fake (of a real clip whatever), ``groups`` held out together."""
+    """n clips' fused P(fake), held out; ``kinds`` of fake (of a real clip whatever), ``groups`` held out together.
+
+    ``possible`` are the kinds of fake that such a file can be.
+    """
 
     probability: Array
     fakes: npt.NDArray[np.bool_]
     kinds: npt.NDArray[np.str_]
     groups: npt.NDArray[np.intp]
+    possible: Collection[str] = ()
+
+    @property
+    def unmeasured(self) -> list[str]:
+        """The possible kinds of which there are not :data:`MANY` fakes: of them no clip can be said to be free."""
+        return [kind for kind in self.possible if self.called(kind).sum() < MANY]
 
     def of(self, chosen: npt.NDArray[np.bool_]) -> Judged:
         """Return some of the clips."""
@@ -45,8 +54,9 @@ def operating_points(judged: Judged) -> dict[OperatingPoint, tuple[Thresholds, R
 
     ``fake`` is what at most the rate of the next reals reach, of all together and of each source of which there are
     enough clips to tell; ``real`` what at most the rate of the next fakes stay at or under, of all together and of each
-    kind. What too few clips or groups could show is None. What is measured is what becomes of each group by thresholds
-    that were set without it. There ``real`` must hold, or a tighter one is tried; where none holds it is None.
+    kind, where every possible kind was measured. What too few clips or groups could show is None. What is measured is
+    what becomes of each group by thresholds that were set without it. There ``real`` must hold, or a tighter one is
+    tried; where none holds it is None.
     """
     return {point: _point(judged, RATE[point]) for point in get_args(OperatingPoint)}
 
@@ -54,8 +64,8 @@ def operating_points(judged: Judged) -> dict[OperatingPoint, tuple[Thresholds, R
 def _point(judged: Judged, rate: float) -> tuple[Thresholds, Rates]:
     kinds = _told(judged, rate)
     reals = next((tight * rate for tight in TIGHTER if _misses(judged, tight * rate, kinds) <= rate), 0.0)
-    several = [len(np.unique(judged.groups[judged.fakes == truth])) >= FEWEST_GROUPS for truth in (False, True)]
-    fakes, reals = rate * several[0], reals * several[1]
+    reals_tell, fakes_tell = (_several(judged.groups[judged.fakes == truth], rate) for truth in (False, True))
+    fakes, reals = rate * reals_tell, reals * (fakes_tell and not judged.unmeasured)
     words = np.array([threshold_label(float(p), bounds) for p, bounds in _apart(judged, fakes, reals, kinds)])
     undecided = [_share(words[judged.fakes == truth] == "inconclusive") for truth in (False, True)]
     return Thresholds(_fake(judged, fakes), _real(judged, reals, kinds)), Rates(
@@ -65,6 +75,11 @@ def _point(judged: Judged, rate: float) -> tuple[Thresholds, Rates]:
         reals=int((~judged.fakes).sum()),
         fakes=int(judged.fakes.sum()),
     )
+
+
+def _several(groups: npt.NDArray[np.intp], rate: float) -> bool:
+    """Whether there are groups enough: of n that are alike, the next one is unlike them with a chance of 1 in n + 1."""
+    return (len(np.unique(groups)) + 1) * NEW_SOURCES * rate >= 1 - 1e-9
 
 
 def _apart(judged: Judged, fakes: float, reals: float, kinds: Sequence[str]) -> list[tuple[float, Thresholds]]:
