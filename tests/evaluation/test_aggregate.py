@@ -106,7 +106,7 @@ def test_a_group_is_not_taken_for_another_of_the_same_size() -> None:
 
 def test_thresholds_are_those_of_the_verdicts() -> None:
     found = aggregate(CLIPS, CALIBRATION)
-    assert found["thresholds"] == {"video": {"fake": 0.7, "real": 0.2}, "audio": {"fake": 0.8, "real": 0.1}}
+    assert found["thresholds"] == {"video": {"fake": 0.7, "real": 0.2}, "audio": {"fake": 0.8, "real": None}}
     assert decided(CLIPS)["inconclusive"]["value"] == pytest.approx(1 / 7, abs=1e-4)
     bad = [dataclasses.replace(CLIPS[0], error="BadVideo: cut short", fake_probability=None)] * 2
     with pytest.raises(Unmeasurable, match="none of 2 clips could be analysed; the first: BadVideo: cut short"):
