@@ -65,7 +65,7 @@ def fold(clip: Clip) -> int:
     return next(given, zlib.crc32(name.encode()) % len(FOLDS))
 
 
-def strange_to(held_out: int, clips: Sequence[Clip]) -> list[Clip]:
+def unrelated_to(held_out: int, clips: Sequence[Clip]) -> list[Clip]:
     """The clips that share nothing with those of a fold.
 
     That is no system and no source with any of them, and no corpus, voice or person with the real ones.

@@ -83,9 +83,9 @@ def test_what_is_held_out_validates_and_its_relatives_do_neither() -> None:
     held_out = clip("a", "real", "corpus:VCTK", "source:github:x/y")
     relative = clip("b", "fake", "system:NSF", "source:github:x/y")
     of_its_voice = clip("c", "fake", "system:VITS", "corpus:VCTK")
-    stranger = clip("d", "fake", "system:VITS", "source:github:z/z")
-    clips = [held_out, relative, of_its_voice, stranger]
+    unrelated = clip("d", "fake", "system:VITS", "source:github:z/z")
+    clips = [held_out, relative, of_its_voice, unrelated]
     plan = AudioPlan(train_on="both", held_out_fold=3)
-    assert training_set(clips, plan) == [stranger]
+    assert training_set(clips, plan) == [unrelated]
     assert validation_set(clips, plan) == [held_out]
     assert training_set(clips, PLAN) == clips

@@ -16,7 +16,7 @@ from training.data.fetch import write_manifests
 from training.data.split import ALLOWED, components, parts
 from training.data.summary import summary
 from training.data.table import PARTS
-from training.folds import FOLDS, fold, group, strange_to
+from training.folds import FOLDS, fold, group, unrelated_to
 from veracity.calibrate.errors import ManifestError
 
 SHARED = Path(__file__).resolve().parents[2].parent / "shared"
@@ -100,7 +100,7 @@ def test_every_fold_holds_both_labels_of_sound(tmp_path: Path) -> None:
     assert {name for each in FOLDS for name in each} <= {group(clip) for clip in clips}
     for number in range(len(FOLDS)):
         assert {clip.label for clip in clips if fold(clip) == number} == {"real", "fake"}
-        assert {clip.label for clip in strange_to(number, clips)} == {"real", "fake"}
+        assert {clip.label for clip in unrelated_to(number, clips)} == {"real", "fake"}
 
 
 @pytest.mark.parametrize("held_out", range(len(FOLDS)))
@@ -108,7 +108,7 @@ def test_a_fold_shares_no_system_no_origin_and_no_real_voice_with_what_is_traine
     held_out: int, tmp_path: Path
 ) -> None:
     clips = [clip for clip in read_clips(assembled(tmp_path), ("audio", "video")) if clip.split != "test"]
-    trained_on = {link for clip in strange_to(held_out, clips) for link in clip.links}
+    trained_on = {link for clip in unrelated_to(held_out, clips) for link in clip.links}
     for clip in clips:
         if fold(clip) == held_out:
             apart = ("system:", "source:") if clip.fake else ("source:", "corpus:", "voice:", "person:")

@@ -8,7 +8,7 @@ from typing import ClassVar
 from pydantic import Field
 
 from evaluation.manifest import Clip
-from training.folds import FOLDS, TRAINING_SPLITS, TrainingSplit, fold, strange_to
+from training.folds import FOLDS, TRAINING_SPLITS, TrainingSplit, fold, unrelated_to
 from training.plan import Plan
 
 
@@ -41,8 +41,8 @@ class AudioPlan(Plan):
 
 
 def training_set(clips: Sequence[Clip], plan: AudioPlan) -> list[Clip]:
-    """The clips that the plan trains on: of its splits, and strangers to the held-out fold."""
-    chosen = clips if plan.held_out_fold is None else strange_to(plan.held_out_fold, clips)
+    """The clips that the plan trains on: of its splits, and none that shares anything with the held-out fold."""
+    chosen = clips if plan.held_out_fold is None else unrelated_to(plan.held_out_fold, clips)
     return [clip for clip in chosen if clip.split in TRAINING_SPLITS[plan.train_on]]
 
 

@@ -14,7 +14,7 @@ from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
 from veracity.calibrate import metrics
-from veracity.calibrate.labelled_outputs import CalibrationInputError, LabelledClip
+from veracity.calibrate.labelled_outputs import LabelledClip
 from veracity.calibrate.operating_points import RATE, Judged, bounds
 from veracity.decision.calibration import Calibration, Calibrator
 from veracity.decision.fusion import log_odds
@@ -151,15 +151,9 @@ def held_out(rows: Sequence[LabelledClip], model: str) -> Array:
 def fit(rows: Sequence[LabelledClip], model: str) -> Fitted:
     """Fit, measure, and silence a model that does not separate: AUC's interval holds 0.5, or a coin's loss is less.
 
-    Raises CalibrationInputError where there is nothing to tell apart.
+    ``rows`` are of both labels.
     """
     fakes = labels(rows)
-    if len(set(fakes.tolist())) < 2:
-        kind = "fake" if fakes.any() else "real"
-        out = f"or leave it out: --trained-on {model}:train {model}:validation"
-        raise CalibrationInputError(
-            f"{model}: all {len(rows)} clips that it answered are {kind}; both are wanted, {out}"
-        )
     scale, apart = platt(rows, model), held_out(rows, model)
     auc = metrics.interval(metrics.auc, fakes, log_odds(pooled(rows, model, scale)))
     gain = math.log(2) - log_loss(fakes, apart)
@@ -172,7 +166,7 @@ def fit(rows: Sequence[LabelledClip], model: str) -> Fitted:
 def kept(model: str, calibration: Calibration) -> Fitted:
     """The calibration that a model has already, measured on no clips of now."""
     nothing = metrics.Estimate(math.nan, math.nan, math.nan)
-    own = calibration.model_thresholds[model]
+    own = calibration.model_thresholds.get(model, Thresholds(None, None))
     return Fitted(model, calibration.calibrator(model), (), np.zeros(0), nothing, math.nan, math.nan, own)
 
 

@@ -94,7 +94,7 @@ def _kept(job: Job, fits: Mapping[str, Fitted]) -> dict[str, Fitted]:
         for model in job.models.values()
         if model not in fits
         and any(model in row.outputs for row in job.rows)
-        and model in job.before.model_thresholds
+        and model in job.before.calibrators
         and job.before.checkpoints.get(model) == provenance.checkpoint(job.repository / model)
     }
 
@@ -139,9 +139,8 @@ def _fusion(job: Job, rows: Sequence[LabelledClip], fits: Mapping[str, Fitted]) 
     data = table(rows, job.models, fits)
     best = candidate(data, informative)
     kinds = np.array([row.kind_of_fake for row in rows])
-    possible = (
-        POSSIBLE[rows[0].file_kind] if (kinds[data.fakes] != "").any() else ()
-    )  # of clips that say how they were made
+    said = (kinds[data.fakes] != "").any()  # how they were made; of a user's folder nobody says
+    possible = POSSIBLE[rows[0].file_kind] if said else ()
     judged = Judged(best.held_out, data.fakes, kinds, data.groups, possible)
     points = operating_points(judged)
     if not best.fit.sees.any():

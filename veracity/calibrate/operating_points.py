@@ -106,14 +106,8 @@ def _worst(judged: Judged, words: npt.NDArray[np.str_], kinds: Sequence[str]) ->
 def _told(judged: Judged, rate: float) -> list[str]:
     """All fakes together, and the kinds of which there are enough to tell of the rate."""
     kinds, counts = np.unique(judged.kinds[judged.fakes], return_counts=True)
-    return [
-        "",
-        *(
-            str(kind)
-            for kind, count in zip(kinds, counts)
-            if limit(np.zeros(count), rate) is not None and count >= MANY
-        ),
-    ]
+    many = kinds[(counts >= MANY) & ((counts + 1) * rate >= 1)]
+    return ["", *map(str, many)]
 
 
 def bounds(judged: Judged, rate: float) -> Thresholds:
@@ -122,12 +116,13 @@ def bounds(judged: Judged, rate: float) -> Thresholds:
 
 
 def _fake(judged: Judged, rate: float) -> float | None:
-    real = judged.probability[~judged.fakes]
+    whole = limit(judged.probability[~judged.fakes], rate)
+    if whole is None:
+        return None
     sources = (judged.probability[~judged.fakes & (judged.groups == group)] for group in set(judged.groups))
-    limits = [limit(one, rate) for one in sources if len(one) >= MANY]
-    whole = limit(real, rate)
-    found = None if whole is None else max(whole, *(one for one in limits if one is not None), whole)
-    return None if found is None else round(min(max(math.floor(found * 1e3) / 1e3 + 1e-3, EVEN + 1e-3), 1.0), 3)
+    limits = (limit(one, rate) for one in sources if len(one) >= MANY)
+    highest = max([whole, *(one for one in limits if one is not None)])
+    return round(min(max(math.floor(highest * 1e3) / 1e3 + 1e-3, EVEN + 1e-3), 1.0), 3)
 
 
 def _real(judged: Judged, rate: float, kinds: Sequence[str]) -> float | None:

@@ -123,7 +123,7 @@ class Calibration:
             },
             statements={name: _statement(profile) for name, profile in profiles.items()},
             measurements={name: model.text("statement") for name, model in models.items() if "statement" in model.data},
-            model_thresholds={name: model.thresholds() for name, model in models.items() if "fake" in model.data},
+            model_thresholds={name: m.thresholds() for name, m in models.items() if {"fake", "real"} & m.data.keys()},
             checkpoints={name: m.text("checkpoint") for name, m in models.items() if "checkpoint" in m.data},
             still_calibrators={name: _scale(model) for name, model in stills.items()},
             still_thresholds={name: model.thresholds() for name, model in stills.items()},

@@ -43,8 +43,8 @@ TEMPLATES: Mapping[ReasonCode, str] = {
     "nothing_scored": "no layer could score this file",
     "evidence_too_weak": "only {share:.0%} of the evidence could be weighed",
     "evidence_conflicts": "layers disagree: {fake} say fake, {real} say real",
-    "not_supported": "{kinds} cannot be called {label} at the operating point {point}: the clips that were measured, "
-    "{reals} real and {fakes} fake, are too few for it or too alike",
+    "not_supported": "{kinds} cannot be called {label} at the operating point {point}: what was measured, "
+    "{reals} real and {fakes} fake clips, does not show that this would be right often enough",
     "between_thresholds": "P(fake) {probability:.2f} lies between {real} (real) and {fake} (fake)",
     "uncalibrated": "no thresholds were measured for {models}: `veracity calibrate` fits them on labelled clips",
     "untrained": "{why}",
