@@ -117,11 +117,18 @@ def test_a_folder_that_cannot_be_written_says_so(tmp_path: Path) -> None:
 
 def test_items_pool_as_the_answer_did() -> None:
     items = tuple(
-        Sample(s, e, np.ones((2, 2), np.uint8), f) for s, e, f in ((0.0, 1.0, 0), (0.0, 1.0, 1), (2.0, 3.0, 1))
+        Sample(s, e, np.ones((2, 2), np.uint8), f, w)
+        for s, e, f, w in ((0.0, 1.0, 0, 40.0), (0.0, 1.0, 1, 160.5), (2.0, 3.0, 1, 150.0))
     )
     answer = ModelOutput("visual_starter", items, np.array([0.25, -2.0, 4.0], np.float32))
     kept = ItemScores.of(answer)
-    for pool in (pooling.mean_logit, pooling.worst_face_per_frame, pooling.worst_face, pooling.confident_faces):
+    for pool in (
+        pooling.mean_logit,
+        pooling.persons,
+        pooling.worst_face_per_frame,
+        pooling.worst_face,
+        pooling.confident_faces,
+    ):
         again = pool(kept.output("visual_starter"), Calibrator(2.0, 0.5))
         assert again == pytest.approx(pool(answer, Calibrator(2.0, 0.5)))
     rows = np.linspace(1, 2, 3 * 31).reshape(3, 31)

@@ -77,6 +77,7 @@ def test_what_an_older_server_does_not_say_yet_has_its_default() -> None:
 
 def test_an_option_that_is_not_given_is_not_sent_since_an_older_server_would_refuse_its_name() -> None:
     assert set(json.loads(Options().to_json())) == {"policy", "layers", "deadline_seconds"}
+    assert json.loads(Options(operating_point="strict").to_json())["operating_point"] == "strict"
 
 
 @pytest.mark.parametrize(

@@ -93,6 +93,20 @@ def test_a_photograph_on_the_wall_is_looked_at_once() -> None:
     assert sorted(looks.count(face) for face in set(looks)) == [1, 5]
 
 
+@pytest.mark.parametrize(("changes", "seconds_cut"), [(False, 0), (True, 1)])
+def test_lips_are_cut_where_the_mouth_moves(changes: bool, seconds_cut: int) -> None:
+    model = "lipsync_starter"
+    collector = SampleCollector(plan(1.0, (FaceRun,)), [detector(model)], 1.0, 8)
+    points = np.array([[220, 140], [280, 140], [250, 170], [230, 210], [270, 210]], np.float32)
+    face = dataclasses.replace(FACE, landmarks=points)
+    for number in range(MOUTH_FRAMES):
+        image = np.random.default_rng(number if changes else 0).integers(0, 256, (360, 640, 3), np.uint8)
+        found = [face] if number in collector.plan.detected else None
+        collector.add(Frame(number, number / 25, image), found)
+    assert len(collector.take(model)) == seconds_cut
+    assert collector.still_mouths == 1 - seconds_cut
+
+
 @pytest.mark.parametrize("crops", [1, 5])
 def test_a_picture_is_cut_as_often_as_is_asked(crops: int) -> None:
     collector = SampleCollector(plan(10.0, (WholeFrame,)), [detector("semantic_clip_vitl14")], 10.0, 8, crops)
