@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 import pytest
-from test_verdict_fusion import FILM, FUSED, SEES, judging, results
+from test_verdict_fusion import FILM, FUSED, SEES, hearing, judging, results
 
 from veracity.decision import wording
 from veracity.decision.decision import decide, fail_fast_threshold, reason_to_stop
@@ -121,6 +121,37 @@ def test_the_voice_stops_the_analysis_where_it_alone_convicts() -> None:
     assert fail_fast_threshold(judging(Thresholds(0.51, 0.1))) == 0.9  # below it frames are always decoded
     assert fail_fast_threshold(judging(Thresholds(None, 0.1))) == math.inf
     assert fail_fast_threshold(judging(sees={**SEES, "audio": 0.0})) == math.inf
+
+
+HEARD = hearing(judging(Thresholds(None, None)), Thresholds(0.8, 0.1))
+
+
+def test_a_film_whose_voice_would_be_fake_as_a_sound_file_is_fake() -> None:
+    unseen = dict.fromkeys(ALL, 0.02) | {"audio": 0.85}
+    decision = decide(evidence(unseen), HEARD)
+    assert (decision.label, decision.fake_probability, decision.by_voice) == ("fake", 0.85, True)
+    assert decision.thresholds == Thresholds(0.8, 0.1)
+    assert decision.likelihood_ratio
+    assert decision.likelihood_ratio.log10 == pytest.approx(math.log10(0.85 / 0.15), abs=0.01)
+    film = decide(evidence(unseen), replace(HEARD, voice_fusion=None))
+    assert (film.label, film.by_voice) == ("inconclusive", False)
+
+
+def test_a_clean_voice_makes_no_film_real() -> None:
+    decision = decide(evidence({"audio": 0.02}), HEARD)
+    assert (decision.label, decision.by_voice, decision.thresholds) == ("inconclusive", False, Thresholds(None, None))
+    assert decide(evidence({"audio": 0.79}), HEARD).label == "inconclusive"
+
+
+def test_a_voice_that_is_fake_as_a_sound_file_ends_the_analysis() -> None:
+    assert fail_fast_threshold(HEARD) == 0.9
+    sure = {"1_audio": results({"audio": 0.93})["1_audio"]}
+    for policy in ("fail_fast", "decided"):
+        assert reason_to_stop(sure, FILM, HEARD, policy)
+        assert reason_to_stop(sure, FILM, replace(HEARD, voice_fusion=None), policy) is None
+        unsure = {"1_audio": results({"audio": 0.6})["1_audio"]}
+        assert reason_to_stop(unsure, FILM, HEARD, policy) is None  # no label is at stake: all scores are wanted
+    assert decide(evidence({"audio": 0.93}), HEARD).label == "fake"
 
 
 @pytest.mark.parametrize(("bounds", "score", "word"), [((0.9, None), 0.01, "real"), ((None, 0.1), 0.99, "fake")])

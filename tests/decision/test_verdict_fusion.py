@@ -20,7 +20,7 @@ from veracity.decision.fusion import fused, needed, probability
 from veracity.decision.scoring import (
     evidence_share,
     fuse,
-    label,
+    judge,
     label_is_decided,
     likelihood_ratio,
     score_layer,
@@ -54,8 +54,18 @@ def judging(
     return replace(Calibration.read(), fusion=fusion)
 
 
+def hearing(film: Calibration, bounds: Thresholds) -> Calibration:
+    """The same, where voices were measured as sound files too, with these thresholds."""
+    return replace(film, voice_fusion=judging(bounds, sees={**dict.fromkeys(NAMES, 0.0), "audio": 1.0}).fusion)
+
+
 FUSED = judging()
-calibrations = st.sampled_from([judging(strength=strength) for strength in (0.6, 1.0, 1.8)])
+calibrations = st.sampled_from(
+    [
+        *(judging(strength=strength) for strength in (0.6, 1.0, 1.8)),
+        hearing(judging(Thresholds(None, 0.3)), Thresholds(0.85, 0.1)),
+    ]
+)
 
 
 def results(scores: Mapping[str, float | None], sees: Mapping[str, float] = SEES) -> dict[str, LayerResult]:
@@ -68,8 +78,7 @@ def results(scores: Mapping[str, float | None], sees: Mapping[str, float] = SEES
 
 
 def verdict(scores: Mapping[str, float | None], calibration: Calibration, tracks: tuple[str, ...] = FILM) -> str:
-    found = results(scores)
-    return label(fuse(found, calibration), evidence_share(found, tracks, calibration), calibration)
+    return judge(results(scores), tracks, calibration).label
 
 
 def together(*scores: float, sees: tuple[float, ...] = (0.5, 0.5), strength: float = 1.0) -> float:
@@ -250,6 +259,7 @@ def test_a_profiles_own_fusion_holds_for_it_and_for_its_kind_of_file() -> None:
     assert own.for_file("film", "strict").thresholds == Thresholds(None, None)
     assert own.for_file("film", "screening").thresholds == Thresholds(0.6, None)
     assert own.for_file("sound", "balanced").thresholds is None
+    assert film.of_the_voice() is None  # without a fusion of sound files there is nothing to judge a voice by
     assert general.for_file("film", "balanced").thresholds is None
 
 
@@ -314,3 +324,13 @@ def test_every_profiles_models_have_words_on_how_they_measured() -> None:
     assert said["audio_starter"].startswith(("AUC", "uninformative: AUC"))
     assert all(said.values())
     assert all(calibration.measurements.get(model) for model in itertools.chain(calibration.calibrators))
+
+
+def test_a_film_has_the_fusion_of_its_voice_and_no_other_file_has() -> None:
+    shipped = Calibration.read().of("starter")
+    voice = shipped.for_file("film", "strict").of_the_voice()
+    assert voice is not None
+    assert voice.thresholds == shipped.for_file("sound", "strict").thresholds
+    assert voice.of_the_voice() is None
+    assert shipped.for_file("sound", "strict").of_the_voice() is None
+    assert shipped.for_file("still", "strict").of_the_voice() is None

@@ -74,8 +74,8 @@ class Calibration:
     ``unmeasured`` are the models that have other weights. ``profiles`` holds the fusions of each profile, by kind of
     file: they hold where exactly a profile's own models are used. Without a fusion of their own, models get no label.
 
-    :meth:`of` chooses the profile, :meth:`for_file` the kind of file and the operating point: ``fusion`` and
-    ``operating_point``.
+    :meth:`of` chooses the profile, :meth:`for_file` the kind of file and the operating point: ``fusion``, of a film
+    also the ``voice_fusion`` that sound files have, and ``operating_point``.
     """
 
     evidence_weights: Mapping[str, float]
@@ -92,6 +92,7 @@ class Calibration:
     profiles: Mapping[str, Mapping[FileKind, Fusion]] = field(default_factory=dict)
     fusions: Mapping[FileKind, Fusion] = field(default_factory=dict)
     fusion: Fusion | None = None
+    voice_fusion: Fusion | None = None
     operating_point: OperatingPoint = "balanced"
 
     @classmethod
@@ -136,7 +137,8 @@ class Calibration:
 
     def for_file(self, kind: FileKind, point: OperatingPoint) -> Calibration:
         """Return what holds for a kind of file at an operating point."""
-        chosen = replace(self, fusion=self.fusions.get(kind), operating_point=point)
+        voice = self.fusions.get("sound") if kind == "film" else None
+        chosen = replace(self, fusion=self.fusions.get(kind), voice_fusion=voice, operating_point=point)
         if kind != "still":
             return chosen
         return replace(
@@ -144,6 +146,12 @@ class Calibration:
             calibrators={**self.calibrators, **self.still_calibrators},
             model_thresholds={**self.model_thresholds, **self.still_thresholds},
         )
+
+    def of_the_voice(self) -> Calibration | None:
+        """Return what judges a film by its voice alone, as if it were a sound file; None for all other files."""
+        if self.voice_fusion is None:
+            return None
+        return replace(self, fusion=self.voice_fusion, voice_fusion=None)
 
     @property
     def thresholds(self) -> Thresholds | None:

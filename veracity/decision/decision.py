@@ -13,9 +13,9 @@ from veracity.decision.calibration import Calibration
 from veracity.decision.evidence import Evidence
 from veracity.decision.fusion import SUREST, needed
 from veracity.decision.scoring import (
-    evidence_share,
-    fuse,
-    label,
+    AUDIO,
+    Judgement,
+    judge,
     label_is_decided,
     likelihood_ratio,
     threshold_label,
@@ -23,7 +23,6 @@ from veracity.decision.scoring import (
 from veracity_client.reasons import Reason
 from veracity_client.verdict import Label, LayerResult, LikelihoodRatio, OperatingPoint, Policy, Rates, Thresholds
 
-AUDIO = LAYERS[0]
 # P(fake) of the voice; below it frames are always decoded, however well the voice measured
 LOWEST_FAIL_FAST_THRESHOLD = 0.90
 EVEN = 0.5
@@ -31,7 +30,10 @@ EVEN = 0.5
 
 @dataclass(frozen=True)
 class Decision:
-    """``fake_probability`` is None where nothing that carries weight scored; ``inconclusive`` says why, if it is."""
+    """``fake_probability`` is None where nothing that carries weight scored; ``inconclusive`` says why, if it is.
+
+    ``by_voice`` where a film is judged by its voice alone, as a sound file: thresholds, rates and ratio are those.
+    """
 
     label: Label
     fake_probability: float | None
@@ -40,6 +42,7 @@ class Decision:
     operating_point: OperatingPoint
     rates: Rates | None
     likelihood_ratio: LikelihoodRatio | None
+    by_voice: bool
     calibrated: bool
     inconclusive: Reason | None
     degraded: tuple[Reason, ...]
@@ -48,14 +51,9 @@ class Decision:
 def decide(evidence: Evidence, calibration: Calibration, *, timing_only: bool = False) -> Decision:
     """Decide on all layers' results. ``timing_only`` is profile ``bench``, whose scores are never judged."""
     results, tracks = evidence.results, evidence.tracks or ()
-    probability = fuse(results, calibration)
-    share = evidence_share(results, tracks, calibration)
-    found = label(probability, share, calibration)
-    why = (
-        _why_inconclusive(results, probability, share, calibration, kind_of_file(tracks))
-        if found == "inconclusive"
-        else None
-    )
+    judged = judge(results, tracks, calibration)
+    found, probability, by = judged.label, judged.fake_probability, judged.calibration
+    why = _why_inconclusive(results, judged, kind_of_file(tracks)) if found == "inconclusive" else None
     if timing_only:
         found, probability, why = "inconclusive", None, wording.reason("untrained", why=wording.TIMED_ONLY)
     scored = [result for result in results.values() if result.status == "scored"]
@@ -63,10 +61,11 @@ def decide(evidence: Evidence, calibration: Calibration, *, timing_only: bool = 
         label=found,
         fake_probability=None if probability is None else round(probability, 4),
         confidence=_confidence(found, probability),
-        thresholds=calibration.thresholds,
-        operating_point=calibration.operating_point,
-        rates=calibration.rates,
-        likelihood_ratio=likelihood_ratio(probability, calibration),
+        thresholds=by.thresholds,
+        operating_point=by.operating_point,
+        rates=by.rates,
+        likelihood_ratio=likelihood_ratio(probability, by),
+        by_voice=by is not calibration,
         calibrated=bool(scored) and calibration.is_calibrated(m.name for r in scored for m in r.models),
         inconclusive=why,
         degraded=_degraded(evidence),
@@ -77,7 +76,8 @@ def reason_to_stop(
     results: Mapping[str, LayerResult], tracks: Sequence[str], calibration: Calibration, policy: Policy
 ) -> Reason | None:
     """Return why the layers that are not in ``results`` need not be scored; None where they must be."""
-    if calibration.thresholds is None:
+    unlabelled = calibration.thresholds in (None, Thresholds(None, None))
+    if unlabelled and judge(results, tracks, calibration).label == "inconclusive":
         return None  # no label is at stake, and every layer's score may be wanted
     voice = results.get(AUDIO.key)
     score = voice.fake_probability if voice else None
@@ -93,22 +93,23 @@ def reason_to_stop(
 def fail_fast_threshold(calibration: Calibration) -> float:
     """Return P(fake) of the voice from which on it makes a film fake by itself, at least LOWEST_FAIL_FAST_THRESHOLD.
 
-    Infinite where it never does.
+    Infinite where it never does, neither beside silent other layers nor as a sound file.
     """
+    voice = calibration.of_the_voice()
+    least = min(_least_voice(calibration), math.inf if voice is None else _least_voice(voice))
+    return max(least, LOWEST_FAIL_FAST_THRESHOLD)
+
+
+def _least_voice(calibration: Calibration) -> float:
     bounds, fused = calibration.thresholds, calibration.fusion
     if bounds is None or fused is None or bounds.fake is None:
         return math.inf
     least = needed(fused.sees[AUDIO.name], fused.strength, bounds.fake)
-    return max(least, LOWEST_FAIL_FAST_THRESHOLD) if least < 1 - SUREST else math.inf
+    return least if least < 1 - SUREST else math.inf
 
 
-def _why_inconclusive(
-    results: Mapping[str, LayerResult],
-    probability: float | None,
-    share: float,
-    calibration: Calibration,
-    kind: FileKind,
-) -> Reason:
+def _why_inconclusive(results: Mapping[str, LayerResult], judged: Judgement, kind: FileKind) -> Reason:
+    probability, calibration = judged.fake_probability, judged.calibration
     if probability is None:
         return wording.reason("nothing_scored")
     thresholds = calibration.thresholds
@@ -116,7 +117,7 @@ def _why_inconclusive(
         scored = (model.name for layer in LAYERS for model in results[layer.key].models)
         return wording.reason("uncalibrated", models=", ".join(dict.fromkeys(scored)))
     if threshold_label(probability, thresholds) != "inconclusive":
-        return wording.reason("evidence_too_weak", share=share)
+        return wording.reason("evidence_too_weak", share=judged.share)
     nearer: Label = "fake" if probability >= EVEN else "real"
     if (thresholds.fake if nearer == "fake" else thresholds.real) is None:
         return wording.not_supported(kind, nearer, calibration.operating_point, calibration.fusion)

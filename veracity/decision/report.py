@@ -26,7 +26,12 @@ def verdict(
         fake_probability=decision.fake_probability,
         confidence=decision.confidence,
         reasoning=wording.sentence(
-            label, decision.fake_probability, results, decision.inconclusive, evidence.read_warnings
+            label,
+            decision.fake_probability,
+            results,
+            decision.inconclusive,
+            evidence.read_warnings,
+            by_voice=decision.by_voice,
         )
         + wording.examined_tracks(evidence.input),
         layers_executed=tuple(int(key[0]) for key, result in results.items() if result.status == "scored"),

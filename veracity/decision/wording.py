@@ -51,6 +51,7 @@ TEMPLATES: Mapping[ReasonCode, str] = {
     "out_of_domain": "the file is unlike the data that the models were measured on: {why}",
 }
 UNINFORMATIVE = "uninformative: on measured clips it does not separate real from fake, so it carries no weight"
+BY_VOICE = ", by the voice alone, as a sound file"
 UNTRAINED = "Untrained:"  # how a sentence that rests on made-up weights begins
 TIMED_ONLY = "the profile bench measures time and judges nothing"
 OPENING: Mapping[Label, str] = {"fake": "Fake", "real": "Real", "inconclusive": "Inconclusive"}
@@ -153,14 +154,20 @@ def sentence(
     results: Mapping[str, LayerResult],
     why: Reason | None = None,
     warnings: Sequence[Reason] = (),
+    *,
+    by_voice: bool = False,
 ) -> str:
-    """Say the verdict in sentences that a person can use; ``why`` it is inconclusive, ``warnings`` about the file."""
+    """Say the verdict in sentences that a person can use; ``why`` it is inconclusive, ``warnings`` about the file.
+
+    ``by_voice`` where a film was judged by its voice alone, as a sound file.
+    """
     if why and why.code == "untrained":
         return f"{UNTRAINED} {why.text}; timed were {_scored_names(results) or 'none'}.{_in_part(warnings)}"
     scored = [results[layer.key] for layer in LAYERS if results[layer.key].status == "scored"]
     findings = [r.reasoning for r in sorted(scored, key=lambda r: -(r.fake_probability or 0.0))]
     implied = why is None or why.code == "between_thresholds" or (why.code == "nothing_scored" and findings)
-    opening = OPENING[label] + ("" if probability is None else f" (P(fake) {probability:.2f})")
+    given = "" if probability is None else f" (P(fake) {probability:.2f}{BY_VOICE if by_voice else ''})"
+    opening = OPENING[label] + given
     body = "; ".join(findings if implied or why is None else [why.text, *findings])
     return f"{opening}: {body}{_not_scored(results)}.{_in_part(warnings)}"
 
