@@ -248,8 +248,12 @@ def test_what_a_model_learned_from_is_left_out(run: Run, tmp_path: Path, capsys:
     assert rows == {"video 0": {*both}, "audio 0": {"visual_starter"}, "video 1": {*both}}
     rows = {row.id: set(row.outputs) for row in read([path], (), [TrainedOn.parsed("audio_starter:train")])}
     assert rows == {"video 0": {"visual_starter"}, "audio 0": {"visual_starter"}, "video 1": {*both}}
-    assert run(path, "--trained-on", "audio_starter") == 3
-    assert "--trained-on wants MODEL:SPLIT or MODEL:SPLIT:KIND, not 'audio_starter'" in capsys.readouterr().err
+    real = put(tmp_path / "b.jsonl", [said(2, "video", False, both, split="train"), film])
+    rows = {row.id: set(row.outputs) for row in read([real], (), [TrainedOn.parsed("visual_starter:train:video:real")])}
+    assert rows == {"video 2": {"audio_starter"}, "video 0": {*both}}
+    for wrong in ("audio_starter", "audio_starter:train:video:unknown"):
+        assert run(path, "--trained-on", wrong) == 3
+        assert f"--trained-on wants MODEL:SPLIT[:KIND[:LABEL]], not '{wrong}'" in capsys.readouterr().err
 
 
 def test_scores_that_are_not_there_are_asked_for(

@@ -1,4 +1,4 @@
-"""`python -m training data ACTION`: fetch the media, show the split, write the table."""
+"""`python -m training data ACTION`: fetch the media, copy them at other qualities, show the split, write the table."""
 
 from __future__ import annotations
 
@@ -8,11 +8,13 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from training.data import fetch, table
+from training.data import copies, fetch, table
 from training.data.collect import collect
 from training.data.origins import GITHUB
 from training.data.summary import summary
 from veracity.calibrate.errors import ManifestError
+
+log = logging.getLogger(__name__)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -26,6 +28,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     fetched.add_argument("--jobs", type=int, default=8, help="downloads at a time")
     fetched.add_argument("--github", default=GITHUB, metavar="URL", help="answers owner/name/commit/path")
     fetched.set_defaults(action=_fetch)
+    copied = actions.add_parser("copies", help="make copies of pictures and films at other qualities, to calibrate on")
+    copied.add_argument("media", type=Path, metavar="MEDIA", help="what fetch assembled")
+    copied.add_argument("target", type=Path, metavar="TARGET", help="folder for the copies; a second run goes on")
+    copied.set_defaults(action=_copies)
     shown = actions.add_parser("summary", help="items, systems and sources of each part")
     shown.set_defaults(action=_summary)
     made = actions.add_parser("sources", help="make the table of the manifests of the two batches")
@@ -48,6 +54,10 @@ def _fetch(options: argparse.Namespace) -> None:
     items = [item for item in table.read() if item.set.part in wanted]
     logging.getLogger("httpx").setLevel(logging.WARNING)  # a line for each of thousands of requests
     fetch.assemble(items, options.target, options.folders, options.jobs, options.github)
+
+
+def _copies(options: argparse.Namespace) -> None:
+    log.info("%d copies in %s", copies.copy(options.media, options.target), options.target)
 
 
 def _summary(_: argparse.Namespace) -> None:

@@ -21,7 +21,7 @@ def add(commands: argparse._SubParsersAction[Any]) -> None:
     parser.add_argument("--scores", type=Path, default=None,
                         help="where the models' outputs for the clips are kept, so that an interrupted run resumes "
                         "(default: beside --out, with the ending .scores.jsonl)")  # fmt: skip
-    parser.add_argument("--trained-on", nargs="*", default=[], metavar="MODEL:SPLIT[:KIND]",
+    parser.add_argument("--trained-on", nargs="*", default=[], metavar="MODEL:SPLIT[:KIND[:LABEL]]",
                         help="clips that a model was trained on: those outputs are left out")  # fmt: skip
     parser.add_argument("--test", type=Path, nargs="*", default=[], metavar="SCORES",
                         help="score files of test clips: measured for the statements, never fitted on")  # fmt: skip

@@ -90,23 +90,26 @@ class LabelledClip:
 
 @dataclass(frozen=True)
 class TrainedOn:
-    """Clips that a model was trained on, whose outputs measure nothing. An empty ``kind`` is any kind."""
+    """Clips that a model was trained on, whose outputs measure nothing. An empty ``kind`` or ``label`` is any."""
 
     model: str
     split: str
     kind: str = ""
+    label: str = ""
 
     @classmethod
     def parsed(cls, text: str) -> TrainedOn:
-        """Read MODEL:SPLIT or MODEL:SPLIT:KIND; raises CalibrationInputError."""
+        """Read MODEL:SPLIT[:KIND[:LABEL]]; raises CalibrationInputError."""
         parts = text.split(":")
-        if len(parts) not in (2, 3) or parts[0] not in MODELS or parts[1] not in get_args(Split):
-            raise CalibrationInputError(f"--trained-on wants MODEL:SPLIT or MODEL:SPLIT:KIND, not {text!r}")
+        known = len(parts) in (2, 3, 4) and parts[0] in MODELS and parts[1] in get_args(Split)
+        if not known or parts[3:] not in ([], ["real"], ["fake"]):
+            raise CalibrationInputError(f"--trained-on wants MODEL:SPLIT[:KIND[:LABEL]], not {text!r}")
         return cls(*parts)
 
     def covers(self, one: scores.ScoredClip) -> bool:
         """Whether a clip is one of them."""
-        return one.split == self.split and self.kind in ("", one.kind)
+        label = "fake" if one.label else "real"
+        return one.split == self.split and self.kind in ("", one.kind) and self.label in ("", label)
 
 
 def read(

@@ -1,0 +1,96 @@
+"""Copies of pictures and films at other qualities, real and fake alike, so that no threshold learns a quality.
+
+A copy is smaller, coded again, and a picture sometimes blurred or noisy too. What is made of an item is known by its
+place in the table alone.
+"""
+
+from __future__ import annotations
+
+import csv
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+from tqdm import tqdm
+
+from training.cache import room_for
+from veracity.calibrate.errors import ManifestError
+from veracity.install.files import atomic
+from veracity.media import find_ffmpeg
+
+MANIFEST = "manifest.csv"
+CHANGED = "at another quality"  # what `how` says of a copy
+_LEAST = 200  # pixels of a picture's shorter side, unless it has fewer
+_SCALES = (1.0, 0.75, 0.5)  # of films
+_QUALITY = (35, 96)  # of JPEG
+_RATE = (20, 38)  # factor of H.264
+_SECONDS = 30  # of a film at most
+
+
+def copy(media: Path, into: Path) -> int:
+    """Make the copies of what ``media`` has, but for its test part and its sound files; return how many there are.
+
+    A copy that is there stays, so that an interrupted run goes on. Files that cannot be read have none. Raises
+    ManifestError where ``media`` has no manifest with a column `split`, DiskFull.
+    """
+    into.mkdir(parents=True, exist_ok=True)
+    made = list(tqdm(_copies(media, into), "copies", disable=None))
+    if not made:
+        raise ManifestError(f"{media} has no picture and no film that is not for the test")
+    with room_for(into), (into / MANIFEST).open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, fieldnames=list(made[0]))
+        writer.writeheader()
+        writer.writerows(made)
+    return len(made)
+
+
+def _copies(media: Path, into: Path) -> Iterator[dict[str, str]]:
+    try:
+        with (media / MANIFEST).open(newline="", encoding="utf-8") as file:
+            rows = list(csv.DictReader(file))
+    except OSError as error:
+        raise ManifestError(f"{media / MANIFEST} cannot be read: {error}") from error
+    if not rows or "split" not in rows[0]:
+        raise ManifestError(f"{media / MANIFEST} has no column split: python -m training data fetch {media}")
+    wanted = [row for row in rows if row["split"] != "test" and row["kind"] != "audio"]
+    for number, row in enumerate(wanted):
+        film = row["kind"] == "video"
+        path = into / f"{number:05d}{'.mp4' if film else '.jpg'}"
+        if path.is_file() or (_film if film else _picture)(media / row["path"], path, np.random.default_rng(number)):
+            yield {**row, "path": path.name, "how": ", ".join(filter(None, (row["how"], CHANGED)))}
+
+
+def _picture(source: Path, path: Path, rng: np.random.Generator) -> bool:
+    whole = cv2.imread(str(source))
+    if whole is None:
+        return False
+    height, width = whole.shape[:2]
+    scale = max(float(np.exp(rng.uniform(np.log(0.3), 0))), min(1.0, _LEAST / min(height, width)))
+    size = (max(8, int(width * scale)), max(8, int(height * scale)))
+    small = np.asarray(cv2.resize(whole, size, interpolation=cv2.INTER_AREA), np.uint8)
+    if rng.random() < 0.3:
+        small = np.asarray(cv2.GaussianBlur(small, (0, 0), rng.uniform(0.4, 1.2)), np.uint8)
+    if rng.random() < 0.3:
+        small = np.clip(small + rng.normal(0, rng.uniform(1, 6), small.shape), 0, 255).astype(np.uint8)
+    coded = cv2.imencode(".jpg", small, [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(*_QUALITY))])[1]
+    with room_for(path), atomic(path) as file:
+        file.write(coded.tobytes())
+    return True
+
+
+def _film(source: Path, path: Path, rng: np.random.Generator) -> bool:
+    scale, rate = float(rng.choice(_SCALES)), int(rng.integers(*_RATE))
+    sides = ":".join(f"trunc({side}*{scale}/2)*2" for side in ("iw", "ih"))
+    part = path.with_name(f".{path.name}")
+    command = [
+        str(find_ffmpeg()), "-nostdin", "-v", "error", "-y", "-i", str(source), "-t", str(_SECONDS),
+        "-vf", f"scale={sides}", "-c:v", "libx264", "-preset", "veryfast", "-crf", str(rate), "-pix_fmt", "yuv420p",
+        "-c:a", "aac", "-b:a", "64k", "-f", "mp4", str(part),
+    ]  # fmt: skip
+    if subprocess.run(command, check=False, capture_output=True).returncode:
+        part.unlink(missing_ok=True)
+        return False
+    part.rename(path)
+    return True
