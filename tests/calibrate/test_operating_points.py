@@ -38,6 +38,7 @@ def test_a_limit_holds_for_the_next_clip() -> None:
 def test_what_was_left_out_is_wrong_no_more_often_than_stated(seed: int, reals: int, fakes: int, gap: float) -> None:
     clips = judged(seed, reals, fakes, gap)
     for point, (bounds, rates) in operating_points(clips).items():
+        assert rates.real_called_fake <= RATE[point]
         assert bounds.fake is None or (clips.probability[~clips.fakes] >= bounds.fake).mean() <= RATE[point]
         assert rates.fake_called_real <= RATE[point]
         assert bounds.fake is None or bounds.fake > 0.5
@@ -74,9 +75,15 @@ def test_the_worst_source_of_real_clips_counts() -> None:
     clips = judged(0, 400, 400, 4.0)
     odd = Judged(np.where(~clips.fakes & (clips.groups == 3), 0.9, clips.probability), *_rest(clips))
     bounds, rates = operating_points(odd)["balanced"]
+    assert bounds.fake is None  # measured as a camera that nobody met, it breaks every promise of 5 %
+    assert rates.real_called_fake == 0
+    milder = Judged(
+        np.where((clips.groups == 3) & (np.arange(800) % 20 > 9), clips.probability, odd.probability), *_rest(clips)
+    )
+    bounds, rates = operating_points(milder)["screening"]
     assert bounds.fake is not None
     assert bounds.fake > 0.9
-    assert rates.real_called_fake == pytest.approx(0.1, abs=0.03)  # it is measured as a camera that nobody met
+    assert 0.01 < rates.real_called_fake <= 0.1
 
 
 def _rest(clips: Judged) -> tuple[NDArray[np.bool_], NDArray[np.str_], NDArray[np.intp]]:

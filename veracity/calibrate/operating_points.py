@@ -55,17 +55,18 @@ def operating_points(judged: Judged) -> dict[OperatingPoint, tuple[Thresholds, R
     ``fake`` is what at most the rate of the next reals reach, of all together and of each source of which there are
     enough clips to tell; ``real`` what at most the rate of the next fakes stay at or under, of all together and of each
     kind, where every possible kind was measured. What too few clips or groups could show is None. What is measured is
-    what becomes of each group by thresholds that were set without it. There ``real`` must hold, or a tighter one is
-    tried; where none holds it is None.
+    what becomes of each group by thresholds that were set without it. There each must hold, or a tighter one is tried;
+    where none holds it is None.
     """
     return {point: _point(judged, RATE[point]) for point in get_args(OperatingPoint)}
 
 
 def _point(judged: Judged, rate: float) -> tuple[Thresholds, Rates]:
     kinds = _told(judged, rate)
+    fakes = next((tight * rate for tight in TIGHTER if _false_alarms(judged, tight * rate) <= rate), 0.0)
     reals = next((tight * rate for tight in TIGHTER if _misses(judged, tight * rate, kinds) <= rate), 0.0)
     reals_tell, fakes_tell = (_several(judged.groups[judged.fakes == truth], rate) for truth in (False, True))
-    fakes, reals = rate * reals_tell, reals * (fakes_tell and not judged.unmeasured)
+    fakes, reals = fakes * reals_tell, reals * (fakes_tell and not judged.unmeasured)
     words = np.array([threshold_label(float(p), bounds) for p, bounds in _apart(judged, fakes, reals, kinds)])
     undecided = [_share(words[judged.fakes == truth] == "inconclusive") for truth in (False, True)]
     return Thresholds(_fake(judged, fakes), _real(judged, reals, kinds)), Rates(
@@ -89,6 +90,13 @@ def _apart(judged: Judged, fakes: float, reals: float, kinds: Sequence[str]) -> 
         others = judged.of(judged.groups != group)
         own[group] = Thresholds(_fake(others, fakes), _real(others, reals, kinds))
     return [(float(p), own[group]) for p, group in zip(judged.probability, judged.groups)]
+
+
+def _false_alarms(judged: Judged, rate: float) -> float:
+    """The share of the reals that are called fake."""
+    found = _apart(judged, rate, 0.0, [""])
+    words = np.array([threshold_label(probability, bounds) for probability, bounds in found])
+    return _share(words[~judged.fakes] == "fake")
 
 
 def _misses(judged: Judged, rate: float, kinds: Sequence[str]) -> float:
