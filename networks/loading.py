@@ -6,12 +6,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, TypeVar
 
-import yaml
 from torch import nn
 
 from networks import checkpoints
 from networks.errors import CheckpointError
-from networks.facecam import WIDTHS, FaceCam
+from networks.facecam import FaceCam
 from networks.joint import load_for_inference
 from networks.lips import LipNet
 from networks.registry import AUDIO_NETS
@@ -58,19 +57,8 @@ def load_audio(path: Path, content: dict[str, Any]) -> nn.Module:
 
 
 def load_visual(path: Path) -> FaceCam:
-    """The network of a checkpoint of `training visual`, with its averaged weights; raises CheckpointError.
-
-    Its ``widths`` stand in the plan beside it.
-    """
-    plan = path.with_name(PLAN)
-    if not plan.is_file():
-        raise CheckpointError(f"no {PLAN} beside {path}: it gives the widths of this network")
-    try:
-        widths = (yaml.safe_load(plan.read_text(encoding="utf-8")) or {}).get("widths", WIDTHS)
-        net = FaceCam(tuple(widths))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, AttributeError, TypeError, ValueError) as error:
-        raise CheckpointError(f"{plan} gives no widths of a network: {error}") from error
-    return with_weights(path, net)
+    """The network of a checkpoint of `training visual`, with its averaged weights; raises CheckpointError."""
+    return with_weights(path, FaceCam())
 
 
 def load_lipsync(path: Path) -> LipNet:

@@ -223,6 +223,7 @@ def _written(
         "source": video.clip.source,
         "licence": video.clip.licence,
         "use": video.clip.use,
+        "notes": "; ".join(video.clip.links),  # so that it is held out with its original
     }
 
 

@@ -17,7 +17,7 @@ else:
     import tomli as tomllib
 
 LOCKS = sorted((CHECKOUT / "requirements").glob("*.lock"))
-BY_HAND = CHECKOUT / "requirements" / "upscalers.txt"
+BY_HAND = CHECKOUT / "requirements" / "training-networks.txt"
 
 
 @pytest.mark.parametrize("lock", [*LOCKS, BY_HAND], ids=lambda path: path.name)
@@ -31,7 +31,7 @@ def test_every_requirement_has_a_version_and_hashes(lock: Path) -> None:
         assert all(re.fullmatch(r"--hash=sha256:[0-9a-f]{64}", one) for one in hashes), named
 
 
-@pytest.mark.parametrize("file", ["scripts/bootstrap", "scripts/fetch_upscalers", "Dockerfile.triton"])
+@pytest.mark.parametrize("file", ["scripts/bootstrap", "scripts/fetch_training_networks", "Dockerfile.triton"])
 def test_every_installation_by_pip_is_by_hashes_or_of_our_own_packages(file: str) -> None:
     text = re.sub(r"\\\n\s*", "", (CHECKOUT / file).read_text())
     commands = re.findall(r"pip\S* (?:--python \S+ )?(?:install|download|wheel) [^&;\n]*", text)

@@ -78,7 +78,7 @@ def test_audio_networks_have_maps_over_their_spectrograms(name: str) -> None:
 
 
 def test_the_exact_map_is_the_networks_own() -> None:
-    net = FaceCam((16,) * 5).eval()
+    net = FaceCam().eval()
     faces = torch.randint(0, 256, (2, 224, 224, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     with torch.inference_mode():
         answer = net(faces)
@@ -204,7 +204,7 @@ def test_a_lessons_checkpoint_is_known_by_its_plan_and_network(kind: str, tmp_pa
     from training.visual.task import VisualPlan
 
     kinds: dict[str, Callable[[], tuple[Plan, nn.Module]]] = {
-        "visual": lambda: (VisualPlan(widths=(16,) * 5), FaceCam((16,) * 5)),
+        "visual": lambda: (VisualPlan(), FaceCam()),
         "lipsync": lambda: (LipPlan(), LipNet()),
         "semantic": lambda: (SemanticPlan(), SemanticHead()),
     }

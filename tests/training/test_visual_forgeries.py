@@ -12,7 +12,7 @@ torch = pytest.importorskip("torch")
 
 from evaluation.manifest import Clip  # noqa: E402
 from training import cache  # noqa: E402
-from training.visual import faces, upscaler_forgeries  # noqa: E402
+from training.visual import autoencoder, faces, upscaler_forgeries  # noqa: E402
 from training.visual.degradations import degrade  # noqa: E402
 from training.visual.faces import ClipFaces, Face  # noqa: E402
 from training.visual.forgeries import METHODS  # noqa: E402
@@ -106,8 +106,20 @@ def test_what_no_network_redrew_is_faked_otherwise() -> None:
 
 
 def test_without_the_up_scalers_it_is_said_where_they_are(tmp_path: Path) -> None:
-    with pytest.raises(ManifestError, match=f"scripts/fetch_upscalers {tmp_path}"):
+    with pytest.raises(ManifestError, match=f"scripts/fetch_training_networks {tmp_path}"):
         upscaler_forgeries.upscalers(tmp_path)
+
+
+def test_the_autoencoder_gives_a_picture_of_the_same_size_and_names_what_lacks(tmp_path: Path) -> None:
+    with pytest.raises(ManifestError, match=r"no .*taef2_encoder.pth: scripts/fetch_training_networks"):
+        autoencoder.Autoencoder(tmp_path / "networks")
+    torch.manual_seed(0)
+    for name, net in (("taef2_encoder.pth", autoencoder.encoder()), ("taef2_decoder.pth", autoencoder.decoder())):
+        torch.save(net.state_dict(), tmp_path / name)
+    drawn = autoencoder.Autoencoder(tmp_path)
+    picture = drawn_face(0).context
+    assert drawn(picture).shape == picture.shape == (260, 240, 3)
+    assert (drawn(picture) == drawn(picture)).all()
 
 
 def found(box: tuple[float, float, float, float]) -> Detection:

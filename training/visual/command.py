@@ -10,7 +10,7 @@ import torch
 
 from training.joint.command import load_face_detector
 from training.plan import read_plan
-from training.visual.task import VisualPlan, train
+from training.visual.task import START, VisualPlan, train
 from training.visual.upscaler_forgeries import upscalers
 
 log = logging.getLogger(__name__)
@@ -25,5 +25,6 @@ def run(options: argparse.Namespace) -> None:
     changes = {"train_on": options.train_on} if options.train_on else {}
     plan = read_plan(VisualPlan, options.plan, **changes, **(_DEBUG if options.debug else {}))
     networks = upscalers(options.cache)
-    checkpoint = train(options.data, options.out, options.cache, load_face_detector(options.threads), networks, plan)
+    infer = load_face_detector(options.threads)
+    checkpoint = train(options.data, options.out, options.cache, infer, networks, plan, options.cache / START)
     log.info("python -m export visual_starter --checkpoint %s", checkpoint)

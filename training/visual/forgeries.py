@@ -88,11 +88,11 @@ def redrawn(face: Face, other: Face, rng: Rng) -> tuple[Image, Mask]:
     if face.redrawn is None:
         raise ValueError("this face has no picture from an up-scaling network: see training.visual.upscaler_forgeries")
     drawn, shape = face.redrawn.astype(np.float32), rng.random()
-    if shape < 0.15:
+    if shape < 0.35:
         return _blend(face, drawn, np.ones(face.context.shape[:2], np.float32))
     drawn = _recoloured(drawn, 0.3, rng)
-    if shape < 0.4:
-        return _blend(face, drawn, soften(box(face, rng, lower=shape < 0.3), float(rng.choice([0.0, 1.0, 3.0]))))
+    if shape < 0.55:
+        return _blend(face, drawn, soften(box(face, rng, lower=shape < 0.45), float(rng.choice([0.0, 1.0, 3.0]))))
     mask = outline(face, str(rng.choice(["face", "inner", "lower", "lower", "mouth", "head"])), rng)
     return _blend(face, drawn, soften(mask, _edge(face, rng)))
 

