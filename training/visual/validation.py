@@ -109,5 +109,6 @@ def _degraded(face: Face, other: Face, kind: str, seed: list[int], number: int) 
     picture = METHODS[kind](face, other, rng)[0] if kind else face.context
     scale = 1.0
     if seed[-1]:
-        (picture,), scale = degrade([picture], face.box[2] - face.box[0], np.random.default_rng(seed))
+        width = face.box[2] - face.box[0]
+        (picture,), scale = degrade([picture], width, np.random.default_rng(seed), as_films=True)
     return face_crop(picture, [v * scale for v in face.box], STARTER.size, STARTER.crop)
