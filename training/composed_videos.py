@@ -223,8 +223,14 @@ def _written(
         "source": video.clip.source,
         "licence": video.clip.licence,
         "use": video.clip.use,
-        "notes": "; ".join(video.clip.links),  # so that it is held out with its original
+        "notes": "; ".join(_links(video.clip)),
     }
+
+
+def _links(clip: Clip) -> list[str]:
+    """What a made video shares with others: all that its original does, so that they are held out together."""
+    named = any(link.startswith("source:") for link in clip.links)
+    return [*clip.links, *(() if named else (f"source:{clip.source}",))]
 
 
 def _encode(frames: Image, sound: Pcm, path: Path, crf: int) -> None:

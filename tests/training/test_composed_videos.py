@@ -50,6 +50,8 @@ def test_what_was_done_is_all_that_differs(folder: Path, tmp_path: Path, capsys:
         f"two.mp4.{made}.mp4" for made in ("as-it-is", "mouth", "moved", "swap", "voice")
     ]
     assert {clip.how for clip in rows.values() if clip.fake} >= {"own face swap", "own moved sound"}
+    originals = {clip.source for clip in read_clips(folder / "list.csv")}
+    assert {clip.source for clip in rows.values()} == originals  # held out together
     frames, sound = asyncio.run(seen(tmp_path / "two.mp4.as-it-is.mp4"))
     for name in ("mouth", "swap"):
         altered, same = asyncio.run(seen(tmp_path / f"two.mp4.{name}.mp4"))
