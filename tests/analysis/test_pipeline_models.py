@@ -1,6 +1,7 @@
 """Several models in a layer, and one that nobody calibrated: what the verdict says of who did not answer."""
 
 import asyncio
+import re
 import shutil
 from pathlib import Path
 
@@ -12,9 +13,10 @@ from test_pipeline import EXHAUSTIVE, Counting, run
 from veracity.analysis.context import AnalysisContext
 from veracity.analysis.pipeline import analyze
 from veracity.catalog import MODELS
+from veracity.decision.calibration import FILE
 from veracity.media import Source
 from veracity.settings import Settings
-from veracity_client.verdict import Options, Policy, StageEvent, Verdict
+from veracity_client.verdict import Options, Policy, StageEvent, Thresholds, Verdict
 
 
 @pytest.fixture(scope="module")
@@ -135,3 +137,26 @@ def test_faces_that_are_too_small_are_left_to_the_models_that_take_them(
     assert [model.name for model in both.layer_results["2_visual"].models] == ["visual_effnet_b7"]
     assert f"visual_starter is left out: every face is under {least}" in both.layer_results["2_visual"].reasoning
     assert not both.degraded
+
+
+def test_a_film_is_fake_where_its_voice_would_be_as_a_sound_file(
+    context: AnalysisContext, talking: Path, tmp_path: Path
+) -> None:
+    heard = run(context, talking).layer_results["1_audio"].fake_probability
+    assert heard is not None
+
+    def judged(fake: float) -> Verdict:
+        before, kind, sound = FILE.read_text(encoding="utf-8").partition("[profiles.starter.fusion.sound]")
+        file = tmp_path / "calibration.toml"
+        changed = re.sub(
+            r"balanced = \{ fake = [\d.]+, real = [\d.]+,", f"balanced = {{ fake = {fake:.3f},", sound, count=1
+        )
+        file.write_text(before + kind + changed, encoding="utf-8")
+        return run(AnalysisContext.from_settings(context.settings.replace(calibration=file)), talking)
+
+    fake, unsure = judged(heard - 0.01), judged(heard + 0.01)
+    assert (fake.label, fake.fake_probability) == ("fake", heard)
+    assert fake.thresholds == Thresholds(round(heard - 0.01, 3), None)
+    assert "by the voice alone, as a sound file" in fake.reasoning
+    assert unsure.label == "inconclusive"
+    assert "by the voice alone" not in unsure.reasoning

@@ -12,7 +12,7 @@ torch = pytest.importorskip("torch")
 
 from evaluation.manifest import Clip  # noqa: E402
 from training import cache  # noqa: E402
-from training.visual import autoencoder, faces, upscaler_forgeries  # noqa: E402
+from training.visual import autoencoder, degradations, faces, upscaler_forgeries  # noqa: E402
 from training.visual.degradations import degrade  # noqa: E402
 from training.visual.faces import ClipFaces, Face  # noqa: E402
 from training.visual.forgeries import METHODS  # noqa: E402
@@ -71,6 +71,25 @@ def test_what_is_equal_is_equal_after_degradation() -> None:
         (one, two), scale = degrade([picture, picture.copy()], width, rng, as_films=seed > 5)
         assert one.shape == (*(round(side * scale) for side in picture.shape[:2]), 3)
         assert (one == two).all()
+
+
+def test_some_end_as_the_last_frame_of_a_film_and_remain_the_same_picture(monkeypatch: pytest.MonkeyPatch) -> None:
+    picture, coded = drawn_face(0).context[:-1], degradations._last_frame  # an odd number of rows
+    frames: list[float] = []
+
+    def watched(film: Sequence[NDArray[np.uint8]], rate: str) -> NDArray[np.uint8]:
+        last = coded(film, rate)
+        frames.append(float(np.abs(last.astype(int) - film[-1]).mean()))
+        return last
+
+    monkeypatch.setattr(degradations, "_last_frame", watched)
+    for as_films, wanted in ((False, range(1)), (True, range(3, 15))):
+        frames.clear()
+        for seed in range(20):
+            (one,), scale = degrade([picture], 120.0, np.random.default_rng(seed), as_films=as_films)
+            assert one.shape[:2] == tuple(round(side * scale) for side in picture.shape[:2])
+        assert len(frames) in wanted
+    assert 0 < min(frames) <= max(frames) < 25  # coded, and not another frame's
 
 
 def test_a_pair_is_known_by_its_number() -> None:
