@@ -54,7 +54,7 @@ fuzz: setup ## our parsers under atheris, each for SECONDS, or those that ARGS n
 	@$(BIN)/python -m pip install -qq --disable-pip-version-check --no-deps --require-hashes -r requirements/fuzz.lock
 	@$(BIN)/python tests/fuzz/fuzz.py $(SECONDS) $(ARGS)
 
-starter-weights: models ## our networks taught, exported and calibrated anew, out of DATA: an hour or two on two cores
+starter-weights: models ## our networks taught, exported and calibrated anew, out of DATA
 	@scripts/bootstrap $(EXPORT_VENV) requirements/runtime.lock requirements/dev.lock requirements/torch.txt
 	@scripts/starter_weights $(DATA)
 
