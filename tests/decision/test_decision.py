@@ -12,7 +12,7 @@ from veracity.decision.decision import decide, fail_fast_threshold, reason_to_st
 from veracity.decision.evidence import Evidence, ScoredLayer
 from veracity.decision.scoring import unscored
 from veracity_client.reasons import MEANINGS
-from veracity_client.verdict import Label, LayerResult, Thresholds
+from veracity_client.verdict import Label, LayerResult, ModelInfo, Span, Thresholds
 
 CALIBRATION = replace(FUSED, evidence_fake=0.15, evidence_real=0.44)
 ALL = ("audio", "visual", "lipsync", "semantic")
@@ -163,6 +163,24 @@ def test_what_the_measurements_do_not_support_is_said(
     assert decision.inconclusive.code == "not_supported"
     assert f"videos cannot be called {word} at the operating point balanced" in decision.inconclusive.text
     assert decision.rates
+
+
+@pytest.mark.parametrize(("late", "label"), [((0.95, 0.95), "inconclusive"), ((0.95, 0.02), "real")])
+def test_the_whole_is_not_called_real_where_a_part_alone_would_be_fake(late: tuple[float, ...], label: Label) -> None:
+    spans = tuple(Span(float(k), k + 4.0, score) for k, score in enumerate((0.02, 0.02, 0.02, *late, 0.02)))
+    found = evidence({})
+    for key, result in results(dict.fromkeys(ALL, 0.02)).items():
+        voice = ModelInfo("audio_starter", "1", "", "", "", "")
+        found.layers[key] = (
+            ScoredLayer(replace(result, models=(voice,)), spans) if key == "1_audio" else ScoredLayer(result)
+        )
+    decision = decide(found, CALIBRATION)
+    assert decision.label == label
+    if label == "inconclusive":
+        assert decision.inconclusive
+        assert decision.inconclusive.code == "part_fake"
+        assert "the voice would be fake at 3.0–8.0 s alone, P(fake) 0.95" in decision.inconclusive.text
+        assert decision.confidence == 0
 
 
 def test_every_code_has_a_sentence() -> None:

@@ -15,6 +15,7 @@ from veracity.decision.fusion import SUREST, needed
 from veracity.decision.scoring import (
     AUDIO,
     Judgement,
+    fake_part,
     judge,
     label_is_decided,
     likelihood_ratio,
@@ -54,6 +55,8 @@ def decide(evidence: Evidence, calibration: Calibration, *, timing_only: bool = 
     judged = judge(results, tracks, calibration)
     found, probability, by = judged.label, judged.fake_probability, judged.calibration
     why = _why_inconclusive(results, judged, kind_of_file(tracks)) if found == "inconclusive" else None
+    if found == "real" and (part := fake_part(evidence.layers, calibration)):
+        found, why = "inconclusive", wording.part_fake(*part)
     if timing_only:
         found, probability, why = "inconclusive", None, wording.reason("untrained", why=wording.TIMED_ONLY)
     scored = [result for result in results.values() if result.status == "scored"]

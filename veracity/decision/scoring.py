@@ -31,6 +31,7 @@ from veracity_client.verdict import (
 
 AUDIO = LAYERS[0]
 WORST = 3  # moments named
+PART = 2  # samples in a row
 IS_FAKE: Mapping[Label, bool | None] = {"fake": True, "real": False, "inconclusive": None}
 
 
@@ -128,6 +129,31 @@ def _face_spans(output: ModelOutput, scores: NDArray[np.float64]) -> dict[int, t
 def worst(spans: Iterable[Span]) -> tuple[Span, ...]:
     """Return the highest-scoring spans, highest first."""
     return tuple(sorted(spans, key=lambda span: (-span.score, span.start))[:WORST])
+
+
+def fake_part(layers: Mapping[str, ScoredLayer], calibration: Calibration) -> tuple[Layer, Span] | None:
+    """Return the first layer of which a part alone would be fake, by its own threshold, and its worst part.
+
+    A part is PART samples in a row, the mean of their log odds: one sample of many is high by chance.
+    """
+    for layer in LAYERS:
+        scored = layers.get(layer.key)
+        if scored is None or not scored.result.weight:
+            continue
+        own = calibration.standalone_thresholds([model.name for model in scored.result.models])
+        part = _worst_part(scored.spans)
+        if own and own.fake is not None and part and part.score >= own.fake:
+            return layer, part
+    return None
+
+
+def _worst_part(spans: Sequence[Span]) -> Span | None:
+    chances = fusion.log_odds(np.array([span.score for span in spans], np.float64))
+    parts = [
+        Span(spans[k].start, spans[k + PART - 1].end, _round(fusion.probability(chances[k : k + PART].mean())))
+        for k in range(len(spans) - PART + 1)
+    ]
+    return max(parts, key=lambda part: part.score, default=None)
 
 
 def threshold_label(probability: float, thresholds: Thresholds | None) -> Label:

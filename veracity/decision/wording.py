@@ -43,6 +43,8 @@ TEMPLATES: Mapping[ReasonCode, str] = {
     "nothing_scored": "no layer could score this file",
     "evidence_too_weak": "only {share:.0%} of the evidence could be weighed",
     "evidence_conflicts": "layers disagree: {fake} say fake, {real} say real",
+    "part_fake": "real as a whole, and {layer} would be fake at {start:.1f}–{end:.1f} s alone, "
+    "P(fake) {probability:.2f}",
     "not_supported": "{kinds} cannot be called {label} at the operating point {point}: what was measured, "
     "{reals} real and {fakes} fake clips, does not show that this would be right often enough",
     "between_thresholds": "P(fake) {probability:.2f} lies between {real} (real) and {fake} (fake)",
@@ -140,6 +142,12 @@ def between(probability: float, thresholds: Thresholds) -> Reason:
     """Return that a probability is on neither side; a side that nothing can be on is called never."""
     real, fake = ("never" if bound is None else f"{bound:g}" for bound in (thresholds.real, thresholds.fake))
     return reason("between_thresholds", probability=probability, real=real, fake=fake)
+
+
+def part_fake(layer: Layer, part: Span) -> Reason:
+    """Return that a part of the file speaks against calling the whole real."""
+    where = {"start": part.start, "end": part.end, "probability": part.score}
+    return reason("part_fake", layer=layer.looks_at, **where)
 
 
 def support(log10: float) -> str:
