@@ -21,6 +21,9 @@ from veracity.decision.calibration import Calibration
 # All measures by kind and source; only AUC by method of forgery, of which there are many.
 _BY: dict[str, dict[str, Measure]] = {"kind": MEASURES, "source": MEASURES, "how": {"auc": metrics.auc}}
 BOTH = "both"
+NEITHER = "neither"
+EVEN = 0.5
+SILENT = "it is silent: P(fake) is 0.5 for every clip"
 
 
 def aggregate(clips: Sequence[ScoredClip], calibration: Calibration) -> dict[str, Any]:
@@ -92,6 +95,8 @@ def _figures(
     truth: Sequence[int], odds: Scores, clips: Sequence[str] | None, measures: dict[str, Measure]
 ) -> dict[str, Any]:
     """Figures of labels and log odds [n]; ``clips`` [n] names the clips that are resampled as a whole."""
+    if len(odds) and not odds.any():
+        return {"figures": None, "unmeasurable": SILENT}
     try:
         found = metrics.figures(truth, odds, groups=clips, measures=measures)
     except Unmeasurable as error:
@@ -111,7 +116,7 @@ def _items(
     own = [(one, p) for one in scored for p in output.items(one)]
     each = [*own, *((one, p) for one in others for p in output.items(one))]
     odds = log_odds([p for _, p in each])
-    words = {word: Counter(LABELS[p >= 0.5] for one, p in own if LABELS[one.label] == word) for word in LABELS}
+    words = {word: Counter(word_for(p) for one, p in own if LABELS[one.label] == word) for word in LABELS}
     return {
         "item": output.item,
         **{word: sum(count.values()) for word, count in words.items()},
@@ -145,7 +150,8 @@ def _counted(output: ScoredOutput, group: Sequence[ScoredClip]) -> dict[str, Any
     if scored:
         odds = output.scores(scored)
         row["mean_fake_probability"] = round(float(expit(odds).mean()), 4)
-        row["wrong"] = metrics.share((odds >= 0) != labels(scored)).to_dict()
+        if (odds != 0).any():
+            row["wrong"] = metrics.share(((odds > 0) != labels(scored))[odds != 0]).to_dict()
     return row
 
 
@@ -174,7 +180,12 @@ def _word(output: ScoredOutput, one: ScoredClip) -> str:
         return "error"
     if probability is None:
         return "no score"
-    return (one.predicted_label or "") if output.name == VERDICT else LABELS[probability >= 0.5]
+    return (one.predicted_label or "") if output.name == VERDICT else word_for(probability)
+
+
+def word_for(probability: float) -> str:
+    """What a layer says of a clip by itself, cut at one half; a layer that measured as silent says one half."""
+    return NEITHER if probability == EVEN else LABELS[probability > EVEN]
 
 
 def counts(clips: Sequence[ScoredClip]) -> dict[str, int]:

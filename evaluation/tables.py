@@ -117,14 +117,17 @@ _OF_LAYER = ("test", "real + fake scored", "AUC", "EER", "ECE", "real called fak
 def _of_layer(subject: Group) -> list[tuple[str, ...]]:
     rows = []
     for kind, groups in by_kind(subject).items():
-        if figures := groups["both"].get("figures"):
-            real, fake = groups["real"], groups["fake"]
-            wrong = (
-                percent(verdicts([real], "fake") / real["scored"]),
-                percent(verdicts([fake], "real") / fake["scored"]),
-            )
-            clips = f"{real['scored']} + {fake['scored']}"
-            rows.append((KINDS[kind], clips, *(figure(figures[name]) for name in ("auc", "eer", "ece")), *wrong))
+        if "figures" not in groups["both"]:
+            continue
+        real, fake = groups["real"], groups["fake"]
+        clips, figures = f"{real['scored']} + {fake['scored']}", groups["both"]["figures"]
+        if figures is None:
+            rows.append((KINDS[kind], clips, "silent", *4 * ("–",)))
+            continue
+        wrong = (verdicts([real], "fake") / real["scored"], verdicts([fake], "real") / fake["scored"])
+        rows.append(
+            (KINDS[kind], clips, *(figure(figures[name]) for name in ("auc", "eer", "ece")), *map(percent, wrong))
+        )
     return rows
 
 
@@ -136,7 +139,7 @@ def robustness() -> str:
     for condition in document["conditions"]:
         subjects, decided = condition["subjects"], condition["decided"]
         wrong = decided["wrong"]["value"] if decided["wrong"] else None
-        alone = (f"{subjects[key]['figures']['auc']['value']:.2f}" for key in LAYERS)
+        alone = (f"{found['auc']['value']:.2f}" if (found := subjects[key]["figures"]) else "silent" for key in LAYERS)
         silent = percent(decided["inconclusive"]["value"])
         rows.append((condition["what"], auc(subjects["verdict"]), *alone, silent, percent(wrong)))
     head = ("condition", "verdict: AUC", *LAYERS.values(), "inconclusive", "wrong, of those decided")

@@ -85,6 +85,14 @@ def test_items_of_a_source_are_counted_and_measured() -> None:
     assert measure(subject(), CLIPS)["items"]["confusion"]["real"] == {"real": 2, "fake": 4}
 
 
+def test_a_silent_layer_calls_nothing_fake_and_has_no_figures() -> None:
+    found = measure(subject(), [said(0, 0, "A", 0.5), said(1, 1, "A", 0.5)])
+    assert found["confusion"] == {"real": {"neither": 1}, "fake": {"neither": 1}}
+    assert found["figures"] is None
+    assert found["unmeasurable"] == "it is silent: P(fake) is 0.5 for every clip"
+    assert "wrong" not in found["by"]["kind"][0]
+
+
 def test_the_sheet_holds_every_figure_once() -> None:
     found = measure(subject(), CLIPS)
     written = list(csv.DictReader(csv_report.write({"as is": {"1_audio": found}}).splitlines()))
