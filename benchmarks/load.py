@@ -27,8 +27,8 @@ Kind = Literal["interactive", "bulk", "slow", "bad", "cancelled"]
 WAYS: tuple[Way, ...] = get_args(Way)
 SHARES: Mapping[Kind, float] = {"interactive": 0.35, "bulk": 0.25, "slow": 0.05, "bad": 0.2, "cancelled": 0.15}
 
-# As a caller sets it who outlives a restart of the server: pauses of 2, 6, 18 s and then 30 s, within ten minutes.
-RETRIES, TIMEOUT_SECONDS = 10, 600.0
+# As a caller sets it who outlives all restarts: as many retries as ten minutes allow.
+RETRIES, TIMEOUT_SECONDS = None, 600.0
 CANCEL_SECONDS = 0.5  # after which a caller of the kind "cancelled" goes away
 TOLERANCE = 1e-4  # between two verdicts on one file, whose scores are rounded to four digits
 CANCELLED, RIGHT = "cancelled", "verdict"
@@ -119,10 +119,12 @@ def mixed(of: Sequence[Case], count: int, seed: int) -> list[Case]:
 class Caller:
     """One client over one way, with connections of its own."""
 
-    def __init__(self, server: Server, way: Way, retries: int = RETRIES, timeout: float = TIMEOUT_SECONDS) -> None:
+    def __init__(
+        self, server: Server, way: Way, retries: int | None = RETRIES, timeout: float = TIMEOUT_SECONDS
+    ) -> None:
         url = f"http://{server.http_url}" if way == "http" else server.grpc_url
         self.way = way
-        self._retries, self._again = retries, 0
+        self._retries, self._timeout, self._again = retries, timeout, 0
         self._detector = AsyncDetector(url, retries=retries, timeout=timeout)
 
     async def ask(self, case: Case) -> Answer:
@@ -145,16 +147,17 @@ class Caller:
     async def _verdict(self, case: Case) -> Verdict:
         if self.way != "stream":
             return await self._detector.analyze(case.video, case.options)
+        deadline = time.monotonic() + self._timeout
         while True:
             try:
-                return await self._streamed(case)
+                return await self._streamed(case, deadline - time.monotonic())
             except RETRIED:
-                self._again += 1
-                if self._again > self._retries:
+                if time.monotonic() >= deadline or (self._retries is not None and self._again >= self._retries):
                     raise
+                self._again += 1
 
-    async def _streamed(self, case: Case) -> Verdict:
-        async with aclosing(self._detector.stages(case.video, case.options)) as events:
+    async def _streamed(self, case: Case, timeout: float) -> Verdict:
+        async with aclosing(self._detector.stages(case.video, case.options, timeout=timeout)) as events:
             (verdict,) = [event async for event in events if isinstance(event, Verdict)]  # a second one is a fault
         return verdict
 

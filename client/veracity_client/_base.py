@@ -31,11 +31,12 @@ class Base:
 
     ``url``: ``host:port`` or one of ``grpc://``, ``grpcs://``, ``http://``, ``https://`` before it; or a list of them,
     of equal servers. ``api_key`` is sent as the header ``x-api-key``. ``retries``: how often a request is repeated that
-    an overloaded server refused (after 0.2 s, 0.4 s, …) or whose server or model went away (after 2 s, 6 s, …), with
-    jitter; no other error is retried. ``timeout``: seconds for one analysis, retries included, and the
+    an overloaded server refused (after 0.2 s, 0.4 s, … 5 s), whose model went away (after 1 s, 2 s, … 8 s) or whose
+    server did (after 2 s, 4 s, … 10 s), with jitter; None for as often as ``timeout`` allows, which has to be given
+    then. No other error is retried. ``timeout``: seconds for one analysis, retries included, and the
     server is told; None leaves the deadline to ``Options.deadline_seconds``. Proxies are taken from the environment
     (``grpc_proxy``, ``https_proxy``, ``http_proxy``), but for a server on this machine. Raises :class:`BadOption` for a
-    bad url or key.
+    bad url or key; its methods do for ``retries`` and ``timeout``.
 
     Of several servers the one with the least requests in flight is asked. One that refuses for a reason that is retried
     is set aside, until after a pause that grows it says that it is ready; the request goes to another at once. Only
@@ -49,7 +50,7 @@ class Base:
         protocol: Protocol | None = None,
         api_key: str | None = None,
         tls: bool | TlsConfig = False,
-        retries: int = 3,
+        retries: int | None = 5,
         timeout: float | None = None,
     ) -> None:
         self._addresses = parse(url, protocol, tls, api_key)

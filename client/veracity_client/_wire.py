@@ -48,12 +48,15 @@ class Pauses:
 
 
 WHEN_OVERLOADED = Pauses(0.2, 2, 5.0)
-WHEN_DOWN = Pauses(2.0, 3, 30.0)  # three add up to 13 to 26 s; restarts took 27 to 46 s on two busy cores
+WHEN_MODEL_DOWN = Pauses(1.0, 2, 8.0)  # a process is replaced within 1 to 2 s, a model loaded again within 6 s
+WHEN_DOWN = Pauses(2.0, 2, 10.0)  # a server is started again within 8 to 13 s, on busy cores within 17 s
 
 
 def pauses_after(error: VeracityError) -> Pauses:
     """Return the pauses that an error of :data:`RETRIED` asks for."""
-    return WHEN_OVERLOADED if isinstance(error, Overloaded) else WHEN_DOWN
+    if isinstance(error, Overloaded):
+        return WHEN_OVERLOADED
+    return WHEN_MODEL_DOWN if isinstance(error, ModelUnavailable) else WHEN_DOWN
 
 
 def answered(error: VeracityError) -> bool:
@@ -93,11 +96,15 @@ def build(source: bytes | str, options: Options | None, left: float | None, *, s
 
 
 class RetryBudget:
-    """How much time is left, and how often a request is repeated."""
+    """How much time is left, and how often a request is repeated: None for as often as the time allows."""
 
-    def __init__(self, timeout: float | None, retries: int) -> None:
+    def __init__(self, timeout: float | None, retries: int | None) -> None:
         if timeout is not None and not (isinstance(timeout, (int, float)) and timeout > 0):
             raise BadOption(f"timeout is over 0 seconds or None, got {shortened(timeout)}")
+        if retries is not None and not (isinstance(retries, int) and retries >= 0):
+            raise BadOption(f"retries is a whole number from 0 or None, got {shortened(retries)}")
+        if retries is None and timeout is None:
+            raise BadOption("retries=None repeats a request until its timeout: give one")
         self._deadline = None if timeout is None else time.monotonic() + timeout
         self._retries = retries
         self._attempts = 0
@@ -116,7 +123,8 @@ class RetryBudget:
         seconds = pauses_after(error).seconds(self._attempts)
         self._attempts += 1
         left = self.left()
-        if self._attempts > self._retries or (left is not None and seconds >= left):
+        all_used = self._retries is not None and self._attempts > self._retries
+        if all_used or (left is not None and seconds >= left):
             raise error
         return seconds
 

@@ -40,7 +40,7 @@ def probes(monkeypatch: pytest.MonkeyPatch) -> Callable[[Pauses], None]:
     """Set the pauses before a server that was set aside is probed, and those of a request that all refused."""
 
     def probe(pauses: Pauses) -> None:
-        for name in ("_wire.WHEN_DOWN", "_wire.WHEN_OVERLOADED", "_servers.WHEN_DOWN"):
+        for name in ("_wire.WHEN_DOWN", "_wire.WHEN_MODEL_DOWN", "_wire.WHEN_OVERLOADED", "_servers.WHEN_DOWN"):
             monkeypatch.setattr(f"veracity_client.{name}", pauses)
 
     probe(NEVER)
