@@ -16,6 +16,7 @@ from tritonclient.utils import InferenceServerException
 
 from veracity import log
 from veracity.in_flight import Requests
+from veracity.reloading import Reloading
 from veracity.server import reaper
 from veracity.server.control import Control, LoadFailed, ProbeResult, one_line
 from veracity.server.heals import Heals
@@ -63,6 +64,7 @@ class Models:
         self._states: dict[str, ModelState] = {}
         self._health: dict[str, ModelHealth] = {}
         self._requests: Requests
+        self._reloading: Reloading
         self._orphans: Orphans
         self._lock = threading.Lock()
         self._abandoned = threading.Event()
@@ -74,12 +76,15 @@ class Models:
         with self._lock:
             return dict(self._states)
 
-    def load_all(self, control: Control, contents: Contents, server: int, requests: Requests) -> None:
+    def load_all(
+        self, control: Control, contents: Contents, server: int, *, requests: Requests, reloading: Reloading
+    ) -> None:
         """Load and test the children, then the detectors; a model that fails is noted and the others go on.
 
-        ``server`` is the process id of tritonserver, here and below; ``requests`` are those that detectors work on.
+        ``server`` is the process id of tritonserver, here and below; ``requests`` are those that detectors work on, who
+        learn from ``reloading`` which models are worth to wait for.
         """
-        self._requests = requests
+        self._requests, self._reloading = requests, reloading
         installed = contents.children + contents.detectors
         with self._lock:
             self._states = {name: ModelState("failed", "not loaded yet") for name in installed}
@@ -171,6 +176,7 @@ class Models:
         if self._gone() or not reaper.is_running(server):  # the stop ended it, or it ended with the server
             return
         dead = health.processes.keys() - reaper.child_processes(server)
+        self._reloading.begun(health.name)
         _log.error("model died", model=health.name, reason=reason, processes=sorted(dead))
         if not dead or dead == health.processes.keys():
             self._set_state(health.name, ModelState("failed", reason))
@@ -223,6 +229,7 @@ class Models:
         health.processes, health.successes = processes, 0
         health.mark_alive(0.0, self._timeouts.canary)
         self._set_state(health.name, ModelState("ready"))
+        self._reloading.done(health.name)
 
     def _load_failed(self, health: ModelHealth, reason: str) -> None:
         pause = backoff(health.failed_attempts + 1)
@@ -230,6 +237,7 @@ class Models:
         given_up = health.failed_attempts >= QUICK_ATTEMPTS
         rarely = f" (given up after {health.failed_attempts} attempts, tried again every {pause:.0f} s)"
         self._set_state(health.name, ModelState("failed", reason + rarely * given_up))
+        (self._reloading.given_up if given_up else self._reloading.begun)(health.name)
         if self._gone():
             return
         level = _log.critical if given_up else _log.error

@@ -12,7 +12,9 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from veracity.in_flight import FOLDER, Requests
+from veracity import in_flight, reloading
+from veracity.in_flight import Requests
+from veracity.reloading import Reloading
 from veracity.server import reaper
 from veracity.server.binaries import Binaries
 from veracity.server.launch import Launch, known_options
@@ -38,6 +40,7 @@ class TritonProcess:
         self._reaper: subprocess.Popen[bytes] | None = None
         self._newer = known_options(binaries)
         self.requests = Requests(sockets.directory / "in_flight")
+        self.reloading = Reloading(sockets.directory / "reloading")
         self.is_open = False  # from a start that succeeded to the next
 
     @property
@@ -105,8 +108,10 @@ class TritonProcess:
         self._reaper = None
 
     def _spawn(self) -> None:
-        shutil.rmtree(self.requests.folder, ignore_errors=True)  # of processes that are no more
-        self.requests.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        folders = {in_flight.FOLDER: self.requests.folder, reloading.FOLDER: self.reloading.folder}
+        for folder in folders.values():
+            shutil.rmtree(folder, ignore_errors=True)  # of processes that are no more
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         grace = self._launch.exit_seconds + 1.0  # Triton counts whole seconds
         python = [sys.executable, "-I", "-S", str(REAPER), str(grace), str(self._run_dir)]
         with self.log.path.open("ab") as log:
@@ -115,7 +120,7 @@ class TritonProcess:
                 stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=log,
-                env=self._launch.environment(self._binaries) | {FOLDER: str(self.requests.folder)},
+                env=self._launch.environment(self._binaries) | {name: str(path) for name, path in folders.items()},
                 start_new_session=True,  # Ctrl-C at a terminal is for the supervisor alone
             )
 

@@ -44,7 +44,10 @@ class Supervisor:
     def load(self) -> None:
         """Load the models; raises ServerUnavailable when the stop begins meanwhile."""
         with Control(self._process.sockets.connect) as control:
-            self._models.load_all(control, self._read_repository(), self._process.pid, self._process.requests)
+            process = self._process
+            self._models.load_all(
+                control, self._read_repository(), process.pid, requests=process.requests, reloading=process.reloading
+            )
         if self._stopping.is_set():
             raise ServerUnavailable("told to stop while starting")
 

@@ -17,12 +17,13 @@ from veracity.analysis import deadline
 from veracity.catalog import MODELS
 from veracity.catalog.tensorrt import PLAN, taken
 from veracity.evidence.requests import State
+from veracity.reloading import reloaded_since
 from veracity_client import triton_errors
 from veracity_client.errors import InternalError, ModelUnavailable, Overloaded, VeracityError
 
-# A model that stopped to answer is waited for so long, by all requests together: the supervisor loads it again within
-# seconds, and a verdict without it would be another one.
-HEAL_SECONDS = 30.0
+# A verdict without a model would be another one: one that died is waited for while the supervisor loads it again.
+NOTICE_SECONDS = 5.0  # within which the supervisor notices a death, busy as the machine may be
+BUSY_SECONDS = 30.0  # that a request waits for a place in the queue of a model, before it does without
 POLL_SECONDS = 0.5
 
 logger = log.get(__name__)
@@ -33,38 +34,38 @@ class BlsInfer:
 
     def __init__(self, repository: Path, model_config: str = "") -> None:
         self._repository, self._model_config = repository, model_config
-        self._down_since: dict[str, float] = {}  # of time.monotonic
 
     def state(self, model: str) -> State:
         """Ask Triton whether the model is loaded, the disk whether it could be; waits for one that is loaded again."""
-        while not pb.is_model_ready(model_name=model):
+        while True:
+            reloaded = reloaded_since(model, time.time())  # asked first: once it is not any more, the model is ready
+            if pb.is_model_ready(model_name=model):
+                return "ready"
             folder = self._repository / model / "1"
             if not any((folder / name).is_file() for name in ("model.onnx", PLAN)):
                 return "missing"
-            if not self._comes_back(model):
+            if not reloaded or deadline.seconds_left() <= POLL_SECONDS:
                 return "down"
             time.sleep(POLL_SECONDS)
-        self._down_since.pop(model, None)
-        return "ready"
 
     async def __call__(self, model: str, inputs: Mapping[str, NDArray[Any]]) -> Mapping[str, NDArray[Any]]:
-        """Run one request, again while its model is loaded again; raises the error that Triton's text stands for."""
+        """Run one request, again while its model is loaded again, however often that is, and the request has time.
+
+        Raises the error that Triton's text stands for: ModelUnavailable once nobody brings the model back.
+        """
+        since, give_up = time.time(), math.inf
         while True:
             try:
-                outputs = await self._run(model, inputs)
-            except (ModelUnavailable, Overloaded):
-                if not self._comes_back(model):
+                return await self._run(model, inputs)
+            except (ModelUnavailable, Overloaded) as error:
+                now = time.time()
+                if reloaded_since(model, since):
+                    since, give_up = now, math.inf
+                else:
+                    give_up = min(give_up, now + (BUSY_SECONDS if isinstance(error, Overloaded) else NOTICE_SECONDS))
+                if now >= give_up or deadline.seconds_left() <= POLL_SECONDS:
                     raise
-                await asyncio.sleep(POLL_SECONDS)
-            else:
-                self._down_since.pop(model, None)
-                return outputs
-
-    def _comes_back(self, model: str) -> bool:
-        """Say whether to wait and ask again: not too long, and only while the request has time."""
-        now = time.monotonic()
-        down = now - self._down_since.setdefault(model, now)
-        return down < HEAL_SECONDS and deadline.seconds_left() > POLL_SECONDS
+            await asyncio.sleep(POLL_SECONDS)
 
     async def _run(self, model: str, inputs: Mapping[str, NDArray[Any]]) -> Mapping[str, NDArray[Any]]:
         request = pb.InferenceRequest(
