@@ -10,7 +10,6 @@ import os
 import re
 import struct
 from collections.abc import AsyncGenerator, Generator
-from contextlib import suppress
 from pathlib import Path
 from threading import Event, Thread
 from typing import Any
@@ -35,6 +34,7 @@ NOT_CONNECTED = re.compile("failed to connect|resolution failed", re.IGNORECASE)
 # By a proxy whose server went away during the answer; the last are the words of grpc.aio where there was no answer yet.
 RESET = re.compile("RST_STREAM|stream removed|internal error from core", re.IGNORECASE)
 SILENCE_SECONDS = 6 * ALIVE_SECONDS  # a stream whose process died is silent: Triton ends it neither way
+STREAM_INFER = "/inference.GRPCInferenceService/ModelStreamInfer"
 SILENT = "the stream fell silent, so its process died"
 TRITON_KEY_PREFIX = "triton-grpc-protocol-"  # of the header that Triton itself checks, --grpc-restricted-protocol
 LENGTH_BYTES = 4  # of the length before each element of a BYTES tensor, little endian
@@ -135,7 +135,13 @@ class AsyncGrpcTransport(_Transport):
 
     async def stream(self, request: Request, timeout: float | None) -> AsyncGenerator[bytes, None]:
         """Yield the output's bytes of each response; leaving early cancels the call."""
-        call = self._stub.ModelStreamInfer(timeout=timeout, metadata=self._metadata)
+        # A call that sends one message: a stream of them loses the reason of a server that refuses before all is sent.
+        ask = self._channels.get().unary_stream(
+            STREAM_INFER,
+            request_serializer=service_pb2.ModelInferRequest.SerializeToString,
+            response_deserializer=service_pb2.ModelStreamInferResponse.FromString,
+        )
+        call = ask(_message(request), timeout=timeout, metadata=self._metadata)
         too_long = Event()
 
         def give_up() -> None:
@@ -143,9 +149,7 @@ class AsyncGrpcTransport(_Transport):
             call.cancel()
 
         try:
-            with suppress(asyncio.InvalidStateError):  # the call has ended: reading says why
-                await call.write(_message(request))
-                await call.done_writing()
+            await call.wait_for_connection()  # which is when all is sent
             while True:
                 # Not wait_for: up to Python 3.11 that forgets a cancellation that comes together with a message.
                 timer = asyncio.get_running_loop().call_later(SILENCE_SECONDS, give_up)

@@ -244,6 +244,23 @@ def test_a_stream_goes_to_another_server_until_it_has_begun(kind: str) -> None:
         assert (full.asked, well.asked) == (2, 2)
 
 
+def test_a_stream_refused_while_it_is_sent_says_why() -> None:
+    """grpc.aio lost the reason of some in a hundred."""
+
+    async def refused(url: str) -> set[str]:
+        said = set()
+        async with AsyncDetector(url, retries=0) as detector:
+            for _ in range(200):
+                with pytest.raises(errors.VeracityError) as caught:
+                    await anext(detector.stages(b"clip"))
+                said.add(str(caught.value))
+        return said
+
+    with switchable("grpc") as full:
+        full.refusal = errors.Overloaded("full")
+        assert asyncio.run(refused(full.url)) == {"full"}
+
+
 @pytest.mark.parametrize("kind", ["sync", "async"])
 def test_one_address_is_never_probed_and_one_in_a_list_is_no_other(transport: str, kind: str) -> None:
     with switchable(transport) as only:
