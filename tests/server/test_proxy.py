@@ -11,6 +11,7 @@ import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, suppress
 from pathlib import Path
+from threading import Event
 
 import grpc  # type: ignore[import-untyped]
 import numpy as np
@@ -23,7 +24,7 @@ from tritonclient.utils import InferenceServerException
 from veracity.server import Server
 from veracity.server.proxy import limits
 from veracity_client import Detector
-from veracity_client.errors import BadOption, ServerUnavailable, TooLarge, from_wire
+from veracity_client.errors import BadOption, Overloaded, ServerUnavailable, TooLarge, from_wire
 
 pytestmark = pytest.mark.triton
 BODY = 4 << 20  # bytes that this server takes
@@ -215,6 +216,26 @@ def test_children_are_closed_in_a_stream(server: Server) -> None:
         with pytest.raises(grpc.RpcError) as caught:
             list(stub.ModelStreamInfer(iter([request]), timeout=WAIT_SECONDS))
     assert isinstance(from_wire(caught.value.details()), BadOption)
+
+
+def test_more_streams_than_there_are_places_are_refused_by_the_proxy(server: Server) -> None:
+    """The one process that answers streams has other work, and would refuse hundreds of milliseconds later."""
+    request, over = service_pb2.ModelInferRequest.FromString(video(model="deepfake_detector_stream")), Event()
+
+    def held() -> Iterator[service_pb2.ModelInferRequest]:
+        yield request
+        over.wait(WAIT_SECONDS)
+
+    with grpc.insecure_channel(server.grpc_url) as channel:
+        stub = tritonclient.grpc.service_pb2_grpc.GRPCInferenceServiceStub(channel)
+        held_open = [stub.ModelStreamInfer(held(), timeout=WAIT_SECONDS) for _ in range(limits.OPEN_STREAMS)]
+        assert all("NoFrames" in next(stream).error_message for stream in held_open)
+        with pytest.raises(grpc.RpcError) as caught:
+            list(stub.ModelStreamInfer(iter([request]), timeout=WAIT_SECONDS))
+        assert isinstance(from_wire(caught.value.details()), Overloaded)
+        over.set()
+        assert all(list(stream) == [] for stream in held_open)
+        assert "NoFrames" in next(stub.ModelStreamInfer(iter([request]), timeout=WAIT_SECONDS)).error_message
 
 
 @pytest.mark.parametrize("depth", [2_000_000, limits.JSON_BYTES // 2 - 10])

@@ -54,6 +54,7 @@ def bootstrap(address: str, ports: Ports, access: Access, limit: Limits, sockets
         _cluster("metrics", sockets.metrics),
         _cluster("health", sockets.health),
         _cluster("grpc", sockets.grpc, http2=True),
+        _cluster("streams", sockets.grpc, http2=True, requests=limits.OPEN_STREAMS),
         *([_cluster("keys", directory / KEYS)] if access.keys else []),
     ]
     node = {"id": "proxy", "cluster": "proxy"}  # Envoy wants names to read certificates from files that change
@@ -195,11 +196,11 @@ def _status(code: int) -> Config:
     return {"status_code_filter": {"comparison": {"op": "EQ", "value": value}}}
 
 
-def _cluster(name: str, socket: Path, *, http2: bool = False) -> Config:
+def _cluster(name: str, socket: Path, *, http2: bool = False, requests: int = limits.REQUESTS) -> Config:
     options = "extensions.upstreams.http.v3.HttpProtocolOptions"
     protocol: Config = {"http2_protocol_options": {}} if http2 else {"http_protocol_options": {}}
     endpoint = {"endpoint": {"address": {"pipe": {"path": str(socket)}}}}
-    most = dict.fromkeys(("max_connections", "max_requests", "max_pending_requests"), limits.REQUESTS)
+    most = dict.fromkeys(("max_connections", "max_requests", "max_pending_requests"), requests)
     return {
         "name": name,
         "connect_timeout": "5s",

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from veracity.catalog.serving import VIDEOS_AT_ONCE, VIDEOS_WAITING
+
 # Triton parses JSON by recursion: 100,000 brackets are answered, 128,000 end it (stacks of 8 MiB). That of our requests
 # has under 2 KB, since the video is not in it but behind it.
 JSON_BYTES = 32 << 10
@@ -20,6 +22,8 @@ IDLE_SECONDS = 300  # of a connection without requests
 CONNECTIONS = 1000  # at each port
 STREAMS = 100  # requests at once over one HTTP/2 connection
 REQUESTS = 256  # at once in tritonserver, over each of its sockets
+# At once: Triton queues no request of a decoupled model, so its one process would have to refuse between analyses.
+OPEN_STREAMS = VIDEOS_AT_ONCE + VIDEOS_WAITING
 BUFFER = 1 << 20  # of a connection, each way: a body passes through and is never held
 
 

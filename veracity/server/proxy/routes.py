@@ -18,7 +18,8 @@ OWN_NAMES = (r"localhost\.?", r"[a-z0-9.-]+\.localhost\.?")
 TYPE = "type.googleapis.com/envoy"
 SERVICE = "/inference.GRPCInferenceService/"
 NAMELESS = ("ServerMetadata",)  # calls whose request has no model
-NAMED = ("ModelReady", "ModelMetadata", "ModelInfer", "ModelStreamInfer")
+NAMED = ("ModelReady", "ModelMetadata", "ModelInfer")
+STREAMED = ("ModelStreamInfer",)
 WITH_SECRET = ("ModelConfig", "ModelStatistics")  # of the groups that tritonserver closes; only about open models
 HEALTH = ("ServerLive", "ServerReady")  # anybody may ask
 ABOUT = "/health|/version|/metrics"
@@ -66,6 +67,7 @@ def grpc(access: Access, secret: str) -> list[Route]:
         _call(HEALTH, open_to_all=True, named=False),
         _call(NAMELESS, named=False),
         _call(NAMED),
+        _call(STREAMED, cluster="streams"),
         _call(WITH_SECRET, {GRPC_HEADER: secret}),
         _refuse(".*", NOT_FOUND, 404),
     ]
@@ -133,10 +135,15 @@ def _pass(
 
 
 def _call(
-    names: tuple[str, ...], added: dict[str, str] | None = None, *, open_to_all: bool = False, named: bool = True
+    names: tuple[str, ...],
+    added: dict[str, str] | None = None,
+    *,
+    cluster: str = "grpc",
+    open_to_all: bool = False,
+    named: bool = True,
 ) -> Route:
     path = rf"{re.escape(SERVICE)}({'|'.join(names)})"
-    return _pass(path, "grpc", [_method("POST")], added, open_to_all=open_to_all, named=named)
+    return _pass(path, cluster, [_method("POST")], added, open_to_all=open_to_all, named=named)
 
 
 def _refuse(path: str, error: VeracityError, status: int, headers: Headers | None = None) -> Route:
