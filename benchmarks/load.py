@@ -11,12 +11,11 @@ from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal, Protocol, get_args
 
 from veracity.catalog.assets import PORTRAIT_FILE
 from veracity.media import find_ffmpeg
 from veracity.sample import Clip, make_sample
-from veracity.server import Server
 from veracity.settings import Settings
 from veracity_client import AsyncDetector, Options, VeracityError, Verdict
 from veracity_client._wire import RETRIED
@@ -36,6 +35,18 @@ CANCELLED, RIGHT = "cancelled", "verdict"
 SHORT = Clip(640, 360, 3.0, 1_000_000)
 LONG = Clip(1280, 720, 10.0, 2_000_000)
 TOO_LARGE = ("-f", "lavfi", "-i", "color=black:s=8200x4400", "-frames:v", "1")  # more than VERACITY_MAX_PIXELS
+
+
+class Addressed(Protocol):
+    """A server, or what another process has to know of one."""
+
+    @property
+    def grpc_url(self) -> str:
+        """``host:port``."""
+
+    @property
+    def http_url(self) -> str:
+        """``host:port``."""
 
 
 @dataclass(frozen=True)
@@ -120,7 +131,7 @@ class Caller:
     """One client over one way, with connections of its own."""
 
     def __init__(
-        self, server: Server, way: Way, retries: int | None = RETRIES, timeout: float = TIMEOUT_SECONDS
+        self, server: Addressed, way: Way, retries: int | None = RETRIES, timeout: float = TIMEOUT_SECONDS
     ) -> None:
         url = f"http://{server.http_url}" if way == "http" else server.grpc_url
         self.way = way
@@ -163,7 +174,7 @@ class Caller:
 
 
 @asynccontextmanager
-async def callers(server: Server, count: int, **settings: Any) -> AsyncIterator[list[Caller]]:
+async def callers(server: Addressed, count: int, **settings: Any) -> AsyncIterator[list[Caller]]:
     """Yield clients, the three ways in turn."""
     made = [Caller(server, WAYS[k % len(WAYS)], **settings) for k in range(count)]
     try:

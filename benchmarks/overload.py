@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import multiprocessing
 import random
 import statistics
 import sys
@@ -11,18 +12,18 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import httpx
 
 from benchmarks import load
-from benchmarks.load import Answer, Caller, Case, Way
+from benchmarks.load import Addressed, Answer, Caller, Case, Way
 from benchmarks.printing import show
 from benchmarks.target import installed, own_server
 from evaluation import record
 from veracity.catalog.serving import VIDEOS_AT_ONCE, VIDEOS_WAITING
-from veracity.server import Server
 from veracity_client import Verdict
 from veracity_client._http import _post
 from veracity_client._wire import build
@@ -42,9 +43,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Measure, print a table, write ``results/overload.json``; returns 1 where a promise was broken."""
-    with own_server() as (server, folder), tempfile.TemporaryDirectory(dir=folder) as made:
-        case = load.named(load.cases(Path(made)), "voice")
-        rows = [asyncio.run(measure(server, way, case, args.clients, args.seconds)) for way in load.WAYS]
+    with (
+        own_server() as (server, folder),
+        tempfile.TemporaryDirectory(dir=folder) as made,
+        ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as own_process,
+    ):
+        case, urls = load.named(load.cases(Path(made)), "voice"), Urls(server.grpc_url, server.http_url)
+        rows = [own_process.submit(_measure, urls, way, case, args.clients, args.seconds).result() for way in load.WAYS]
     show("overload", rows)
     figures = {"clients": args.clients, "places": PLACES, "seconds": args.seconds, "bytes": len(case.video),
                "aim_ms": AIM_MS, **installed(), "ways": rows}  # fmt: skip
@@ -52,7 +57,18 @@ def run(args: argparse.Namespace) -> int:
     return int(any(row["broken"] or row["p99_ms"] > AIM_MS for row in rows))
 
 
-async def measure(server: Server, way: Way, case: Case, clients: int, seconds: float) -> dict[str, Any]:
+class Urls(NamedTuple):
+    """Where the server is. The clients have a process of their own: beside the supervisor's threads they would wait."""
+
+    grpc_url: str
+    http_url: str
+
+
+def _measure(urls: Urls, way: Way, case: Case, clients: int, seconds: float) -> dict[str, Any]:
+    return asyncio.run(measure(urls, way, case, clients, seconds))
+
+
+async def measure(server: Addressed, way: Way, case: Case, clients: int, seconds: float) -> dict[str, Any]:
     """Have so many clients insist over one way for so long; returns the figures once every one has its answer."""
     callers = [Caller(server, way, retries=0) for _ in range(clients)]
     references = await load.alone(callers[0], [case])
@@ -74,7 +90,7 @@ async def measure(server: Server, way: Way, case: Case, clients: int, seconds: f
     return {"way": way, **_figures(answers, references), **({"retry_after": again} if way == "http" else {})}
 
 
-async def _retry_after(server: Server, case: Case, deadline: float) -> str:
+async def _retry_after(server: Addressed, case: Case, deadline: float) -> str:
     """Return what the header of a refusal says: when to ask again; empty where it does not, or nothing was refused."""
     url = f"http://{server.http_url}/v2/models"
     async with httpx.AsyncClient(base_url=url, timeout=load.TIMEOUT_SECONDS) as client:
