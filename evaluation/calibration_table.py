@@ -41,8 +41,8 @@ def calibration_rows(models: Sequence[str], fusion: str | None = None, file: Pat
 def _rows(name: str, entry: dict[str, Any]) -> list[tuple[str, ...]]:
     if entry["checkpoint"] != committed_weights(REPOSITORY).get(name):
         raise RefusedResult(f"`{FILE.name}` was fitted to other weights of `{name}` than the committed ones")
-    still = [_row(f"`{name}`, still pictures", entry["still"])] if "still" in entry else []
-    return [_row(f"`{name}`", entry), *still]
+    others = [_row(f"`{name}`", entry)] if "temperature" in entry else []
+    return [*others, *([_row(f"`{name}`, still pictures", entry["still"])] if "still" in entry else [])]
 
 
 def _row(name: str, entry: dict[str, Any]) -> tuple[str, ...]:

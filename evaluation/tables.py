@@ -22,6 +22,7 @@ from evaluation.markdown import (
     wrong_of_decided,
 )
 from evaluation.results import RefusedResult, load
+from veracity.catalog.profiles import PROFILES
 
 P = ParamSpec("P")
 KINDS = {"audio": "sound files", "images": "pictures", "video": "films"}
@@ -104,10 +105,13 @@ def layers() -> str:
 
 
 @block
-def layer(key: str) -> str:
-    """One layer for its model's card: by kind of file, then by source."""
+def layer(key: str, kind: str = "") -> str:
+    """One layer for its model's card: by kind of file, then by source; or one kind of file alone."""
     document = load("accuracy")
     found = document["subjects"][key]
+    if kind:
+        own = {**found, "by": {"kind": [group for group in found["by"]["kind"] if group["kind"] == kind]}}
+        return f"{table(_OF_LAYER, _of_layer(own))}\n\n{origin(document)}"
     return f"{table(_OF_LAYER, _of_layer(found))}\n\n{by_source(found, verdict=False)}\n\n{origin(document)}"
 
 
@@ -115,7 +119,7 @@ _OF_LAYER = ("test", "real + fake scored", "AUC", "EER", "ECE", "real called fak
 
 
 def _of_layer(subject: Group) -> list[tuple[str, ...]]:
-    rows = []
+    rows: list[tuple[str, ...]] = []
     for kind, groups in by_kind(subject).items():
         if "figures" not in groups["both"]:
             continue
@@ -155,7 +159,8 @@ def calibration(model: str) -> str:
 @block
 def calibrations() -> str:
     """The same of every model of the profile ``starter``, and of their fusion."""
-    return calibration_rows([f"{key.partition('_')[2]}_starter" for key in LAYERS], fusion="starter")
+    models = [name for layer in PROFILES["starter"].values() for name, _ in layer]
+    return calibration_rows(models, fusion="starter")
 
 
 @block

@@ -54,7 +54,8 @@ def _refuse_unheeded(model: Model, args: argparse.Namespace) -> None:
     no_checkpoint = engine or args.untrained or not model.trained_here
     unheeded = {
         "--checkpoint": args.checkpoint is not None and no_checkpoint,
-        "--untrained": args.untrained and (engine or model.name in {"face_detector", "semantic_starter"}),
+        "--untrained": args.untrained
+        and (engine or model.name in {"face_detector", "semantic_starter", "semantic_texture_starter"}),
         "--upstream": args.upstream is not None and (engine or not _published(model)),
     }
     for option, idle in unheeded.items():

@@ -21,7 +21,7 @@ from veracity_client import Detector
 
 REPOSITORY = CHECKOUT / "model_repository"
 SHARED = CHECKOUT.parent / "shared"
-VISUAL = ("visual_starter", "lipsync_starter", "semantic_starter")
+VISUAL = ("visual_starter", "lipsync_starter", "semantic_starter", "semantic_texture_starter")
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -63,7 +63,7 @@ WRONG = [
     ("models", "audio_best", "no layer has a model 'audio_best'"),
     ("log_level", "loud", "must be one of"),
     ("semantic_crops", "3", "must be one of 1 or 5, got"),
-    ("semantic_crops", "5", "must be 1 here: semantic_starter sees the whole picture"),
+    ("semantic_crops", "5", "must be 1 here: it says nothing to semantic_starter, semantic_texture_starter"),
     ("model_config", "onnx", "must be one of 'tensorrt' or 'trt_ep', got 'onnx'"),
 ]
 

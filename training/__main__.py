@@ -29,7 +29,8 @@ TASKS = {
     "audio": ("training.audio.command", "train layer 1"),
     "visual": ("training.visual.command", "train layer 2"),
     "lipsync": ("training.lipsync.command", "train layer 3"),
-    "semantic": ("training.semantic.command", "train layer 4"),
+    "semantic": ("training.semantic.command", "train layer 4, for films"),
+    "texture": ("training.texture.command", "train layer 4, for still pictures"),
     "joint": ("training.joint.command", "train the joint audio-visual network of layer 5"),
 }
 

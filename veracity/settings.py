@@ -16,7 +16,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from veracity.catalog import MODELS
 from veracity.catalog.profiles import PROFILES, choose
-from veracity.catalog.shared import WHOLE_PICTURES
+from veracity.catalog.shared import PICTURE_SQUARES
 from veracity.install import locations
 from veracity_client.errors import BadOption
 
@@ -180,8 +180,8 @@ class Settings(BaseSettings):
     def _crops_are_seen(cls, crops: int, info: ValidationInfo) -> int:
         if crops > 1 and {"profile", "models"} <= set(info.data):
             seeing = [name for name, _ in choose(info.data["profile"], info.data["models"])["semantic"]]
-            if all(MODELS[name].kind == WHOLE_PICTURES for name in seeing):
-                raise ValueError(f"must be 1 here: {', '.join(seeing)} sees the whole picture")
+            if all(MODELS[name].kind != PICTURE_SQUARES for name in seeing):
+                raise ValueError(f"must be 1 here: it says nothing to {', '.join(seeing)}")
         return crops
 
 

@@ -70,6 +70,28 @@ def test_all_four_layers_score_a_talking_head(full_context: AnalysisContext, tal
     assert Verdict.from_json(verdict.to_json()) == verdict
 
 
+def test_each_kind_of_file_has_its_own_model_for_the_whole_picture(
+    full_context: AnalysisContext, talking: Path, tmp_path: Path
+) -> None:
+    still = media_samples.write(tmp_path / "still.png", "-i", talking, "-frames:v", "1")
+    for file, model, samples in ((still, "semantic_texture_starter", 1), (talking, "semantic_starter", 8)):
+        result = run(full_context, file).layer_results["4_semantic"]
+        assert [one.name for one in result.models] == [model]
+        assert "left out" not in result.reasoning
+        assert f"over {samples} samples" in result.reasoning
+
+
+def test_a_model_for_films_alone_abstains_on_a_picture_and_says_so(
+    full_repository: Path, talking: Path, tmp_path: Path
+) -> None:
+    still = media_samples.write(tmp_path / "still.png", "-i", talking, "-frames:v", "1")
+    chosen = AnalysisContext.from_settings(Settings(model_repository=full_repository, models="semantic_starter"))
+    result = run(chosen, still).layer_results["4_semantic"]
+    assert (result.status, result.code) == ("abstained", "other_kind")
+    assert result.reason == "semantic_starter is for videos alone"
+    assert run(chosen, talking).layer_results["4_semantic"].status == "scored"
+
+
 def test_lips_without_a_sound_say_so(full_context: AnalysisContext, talking: Path, tmp_path: Path) -> None:
     silent = media_samples.write(tmp_path / "silent.mp4", "-i", talking, "-an", "-c:v", "copy")
     words = "lipsync_starter judged without the sound"

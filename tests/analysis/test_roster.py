@@ -66,7 +66,7 @@ def repository(full_repository: Path, tmp_path: Path) -> Path:
     """A repository with provenance for every model of the starter profile."""
     target = tmp_path / "model_repository"
     shutil.copytree(full_repository, target)
-    for name in ("visual_starter", "lipsync_starter", "semantic_starter"):
+    for name in ("visual_starter", "lipsync_starter", "semantic_starter", "semantic_texture_starter"):
         (target / name / "provenance.json").write_text(json.dumps({"graph_sha256": "1" * 64, "trained_on": ["tests"]}))
     return target
 

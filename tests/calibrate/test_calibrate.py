@@ -1,6 +1,7 @@
 """From scores to calibration.toml: what is known comes back, what guesses falls silent, the stated rates hold."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from numpy.typing import NDArray
 from veracity.calibrate import fusion_fit
 from veracity.calibrate.fit import fit, groups, platt, pooled
 from veracity.calibrate.labelled_outputs import LabelledClip
-from veracity.catalog import MODELS
+from veracity.catalog import LAYERS, MODELS
 from veracity.decision.calibration import Calibrator
 from veracity.evidence.detector import detector
 from veracity.evidence.requests import ModelOutput, Sample
@@ -154,6 +155,24 @@ def test_a_layer_sees_the_share_of_the_fakes_that_show_in_it(one_sided: bool) ->
     assert (fitted.sees[2:] == 0).all()
     wanted = 0.5 if one_sided else 0.95
     assert fitted.sees[:2] == pytest.approx([wanted, wanted], abs=0.17)
+
+
+def test_of_a_layers_several_models_the_mean_counts_and_silent_ones_do_not() -> None:
+    truth, logits = drawn(400, 1.0, 0.0)
+    first, second = "semantic_starter", "semantic_clip_vitl14"
+    noise = np.random.default_rng(1).normal(0, 1, len(logits))
+    clips = [
+        replace(row, outputs={**row.outputs, second: answer(second, [x + y])} if k % 2 else row.outputs)
+        for k, (row, x, y) in enumerate(zip(rows(first, truth, [[x] for x in logits]), logits, noise))
+    ]
+    fits = {model: fit([row for row in clips if model in row.outputs], model) for model in (first, second)}
+    models: dict[str, list[str]] = {layer.name: [first, second] if layer.name == "semantic" else [] for layer in LAYERS}
+    both = fusion_fit.table(clips, models, fits).scores[:, 3]
+    alone = fusion_fit.table(clips, {**models, "semantic": [first]}, fits).scores[:, 3]
+    assert both[0] == alone[0]  # the other was not asked
+    assert both[1] == pytest.approx((alone[1] + fits[second].held_out[0]) / 2)
+    silent = replace(fits[second], calibrator=Calibrator(np.inf, 0.0))
+    assert (fusion_fit.table(clips, models, {**fits, second: silent}).scores[:, 3] == alone).all()
 
 
 def test_a_layer_that_guesses_is_not_heard() -> None:

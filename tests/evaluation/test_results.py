@@ -58,7 +58,13 @@ def test_what_tells_of_the_server_holds_with_other_weights_and_never_on_changes(
 
 def test_the_committed_weights_are_those_of_the_heads_and_of_our_graphs() -> None:
     found = committed_weights()
-    assert set(found) == {"audio_starter", "visual_starter", "lipsync_starter", "semantic_starter"}
+    assert set(found) == {
+        "audio_starter",
+        "visual_starter",
+        "lipsync_starter",
+        "semantic_starter",
+        "semantic_texture_starter",
+    }
     head = json.loads((CHECKOUT / "model_repository" / "audio_starter" / "head.json").read_text())
     assert found["audio_starter"] == head["checkpoint_sha256"]
 

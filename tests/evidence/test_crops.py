@@ -7,9 +7,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from veracity.catalog import MODELS
 from veracity.catalog.model import DFDC_CROP
 from veracity.evidence.crops import (
     MEAN_FACE,
+    at_least,
     face_box,
     face_crop,
     interpolate,
@@ -20,6 +22,8 @@ from veracity.evidence.crops import (
     smooth,
     whole_picture,
 )
+from veracity.evidence.excerpts import WholeFrame
+from veracity.evidence.kinds import NativeSquares
 
 DATA = Path(__file__).parent.parent / "data"
 SBI = json.loads((DATA / "sbi_face_crop.json").read_text())["cases"]
@@ -150,6 +154,26 @@ def test_a_wide_picture_is_seen_in_three_places(numbered: NDArray[np.uint8]) -> 
     crops = picture_crops(numbered[:100], 224, 5)
     assert [crop[62, 0, 1] for crop in crops] == [8, 0, 16]
     assert not any(crop[:62].any() or crop[162:].any() for crop in crops)
+
+
+def test_a_picture_that_is_large_enough_stays_and_a_smaller_one_is_enlarged(numbered: NDArray[np.uint8]) -> None:
+    assert at_least(numbered, 224) is numbered
+    small = at_least(numbered[:100, :150], 224)
+    assert small.shape == (224, 336, 3)
+    again = cv2.resize(small, (150, 100), interpolation=cv2.INTER_AREA)
+    assert np.abs(again.astype(int) - numbered[:100, :150]).mean() < 2
+    assert at_least(np.zeros((1, 60_000, 3), np.uint8), 224).shape == (224, 224 * 16, 3)  # not 13 million pixels wide
+
+
+def test_squares_of_a_picture_are_its_own_pixels(numbered: NDArray[np.uint8]) -> None:
+    model = MODELS["semantic_texture_starter"]
+    squares = NativeSquares(model).cut(WholeFrame(0.0, 0.04, numbered, 1))
+    assert len(squares) == 5
+    assert (squares[1] == numbered[:224, :224]).all()
+    assert (squares[4] == numbered[-224:, -224:]).all()
+    assert [square.shape for square in NativeSquares(model).cut(WholeFrame(0.0, 0.04, numbered[:50, :50], 1))] == [
+        (224, 224, 3)
+    ]
 
 
 def test_mouths_are_lipforensics(lips: dict[str, NDArray[Any]]) -> None:

@@ -22,7 +22,7 @@ line="$* "
 out=${line##*--out } repository=${line##*--repository }
 out=${out%% *} repository=${repository%% *}
 case "$*" in
-  *--train-on*) mkdir -p "$out" ;;
+  *--train-on* | *"training texture"*) mkdir -p "$out" ;;
   *"training compose"*) mkdir -p "$out" && touch "$out/manifest.csv" ;;
   *"training evaluate"*) mkdir -p "$out" && touch "$out"/{evaluate.json,scores.jsonl} ;;
   *"-m export"*) mkdir -p "$repository/$3/1" && touch "$repository/$3/1/model.onnx" ;;
@@ -57,13 +57,14 @@ def steps(checkout: Path, **environment: str) -> tuple[int, Counter[str]]:
 
 
 ALWAYS = {"export audio_starter": 1, "export visual_starter": 1, "export lipsync_starter": 1,
-          "export semantic_starter": 1, "veracity.cli calibrate": 2, "training evaluate": 1}  # fmt: skip
+          "export semantic_starter": 1, "export semantic_texture_starter": 1,
+          "veracity.cli calibrate": 2, "training evaluate": 1}  # fmt: skip
 
 
 def test_what_is_complete_is_not_done_again(checkout: Path) -> None:
     status, asked = steps(checkout)
     assert status == 0
-    tasks = {"visual": 1, "lipsync": 3, "semantic": 3, "audio": 6}
+    tasks = {"visual": 1, "texture": 1, "lipsync": 3, "semantic": 3, "audio": 6}
     assert {name: asked[f"training {name}"] for name in tasks} == tasks
     assert asked["training compose"] == 1
     assert asked["training evaluate"] == 2 * 4 + 5 + 1

@@ -6,8 +6,8 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 
 from veracity.analysis.context import AnalysisContext
-from veracity.catalog import FACE_DETECTOR, LAYERS, Layer
-from veracity.catalog.layers import kind_of_file
+from veracity.catalog import FACE_DETECTOR, LAYERS, MODELS, Layer
+from veracity.catalog.layers import FileKind, kind_of_file
 from veracity.catalog.profiles import FALLBACKS, Weighted
 from veracity.decision import wording
 from veracity.decision.calibration import Calibration
@@ -43,6 +43,13 @@ class LayerRoster:
             if model not in self.absent:
                 found.setdefault(model, weight)
         return found
+
+    def of(self, kind: FileKind) -> LayerRoster:
+        """Return the models that are for this kind of file; where none is, all of them, each absent for that reason."""
+        fit = tuple((name, weight) for name, weight in self.own if kind in MODELS[name].file_kinds)
+        if fit:
+            return replace(self, own=fit)
+        return replace(self, absent={**self.absent, **{name: wording.other_kind(name) for name, _ in self.own}})
 
     def why_unable(self) -> tuple[Status, Reason] | None:
         """Return the status and the reason of a layer none of whose models can answer; None where one can."""
@@ -96,8 +103,10 @@ class Roster:
         return unable
 
     def for_file(self, tracks: Collection[str], point: OperatingPoint) -> Roster:
-        """Return the roster with the calibration of a file that has these tracks, at an operating point."""
-        return replace(self, calibration=self.calibration.for_file(kind_of_file(tracks), point))
+        """Return the models and the calibration of a file that has these tracks, at an operating point."""
+        kind = kind_of_file(tracks)
+        layers = {name: layer.of(kind) for name, layer in self.layers.items()}
+        return replace(self, layers=layers, calibration=self.calibration.for_file(kind, point))
 
     def without(self, absent: Mapping[str, Reason]) -> Roster:
         """Return the roster in which these models cannot answer, each with its reason."""

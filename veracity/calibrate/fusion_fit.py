@@ -71,23 +71,34 @@ class Candidate:
     ece: float
 
 
-def table(rows: Sequence[LabelledClip], models: Mapping[str, str], fits: Mapping[str, Fitted]) -> Table:
-    """Lay out what the layers' ``models`` (layer → model) say of the clips; a model without a fit says nothing.
+def table(rows: Sequence[LabelledClip], models: Mapping[str, Sequence[str]], fits: Mapping[str, Fitted]) -> Table:
+    """Lay out what the ``models`` of each layer say of the clips; a model without a fit says nothing.
 
-    A clip that its model was fitted on gets what the fit without its group gave it.
+    A clip that its model was fitted on gets what the fit without its group gave it. Of a layer's several models the
+    mean counts, silent ones left out, as in the verdict.
     """
     scores = np.full((len(rows), len(LAYERS)), np.nan)
     for column, layer in enumerate(LAYERS):
-        fitted = fits.get(models[layer.name])
-        if fitted is None:
-            continue
-        known = dict(zip((row.id for row in fitted.rows), fitted.held_out))
-        for k, row in enumerate(rows):
-            if fitted.model in row.outputs:
-                own = known.get(row.id)
-                scores[k, column] = pooled([row], fitted.model, fitted.calibrator)[0] if own is None else own
+        fitted = [fits[model] for model in models[layer.name] if model in fits]
+        heard = [one for one in fitted if not one.calibrator.uninformative] or fitted
+        if heard:
+            each = np.array([_said(rows, one) for one in heard])
+            there = ~np.isnan(each)
+            total = np.where(there, each, 0.0).sum(axis=0)
+            scores[:, column] = np.where(there.any(axis=0), total / np.maximum(there.sum(axis=0), 1), np.nan)
     can = np.array([able(row) for row in rows]).reshape(-1, len(LAYERS))
     return Table(scores, can, labels(rows), groups(rows))
+
+
+def _said(rows: Sequence[LabelledClip], fitted: Fitted) -> Array:
+    """What one model says of each clip, NaN where it was not asked."""
+    known = dict(zip((row.id for row in fitted.rows), fitted.held_out))
+    said = np.full(len(rows), np.nan)
+    for k, row in enumerate(rows):
+        if fitted.model in row.outputs:
+            own = known.get(row.id)
+            said[k] = pooled([row], fitted.model, fitted.calibrator)[0] if own is None else own
+    return said
 
 
 def fit(data: Table, informative: npt.NDArray[np.bool_]) -> Fit:

@@ -31,7 +31,7 @@ class Job:
     rows: Sequence[LabelledClip]
     tested: Sequence[LabelledClip]
     profile: str
-    models: Mapping[str, str]  # the model of each layer
+    models: Mapping[str, Sequence[str]]  # of each layer
     date: datetime.date
     before: Calibration  # whose evidence rules and shares of the layers stay
     repository: Path  # where the models are installed whose calibration this is
@@ -40,7 +40,12 @@ class Job:
     def is_the_profiles(self) -> bool:
         """Whether the models are the profile's own: a fusion is kept for those alone."""
         own = PROFILES[self.profile]
-        return all(own[layer.name] == ((self.models[layer.name], 1.0),) for layer in LAYERS)
+        return all(own[layer.name] == tuple((name, 1.0) for name in self.models[layer.name]) for layer in LAYERS)
+
+    @property
+    def all_models(self) -> list[str]:
+        """The models of all layers, in their order."""
+        return [model for layer in LAYERS for model in self.models[layer.name]]
 
     def rows_of(self, kind: FileKind) -> list[LabelledClip]:
         """The clips of a kind of file to fit on."""
@@ -56,7 +61,7 @@ def calibrate(job: Job) -> dict[str, dict[str, toml_tables.Value] | None]:
     fits = _fits(job, ("sound", "film"))
     stills = _fits(job, ("still",))
     if not fits and not stills:
-        models = ", ".join(job.models.values())
+        models = ", ".join(job.all_models)
         raise CalibrationInputError(
             f"none of {models} answered both real and fake clips whose label tells of its layer"
         )
@@ -80,7 +85,7 @@ def _fits(job: Job, kinds: Collection[str]) -> dict[str, Fitted]:
     """Each model's fit on the clips of some kinds of file that its layer's label tells of, if they are of both."""
     found: dict[str, list[LabelledClip]] = {}
     for row in job.rows:
-        for model in row.outputs.keys() & {*job.models.values()}:
+        for model in row.outputs.keys() & {*job.all_models}:
             layer = MODELS[model].layer
             if layer is not None and row.file_kind in kinds and row.is_evidence_for(layer):
                 found.setdefault(model, []).append(row)
@@ -91,7 +96,7 @@ def _kept(job: Job, fits: Mapping[str, Fitted]) -> dict[str, Fitted]:
     """The calibration that models without clips of their own have already, for the weights that are installed."""
     return {
         model: kept(model, job.before)
-        for model in job.models.values()
+        for model in job.all_models
         if model not in fits
         and any(model in row.outputs for row in job.rows)
         and model in job.before.calibrators
@@ -104,7 +109,7 @@ def _outdated(job: Job, fits: Mapping[str, Fitted]) -> list[str]:
     known = job.before.checkpoints
     return [
         f"models.{model}{still}"
-        for model in job.models.values()
+        for model in job.all_models
         for still in (".still", "")
         if model not in fits and provenance.checkpoint(job.repository / model) not in (None, known.get(model))
     ]
@@ -135,7 +140,7 @@ def _fusions(job: Job, fits: Mapping[FileKind, Mapping[str, Fitted]]) -> dict[st
 def _fusion(job: Job, rows: Sequence[LabelledClip], fits: Mapping[str, Fitted]) -> dict[str, toml_tables.Value]:
     """The fusion of one kind of file; without a layer that separates, nothing is heard and no file gets a label."""
     known = {model for model, fitted in fits.items() if not fitted.calibrator.uninformative}
-    informative = np.array([job.models[layer.name] in known for layer in LAYERS])
+    informative = np.array([not known.isdisjoint(job.models[layer.name]) for layer in LAYERS])
     data = table(rows, job.models, fits)
     best = candidate(data, informative)
     kinds = np.array([row.kind_of_fake for row in rows])

@@ -153,6 +153,7 @@ def _check(one: scores.ScoredClip, path: Path, refused: Collection[str]) -> None
 
 def _row(several: Sequence[scores.ScoredClip], trained_on: Collection[TrainedOn]) -> LabelledClip:
     first = several[0]
+    kind = kind_of_file(first.tracks)
     answers: dict[str, ModelOutput] = {}
     for one in several:
         if one.label != first.label:
@@ -162,6 +163,8 @@ def _row(several: Sequence[scores.ScoredClip], trained_on: Collection[TrainedOn]
                 raise CalibrationInputError(f"clip {first.id} has two answers of {model}: give each clip's once")
             if model not in MODELS:
                 raise CalibrationInputError(f"clip {first.id} was answered by {model}, which no layer has")
+            if kind not in MODELS[model].file_kinds:
+                continue  # it is not asked of such files any more
             if items.logits and not any(what.model == model and what.covers(one) for what in trained_on):
                 answers[model] = items.output(model)
     return LabelledClip(

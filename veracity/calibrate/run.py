@@ -48,7 +48,9 @@ def run(args: argparse.Namespace) -> Iterator[str]:
         rows=read(files, () if args.allow_test else ("test",), trained_on, own),
         tested=read(args.test, ("train", "validation")) if args.test else [],
         profile=settings.profile,
-        models={layer: models[0][0] for layer, models in choose(settings.profile, settings.models).items()},
+        models={
+            layer: [name for name, _ in models] for layer, models in choose(settings.profile, settings.models).items()
+        },
         date=datetime.datetime.now(tz=datetime.timezone.utc).date(),
         before=before,
         repository=settings.model_repository,

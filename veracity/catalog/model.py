@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, get_args
 
 from veracity.catalog.assets import Source
+from veracity.catalog.layers import FileKind
 from veracity_client.verdict import LayerName
 
 Precision = Literal["fp32", "fp16", "int8"]
@@ -65,7 +66,7 @@ class Model:
     those that it can be made of instead. ``joined``: they are a frozen encoder, and our head ships with this version.
     ``released`` is False while nobody can have weights: the model's folder and tensors are final. ``commercial`` is
     False where the authors allow research only. ``least_face`` is the width in pixels that a face's box must have for
-    the face to be scored.
+    the face to be scored. ``file_kinds`` are the kinds of file that it is asked of.
     """
 
     name: str
@@ -87,6 +88,7 @@ class Model:
     sources: tuple[Source, ...] = ()
     optional_sources: tuple[Source, ...] = ()
     joined: bool = False
+    file_kinds: tuple[FileKind, ...] = get_args(FileKind)
 
     @property
     def input(self) -> Tensor:

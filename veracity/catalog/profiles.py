@@ -25,7 +25,7 @@ PROFILES: Mapping[str, Choice] = {
         "audio": (("audio_starter", 1.0),),
         "visual": (("visual_starter", 1.0),),
         "lipsync": (("lipsync_starter", 1.0),),
-        "semantic": (("semantic_starter", 1.0),),
+        "semantic": (("semantic_starter", 1.0), ("semantic_texture_starter", 1.0)),
     },
     "published": _PUBLISHED,
     "published-commercial": {**_PUBLISHED, "visual": (("visual_effnet_b7", 1.0),)},

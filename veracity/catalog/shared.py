@@ -30,6 +30,7 @@ MOUTH_RUNS = "veracity.evidence.kinds:MouthRuns"
 LIP_RUNS = "veracity.evidence.kinds:LipRuns"
 WHOLE_PICTURES = "veracity.evidence.kinds:WholePictures"
 PICTURE_SQUARES = "veracity.evidence.kinds:PictureSquares"
+NATIVE_SQUARES = "veracity.evidence.kinds:NativeSquares"
 
 # Functions of veracity/evidence/pooling.py
 MEAN_LOGIT = "veracity.evidence.pooling:mean_logit"

@@ -22,6 +22,7 @@ DETECTORS = (
     "lipsync_lipforensics",
     "lipsync_syncnet",
     "semantic_starter",
+    "semantic_texture_starter",
     "semantic_clip_vitl14",
 )
 

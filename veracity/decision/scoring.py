@@ -150,7 +150,7 @@ def fake_part(layers: Mapping[str, ScoredLayer], calibration: Calibration) -> tu
 def _worst_part(spans: Sequence[Span]) -> Span | None:
     chances = fusion.log_odds(np.array([span.score for span in spans], np.float64))
     parts = [
-        Span(spans[k].start, spans[k + PART - 1].end, _round(fusion.probability(chances[k : k + PART].mean())))
+        Span(spans[k].start, spans[k + PART - 1].end, _round(float(fusion.probability(chances[k : k + PART].mean()))))
         for k in range(len(spans) - PART + 1)
     ]
     return max(parts, key=lambda part: part.score, default=None)

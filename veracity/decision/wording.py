@@ -35,6 +35,7 @@ TEMPLATES: Mapping[ReasonCode, str] = {
     "too_short": "less than {needed}",
     "weights_missing": "{why}",
     "model_rejected": "{why}",
+    "other_kind": "{model} is for {kinds} alone",
     "model_down": "{models} does not answer",
     "model_failed": "{why}",
     "audio_unreadable": "{why}",
@@ -73,6 +74,12 @@ def joined(reasons: Sequence[Reason]) -> Reason:
 def needs_sound(model: str, why: Reason) -> Reason:
     """Return why a model that compares mouths with the sound cannot answer."""
     return Reason(why.code, f"{model} needs the sound: {why.text}")
+
+
+def other_kind(model: str) -> Reason:
+    """Return that a model is made for other kinds of file than this one."""
+    kinds = " and ".join(KINDS[kind] for kind in MODELS[model].file_kinds)
+    return reason("other_kind", model=model, kinds=kinds)
 
 
 def of_layer(layer: Layer, why: Reason) -> Reason:

@@ -86,6 +86,18 @@ def picture_crops(image: Image, size: int, number: int = 1) -> list[Image]:
     return [_on_black(image[y : y + size, x : x + size], size) for y, x in dict.fromkeys(places)]
 
 
+def at_least(image: Image, size: int) -> Image:
+    """Enlarge RGB [H, W, 3] until its shorter side has ``size`` pixels; one that has them stays, to the bit.
+
+    Of a picture that is longer than ``LONGEST`` to 1 its middle: see :func:`whole_picture`.
+    """
+    shorter = min(image.shape[:2])
+    if shorter >= size:
+        return image
+    height, width = (max(size, round(side * size / shorter)) for side in _middle(image).shape[:2])
+    return _uint8(cv2.resize(_middle(image), (width, height), interpolation=cv2.INTER_CUBIC))
+
+
 def whole_picture(image: Image, size: int) -> Image:
     """Bring the shorter side of RGB [H, W, 3] to ``size`` and cut the middle square out, as CLIP's authors do.
 

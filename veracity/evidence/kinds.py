@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from veracity.catalog import Model
-from veracity.evidence.crops import Image, face_crop, mouth_crops, picture_crops, whole_picture
+from veracity.evidence.crops import Image, at_least, face_crop, mouth_crops, picture_crops, whole_picture
 from veracity.evidence.excerpts import Excerpt, FaceInFrame, FaceRun, WholeFrame, run_landmarks
 from veracity.evidence.lips import lip_crops
 from veracity.evidence.pooling import Pooling
@@ -117,6 +117,16 @@ class WholePictures(LogitDetector[WholeFrame]):
     def cut(self, excerpt: WholeFrame) -> Sequence[Image]:
         """Return the picture."""
         return [whole_picture(excerpt.image, self.model.size)]
+
+
+class NativeSquares(LogitDetector[WholeFrame]):
+    """Five squares of a picture pixel by pixel, of a smaller one enlarged: uint8 RGB [size, size, 3] each."""
+
+    excerpt = WholeFrame
+
+    def cut(self, excerpt: WholeFrame) -> Sequence[Image]:
+        """Return the middle and the corners."""
+        return picture_crops(at_least(excerpt.image, self.model.size), self.model.size, 5)
 
 
 class PictureSquares(LogitDetector[WholeFrame]):

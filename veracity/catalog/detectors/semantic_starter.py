@@ -30,4 +30,5 @@ MODEL = Model(
     precisions=("fp32",),
     sources=(CLIP,),
     joined=True,
+    file_kinds=("film",),  # of stills it knows the style of a source rather than how they were made
 )
