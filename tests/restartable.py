@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import os
 import random
 import signal
 import socket
@@ -38,10 +39,12 @@ def install(repository: Path, name: str) -> None:
 
 
 def free_ports(hosts: list[str], count: int) -> list[int]:
-    """Return ports that are free on every host."""
+    """Return ports that are free on every host, and that no other worker of pytest-xdist is given."""
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    ours = BELOW_EPHEMERAL[worker :: int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))]
     found: list[int] = []
     while len(found) < count:
-        port = random.choice(BELOW_EPHEMERAL)
+        port = random.choice(ours)
         with ExitStack() as held:
             try:
                 for host in hosts:
