@@ -80,6 +80,7 @@ class _Servicer(service_pb2_grpc.GRPCInferenceServiceServicer):
         return _message(canned.VERDICT.to_dict())
 
     def ModelStreamInfer(self, requests: Any, context: Any) -> Any:  # noqa: N802
+        list(requests)  # read as Triton does: of a call that ends before it is written, grpc.aio tells no reason
         try:
             self.switch.ask()
         except VeracityError as error:
