@@ -8,6 +8,8 @@ BIN := $(VENV)/bin
 SAMPLE := sample.mp4
 DATA := ../shared/data
 SECONDS := 60
+# two at once; the tests of a file share its servers, and the last files are short
+TWO := -n 2 --dist loadfile --no-loadscope-reorder
 TELLING := tests/client tests/catalog tests/decision tests/evidence tests/calibrate tests/install tests/test_settings.py
 LOCK := uv pip compile --quiet --universal --python-version 3.10 --no-annotate --no-emit-package veracity-client \
 	--generate-hashes --custom-compile-command "make lock"
@@ -35,7 +37,7 @@ serve: models ## the server, until Ctrl-C
 	@$(BIN)/veracity serve
 
 test: models ## tests that need no torch; but for the image's build, which takes minutes
-	@$(BIN)/python -m pytest -m "not export and not gpu and not image and not wheel" $(ARGS)
+	@$(BIN)/python -m pytest $(TWO) -m "not export and not gpu and not image and not wheel" $(ARGS)
 
 test-wheels: models ## the wheels in fresh environments without the checkout, on every Python that is here
 	@$(BIN)/python -m pytest -m wheel $(ARGS)
