@@ -50,14 +50,15 @@ def labels(clips: Iterable[ScoredClip]) -> npt.NDArray[np.bool_]:
 
 
 def scored_outputs(clips: Sequence[ScoredClip], calibration: Calibration) -> list[ScoredOutput]:
-    """The verdict, every layer that ran, and every model of a layer with several, or with an uninformative one."""
+    """The verdict, every layer that ran, and every model where several answered for a clip, or one is uninformative."""
     asked = {layer.key: {m for one in clips for m in one.outputs if MODELS[m].layer == layer.name} for layer in LAYERS}
     found, heard = [_verdict()], [one for one in clips if one.error is None]
     for layer in LAYERS:
         if heard and all(one.layers[layer.key].status == "skipped" for one in heard):
             continue
         found.append(_layer(layer.key, _ITEMS[layer.name]))
-        if len(asked[layer.key]) > 1 or calibration.uninformative(asked[layer.key]):
+        together = any(sum(MODELS[m].layer == layer.name for m in one.outputs) > 1 for one in clips)
+        if together or calibration.uninformative(asked[layer.key]):
             found += [_model(name, layer.key, calibration) for name in sorted(asked[layer.key])]
     return found
 

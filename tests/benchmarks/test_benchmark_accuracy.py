@@ -24,7 +24,13 @@ def test_every_clip_is_counted_and_no_clip_is_analysed_twice(clips: Path, tmp_pa
     assert document["clips"] == {"real": 4, "fake": 2}
     assert list(document["subjects"]) == ["verdict", *LAYERS]
     assert document["machine"]["cores"] > 0
-    assert set(document["models"]) == {"audio_starter", "visual_starter", "lipsync_starter", "semantic_starter"}
+    assert set(document["models"]) == {
+        "audio_starter",
+        "visual_starter",
+        "lipsync_starter",
+        "semantic_starter",
+        "semantic_texture_starter",
+    }
     voice = document["subjects"]["1_audio"]
     assert voice["scored"] == {"real": 1, "fake": 1}
     assert voice["figures"]["auc"]["value"] in (0, 1)

@@ -22,7 +22,7 @@ from veracity_client.verdict import Options, Verdict
 @pytest.fixture
 def repository(full_repository: Path) -> Path:
     """Graphs that call bright pictures fake, with the digest that a calibration is kept for."""
-    for name in ("visual_starter", "lipsync_starter", "semantic_starter"):
+    for name in ("visual_starter", "lipsync_starter", "semantic_starter", "semantic_texture_starter"):
         (full_repository / name / "provenance.json").write_text(json.dumps({"checkpoint_sha256": name}))
     return full_repository
 
@@ -53,8 +53,8 @@ def test_a_folder_becomes_a_calibration_that_the_engine_uses(
     assert main(["calibrate", str(folder), "--out", str(out)]) == 0
     assert f"use it with VERACITY_CALIBRATION={out}" in capsys.readouterr().out
     fitted = Calibration.read(out)
-    assert "on 27 real and 27 fake videos of 9 sources" in fitted.measurement("semantic_starter")
-    assert fitted.checkpoints["semantic_starter"] == "semantic_starter"
+    assert "on 27 real and 27 fake videos of 9 sources" in fitted.measurement("semantic_texture_starter")
+    assert fitted.checkpoints["semantic_texture_starter"] == "semantic_texture_starter"
     settings = Settings(model_repository=repository, calibration=out)
     bright, dark = (verdict(folder / label / "one" / "0.mp4", settings) for label in ("fake", "real"))
     assert (bright.label, bright.calibrated) == ("fake", True)
@@ -86,7 +86,7 @@ def test_a_clip_that_is_gone_or_labelled_anew_counts_as_it_is_now(
     (folder / "real" / "one" / "0.mp4").unlink()
     (folder / "fake" / "two" / "0.mp4").rename(folder / "real" / "two" / "was_fake.mp4")
     assert main(["calibrate", str(folder), "--out", str(out)]) == 0
-    assert "on 27 real and 26 fake videos of 9 sources" in Calibration.read(out).measurement("semantic_starter")
+    assert "on 27 real and 26 fake videos of 9 sources" in Calibration.read(out).measurement("semantic_texture_starter")
 
 
 def test_a_list_labels_a_clip_anew(
@@ -99,7 +99,7 @@ def test_a_list_labels_a_clip_anew(
         lines = ["path,label,source", *(",".join(map(str, row)) for row in rows)]
         (tmp_path / "list.csv").write_text("\n".join(lines))
         assert main(["calibrate", str(tmp_path / "list.csv"), "--out", str(out)]) == 0
-    assert "on 28 real and 26 fake videos" in Calibration.read(out).measurement("semantic_starter")
+    assert "on 28 real and 26 fake videos" in Calibration.read(out).measurement("semantic_texture_starter")
 
 
 def test_sources_are_the_folders_below_a_label_or_parts_by_name(folder: Path) -> None:
