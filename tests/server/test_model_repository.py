@@ -170,5 +170,5 @@ def test_the_calibration_knows_every_layer_and_profile_and_no_other_model() -> N
     assert set(calibration.statements) == set(PROFILES)
     assert set(calibration.calibrators) <= set(MODELS)
     assert set(calibration.model_thresholds) <= set(calibration.calibrators)
-    assert set(calibration.still_calibrators) <= set(calibration.calibrators)
+    assert set(calibration.still_calibrators) <= set(MODELS)
     assert set(calibration.of("starter").fusions) == {"sound", "still", "film"}
