@@ -58,13 +58,13 @@ def test_a_head_learns_from_the_real_pictures_alone(data: Path, tmp_path: Path) 
     path = train(data, tmp_path / "out", extractor([softened, softened]), tmp_path / "cache", REPOSITORY, plan)
     with np.load(path) as head:
         weight, bias = head["weight"], head["bias"]
-        assert b"source 0" in head["about"].tobytes()
+        assert b'"0.png"' in head["about"].tobytes()
     assert len(list((tmp_path / "cache").rglob("*.npz"))) == 5  # not the fake
     grain = np.clip(np.random.default_rng(9).normal(100, 25, (224, 224, 3)), 0, 255).astype(np.uint8)
     seen = session(features(REPOSITORY)).run(None, {"FRAME": np.stack([grain, softened(grain)])})[0]
     real, drawn = seen @ weight + bias
     assert drawn > real + 1
-    left = TexturePlan(copies=0, without="source")
+    left = TexturePlan(copies=0, without=".png")
     with pytest.raises(ManifestError, match="no real picture"):
         train(data, tmp_path / "none", extractor([softened, softened]), tmp_path / "cache", REPOSITORY, left)
 
