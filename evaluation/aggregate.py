@@ -150,8 +150,8 @@ def _counted(output: ScoredOutput, group: Sequence[ScoredClip]) -> dict[str, Any
     if scored:
         odds = output.scores(scored)
         row["mean_fake_probability"] = round(float(expit(odds).mean()), 4)
-        if (odds != 0).any():
-            row["wrong"] = metrics.share(((odds > 0) != labels(scored))[odds != 0]).to_dict()
+        wrong = ((odds > 0) != labels(scored))[odds != 0]
+        row["wrong"] = metrics.share(wrong).to_dict() if wrong.size else None
     return row
 
 

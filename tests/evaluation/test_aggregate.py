@@ -90,7 +90,7 @@ def test_a_silent_layer_calls_nothing_fake_and_has_no_figures() -> None:
     assert found["confusion"] == {"real": {"neither": 1}, "fake": {"neither": 1}}
     assert found["figures"] is None
     assert found["unmeasurable"] == "it is silent: P(fake) is 0.5 for every clip"
-    assert "wrong" not in found["by"]["kind"][0]
+    assert found["by"]["kind"][0]["wrong"] is None
 
 
 def test_the_sheet_holds_every_figure_once() -> None:
@@ -121,16 +121,25 @@ def test_thresholds_are_those_of_the_verdicts() -> None:
         aggregate(bad, CALIBRATION)
 
 
+def page_of(found: list[ScoredClip]) -> str:
+    machine = {"cores": 1, "cpu": "<i>"}
+    document = {"title": "<u>", "manifest": {"name": "<s>", "sha256": "0", "split": "<q>"}, "through": "local",
+                "version": "1", "commit": "c", "date": "d", "machine": machine,
+                **aggregate(found, CALIBRATION), "forensic": practice(found, CALIBRATION)}  # fmt: skip
+    return page.write(document, found, [subject()])
+
+
+def test_the_page_of_a_silent_layer_says_so() -> None:
+    text = page_of([said(0, 0, "A", 0.5), said(1, 1, "A", 0.5)])
+    assert "it is silent: P(fake) is 0.5 for every clip" in text
+
+
 def test_a_name_out_of_a_manifest_is_no_markup() -> None:
     found = [
         dataclasses.replace(said(n, n, "<b>", chance), how="<how>", cues={"<cue>": chance})
         for n, chance in enumerate((0.1, 0.9))
     ]
-    machine = {"cores": 1, "cpu": "<i>"}
-    document = {"title": "<u>", "manifest": {"name": "<s>", "sha256": "0", "split": "<q>"}, "through": "local",
-                "version": "1", "commit": "c", "date": "d", "machine": machine,
-                **aggregate(found, CALIBRATION), "forensic": practice(found, CALIBRATION)}  # fmt: skip
-    text = page.write(document, found, [subject()])
+    text = page_of(found)
     for tag in ("<b>", "<i>", "<u>", "<s>", "<q>", "<how>", "<cue>"):
         assert tag not in text.replace("<figcaption><b>", "")
         assert tag.replace("<", "&lt;").replace(">", "&gt;") in text
