@@ -169,7 +169,8 @@ def _filmed(shape: tuple[int, ...], rng: Rng) -> _Effect:
 
 def _last_frame(frames: Sequence[Image], rate: str) -> Image:
     """The last of the frames, coded with the given rate factor and decoded."""
-    options = {"crf": rate, "preset": "veryfast", "bframes": "0", "threads": "1"}
+    # without mbtree, which reads memory it never wrote: the same frames came out in up to eight ways
+    options = {"crf": rate, "preset": "veryfast", "bframes": "0", "threads": "1", "x264-params": "mbtree=0"}
     coder = av.CodecContext.create("libx264", "w")
     coder.height, coder.width = frames[0].shape[:2]
     coder.pix_fmt, coder.time_base, coder.options = "yuv420p", Fraction(1, 25), options
