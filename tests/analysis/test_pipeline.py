@@ -81,6 +81,15 @@ def test_each_kind_of_file_has_its_own_model_for_the_whole_picture(
         assert f"over {samples} samples" in result.reasoning
 
 
+def test_a_picture_that_is_too_small_for_its_model_is_not_enlarged(
+    full_context: AnalysisContext, talking: Path, tmp_path: Path
+) -> None:
+    small = media_samples.write(tmp_path / "small.png", "-i", talking, "-frames:v", "1", "-vf", "scale=-2:222")
+    result = run(full_context, small).layer_results["4_semantic"]
+    assert (result.status, result.code) == ("abstained", "picture_too_small")
+    assert result.reason == "a picture under 224 pixels high or wide is too small to judge"
+
+
 def test_a_model_for_films_alone_abstains_on_a_picture_and_says_so(
     full_repository: Path, talking: Path, tmp_path: Path
 ) -> None:

@@ -29,7 +29,6 @@ def test_every_clip_is_counted_and_no_clip_is_analysed_twice(clips: Path, tmp_pa
         "visual_starter",
         "lipsync_starter",
         "semantic_starter",
-        "semantic_texture_starter",
     }
     voice = document["subjects"]["1_audio"]
     assert voice["scored"] == {"real": 1, "fake": 1}

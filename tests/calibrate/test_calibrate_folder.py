@@ -35,7 +35,7 @@ def folder(tmp_path: Path) -> Path:
             (tmp_path / "clips" / label / source).mkdir(parents=True)
             for number in range(3):
                 target = tmp_path / "clips" / label / source / f"{number}.mp4"
-                picture = f"color={colour}:size={64 + 2 * number}x64:rate=25:duration=0.4"
+                picture = f"color={colour}:size={224 + 2 * number}x224:rate=25:duration=0.4"
                 media_samples.write(target, "-f", "lavfi", "-i", picture, *media_samples.H264)
     return tmp_path / "clips"
 

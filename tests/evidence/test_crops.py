@@ -171,9 +171,7 @@ def test_squares_of_a_picture_are_its_own_pixels(numbered: NDArray[np.uint8]) ->
     assert len(squares) == 5
     assert (squares[1] == numbered[:224, :224]).all()
     assert (squares[4] == numbered[-224:, -224:]).all()
-    assert [square.shape for square in NativeSquares(model).cut(WholeFrame(0.0, 0.04, numbered[:50, :50], 1))] == [
-        (224, 224, 3)
-    ]
+    assert NativeSquares(model).cut(WholeFrame(0.0, 0.04, numbered[:223], 1)) == []  # not a square of them is whole
 
 
 def test_mouths_are_lipforensics(lips: dict[str, NDArray[Any]]) -> None:

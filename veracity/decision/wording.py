@@ -30,6 +30,7 @@ TEMPLATES: Mapping[ReasonCode, str] = {
     "no_speech": "no speech was found",
     "no_face": "no face was found",
     "face_too_small": "every face is under {pixels} pixels wide: too small to judge",
+    "picture_too_small": "a picture under {pixels} pixels high or wide is too small to judge",
     "mouth_still": "no mouth moves",
     "face_not_followed": "no face could be followed over {frames} frames",
     "too_short": "less than {needed}",
@@ -95,8 +96,10 @@ def without_track(needed: Track, tracks: Sequence[str]) -> Reason:
 
 
 def too_small(model: str) -> Reason:
-    """Return that every face is narrower than a model can judge."""
-    return reason("face_too_small", pixels=MODELS[model].least_face)
+    """Return that every face is narrower than a model can judge, or the picture for a model that takes no faces."""
+    if MODELS[model].least_face:
+        return reason("face_too_small", pixels=MODELS[model].least_face)
+    return reason("picture_too_small", pixels=MODELS[model].size)
 
 
 def left_out(model: str, why: Reason, fallback: str | None) -> str:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from veracity.catalog import Model
-from veracity.evidence.crops import Image, at_least, face_crop, mouth_crops, picture_crops, whole_picture
+from veracity.evidence.crops import Image, face_crop, mouth_crops, picture_crops, whole_picture
 from veracity.evidence.excerpts import Excerpt, FaceInFrame, FaceRun, WholeFrame, run_landmarks
 from veracity.evidence.lips import lip_crops
 from veracity.evidence.pooling import Pooling
@@ -120,13 +120,15 @@ class WholePictures(LogitDetector[WholeFrame]):
 
 
 class NativeSquares(LogitDetector[WholeFrame]):
-    """Five squares of a picture pixel by pixel, of a smaller one enlarged: uint8 RGB [size, size, 3] each."""
+    """Five squares of a picture pixel by pixel: uint8 RGB [size, size, 3] each."""
 
     excerpt = WholeFrame
 
     def cut(self, excerpt: WholeFrame) -> Sequence[Image]:
-        """Return the middle and the corners."""
-        return picture_crops(at_least(excerpt.image, self.model.size), self.model.size, 5)
+        """Return the middle and the corners; of a picture that is smaller than a square none, since none is whole."""
+        if min(excerpt.image.shape[:2]) < self.model.size:
+            return []
+        return picture_crops(excerpt.image, self.model.size, 5)
 
 
 class PictureSquares(LogitDetector[WholeFrame]):

@@ -105,7 +105,7 @@ class SampleCollector:
     tracker: Tracker = field(default_factory=Tracker)
     seen: int = 0  # frames taken
     items: dict[str, list[Sample]] = field(default_factory=lambda: defaultdict(list))
-    too_small: set[str] = field(default_factory=set)  # models that some face was too small for
+    too_small: set[str] = field(default_factory=set)  # models that some face, or the picture, was too small for
     still_mouths: int = 0  # seconds of a face that were followed, in which the mouth does not move
     _held: dict[int, NDArray[np.uint8]] = field(default_factory=dict)
     _last: dict[int, tuple[Box, NDArray[np.uint8]]] = field(default_factory=dict)  # of a track: where its face was
@@ -165,6 +165,8 @@ class SampleCollector:
         picture = WholeFrame(frame.time, self._until(frame.time), frame.image, self.crops)
         for detector in self._that_take(WholeFrame):
             self._cut(detector, picture)
+            if not self.items[detector.model.name]:
+                self.too_small.add(detector.model.name)
 
     def _mouths(self, frame: Frame) -> None:
         for run in self.plan.mouths:
