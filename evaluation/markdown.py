@@ -38,8 +38,9 @@ def verdicts(groups: Iterable[Group], word: str) -> int:
 
 
 def share(group: Group, word: str) -> str:
-    """On which part of a group's clips the verdict was this word."""
-    return percent(verdicts([group], word) / group["clips"])
+    """On which part of a group's clips the verdict was this word; one without a score is ``inconclusive``, too."""
+    words = (word, "no score") if word == "inconclusive" else (word,)
+    return percent(sum(verdicts([group], one) for one in words) / group["clips"])
 
 
 def by_kind(subject: Mapping[str, Any]) -> dict[str, dict[str, Group]]:

@@ -65,7 +65,7 @@ def _verdict(name: str, both: Group, real: Sequence[Group], fake: Sequence[Group
 
 def _all_words(subject: Group) -> dict[str, int]:
     counts = subject["confusion"].values()
-    return {word: sum(found.get(word, 0) for found in counts) for word in ("real", "fake", "inconclusive")}
+    return {word: sum(found.get(word, 0) for found in counts) for word in ("real", "fake", "inconclusive", "no score")}
 
 
 def _layers(document: dict[str, Any]) -> list[tuple[str, Group]]:

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.__main__ import main
+from evaluation import tables
 
 PAGE = """# Page
 <!-- [[[cog print(figures.calibration("visual_starter")) ]]] -->
@@ -41,3 +42,10 @@ def test_a_page_that_was_edited_by_hand_fails_the_check(folder: Path, capsys: py
 
 def test_the_committed_pages_are_up_to_date() -> None:
     assert main(["figures", "--check"]) == 0
+
+
+def test_a_verdict_without_a_score_counts_as_inconclusive() -> None:
+    rows = [line.split(" | ") for line in tables.verdict_by_kind().splitlines() if " | " in line][2:]
+    for name, _, _, _, *shares in rows:
+        reals, fakes = ([int(share.split()[0]) for share in shares[part]] for part in (slice(3), slice(3, 6)))
+        assert (sum(reals), sum(fakes)) == pytest.approx((100, 100), abs=2), name
