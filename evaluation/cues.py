@@ -1,23 +1,26 @@
-"""Reads what a file shows before any model is asked: container, codecs, rates, size, length, loudness."""
+"""Reads what a file shows before any model is asked: container, codecs, rates, size, fineness, length, loudness."""
 
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from pathlib import Path
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 from scipy.signal import welch
 
-from veracity.catalog.layers import SAMPLE_RATE
+from veracity.catalog.layers import FPS, SAMPLE_RATE
 from veracity.media import Limits, Media, Probe, Source
-from veracity_client.errors import BadVideo
+from veracity_client.errors import BadVideo, NoFrames
 
 Cues = dict[str, float | str]
 FRAME = SAMPLE_RATE // 50  # 20 ms
 QUIET = -50.0  # dB below full scale, of a frame of silence
 FLOOR = 60.0  # dB below the strongest frequency, where the bandwidth ends
 _LEAST = 1e-12  # power, so that silence has a logarithm
+_FINEST = 0.1  # of 255, so that one colour has a logarithm
 
 
 def read(path: Path, limits: Limits, ffmpeg: Path) -> Cues:
@@ -25,7 +28,7 @@ def read(path: Path, limits: Limits, ffmpeg: Path) -> Cues:
 
     ``container``, ``video_codec``, ``audio_codec``; ``bytes_per_second``; ``sample_rate``, Hz; ``bandwidth``, Hz, and
     ``loudness``, dB below full scale, and ``silence``, a share, of the sound at 16 kHz in one channel; ``width``,
-    pixels; ``seconds``. Raises what :meth:`Media.probe` raises.
+    pixels; ``fineness`` of the frame in the middle; ``seconds``. Raises what :meth:`Media.probe` raises.
     """
     return asyncio.run(_read(Source(path), limits, ffmpeg))
 
@@ -34,12 +37,21 @@ async def _read(source: Source, limits: Limits, ffmpeg: Path) -> Cues:
     async with Media.opened(source, limits, ffmpeg) as media:
         probe = await media.probe()
         found = of_probe(probe, media.size)
+        if probe.video:
+            middle = int(await media.video_seconds() * FPS / 2)
+            with suppress(BadVideo, NoFrames):
+                async for frame in media.frames([middle]):
+                    found["fineness"] = fineness(frame.image)
         if probe.audio:
-            try:
-                return found | of_sound(await media.audio(probe.audio_order[0]))
-            except BadVideo:
-                return found
+            with suppress(BadVideo):
+                found |= of_sound(await media.audio(probe.audio_order[0]))
         return found
+
+
+def fineness(picture: NDArray[np.uint8]) -> float:
+    """The logarithm of the mean size of the brightness's Laplacian, of RGB [h, w, 3]: low where it is soft."""
+    grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY).astype(np.float32)
+    return round(float(np.log(np.abs(cv2.Laplacian(grey, cv2.CV_32F)).mean() + _FINEST)), 3)
 
 
 def of_probe(probe: Probe, size: int) -> Cues:

@@ -66,7 +66,7 @@ def early() -> str:
 @block
 def segments() -> str:
     """Average precision of the seconds that each layer calls fake."""
-    document = load("accuracy")
+    document = load("localisation")
     found = _recorded(document, "segments")
     if found is None:
         return "The manifest that was measured states the fake seconds of no clip."

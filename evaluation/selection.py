@@ -18,7 +18,7 @@ def add_options(parser: argparse.ArgumentParser, out: Path) -> None:
     parser.add_argument("--manifest", type=Path, required=True,
                         help="a folder with manifest.csv, a CSV video_id,label,split,path, or a folder "
                         "train|val|test/<id>/video.mp4 with meta.json")  # fmt: skip
-    parser.add_argument("--split", default="test", choices=("train", "validation", "test", "all"))
+    parser.add_argument("--split", default="test", choices=("train", "validation", "test", "not-test", "all"))
     parser.add_argument("--kinds", default=",".join(KINDS), help="of clips, separated by commas")
     parser.add_argument("--limit", type=int, default=0, help="clips of a source and label at most; 0: all")
     parser.add_argument("--threads", type=int, default=0, help="of a model in this process; 0: as many as there are")
@@ -27,15 +27,20 @@ def add_options(parser: argparse.ArgumentParser, out: Path) -> None:
 
 def clips_of(args: argparse.Namespace) -> list[Clip]:
     """The clips that the options select; raises ManifestError."""
-    kinds = [kind.strip() for kind in args.kinds.split(",")]
+    return choose_clips(args.manifest, args.split, kinds_of(args), args.limit)
+
+
+def kinds_of(args: argparse.Namespace) -> list[str]:
+    """The kinds of clips of ``--kinds``; raises ManifestError for an unknown one."""
+    kinds = [kind.strip() for kind in str(args.kinds).split(",")]
     if unknown := set(kinds) - set(KINDS):
         raise ManifestError(f"--kinds knows {', '.join(KINDS)}, not {', '.join(sorted(unknown))}")
-    return choose_clips(args.manifest, args.split, kinds, args.limit)
+    return kinds
 
 
 def choose_clips(manifest: Path, split: str, kinds: Sequence[str], limit: int = 0) -> list[Clip]:
     """The clips to measure on, at most ``limit`` per source and label; raises ManifestError for one label alone."""
-    clips = [clip for clip in read_clips(manifest, kinds) if split in ("all", clip.split)]
+    clips = of_split(read_clips(manifest, kinds), split)
     of_both_labels(clips, f"{manifest}, split {split}, {', '.join(kinds)}")
     ids = [clip.id for clip in clips]
     if len(set(ids)) < len(ids):
@@ -47,6 +52,12 @@ def choose_clips(manifest: Path, split: str, kinds: Sequence[str], limit: int = 
         if not limit or seen[clip.source, clip.label] <= limit:
             kept.append(clip)
     return kept
+
+
+def of_split(clips: Sequence[Clip], split: str) -> list[Clip]:
+    """The clips of a split of ``--split``; ``not-test`` is train and validation."""
+    wanted = {"all": ("train", "validation", "test"), "not-test": ("train", "validation")}.get(split, (split,))
+    return [clip for clip in clips if clip.split in wanted]
 
 
 def of_both_labels(clips: Sequence[Clip], where: str) -> None:

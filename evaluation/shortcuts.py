@@ -90,11 +90,12 @@ def correlations(cue: Sequence[Cue], scores: Sequence[float | None], labels: npt
     is the same for all. Lists are of the same clips [n].
     """
     truth = np.asarray(labels, bool)
-    return {word: _correlation([(a, b) for a, b, fake in zip(cue, scores, truth) if fake == label])
+    return {word: correlation([(a, b) for a, b, fake in zip(cue, scores, truth) if fake == label])
             for word, label in (("real", False), ("fake", True))}  # fmt: skip
 
 
-def _correlation(pairs: Sequence[tuple[Cue, float | None]]) -> float | None:
+def correlation(pairs: Sequence[tuple[Cue, float | None]]) -> float | None:
+    """Spearman's of a number and a score; None where fewer than five clips have both, or either is the same for all."""
     both = np.array([(a, b) for a, b in pairs if isinstance(a, (int, float)) and b is not None], np.float64)
     if len(both) < FEWEST or (both == both[0]).all(axis=0).any():
         return None

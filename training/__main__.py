@@ -10,6 +10,7 @@ import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from evaluation.results import RESULTS
 from networks.errors import CheckpointError
 from training import evaluate
 from training.data import command as data
@@ -69,11 +70,17 @@ def _parser() -> argparse.ArgumentParser:
         task.set_defaults(out=REPOSITORY / "runs" / name, plan=HERE / "plans" / f"{name}.yaml")
         if name == "audio":
             task.add_argument("--held-out-fold", type=int, choices=range(len(FOLDS)), help="fold not to train on")
+        if name == "texture":
+            task.add_argument(
+                "--without", default="", metavar="SOURCE", help="source not to train on: part of its name"
+            )
     _extract(commands, shared)
     _compose(commands, shared)
+    _splice(commands, shared)
     data.add_arguments(_add(commands, "data", "training.data.command", "fetch the media, show their split"))
     evaluate.add_arguments(_add(commands, "evaluate", "training.evaluate", "measure models without a server"))
     _explain(commands, shared)
+    _gate(commands)
     return parser
 
 
@@ -134,11 +141,25 @@ def _compose(commands: argparse._SubParsersAction[argparse.ArgumentParser], shar
     command.add_argument("--out", type=Path, required=True, help="folder for the videos and their manifest.csv")
 
 
+def _splice(commands: argparse._SubParsersAction[argparse.ArgumentParser], shared: argparse.ArgumentParser) -> None:
+    command = _add(
+        commands, "splice", "training.audio.spliced", "put fake seconds into real speech, to measure on", [shared]
+    )
+    command.add_argument("--split", default="test", choices=("train", "validation", "test"), help="of the voices")
+    command.add_argument("--out", type=Path, required=True, help="folder for the sounds and their manifest.csv")
+
+
 def _explain(commands: argparse._SubParsersAction[argparse.ArgumentParser], shared: argparse.ArgumentParser) -> None:
     command = _add(commands, "explain", "training.explain", "show which parts of the input a network uses", [shared])
     command.add_argument("model", metavar="CHECKPOINT|MODEL", help="a checkpoint, or an installed model with a CAM")
     command.add_argument("video", type=Path, metavar="VIDEO")
     command.add_argument("--out", type=Path, required=True, help="folder for the pictures")
+
+
+def _gate(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    command = _add(commands, "gate", "evaluation.quality_gate", "refuse scores that follow the quality of the files")
+    command.add_argument("scores", type=Path, nargs="+", metavar="SCORES.jsonl", help="of clips that did not teach")
+    command.add_argument("--out", type=Path, default=RESULTS, help="folder for quality_gate.json")
 
 
 if __name__ == "__main__":

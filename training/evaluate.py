@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from evaluation import report, runners, selection
-from evaluation.manifest import Clip
+from evaluation.manifest import Clip, read_clips
 from training.folds import FOLDS, fold
 from veracity.calibrate.errors import ManifestError
 from veracity.catalog import MODELS, provenance
@@ -26,6 +26,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="fold of the trainable clips (training.folds), whatever their split",
     )
     parser.add_argument("--models", required=True, help="names, separated by commas; only their layers run")
+    parser.add_argument(
+        "--unlearned", action="store_true", help="only clips of sources that none of the models learned from"
+    )
+    parser.add_argument(
+        "--source", default="", help="only clips of sources with this in their name; may be of one label"
+    )
 
 
 def run(options: argparse.Namespace) -> None:
@@ -37,14 +43,35 @@ def run(options: argparse.Namespace) -> None:
 
 
 def _clips(options: argparse.Namespace) -> list[Clip]:
-    """The clips of the split, or the trainable ones of the fold; raises ManifestError."""
-    if options.fold is None:
+    """The clips of the split, of the fold or of the sources that are asked for; raises ManifestError."""
+    if options.fold is None and not options.unlearned and not options.source:
         return selection.clips_of(options)
-    clips = selection.clips_of(argparse.Namespace(**{**vars(options), "split": "all"}))
-    options.split = f"fold {options.fold}"  # as the report calls it
-    chosen = [clip for clip in clips if clip.split != "test" and fold(clip) == options.fold]
-    selection.of_both_labels(chosen, f"{options.manifest}, fold {options.fold}, {options.kinds}")
-    return chosen
+    clips = selection.of_split(read_clips(options.manifest, selection.kinds_of(options)), _split(options))
+    if options.fold is not None:
+        clips = [clip for clip in clips if fold(clip) == options.fold]
+        options.split = f"fold {options.fold}"  # as the report calls it
+    known = _learned(options) if options.unlearned else frozenset()
+    clips = [clip for clip in clips if options.source in clip.source and clip.source not in known]
+    where = f"{options.manifest}, {options.split}, {options.kinds}"
+    if options.source and clips:
+        return clips
+    selection.of_both_labels(clips, where)
+    return clips
+
+
+def _split(options: argparse.Namespace) -> str:
+    return "not-test" if options.fold is not None else str(options.split)
+
+
+def _learned(options: argparse.Namespace) -> frozenset[str]:
+    """The sources that the chosen models name in their provenance; raises ManifestError where one names none."""
+    found: set[str] = set()
+    for model in options.models.split(","):
+        sources = provenance.read(options.repository / model.strip()).get("trained_on")
+        if not sources:
+            raise ManifestError(f"the {provenance.FILE} of {model.strip()} does not say what it was trained on")
+        found.update(sources)
+    return frozenset(found)
 
 
 def _settings(options: argparse.Namespace) -> Settings:

@@ -27,9 +27,10 @@ from networks.melspec import MelSpectrum
 from networks.whisper import WhisperEncoder, WhisperHead, encoder
 from training.cache import room_for
 from training.ensemble import combine, normalised_weights, open_all
-from training.joint.command import load_face_detector, load_vad
+from training.joint.command import load_face_detector
 from training.joint.extract import ClipInputs, extractor
 from training.saliency import Image, Maps, evidence, exact_cam, grad_cam, overlay, shares
+from training.sound import load_vad
 from veracity.calibrate.errors import ManifestError
 from veracity.catalog import MODELS
 from veracity.catalog.detectors.audio_starter import WHISPER

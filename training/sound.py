@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 from pathlib import Path
 
 import numpy as np
@@ -9,8 +10,9 @@ import numpy.typing as npt
 import soundfile
 
 from veracity.calibrate.errors import ManifestError
+from veracity.catalog.assets import VAD_FILE
 from veracity.catalog.layers import SAMPLE_RATE
-from veracity.evidence.speech import Vad
+from veracity.evidence.speech import SileroVad, Vad, energy_vad
 
 Pcm = npt.NDArray[np.int16]
 
@@ -25,6 +27,11 @@ def load(path: Path) -> Pcm:
         raise ManifestError(f"{path} has {rate} Hz and {pcm.shape[1]} channels; convert it to 16000 Hz mono first")
     mono: Pcm = pcm[:, 0]
     return mono
+
+
+def load_vad(options: argparse.Namespace) -> Vad:
+    """The voice activity detector of ``options.vad``; raises FileNotFoundError where silero's file is missing."""
+    return SileroVad(options.weights / VAD_FILE) if options.vad == "silero" else energy_vad
 
 
 def trim(pcm: Pcm, vad: Vad) -> Pcm:

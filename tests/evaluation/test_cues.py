@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import cv2
 import media_samples as samples
 import numpy as np
 import pytest
@@ -26,7 +27,7 @@ def test_cues_of_a_film(tmp_path: Path) -> None:
 def test_a_picture_has_no_sound_and_a_sound_no_picture(tmp_path: Path) -> None:
     (tmp_path / "still.png").write_bytes(samples.png(64, 48))
     still = cues.read(tmp_path / "still.png", samples.LIMITS, find_ffmpeg())
-    assert still.keys() == {"container", "video_codec", "width", "seconds", "bytes_per_second"}
+    assert still.keys() == {"container", "video_codec", "width", "fineness", "seconds", "bytes_per_second"}
     assert (still["container"], still["width"]) == ("png_pipe", 64)
     tone = cues.read(samples.audio_only(tmp_path, "flac"), samples.LIMITS, find_ffmpeg())
     assert tone.keys() >= {"audio_codec", "sample_rate", "bandwidth", "loudness", "silence"}
@@ -34,6 +35,16 @@ def test_a_picture_has_no_sound_and_a_sound_no_picture(tmp_path: Path) -> None:
     (tmp_path / "broken.mp4").write_bytes(b"no media at all" * 100)
     with pytest.raises(BadVideo):
         cues.read(tmp_path / "broken.mp4", samples.LIMITS, find_ffmpeg())
+
+
+def test_fineness_tells_a_soft_picture_from_a_sharp_one(tmp_path: Path) -> None:
+    noise = np.asarray(np.random.default_rng(0).integers(0, 256, (60, 80, 3)), np.uint8)
+    assert cues.fineness(np.full((60, 80, 3), 90, np.uint8)) == pytest.approx(np.log(0.1), abs=0.01)
+    assert cues.fineness(noise) > 3 > cues.fineness(np.asarray(cv2.GaussianBlur(noise, (0, 0), 3), np.uint8))
+    grain = samples.write(tmp_path / "c.mp4", "-f", "lavfi", "-i", "testsrc2=size=320x240:duration=1", *samples.H264)
+    soft = samples.write(tmp_path / "s.mp4", "-i", grain, "-vf", "gblur=sigma=3", *samples.H264)
+    found = [float(cues.read(one, samples.LIMITS, find_ffmpeg())["fineness"]) for one in (grain, soft)]
+    assert found[0] > found[1] + 0.5
 
 
 def test_cues_of_sound() -> None:

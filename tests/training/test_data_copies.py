@@ -5,9 +5,11 @@ import subprocess
 from pathlib import Path
 
 import cv2
+import media_samples
 import numpy as np
 import pytest
 
+from evaluation import cues
 from training.data.copies import copy
 from veracity.calibrate.errors import ManifestError
 from veracity.media import find_ffmpeg
@@ -23,29 +25,41 @@ def media(folder: Path) -> Path:
     (folder / "broken.jpg").write_bytes(b"no picture")
     source = ("-f", "lavfi", "-i", "testsrc2=size=322x242:rate=25:duration=1", "-f", "lavfi", "-i", "sine=duration=1")
     subprocess.run([str(find_ffmpeg()), "-v", "error", *source, str(folder / "c.mp4")], check=True)
+    for name in ("d.flac", "e.flac", "f.flac"):
+        subprocess.run([str(find_ffmpeg()), "-v", "error", *source[4:], str(folder / name)], check=True)
     rows = [
         ("a.png", "images", "real", "", "train"),
         ("b.png", "images", "fake", "drawn", "test"),
         ("broken.jpg", "images", "real", "", "train"),
         ("c.mp4", "video", "fake", "swap", "development"),
-        ("d.flac", "audio", "real", "", "train"),
+        *((name, "audio", "real", "", "train") for name in ("d.flac", "e.flac", "f.flac")),
+        ("d.flac", "audio", "real", "", "test"),
     ]
     with (folder / "manifest.csv").open("w", newline="", encoding="utf-8") as file:
         csv.writer(file).writerows([COLUMNS, *rows])
     return folder
 
 
-def test_a_copy_of_all_but_the_test_part_and_sound(tmp_path: Path) -> None:
+def test_a_copy_of_all_but_the_test_part_and_of_every_second_sound(tmp_path: Path) -> None:
     given, first, second = media(tmp_path / "media"), tmp_path / "first", tmp_path / "second"
-    assert copy(given, first) == copy(given, second) == 2
+    assert copy(given, first) == copy(given, second) == 4
     with (first / "manifest.csv").open(newline="", encoding="utf-8") as file:
         rows = {row["path"]: row for row in csv.DictReader(file)}
-    assert {path: (row["label"], row["split"], row["how"]) for path, row in rows.items()} == {
-        "00000.jpg": ("real", "train", "at another quality"),
-        "00002.mp4": ("fake", "development", "swap, at another quality"),
-    }
-    assert sorted(path.name for path in first.iterdir()) == ["00000.jpg", "00002.mp4", "manifest.csv"]
+    names = sorted(rows)
+    assert [(rows[name]["label"], rows[name]["split"], rows[name]["how"]) for name in names] == [
+        ("real", "train", "at another quality"),
+        ("fake", "development", "swap, at another quality"),
+        ("real", "train", "at another quality"),
+        ("real", "train", "at another quality"),
+    ]
+    assert names[:2] == ["00000.jpg", "00002.mp4"]
+    assert {Path(name).suffix for name in names[2:]} <= {".ogg", ".mp3", ".m4a", ".wav"}
+    assert sorted(path.name for path in first.iterdir()) == [*names, "manifest.csv"]
     assert (first / "00000.jpg").read_bytes() == (second / "00000.jpg").read_bytes()
+    for name in names[2:]:
+        found = cues.read(first / name, media_samples.LIMITS, find_ffmpeg())
+        assert found["audio_codec"] != "flac"
+        assert found["seconds"] == pytest.approx(1, abs=0.1)
     shape = cv2.imread(str(first / "00000.jpg")).shape
     assert shape != (300, 400, 3)
     assert shape[0] >= 200

@@ -48,3 +48,40 @@ def test_a_fold_of_one_label_is_refused(media: Path, full_repository: Path, tmp_
         with pytest.raises(ManifestError, match=words):
             evaluate.run(evaluation(media / "folds.csv", tmp_path / "out", *chosen, fold))
     assert not (tmp_path / "out").exists()
+
+
+def chosen_by(media: Path, full_repository: Path, tmp_path: Path, *options: str) -> list[str]:
+    """The clips that are asked about, of three sources, where the model learned from one of them."""
+    rows = (
+        "a,0,train,tone.wav,taught",
+        "b,0,train,voice.wav,own",
+        "c,1,val,voice.wav,other",
+        "d,1,test,tone.wav,other",
+    )
+    (media / "chosen.csv").write_text("\n".join(("video_id,label,split,path,source", *rows)) + "\n")
+    repository = tmp_path / "repository"
+    shutil.copytree(full_repository / "audio_starter", repository / "audio_starter")
+    (repository / "audio_starter" / "provenance.json").write_text(json.dumps({"trained_on": ["taught"]}))
+    asked = ("--repository", str(repository), "--models", "audio_starter", "--kinds", "audio", *options)
+    evaluate.run(evaluation(media / "chosen.csv", tmp_path / "out", *asked))
+    return [json.loads(line)["id"] for line in (tmp_path / "out" / "scores.jsonl").read_text().splitlines()]
+
+
+def test_clips_of_sources_that_taught_are_left_out(media: Path, full_repository: Path, tmp_path: Path) -> None:
+    assert chosen_by(media, full_repository, tmp_path, "--split", "not-test", "--unlearned") == ["b", "c"]
+
+
+def test_clips_of_one_source_may_be_of_one_label(media: Path, full_repository: Path, tmp_path: Path) -> None:
+    assert chosen_by(media, full_repository, tmp_path, "--split", "not-test", "--source", "taught") == ["a"]
+
+
+def test_a_model_that_does_not_say_what_taught_it_is_refused(
+    media: Path, full_repository: Path, tmp_path: Path
+) -> None:
+    repository = tmp_path / "candidates"
+    shutil.copytree(full_repository / "audio_starter", repository / "audio_starter")
+    (repository / "audio_starter" / "provenance.json").write_text("{}")
+    (media / "any.csv").write_text("video_id,label,split,path\na,0,train,tone.wav\nb,1,train,voice.wav\n")
+    asked = ("--repository", str(repository), "--models", "audio_starter", "--kinds", "audio", "--unlearned")
+    with pytest.raises(ManifestError, match=r"audio_starter does not say what it was trained on"):
+        evaluate.run(evaluation(media / "any.csv", tmp_path / "out", *asked, "--split", "train"))

@@ -24,6 +24,7 @@ out=${out%% *} repository=${repository%% *}
 case "$*" in
   *--train-on* | *"training texture"*) mkdir -p "$out" ;;
   *"training compose"*) mkdir -p "$out" && touch "$out/manifest.csv" ;;
+  *"data copies"*) mkdir -p "${!#}" && touch "${!#}/manifest.csv" ;;
   *"training evaluate"*) mkdir -p "$out" && touch "$out"/{evaluate.json,scores.jsonl} ;;
   *"-m export"*) mkdir -p "$repository/$3/1" && touch "$repository/$3/1/model.onnx" ;;
 esac
@@ -58,16 +59,16 @@ def steps(checkout: Path, **environment: str) -> tuple[int, Counter[str]]:
 
 ALWAYS = {"export audio_starter": 1, "export visual_starter": 1, "export lipsync_starter": 1,
           "export semantic_starter": 1, "export semantic_texture_starter": 1,
-          "veracity.cli calibrate": 2, "training evaluate": 1}  # fmt: skip
+          "training gate": 1, "veracity.cli calibrate": 2, "training evaluate": 1}  # fmt: skip
 
 
 def test_what_is_complete_is_not_done_again(checkout: Path) -> None:
     status, asked = steps(checkout)
     assert status == 0
-    tasks = {"visual": 1, "texture": 1, "lipsync": 3, "semantic": 3, "audio": 6}
+    tasks = {"visual": 1, "texture": 5, "lipsync": 1, "semantic": 1, "audio": 6}
     assert {name: asked[f"training {name}"] for name in tasks} == tasks
-    assert asked["training compose"] == 1
-    assert asked["training evaluate"] == 2 * 4 + 5 + 1
+    assert asked["training compose"] == asked["training data"] == 1
+    assert asked["training evaluate"] == 2 * 5 + 3 + 3 + 2 * 5 + 1
     assert steps(checkout) == (0, ALWAYS)
     time.sleep(0.01)
     (checkout / "veracity" / "analysis" / "code.py").touch()  # outputs may differ, networks do not
@@ -76,7 +77,7 @@ def test_what_is_complete_is_not_done_again(checkout: Path) -> None:
 
 def test_a_step_whose_input_is_gone_is_done_again(checkout: Path) -> None:
     steps(checkout)
-    shutil.rmtree(checkout / "runs" / "starter" / "train" / "model_repository")
+    shutil.rmtree(checkout / "runs" / "starter" / "fold0" / "model_repository")
     status, asked = steps(checkout)
     assert (status, asked["training evaluate"]) == (0, 1 + 2)
 
@@ -89,8 +90,14 @@ def test_a_step_that_fails_ends_it_and_it_goes_on_there(checkout: Path) -> None:
     assert not (checkout / "model_repository").exists()
     status, again = steps(checkout)
     assert status == 0
-    for layer, tasks in (("visual", 1), ("lipsync", 3), ("semantic", 3)):  # each task once
-        assert asked[f"training {layer}"] + again[f"training {layer}"] == tasks
+    for layer in ("visual", "lipsync", "semantic"):  # each task once
+        assert asked[f"training {layer}"] + again[f"training {layer}"] == 1
+
+
+def test_scores_that_follow_quality_are_not_installed(checkout: Path) -> None:
+    status, asked = steps(checkout, FAIL="training gate")
+    assert (status, asked["training gate"], asked["veracity.cli calibrate"]) == (1, 1, 0)
+    assert not (checkout / "model_repository").exists()
 
 
 def test_a_folder_of_other_data_is_refused(checkout: Path) -> None:

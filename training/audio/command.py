@@ -9,8 +9,8 @@ import torch
 
 from training.audio.plan import AudioPlan
 from training.audio.task import train
-from training.joint.command import load_vad
 from training.plan import read_plan
+from training.sound import load_vad
 from veracity.catalog.detectors.audio_starter import WHISPER
 
 log = logging.getLogger(__name__)

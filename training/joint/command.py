@@ -8,11 +8,10 @@ from typing import Any
 
 from evaluation.manifest import read_clips
 from training.cache import collect, report
+from training.sound import load_vad
 from veracity.analysis.local_infer import LocalInfer
 from veracity.calibrate.errors import ManifestError
 from veracity.catalog import FACE_DETECTOR
-from veracity.catalog.assets import VAD_FILE
-from veracity.evidence.speech import SileroVad, Vad, energy_vad
 from veracity.settings import Settings
 
 # What --debug changes: 4 samples (one of each split and label), one epoch of two batches.
@@ -59,8 +58,3 @@ def load_face_detector(threads: int) -> LocalInfer:
     if infer.state(FACE_DETECTOR.name) != "ready":
         raise ManifestError("the face detector is not installed: make models")
     return infer
-
-
-def load_vad(options: argparse.Namespace) -> Vad:
-    """The voice activity detector of ``options.vad``; raises FileNotFoundError where silero's file is missing."""
-    return SileroVad(options.weights / VAD_FILE) if options.vad == "silero" else energy_vad

@@ -8,9 +8,10 @@ import logging
 import cv2
 import torch
 
-from training.joint.command import load_face_detector, load_vad
+from training.joint.command import load_face_detector
 from training.lipsync.task import LipPlan, train
 from training.plan import read_plan
+from training.sound import load_vad
 
 log = logging.getLogger(__name__)
 

@@ -24,6 +24,7 @@ def run(options: argparse.Namespace) -> None:
     torch.set_num_threads(options.threads)
     cv2.setNumThreads(options.threads)
     changes = {"train_on": options.train_on} if options.train_on else {}
+    changes |= {"without": options.without} if options.without else {}
     plan = read_plan(TexturePlan, options.plan, **changes, **(_DEBUG if options.debug else {}))
     how = extractor(redrawers(options.cache))
     repository = Settings.from_env().model_repository

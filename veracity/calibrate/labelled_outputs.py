@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import get_args
 
@@ -57,7 +57,7 @@ class CalibrationInputError(ManifestError):
 
 @dataclass(frozen=True, eq=False)
 class LabelledClip:
-    """One clip: whether it is fake, the collection that it is of, who made the fake, and each model's answer, raw."""
+    """One clip: whether it is fake, its collection, who made the fake, each model's answer, raw, and its cues."""
 
     id: str
     kind: str
@@ -67,6 +67,7 @@ class LabelledClip:
     tracks: tuple[str, ...]
     outputs: Mapping[str, ModelOutput]
     maker: str = ""
+    cues: Mapping[str, float | str] = field(default_factory=dict)
 
     @property
     def kind_of_fake(self) -> str:
@@ -167,8 +168,9 @@ def _row(several: Sequence[scores.ScoredClip], trained_on: Collection[TrainedOn]
                 continue  # it is not asked of such files any more
             if items.logits and not any(what.model == model and what.covers(one) for what in trained_on):
                 answers[model] = items.output(model)
+    cues = next((one.cues for one in several if one.cues), {})
     return LabelledClip(
-        first.id, first.kind, bool(first.label), first.source, first.how, first.tracks, answers, first.maker
+        first.id, first.kind, bool(first.label), first.source, first.how, first.tracks, answers, first.maker, cues
     )
 
 

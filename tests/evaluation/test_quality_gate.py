@@ -1,0 +1,52 @@
+"""A score that follows quality within a label is refused; one that follows the label alone is not."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from evaluation.manifest import Clip
+from evaluation.quality_gate import FEWEST
+from training.__main__ import main
+from veracity.calibrate import scores
+from veracity.calibrate.scores import ItemScores, ScoredClip, ScoreFile
+
+
+def written(path: Path, clips: int, logit: Callable[[bool, float], float]) -> Path:
+    """Still pictures of both labels whose fineness is drawn at random, and one answer to each."""
+    rng = np.random.default_rng(0)
+    with ScoreFile(path) as file:
+        for number in range(2 * clips):
+            fake, fine = number % 2 == 1, float(rng.uniform(1, 3))
+            clip = Clip(path.parent / f"{number}.png", "images", "fake" if fake else "real", "a source", "", "CC0")
+            about = {**scores.about(clip, path.parent), "split": "train"}
+            answer = ItemScores((0.0,), (0.04,), (None,), (logit(fake, fine) + float(rng.normal(0, 0.5)),))
+            cues: dict[str, float | str] = {"fineness": fine, "container": "png_pipe"}
+            file.add(
+                ScoredClip(**about, by="t", tracks=("video",), outputs={"semantic_texture_starter": answer}, cues=cues)
+            )
+    return path
+
+
+def test_a_score_that_follows_fineness_is_named_and_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    given = written(tmp_path / "scores.jsonl", 2 * FEWEST, lambda fake, fine: 2 * fine)
+    assert main(["gate", str(given), "--out", str(tmp_path)]) == 1
+    said = capsys.readouterr()
+    assert "semantic_texture_starter (still, real) follows fineness +0.9" in said.err
+    assert said.out.count("TOO MUCH") == 2
+    rows = json.loads((tmp_path / "quality_gate.json").read_text())["rows"]
+    assert {(row["label"], row["clips"]) for row in rows} == {("real", 2 * FEWEST), ("fake", 2 * FEWEST)}
+
+
+def test_a_score_that_follows_the_label_passes(tmp_path: Path) -> None:
+    given = written(tmp_path / "scores.jsonl", 2 * FEWEST, lambda fake, fine: 4 * fake)
+    assert main(["gate", str(given), "--out", str(tmp_path)]) == 0
+
+
+def test_too_few_clips_are_not_judged(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    given = written(tmp_path / "scores.jsonl", FEWEST - 1, lambda fake, fine: 2 * fine)
+    assert main(["gate", str(given), "--out", str(tmp_path)]) == 1
+    assert f"no model has {FEWEST} clips of a label with cues" in capsys.readouterr().err
+    assert not (tmp_path / "quality_gate.json").exists()

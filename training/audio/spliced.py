@@ -1,0 +1,129 @@
+"""`python -m training splice`: real speech with a few fake seconds in it, to measure whether those seconds are found.
+
+Every fake voice of a part goes into speech of one real source, between two of its recordings, at their level. Beside
+it stands the same with another real voice in its place: a voice that changes is not fake for that.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import io
+import sys
+import zlib
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import soundfile
+from tqdm import tqdm
+
+from evaluation.manifest import Clip, read_clips
+from training.cache import room_for
+from training.sound import Pcm, load, load_vad, trim
+from veracity.calibrate.errors import ManifestError
+from veracity.catalog.layers import SAMPLE_RATE
+from veracity.install.files import atomic
+
+WHOLE = 20.0  # seconds of real speech, at least
+PART = (1.5, 6.0)  # seconds of the other voice, at least and at most
+PAUSE = 0.3  # seconds between two recordings
+_COLUMNS = ("path", "kind", "label", "how", "source", "licence", "use", "split", "notes", "maker", "fake_seconds")
+
+Speech = Mapping[str, Sequence[Pcm]]  # of each source, its recordings from the first word to the last
+
+
+@dataclass(frozen=True, eq=False)
+class Spliced:
+    """Speech, int16 [n] at 16 kHz, and from when to when another voice speaks, in seconds."""
+
+    sound: Pcm
+    start: float
+    end: float
+
+
+def run(options: argparse.Namespace) -> None:
+    """Write the sounds of ``options.split`` and their manifest.csv to ``options.out``; raises ManifestError."""
+    clips = [clip for clip in read_clips(options.data, ("audio",)) if clip.split == options.split]
+    vad = load_vad(options)
+    heard = {clip.id: trim(load(clip.path), vad) for clip in tqdm(clips, "speech", disable=None)}
+    speech = _enough({clip.source for clip in clips if not clip.fake}, clips, heard)
+    if len(speech) < 2:
+        raise ManifestError(f"{options.data} has {len(speech)} sources with {WHOLE:g} s of real speech; wanted are two")
+    options.out.mkdir(parents=True, exist_ok=True)
+    rows = [row for clip in clips if clip.fake for row in _both(clip, heard[clip.id], speech, options)]
+    if not rows:
+        raise ManifestError(f"{options.data} has no fake voice of {PART[0]:g} s in the split {options.split}")
+    _list(rows, options.out / "manifest.csv")
+    sys.stdout.write(f"{len(rows)} sounds in {options.out}\n")
+
+
+def _enough(sources: set[str], clips: Sequence[Clip], heard: Mapping[str, Pcm]) -> Speech:
+    """The sources that speak for long enough."""
+    found: dict[str, list[Pcm]] = defaultdict(list)
+    for clip in clips:
+        if clip.source in sources and not clip.fake and len(heard[clip.id]):
+            found[clip.source].append(heard[clip.id])
+    long = WHOLE * SAMPLE_RATE
+    return {source: of for source, of in sorted(found.items()) if len(of) > 1 and sum(map(len, of)) >= long}
+
+
+def _both(clip: Clip, voice: Pcm, speech: Speech, options: argparse.Namespace) -> Iterator[dict[str, str]]:
+    """The fake voice in real speech, and another real one in the same place."""
+    if len(voice) < PART[0] * SAMPLE_RATE:
+        return
+    rng = np.random.default_rng(zlib.crc32(clip.id.encode()))
+    name, other = (str(one) for one in rng.choice(sorted(speech), 2, replace=False))
+    pieces = [speech[name][k] for k in rng.permutation(len(speech[name]))]
+    stranger = max(speech[other], key=len)
+    for label, part in (("fake", voice), ("real", stranger)):
+        made = splice(pieces, part[: min(len(voice), int(PART[1] * SAMPLE_RATE))])
+        path = options.out / f"{zlib.crc32(clip.id.encode()):08x}.{label}.flac"
+        with room_for(path), atomic(path) as file:
+            soundfile.write(file, made.sound, SAMPLE_RATE, format="FLAC", subtype="PCM_16")
+        yield {
+            "path": path.name,
+            "kind": "audio",
+            "label": label,
+            "how": f"{clip.how}, spliced into real speech" if label == "fake" else "",
+            "source": name,
+            "licence": "as its parts",
+            "use": "test_only" if options.split == "test" else "train_only",
+            "split": "development" if options.split == "validation" else options.split,
+            "notes": f"source:{name}",
+            "maker": clip.maker if label == "fake" else "",
+            "fake_seconds": f"{made.start:.3f}-{made.end:.3f}" if label == "fake" else "",
+        }
+
+
+def splice(pieces: Sequence[Pcm], part: Pcm) -> Spliced:
+    """``part`` in the middle of the first WHOLE seconds of the recordings ``pieces``, two or more, at their level."""
+    pause = np.zeros(round(PAUSE * SAMPLE_RATE), np.int16)
+    taken: list[Pcm] = []
+    for piece in pieces:
+        if len(taken) > 1 and sum(map(len, taken)) >= WHOLE * SAMPLE_RATE:
+            break
+        taken.append(piece)
+    middle = len(taken) // 2
+    before, after = (
+        np.concatenate([sound for one in of for sound in (one, pause)]) for of in (taken[:middle], taken[middle:])
+    )
+    level = _loudness(np.concatenate(taken)) / max(_loudness(part), 1.0)
+    loud = np.clip(part * level, -32_768, 32_767).astype(np.int16)
+    start = len(before) / SAMPLE_RATE
+    return Spliced(np.concatenate([before, loud, pause, after]), start, start + len(loud) / SAMPLE_RATE)
+
+
+def _loudness(sound: Pcm) -> float:
+    return float(np.sqrt(np.mean(sound.astype(np.float64) ** 2)))
+
+
+def _list(rows: Sequence[dict[str, str]], path: Path) -> None:
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, _COLUMNS)
+    writer.writeheader()
+    writer.writerows(rows)
+    with room_for(path), atomic(path) as file:
+        file.write(text.getvalue().encode())
