@@ -3,10 +3,12 @@
 import os
 import shutil
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 import tritonclient.grpc as grpc
 import tritonclient.http as http
@@ -53,6 +55,26 @@ def test_serves_grpc_and_http_on_loopback(open_server: Server, client: "grpc.Inf
     assert answer.as_numpy("DOUBLE").tolist() == [[2, 2]]
     assert open_server.http_url.startswith("127.0.0.1:")
     assert open_server.run_dir.stat().st_mode & 0o777 == 0o700
+
+
+@pytest.mark.triton
+def test_large_requests_leave_no_memory_behind_in_tritonserver(
+    open_server: Server, client: "grpc.InferenceServerClient"
+) -> None:
+    made = grpc.InferInput("VIDEO", [1], "BYTES")
+    made.set_data_from_numpy(np.array([bytes(40_000_000)], object))
+
+    def own() -> float:
+        return psutil.Process(open_server.pid).memory_full_info().uss / 1e6  # without what it shares with models
+
+    before = own()
+    with ThreadPoolExecutor(6) as pool:
+        answers = [pool.submit(client.infer, "deepfake_detector", [made]) for _ in range(12)]
+        assert all(answer.result().as_numpy("VERDICT").item() for answer in answers)
+    waited = time.monotonic() + 10
+    while own() > before + 100 and time.monotonic() < waited:
+        time.sleep(0.1)
+    assert own() < before + 100  # of 240 MB that were in it at once
 
 
 @pytest.mark.triton

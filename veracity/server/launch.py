@@ -43,6 +43,7 @@ class Launch:
             "exit-timeout-secs": self.exit_seconds,
             "backend-config": f"python,shm-region-prefix-name={reaper.shared_memory_prefix(sockets.directory)}",
             "log-format": "ISO8601",
+            "grpc-infer-allocation-pool-size": 0,  # each object that is kept for reuse keeps its largest request
             "http-header-forward-pattern": ARRIVED,
             "grpc-header-forward-pattern": ARRIVED,
             **sockets.options(),
