@@ -9,16 +9,15 @@ from pathlib import Path
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from scipy.signal import welch
 
 from veracity.catalog.layers import FPS, SAMPLE_RATE
+from veracity.evidence.sound import bandwidth
 from veracity.media import Limits, Media, Probe, Source
 from veracity_client.errors import BadVideo, NoFrames
 
 Cues = dict[str, float | str]
 FRAME = SAMPLE_RATE // 50  # 20 ms
 QUIET = -50.0  # dB below full scale, of a frame of silence
-FLOOR = 60.0  # dB below the strongest frequency, where the bandwidth ends
 _LEAST = 1e-12  # power, so that silence has a logarithm
 _FINEST = 0.1  # of 255, so that one colour has a logarithm
 
@@ -73,9 +72,8 @@ def of_sound(samples: NDArray[np.int16]) -> Cues:
         return {}
     sound = samples / 32_768.0
     frames = np.resize(sound, (max(1, len(sound) // FRAME), min(FRAME, len(sound))))
-    frequency, power = welch(sound, SAMPLE_RATE, nperseg=min(1024, len(sound)))
     return {
         "loudness": round(float(10 * np.log10(max(np.mean(sound**2), _LEAST))), 2),
         "silence": round(float((np.mean(frames**2, axis=1) < 10 ** (QUIET / 10)).mean()), 4),
-        "bandwidth": round(float(frequency[power >= power.max() * 10 ** (-FLOOR / 10)].max()), 1),
+        "bandwidth": bandwidth(samples),
     }

@@ -16,6 +16,7 @@ from veracity.analysis.context import AnalysisContext
 from veracity.analysis.local_infer import LocalInfer
 from veracity.analysis.pipeline import analyze
 from veracity.decision.calibration import Calibrator, Fusion
+from veracity.decision.domain import Domain
 from veracity.decision.toml_table import LAYER_NAMES
 from veracity.evidence.requests import State
 from veracity.media import Source
@@ -259,6 +260,29 @@ def test_fail_fast_never_asks_ffmpeg_for_frames(full_context: AnalysisContext, t
     assert not (tmp_path / "frames").exists()
     run(certain(full_context, script, heard=0.0), talking, Options(policy="fail_fast"))
     assert (tmp_path / "frames").exists()
+
+
+def test_sound_of_a_kind_that_was_never_measured_gets_no_label(full_context: AnalysisContext, tmp_path: Path) -> None:
+    voice = media_samples.speech(tmp_path)
+    dull = media_samples.write(tmp_path / "dull.wav", "-i", voice, "-af", "lowpass=f=800:p=2,lowpass=f=800:p=2")
+    told = media_samples.write(tmp_path / "told.mp3", "-i", voice)
+    bounds, sees = Thresholds(0.76, 0.29), dict.fromkeys(LAYER_NAMES, 1.0)
+    domain = Domain({"bandwidth": (3000.0, 8000.0)}, {"audio_codec": frozenset({"lossless"})})
+    sound = Fusion(sees, 1.0, 99, 99, {"balanced": bounds}, {"balanced": NO_RATES}, domain)
+    measured = dataclasses.replace(
+        full_context.measured,
+        profiles={"starter": {"sound": sound}},
+        calibrators={"audio_starter": Calibrator(1.0, 40.0)},
+        checkpoints={},
+    )
+    known = dataclasses.replace(full_context, measured=measured)
+    verdicts = {path: run(known, path) for path in (voice, dull, told)}
+    why = {path: verdict.inconclusive_reason and verdict.inconclusive_reason.code for path, verdict in verdicts.items()}
+    assert {path: (verdict.label, why[path]) for path, verdict in verdicts.items()} == {
+        voice: ("fake", None), dull: ("inconclusive", "out_of_domain"), told: ("inconclusive", "out_of_domain"),
+    }  # fmt: skip
+    assert "audio codec mp3 is not among lossless" in verdicts[told].reasoning
+    assert verdicts[told].fake_probability == pytest.approx(1, abs=1e-3)  # the score stays
 
 
 def test_decided_stops_when_nothing_can_change_the_label(context: AnalysisContext, talking: Path) -> None:

@@ -5,6 +5,7 @@ import json
 import math
 import shutil
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from veracity.calibrate.labelled_outputs import CalibrationInputError, TrainedOn
 from veracity.calibrate.scores import ItemScores, ScoredClip, ScoreFile
 from veracity.cli import main
 from veracity.decision.calibration import FILE, Calibration
+from veracity.decision.domain import Domain
 from veracity.decision.toml_table import LAYER_NAMES
 from veracity_client.verdict import Thresholds
 
@@ -80,6 +82,19 @@ def repository(tmp_path: Path) -> Path:
 def run(repository: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
     monkeypatch.setenv("VERACITY_MODEL_REPOSITORY", str(repository))
     return lambda *arguments: main(["calibrate", *map(str, arguments)])
+
+
+def test_what_the_clips_were_like_is_kept(run: Run, tmp_path: Path, file: Path) -> None:
+    given = [
+        replace(clip, cues={"audio_codec": "flac" if k % 2 else "mp3", "bandwidth": 4000.0 + k, "loudness": -20.0})
+        for k, clip in enumerate(clips())
+    ]
+    assert run(put(tmp_path / "a.jsonl", given), "--out", file) == 0
+    fusions = Calibration.read(file).profiles["starter"]
+    assert fusions["sound"].domain == Domain(
+        {"bandwidth": (4000.0, 4059.0)}, {"audio_codec": frozenset({"lossless", "mp3"})}
+    )
+    assert fusions["film"].domain == Domain()  # what is compared of films, these have not got
 
 
 def test_the_command_writes_what_the_reader_reads(

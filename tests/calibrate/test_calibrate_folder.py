@@ -55,6 +55,7 @@ def test_a_folder_becomes_a_calibration_that_the_engine_uses(
     fitted = Calibration.read(out)
     assert "on 27 real and 27 fake videos of 9 sources" in fitted.measurement("semantic_texture_starter")
     assert fitted.checkpoints["semantic_texture_starter"] == "semantic_texture_starter"
+    assert fitted.profiles["starter"]["still"].domain.ranges == {"width": (224, 228)}
     settings = Settings(model_repository=repository, calibration=out)
     bright, dark = (verdict(folder / label / "one" / "0.mp4", settings) for label in ("fake", "real"))
     assert (bright.label, bright.calibrated) == ("fake", True)

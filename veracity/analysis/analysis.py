@@ -16,6 +16,7 @@ from veracity.catalog import LAYERS, Layer
 from veracity.catalog.layers import SAMPLE_RATE
 from veracity.catalog.profiles import FALLBACKS
 from veracity.decision import wording
+from veracity.decision.domain import Cues
 from veracity.decision.evidence import Evidence, ScoredLayer
 from veracity.decision.scoring import score_layer, unscored
 from veracity.evidence.detector import NO_SOUND, detector, score
@@ -70,6 +71,10 @@ class Analysis:
         for layer in self.pending:
             if unable := self.roster.why_unable(layer):
                 self.skip_layer(layer, *unable)
+
+    def meet(self, cues: Cues) -> None:
+        """Take note of what the file is like: what was never measured gets no label."""
+        self.roster = self.roster.met(self.evidence.tracks or (), cues)
 
     def lose_sound(self, why: Reason) -> None:
         """Record that no sound can be used: the models that need it cannot answer."""

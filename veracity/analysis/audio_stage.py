@@ -10,7 +10,7 @@ from veracity.catalog import LAYERS
 from veracity.catalog.layers import AUDIO_WINDOWS
 from veracity.decision import wording
 from veracity.evidence.detector import NO_SOUND, detector, samples
-from veracity.evidence.sound import find_speech, read_sound
+from veracity.evidence.sound import bandwidth, find_speech, read_sound
 from veracity.evidence.speech import MIN_SPEECH_SECONDS, speech_windows
 from veracity.media import Media, Probe
 from veracity_client.errors import BadOption, ModelUnavailable, VeracityError
@@ -72,6 +72,9 @@ async def _decode_sound(analysis: Analysis, media: Media, probe: Probe) -> None:
         finally:
             stop.set()
     evidence.sound, evidence.audio_track, evidence.audio_channel = heard.samples, heard.track, heard.channel
+    if heard.samples.size:
+        band = await asyncio.to_thread(bandwidth, heard.samples)
+        analysis.meet({"audio_codec": probe.audio[heard.track].codec, "bandwidth": band})
 
 
 def _too_little(speech: list[tuple[float, float]]) -> Reason:

@@ -88,6 +88,8 @@ async def _gather_evidence(analysis: Analysis, media: Media) -> None:
     evidence = analysis.evidence
     evidence.tracks = tracks_of(bool(probe.audio), await media.video_seconds() if probe.video else None)
     analysis.roster = analysis.roster.for_file(evidence.tracks, analysis.options.operating_point)
+    if probe.video:
+        analysis.meet({"video_codec": probe.video.codec, "width": probe.video.width})
     _skip_impossible_layers(analysis)
     if AUDIO in analysis.pending:
         await audio_stage.score_voice(analysis, media, probe)

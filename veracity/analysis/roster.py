@@ -11,6 +11,7 @@ from veracity.catalog.layers import FileKind, kind_of_file
 from veracity.catalog.profiles import FALLBACKS, Weighted
 from veracity.decision import wording
 from veracity.decision.calibration import Calibration
+from veracity.decision.domain import Cues
 from veracity.evidence.detector import detector
 from veracity.evidence.requests import Infer, State
 from veracity.install.advice import install_hint
@@ -107,6 +108,10 @@ class Roster:
         kind = kind_of_file(tracks)
         layers = {name: layer.of(kind) for name, layer in self.layers.items()}
         return replace(self, layers=layers, calibration=self.calibration.for_file(kind, point))
+
+    def met(self, tracks: Collection[str], cues: Cues) -> Roster:
+        """Return the roster whose calibration knows what the file is like."""
+        return replace(self, calibration=self.calibration.met(kind_of_file(tracks), cues))
 
     def without(self, absent: Mapping[str, Reason]) -> Roster:
         """Return the roster in which these models cannot answer, each with its reason."""

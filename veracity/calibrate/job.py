@@ -19,6 +19,7 @@ from veracity.catalog import LAYERS, MODELS, provenance
 from veracity.catalog.layers import FileKind
 from veracity.catalog.profiles import PROFILES
 from veracity.decision.calibration import Calibration, Fusion
+from veracity.decision.domain import Domain
 from veracity.decision.scoring import label
 from veracity_client.options import OperatingPoint
 from veracity_client.verdict import Label, Rates, Thresholds
@@ -148,18 +149,19 @@ def _fusion(job: Job, rows: Sequence[LabelledClip], fits: Mapping[str, Fitted]) 
     possible = POSSIBLE[rows[0].file_kind] if said else ()
     judged = Judged(best.held_out, data.fakes, kinds, data.groups, possible)
     points = operating_points(judged)
+    domain = Domain.of((row.cues for row in rows), rows[0].file_kind)
     if not best.fit.sees.any():
         nothing = Thresholds(None, None)
         points = {point: (nothing, rates) for point, (_, rates) in points.items()}
         statement = f"no layer separates real from fake: on {statements.clips(rows)} every one measured as silent"
-        return statements.fusion_table(best, points, job.date, data, statement)
+        return statements.fusion_table(best, points, job.date, data, statement, domain)
     judging = _judging(job.before, best.fit, points, data)
     tested = [row for row in job.tested if row.file_kind == rows[0].file_kind]
     found = [
         statements.measured(rows, best.held_out, labels_of(best.held_out, data, best.fit, judging), APART),
         _on(tested, job, fits, best.fit, judging),
     ]
-    return statements.fusion_table(best, points, job.date, data, ". ".join(filter(None, found)))
+    return statements.fusion_table(best, points, job.date, data, ". ".join(filter(None, found)), domain)
 
 
 APART = "that its networks were not trained on, each judged by a fit without its source and its maker"

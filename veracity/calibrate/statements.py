@@ -11,6 +11,7 @@ from veracity.calibrate.fusion_fit import Candidate, Table
 from veracity.calibrate.labelled_outputs import LabelledClip
 from veracity.calibrate.toml_tables import Value
 from veracity.catalog import LAYERS, MODELS
+from veracity.decision.domain import Domain
 from veracity.decision.fusion import log_odds
 from veracity_client.options import OperatingPoint
 from veracity_client.verdict import Label, Rates, Thresholds
@@ -111,8 +112,10 @@ def fusion_table(
     date: datetime.date,
     data: Table,
     statement: str,
+    domain: Domain,
 ) -> dict[str, Value]:
     """The table ``[profiles.NAME.fusion.KIND]``."""
+    known: dict[str, Value] = {**domain.ranges, **{name: tuple(sorted(of)) for name, of in domain.words.items()}}
     return {
         "sees": {layer.name: round(float(share), 4) for layer, share in zip(LAYERS, best.fit.sees)},
         "strength": best.fit.strength,
@@ -124,6 +127,7 @@ def fusion_table(
         "ece": best.ece,
         "log_loss": best.log_loss,
         **{point: _point(bounds, rates) for point, (bounds, rates) in points.items()},
+        **({"domain": known} if known else {}),
         "statement": statement,
     }
 

@@ -13,7 +13,7 @@ from veracity.calibrate.labelled_outputs import CalibrationInputError
 from veracity.decision.calibration import Calibration
 from veracity.decision.toml_table import CalibrationError
 
-Value = str | float | int | datetime.date | tuple[float, ...] | Mapping[str, float]
+Value = str | float | int | datetime.date | tuple[float | str, ...] | Mapping[str, "Value"]
 _HEADER = re.compile(r"^\[([^\[\]]+)\]", re.MULTILINE)
 
 

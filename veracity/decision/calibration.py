@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from veracity.catalog.layers import FileKind
+from veracity.decision.domain import Cues, Domain
 from veracity.decision.toml_table import CalibrationError, Table
 from veracity_client.options import OperatingPoint
 from veracity_client.verdict import Rates, Thresholds
@@ -52,8 +53,8 @@ class Calibrator:
 class Fusion:
     """How one kind of file is judged: ``sees`` and ``strength`` as in :mod:`veracity.decision.fusion`.
 
-    ``reals`` and ``fakes`` are the clips that it was fitted on. An operating point whose rate so few clips cannot show
-    has thresholds of None.
+    ``reals`` and ``fakes`` are the clips that it was fitted on, ``domain`` is what these were like. An operating point
+    whose rate so few clips cannot show has thresholds of None.
     """
 
     sees: Mapping[str, float]
@@ -62,6 +63,7 @@ class Fusion:
     fakes: int
     thresholds: Mapping[OperatingPoint, Thresholds]
     rates: Mapping[OperatingPoint, Rates]
+    domain: Domain = field(default_factory=Domain)
 
 
 @dataclass(frozen=True)
@@ -75,7 +77,8 @@ class Calibration:
     file: they hold where exactly a profile's own models are used. Without a fusion of their own, models get no label.
 
     :meth:`of` chooses the profile, :meth:`for_file` the kind of file and the operating point: ``fusion``, of a film
-    also the ``voice_fusion`` that sound files have, and ``operating_point``.
+    also the ``voice_fusion`` that sound files have, and ``operating_point``. :meth:`met` takes the labels away from a
+    file that is unlike all clips of the fit: ``outside`` says how.
     """
 
     evidence_weights: Mapping[str, float]
@@ -94,6 +97,7 @@ class Calibration:
     fusion: Fusion | None = None
     voice_fusion: Fusion | None = None
     operating_point: OperatingPoint = "balanced"
+    outside: str = ""
 
     @classmethod
     def read(cls, path: Path = FILE) -> Calibration:
@@ -147,6 +151,19 @@ class Calibration:
             model_thresholds={**self.model_thresholds, **self.still_thresholds},
         )
 
+    def met(self, kind: FileKind, cues: Cues) -> Calibration:
+        """Return what holds for a file with these cues: no rate was measured on what is unlike every clip of the fit.
+
+        A file that gets no label anyway has a better reason for that.
+        """
+        chosen = self
+        if self.fusion and self.thresholds != Thresholds(None, None):
+            why = self.fusion.domain.why_outside(cues, kind)
+            chosen = replace(self, fusion=_unlabelled(self.fusion), outside=why) if why else self
+        if self.voice_fusion and self.voice_fusion.domain.why_outside(cues, "sound"):
+            chosen = replace(chosen, voice_fusion=None)
+        return chosen
+
     def of_the_voice(self) -> Calibration | None:
         """Return what judges a film by its voice alone, as if it were a sound file; None for all other files."""
         if self.voice_fusion is None:
@@ -160,8 +177,8 @@ class Calibration:
 
     @property
     def rates(self) -> Rates | None:
-        """How the verdict measured for this kind of file at the operating point; None where it was not."""
-        return None if self.fusion is None else self.fusion.rates[self.operating_point]
+        """How the verdict measured for such files at the operating point; None where it did not."""
+        return None if self.fusion is None or self.outside else self.fusion.rates[self.operating_point]
 
     def sees(self, layer: str) -> float:
         """Return which share of the fakes a layer can see."""
@@ -202,6 +219,10 @@ class Calibration:
         return self.measurements.get(model, UNMEASURED)
 
 
+def _unlabelled(fusion: Fusion) -> Fusion:
+    return replace(fusion, thresholds=dict.fromkeys(fusion.thresholds, Thresholds(None, None)))
+
+
 def _scale(model: Table) -> Calibrator:
     scale = Calibrator(model.number("temperature", 1e-6), model.number("bias", -math.inf))
     if not math.isfinite(scale.bias) or (scale.uninformative and scale.bias):
@@ -239,4 +260,12 @@ def _fusion(table: Table) -> Fusion:
         fakes=fakes,
         thresholds={point: at.thresholds() for point, at in points.items()},
         rates={point: at.rates(reals, fakes) for point, at in points.items()},
+        domain=_domain(table.table("domain")) if "domain" in table.data else Domain(),
     )
+
+
+def _domain(table: Table) -> Domain:
+    """Read lists: two numbers are a range, words are all that there were."""
+    told = [name for name, of in table.data.items() if isinstance(of, list) and of and isinstance(of[0], str)]
+    words = {name: frozenset(table.words(name)) for name in told}
+    return Domain({name: table.range(name) for name in table.data if name not in words}, words)

@@ -115,6 +115,8 @@ def _why_inconclusive(results: Mapping[str, LayerResult], judged: Judgement, kin
     probability, calibration = judged.fake_probability, judged.calibration
     if probability is None:
         return wording.reason("nothing_scored")
+    if calibration.outside:
+        return wording.reason("out_of_domain", why=calibration.outside)
     thresholds = calibration.thresholds
     if thresholds is None or calibration.fusion is None:
         scored = (model.name for layer in LAYERS for model in results[layer.key].models)

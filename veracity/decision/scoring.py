@@ -253,7 +253,7 @@ def likelihood_ratio(probability: float | None, calibration: Calibration) -> Lik
     n clips of a kind do not show what happens to fewer than one in n + 1 of them, so that is the bound. Source: P.
     Vergeer et al., Numerical likelihood ratios outputted by LR systems are often based on extrapolation, 2016.
     """
-    if probability is None or calibration.fusion is None:
+    if probability is None or calibration.fusion is None or calibration.outside:
         return None
     low, high = -np.log10(calibration.fusion.fakes + 1), np.log10(calibration.fusion.reals + 1)
     log10 = float(np.clip(fusion.log_odds(np.array(probability)) / np.log(10), low, high))

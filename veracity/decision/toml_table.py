@@ -60,6 +60,21 @@ class Table:
             raise self.fault(key, f"must be words, not {found!r}")
         return found
 
+    def words(self, key: str) -> list[str]:
+        """Return a list of words; raises :class:`CalibrationError`."""
+        found = self.data.get(key)
+        if not isinstance(found, list) or not all(isinstance(one, str) for one in found):
+            raise self.fault(key, f"must be a list of words, not {found!r}")
+        return found
+
+    def range(self, key: str) -> tuple[float, float]:
+        """Return the lowest and the highest of a number; raises :class:`CalibrationError`."""
+        found = self.data.get(key)
+        pair = found if isinstance(found, list) and len(found) == 2 else []
+        if not pair or not all(type(one) in (int, float) for one in pair) or not pair[0] <= pair[1]:
+            raise self.fault(key, f"must be the lowest and the highest number, not {found!r}")
+        return float(pair[0]), float(pair[1])
+
     def layers(self) -> dict[str, float]:
         """Return a number from 0 to 1 for each layer; raises :class:`CalibrationError`."""
         if set(self.data) != set(LAYER_NAMES):

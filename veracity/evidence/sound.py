@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from veracity.catalog.layers import SAMPLE_RATE
 from veracity.evidence.speech import Spans, Stopped, Vad, never
 from veracity.media import Levels, Media
 from veracity_client.errors import ModelUnavailable, VeracityError
@@ -21,6 +22,9 @@ SILENCE = 33  # of 32,768: -60 dB below full scale; a track that stays under it 
 CANCELLED = 0.15  # of the louder channel's power left in the mix: one channel alone leaves 0.25, in phase 1
 ALIKE = 0.5  # correlation of two channels from which their mix holds what either holds
 AUDIBLE = 0.01  # of the louder channel's power under which a channel is as good as silent
+FLOOR = 60.0  # dB below the strongest frequency, where the bandwidth ends
+PIECE = 1024  # samples that a spectrum is of
+SPECTRA = 2000
 MOST_CHANNELS = 4  # the loudest ones, where there is no mix
 QUIET = 0.2  # of the speaking channel's speech that the other one may seem to have
 CLEARER = 1.25  # times the speech of the mix that a channel must have to be preferred
@@ -39,6 +43,19 @@ class Sound:
     def empty(cls) -> Sound:
         """Return no sound."""
         return cls(np.zeros(0, np.int16), 0)
+
+
+def bandwidth(samples: NDArray[np.int16]) -> float:
+    """Return where the spectrum of sound, int16 [samples] at 16 kHz, ends, in Hz: FLOOR under its strongest frequency.
+
+    Of long sound the power is the mean of SPECTRA pieces, spread evenly.
+    """
+    size = min(PIECE, samples.size)
+    starts = np.unique(np.linspace(0, samples.size - size, SPECTRA).astype(np.intp))
+    pieces = samples[starts[:, None] + np.arange(size)] * np.hanning(size)
+    power = (np.abs(np.fft.rfft(pieces, axis=1)) ** 2).mean(axis=0)
+    heard = np.flatnonzero(power >= power.max() * 10 ** (-FLOOR / 10))
+    return round(float(heard.max() * SAMPLE_RATE / size), 1)
 
 
 async def read_sound(media: Media, track: int | None = None) -> list[Sound]:
