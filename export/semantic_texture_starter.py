@@ -33,7 +33,7 @@ Array = npt.NDArray[np.floating[Any]]
 
 # Mean, spread and maximum over the cells of each of the backbone's channels
 _POOLED = """<ir_version: 10, opset_import: ["" : 18]>
-pooled (float[batch, channels, rows, columns] cells) => (float[batch, features] FEATURES)
+pooled (float[batch, channels, rows, columns] cells) => (float[batch, statistics] statistics)
 <int64[2] sides = {2, 3}> {
    mean = ReduceMean<keepdims = 1>(cells, sides)
    apart = Sub(cells, mean)
@@ -42,7 +42,23 @@ pooled (float[batch, channels, rows, columns] cells) => (float[batch, features] 
    spread = Sqrt(variance)
    most = ReduceMax<keepdims = 1>(cells, sides)
    all = Concat<axis = 1>(mean, spread, most)
-   FEATURES = Flatten(all)
+   statistics = Flatten(all)
+}"""
+# How fine the square is: the logarithm of the mean size of its brightness's Laplacian
+_FINENESS = """<ir_version: 10, opset_import: ["" : 18]>
+fineness (uint8[batch, rows, columns, 3] SQUARE, float[batch, statistics] given) => (float[batch, features] FEATURES)
+<float[3, 1] luma = {0.299, 0.587, 0.114}, float[1, 1, 3, 3] laplacian = {0, 1, 0, 1, -4, 1, 0, 1, 0},
+ float[1] least = {0.1}, int64[3] whole = {1, 2, 3}, int64[2] column = {-1, 1}> {
+   colours = Cast<to = 1>(SQUARE)
+   grey = MatMul(colours, luma)
+   plane = Transpose<perm = [0, 3, 1, 2]>(grey)
+   edges = Conv(plane, laplacian)
+   sizes = Abs(edges)
+   size = ReduceMean<keepdims = 0>(sizes, whole)
+   held = Add(size, least)
+   fine = Log(held)
+   last = Reshape(fine, column)
+   FEATURES = Concat<axis = 1>(given, last)
 }"""
 _HEAD = """<ir_version: 10, opset_import: ["" : 18]>
 head (float[batch, features] FEATURES) => (float[batch, 1] FAKE_LOGIT) {
@@ -62,7 +78,7 @@ class Head:
         return {"weight": np.asarray(self.weight, np.float64), "bias": np.array([self.bias], np.float64)}
 
     def __call__(self, seen: Array) -> Array:
-        """Features [n, features] → log odds [n, 1]."""
+        """Features [..., features] → log odds [..., 1]."""
         return np.asarray(seen @ self.weight[:, None] + self.bias)
 
 
@@ -100,9 +116,10 @@ def _read(checkpoint: Path) -> tuple[Head, dict[str, Any]]:
 
 
 def features(repository: Path) -> ModelProto:
-    """FRAME uint8 [batch, 224, 224, 3] → FEATURES float32 [batch, 3 × channels], of the faces' installed graph.
+    """FRAME uint8 [batch, 224, 224, 3] → FEATURES float32 [batch, 3 × channels + 1], of the faces' installed graph.
 
-    Raises ExportError where it is not there, or does not look as `networks/facecam.py` makes it.
+    The last feature is fineness. Raises ExportError where the graph is not there, or does not look as
+    `networks/facecam.py` makes it.
     """
     path = repository / BACKBONE / GRAPH
     if not path.is_file():
@@ -118,7 +135,8 @@ def features(repository: Path) -> ModelProto:
     pooled = parser.parse_model(_POOLED)
     lower.ir_version = pooled.ir_version
     both = compose.merge_models(lower, pooled, io_map=[(f"lower/{joined.input[0]}", "cells")])
-    return _renamed(both, "lower/FACE", "FRAME")
+    whole = compose.merge_models(both, parser.parse_model(_FINENESS), io_map=[("statistics", "given")])
+    return _one_input(whole, "FRAME")
 
 
 def join(backbone: ModelProto, head: Head) -> ModelProto:
@@ -132,11 +150,13 @@ def join(backbone: ModelProto, head: Head) -> ModelProto:
     return whole
 
 
-def _renamed(model: ModelProto, old: str, new: str) -> ModelProto:
+def _one_input(model: ModelProto, name: str) -> ModelProto:
+    """The model with all its inputs, which are of one shape, as one of this name."""
+    old = {given.name for given in model.graph.input}
     for node in model.graph.node:
-        node.input[:] = [new if name == old else name for name in node.input]
-    (given,) = model.graph.input
-    given.name = new
+        node.input[:] = [name if one in old else one for one in node.input]
+    del model.graph.input[1:]
+    model.graph.input[0].name = name
     return model
 
 

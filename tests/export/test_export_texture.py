@@ -5,6 +5,7 @@ import json
 import shutil
 from pathlib import Path
 
+import cv2
 import numpy as np
 import onnx
 import pytest
@@ -24,7 +25,7 @@ def repository(tmp_path: Path) -> Path:
 
 
 def head() -> Head:
-    return Head(np.random.default_rng(0).normal(0, 0.1, 3 * CHANNELS), 0.5)
+    return Head(np.random.default_rng(0).normal(0, 0.1, 3 * CHANNELS + 1), 0.5)
 
 
 def checkpoint(folder: Path, backbone: str | None) -> Path:
@@ -38,7 +39,7 @@ def arguments(repository: Path, given: Path | None) -> argparse.Namespace:
     return argparse.Namespace(repository=repository, checkpoint=given)
 
 
-def test_features_are_mean_spread_and_maximum_of_the_faces_channels(repository: Path) -> None:
+def test_features_are_mean_spread_and_maximum_of_the_faces_channels_and_fineness(repository: Path) -> None:
     squares = np.random.default_rng(1).integers(0, 256, (2, 224, 224, 3)).astype(np.uint8)
     (found,) = session(features(repository)).run(None, {"FRAME": squares})
     whole = onnx.load(repository / BACKBONE / "1" / "model.onnx")
@@ -47,7 +48,10 @@ def test_features_are_mean_spread_and_maximum_of_the_faces_channels(repository: 
     whole.graph.output.append(onnx.helper.make_tensor_value_info(joined.input[0], onnx.TensorProto.FLOAT, None))
     cells = session(whole).run([joined.input[0]], {"FACE": squares})[0].reshape(2, CHANNELS, -1)
     wanted = np.concatenate([cells.mean(2), cells.std(2), cells.max(2)], axis=1)
-    assert found == pytest.approx(wanted, abs=1e-4)
+    assert found[:, :-1] == pytest.approx(wanted, abs=1e-4)
+    grey = [cv2.cvtColor(square.astype(np.float32), cv2.COLOR_RGB2GRAY) for square in squares]
+    fine = np.log([np.abs(cv2.Laplacian(one, cv2.CV_32F)[1:-1, 1:-1]).mean() + 0.1 for one in grey])
+    assert found[:, -1] == pytest.approx(fine, rel=1e-5)
 
 
 def test_an_exported_model_names_what_it_was_made_of(repository: Path, tmp_path: Path) -> None:

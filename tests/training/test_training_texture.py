@@ -12,9 +12,9 @@ from conftest import REPOSITORY
 from sklearn.linear_model import LogisticRegression
 
 from evaluation.manifest import Clip
-from export.semantic_texture_starter import features
+from export.semantic_texture_starter import Head, features
 from training.texture.squares import SIDE, extractor
-from training.texture.task import TexturePlan, fitted, train
+from training.texture.task import TexturePlan, evened, fitted, train
 from training.visual.faces import Image
 from veracity.calibrate.errors import ManifestError
 from veracity.install.graphs.publish import session
@@ -79,3 +79,21 @@ def test_the_fit_is_logistic_regression_where_pairs_say_nothing_more() -> None:
         reference.coef_[0] / np.linalg.norm(reference.coef_), abs=0.05
     )
     assert bias < 0 < (pairs[:, 1] @ weight + bias).mean()
+
+
+def test_what_fineness_explains_of_real_pictures_is_taken_off_and_sources_stay_apart() -> None:
+    rng = np.random.default_rng(0)
+    fine, coarser = rng.normal(2, 0.4, 300), np.arange(300) % 2
+    shown = 1.5 * fine + 2 * coarser + rng.normal(0, 0.05, 300)
+    seen = np.stack([shown, fine], 1)
+    head = Head(np.array([1.0, 0.0]), -1.0)
+    even = evened(head, [(f"source {number % 2}", row) for number, row in enumerate(seen)])
+    before, after = head(seen)[:, 0], even(seen)[:, 0]
+    for source in (0, 1):
+        own = coarser == source
+        assert abs(np.corrcoef(before[own], fine[own])[0, 1]) > 0.8
+        assert abs(np.corrcoef(after[own], fine[own])[0, 1]) < 0.2
+    assert after.mean() == pytest.approx(before.mean())
+    assert after[coarser == 1].mean() - after[coarser == 0].mean() == pytest.approx(2, abs=0.1)
+    with pytest.raises(ManifestError, match="no real still picture"):
+        evened(head, [])

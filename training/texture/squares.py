@@ -48,7 +48,7 @@ def extractor(networks: Sequence[Network]) -> media.Extractor[ClipSquares]:
 
     def extract(clip: Clip) -> media.Arrays:
         rng = np.random.default_rng(zlib.crc32(clip.path.name.encode()))
-        squares = [_square(picture, rng) for picture in asyncio.run(_pictures(clip))]
+        squares = [_square(picture, rng) for picture in asyncio.run(pictures(clip))]
         if not squares:
             raise media.UnusableClip("it has no frame")
         pairs = {f"real{k}": square for k, square in enumerate(squares)}
@@ -63,7 +63,7 @@ def extractor(networks: Sequence[Network]) -> media.Extractor[ClipSquares]:
     return media.Extractor("squares", version, extract, read)
 
 
-async def _pictures(clip: Clip) -> list[Image]:
+async def pictures(clip: Clip) -> list[Image]:
     """The picture, or a few frames of a film."""
     with Media.open(Source(clip.path), Limits()) as video:
         frames = max(1, int((await video.video_seconds() or 1 / FPS) * FPS))

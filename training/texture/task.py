@@ -1,11 +1,12 @@
 """A head on the lower blocks of the faces' network: one weight a feature, learned on pairs of squares alone.
 
 The pair differs in how it was drawn and in nothing else, and both halves go through the same coding. So no generator's
-picture teaches, and every generator measures.
+picture teaches, and every generator measures. What fineness explains of the answers to real pictures is then taken off.
 """
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 from collections.abc import Sequence
@@ -22,11 +23,14 @@ from export.semantic_texture_starter import BACKBONE, Head, features
 from training import cache as media
 from training.folds import TRAINING_SPLITS, TrainingSplit, limit_per_source
 from training.plan import Plan
-from training.texture.squares import SIDE, ClipSquares
+from training.texture.squares import SIDE, ClipSquares, pictures
 from training.visual.degradations import SMALLEST, degrade
 from training.visual.faces import Image
 from veracity.calibrate.errors import ManifestError
 from veracity.catalog import MODELS, provenance
+from veracity.catalog.layers import FPS
+from veracity.evidence.excerpts import WholeFrame
+from veracity.evidence.kinds import NativeSquares
 from veracity.install.graphs.publish import session
 
 log = logging.getLogger(__name__)
@@ -63,10 +67,12 @@ def train(
         raise ManifestError("the training set has no real picture; check --data")
     with media.log_skipped(bad):
         pairs = _features(seen, repository, plan)
-        weight, bias = fitted(pairs, plan.penalty)
-    right = float((np.diff(pairs @ weight, axis=1) > 0).mean())
+        stills = _stills([one.clip for one in seen if one.clip.kind == "images"], repository)
+    weight, bias = fitted(pairs[:, :, :-1], plan.penalty)
+    head = Head(np.append(weight, 0.0), bias)
+    right = float((np.diff(head(pairs)[:, :, 0], axis=1) > 0).mean())
     log.info("%d pairs of %d clips; of %.0f%% the drawn half is above the other", len(pairs), len(seen), 100 * right)
-    return _written(out, Head(weight, bias), [one.clip for one in seen], repository)
+    return _written(out, evened(head, stills), [one.clip for one in seen], repository)
 
 
 def _features(seen: Sequence[ClipSquares], repository: Path, plan: TexturePlan) -> Array:
@@ -110,6 +116,37 @@ def fitted(pairs: Array, penalty: float) -> tuple[Array, float]:
     theta = minimize(loss, np.zeros(held.shape[2] + 1), jac=True, method="L-BFGS-B", options={"maxiter": 500}).x
     weight = theta[:-1] / spread
     return weight, float(theta[-1] - middle @ weight)
+
+
+def _stills(clips: Sequence[Clip], repository: Path) -> list[tuple[str, Array]]:
+    """Of each real picture its source and what the layer gets of it, the mean of its squares' features."""
+    backbone, kind = session(features(repository)), NativeSquares(MODELS["semantic_texture_starter"])
+    found = []
+    for clip in clips:
+        (picture,) = asyncio.run(pictures(clip))
+        if squares := kind.cut(WholeFrame(0.0, 1 / FPS, picture, 1)):
+            found.append((clip.source, backbone.run(None, {"FRAME": np.stack(squares)})[0].mean(0)))
+    return found
+
+
+def evened(head: Head, stills: Sequence[tuple[str, Array]]) -> Head:
+    """The head, less what fineness, the last feature, explains of its answers to real pictures, source by source.
+
+    ``stills`` are sources and features [features]. A source's mean stays as it is: it is not fineness alone that sets
+    collections apart. Raises ManifestError where there is no picture.
+    """
+    if not stills:
+        raise ManifestError("the training set has no real still picture that is large enough; check --data")
+    sources, seen = np.array([source for source, _ in stills]), np.stack([found for _, found in stills]).astype(float)
+    fine, answers = seen[:, -1].copy(), head(seen)[:, 0]
+    for source in np.unique(sources):
+        own = sources == source
+        fine[own] -= fine[own].mean()
+        answers[own] -= answers[own].mean()
+    slope = float(fine @ answers / max(fine @ fine, 1e-9))
+    explained = 1 - np.var(answers - slope * fine) / max(np.var(answers), 1e-12)
+    log.info("fineness explains %.0f%% of what %d real pictures get within their sources", 100 * explained, len(stills))
+    return Head(np.append(head.weight[:-1], -slope), head.bias + slope * float(seen[:, -1].mean()))
 
 
 def _written(out: Path, head: Head, clips: Sequence[Clip], repository: Path) -> Path:
