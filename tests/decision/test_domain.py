@@ -6,12 +6,15 @@ import pytest
 
 from veracity.calibrate import toml_tables
 from veracity.decision.calibration import FILE, Calibration, Fusion
-from veracity.decision.domain import Domain
+from veracity.decision.domain import Cues, Domain
 from veracity.decision.scoring import judge, likelihood_ratio
 from veracity.decision.toml_table import CalibrationError
 from veracity_client.verdict import LayerResult, Rates, Thresholds
 
-CLIPS = [{"audio_codec": "flac", "bandwidth": 8000.0}, {"audio_codec": "mp3", "bandwidth": 3400.0, "loudness": -20.0}]
+CLIPS: list[Cues] = [
+    {"audio_codec": "flac", "bandwidth": 8000.0},
+    {"audio_codec": "mp3", "bandwidth": 3400.0, "loudness": -20.0},
+]
 HEARD = {"audio": 1.0, "visual": 0.0, "lipsync": 0.0, "semantic": 0.0}
 RATES = Rates(0.01, 0.02, 0.5, 99, 99)
 

@@ -65,7 +65,7 @@ def test_large_requests_leave_no_memory_behind_in_tritonserver(
     made.set_data_from_numpy(np.array([bytes(40_000_000)], object))
 
     def own() -> float:
-        return psutil.Process(open_server.pid).memory_full_info().uss / 1e6  # without what it shares with models
+        return float(psutil.Process(open_server.pid).memory_full_info().uss) / 1e6  # not what it shares with models
 
     before = own()
     with ThreadPoolExecutor(6) as pool:
