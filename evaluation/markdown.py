@@ -72,10 +72,10 @@ def by_source(subject: Mapping[str, Any], *, verdict: bool) -> str:
     return table(("source", "label", "scored", "mean P(fake)", "AUC", *(f"called {word}" for word in words)), rows)
 
 
-def origin(document: Mapping[str, Any]) -> str:
-    """When, with what and where a result was measured."""
-    machine = document["machine"]
+def origin(document: Mapping[str, Any], command: str = "") -> str:
+    """When, with what and where a result was measured, and by which command, if not that of its name."""
+    machine, command = document["machine"], command or f"python -m benchmarks {document['benchmark']}"
     return (
         f"Measured on {document['date'][:10]} with version {document['version']} at commit `{document['commit']}`, "
-        f"{machine['cores']} cores of {machine['cpu']}: `python -m benchmarks {document['benchmark']}`."
+        f"{machine['cores']} cores of {machine['cpu']}: `{command}`."
     )

@@ -10,6 +10,7 @@ from typing import Any
 
 from evaluation.markdown import NOTHING, figure, origin, percent, table
 from evaluation.practice import ALL, attacks_of
+from evaluation.quality_gate import CUES, MOST
 from evaluation.results import RefusedResult, load
 from evaluation.tables import KINDS, LAYERS, block
 
@@ -88,6 +89,25 @@ def shortcuts() -> str:
     head = ("", "clips", "cue", "fakes have", "AUC of the cue", "AUC of the verdict", "beats it",
             "correlation: reals", "correlation: fakes")  # fmt: skip
     return f"{table(head, rows)}\n\n{origin(document)}"
+
+
+@block
+def gate() -> str:
+    """Each model's correlation with each cue of quality, on clips that did not teach it."""
+    document = load("quality_gate")
+    cells: dict[tuple[str, str, str], dict[str, str]] = {}
+    for row in document["rows"]:
+        shown = f"{row['correlation']:+.2f}"
+        over = abs(row["correlation"]) > MOST
+        key = (row["model"], row["kind"], f"{row['label']}, {row['clips']}")
+        cells.setdefault(key, {})[row["cue"]] = f"**{shown}**" if over else shown
+    cues = [cue for cue in CUES if any(cue in of for of in cells.values())]
+    rows = [
+        (f"`{model}`", kind, label, *(of.get(cue, NOTHING) for cue in cues))
+        for (model, kind, label), of in cells.items()
+    ]
+    head = ("", "files", "clips", *(cue.replace("_", " ") for cue in cues))
+    return f"{table(head, rows)}\n\n{origin(document, 'python -m training gate')}"
 
 
 def _cue(of: Mapping[str, Any], row: Mapping[str, Any]) -> tuple[str, ...]:
