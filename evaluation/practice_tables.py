@@ -71,7 +71,8 @@ def segments() -> str:
     found = _recorded(document, "segments")
     if found is None:
         return "The manifest that was measured states the fake seconds of no clip."
-    rows = [(LAYERS[key], *(f"{value:.2f}" for value in of.values())) for key, of in found["layers"].items()]
+    heard = {key: of for key, of in found["layers"].items() if any(document["subjects"][key]["scored"].values())}
+    rows = [(LAYERS[key], *(f"{value:.2f}" for value in of.values())) for key, of in heard.items()]
     names = next(iter(found["layers"].values()))
     head = ("layer", *(f"AP at IoU {name.removeprefix('ap_')}" for name in names))
     counted = f"{found['spans']} stretches in {found['fake']} partly fake clips, and {found['real']} real clips."
