@@ -94,10 +94,13 @@ def test_a_step_that_fails_ends_it_and_it_goes_on_there(checkout: Path) -> None:
         assert asked[f"training {layer}"] + again[f"training {layer}"] == 1
 
 
-def test_scores_that_follow_quality_are_not_installed(checkout: Path) -> None:
+def test_scores_that_follow_quality_are_not_installed_unless_that_is_asked_for(checkout: Path) -> None:
     status, asked = steps(checkout, FAIL="training gate")
     assert (status, asked["training gate"], asked["veracity.cli calibrate"]) == (1, 1, 0)
     assert not (checkout / "model_repository").exists()
+    status, asked = steps(checkout, FAIL="training gate", ANYWAY="yes")
+    assert (status, asked["training gate"], asked["veracity.cli calibrate"]) == (0, 1, 2)
+    assert (checkout / "model_repository" / "semantic_texture_starter").is_dir()
 
 
 def test_a_folder_of_other_data_is_refused(checkout: Path) -> None:
