@@ -42,6 +42,11 @@ def choose_clips(manifest: Path, split: str, kinds: Sequence[str], limit: int = 
     """The clips to measure on, at most ``limit`` per source and label; raises ManifestError for one label alone."""
     clips = of_split(read_clips(manifest, kinds), split)
     of_both_labels(clips, f"{manifest}, split {split}, {', '.join(kinds)}")
+    return at_most(clips, limit, manifest)
+
+
+def at_most(clips: Sequence[Clip], limit: int, manifest: Path) -> list[Clip]:
+    """The first ``limit`` of each source and label, 0 for all; raises ManifestError where a name is there twice."""
     ids = [clip.id for clip in clips]
     if len(set(ids)) < len(ids):
         raise ManifestError(f"{manifest} names {max(ids, key=ids.count)!r} more than once")

@@ -52,11 +52,9 @@ def _clips(options: argparse.Namespace) -> list[Clip]:
         options.split = f"fold {options.fold}"  # as the report calls it
     known = _learned(options) if options.unlearned else frozenset()
     clips = [clip for clip in clips if options.source in clip.source and clip.source not in known]
-    where = f"{options.manifest}, {options.split}, {options.kinds}"
-    if options.source and clips:
-        return clips
-    selection.of_both_labels(clips, where)
-    return clips
+    if not (options.source and clips):
+        selection.of_both_labels(clips, f"{options.manifest}, {options.split}, {options.kinds}")
+    return selection.at_most(clips, options.limit, options.manifest)
 
 
 def _split(options: argparse.Namespace) -> str:

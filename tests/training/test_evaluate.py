@@ -85,3 +85,12 @@ def test_a_model_that_does_not_say_what_taught_it_is_refused(
     asked = ("--repository", str(repository), "--models", "audio_starter", "--kinds", "audio", "--unlearned")
     with pytest.raises(ManifestError, match=r"audio_starter does not say what it was trained on"):
         evaluate.run(evaluation(media / "any.csv", tmp_path / "out", *asked, "--split", "train"))
+
+
+def test_a_limit_and_names_hold_for_every_choice_of_clips(media: Path, full_repository: Path, tmp_path: Path) -> None:
+    assert chosen_by(media, full_repository, tmp_path, "--split", "all", "--source", "o", "--limit", "1") == ["b", "c"]
+    listed = media / "chosen.csv"
+    listed.write_text(listed.read_text().replace("d,1,", "c,1,"))
+    asked = ("--repository", str(full_repository), "--models", "audio_starter", "--kinds", "audio", "--source", "other")
+    with pytest.raises(ManifestError, match="names 'c' more than once"):
+        evaluate.run(evaluation(listed, tmp_path / "again", *asked, "--split", "all"))
