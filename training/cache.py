@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import errno
 import hashlib
 import io
@@ -82,6 +83,16 @@ def keep(path: Path, arrays: Arrays) -> None:
     np.savez(content, **arrays)
     with room_for(path), atomic(path) as file:
         file.write(content.getbuffer())
+
+
+def list_made(rows: Sequence[Mapping[str, str]], path: Path) -> None:
+    """Writes the manifest of files that were made, a row each, all with the same columns; raises DiskFull."""
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, list(rows[0]))
+    writer.writeheader()
+    writer.writerows(rows)
+    with room_for(path), atomic(path) as file:
+        file.write(text.getvalue().encode())
 
 
 @contextmanager

@@ -9,9 +9,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import csv
 import errno
-import io
 import os
 import subprocess
 import sys
@@ -28,7 +26,7 @@ import soundfile
 from tqdm import tqdm
 
 from evaluation.manifest import Clip, read_clips
-from training.cache import DiskFull, UnusableClip, report, room_for
+from training.cache import DiskFull, UnusableClip, list_made, report
 from training.sound import Pcm
 from training.visual import forgeries
 from training.visual.faces import CONTEXT, MAX_FACES, Face, Image, Points
@@ -40,7 +38,6 @@ from veracity.evidence import faces
 from veracity.evidence.crops import face_box, interpolate
 from veracity.evidence.requests import Infer
 from veracity.evidence.sampling import detect
-from veracity.install.files import atomic
 from veracity.media import Limits, Media, Source, find_ffmpeg
 from veracity_client.errors import VeracityError
 
@@ -49,7 +46,6 @@ SIDE = 960  # pixels of the longer side at most
 EVERY = 3  # frames between two face detections
 CRF = (18, 28)  # of H.264, lowest and highest
 SHIFT = (5, 9)  # frames that the sound is shifted by, either way
-_COLUMNS = ("path", "kind", "label", "how", "source", "licence", "use", "notes", "sha256")
 
 FaceForgery = Callable[[Face, Face, Rng], tuple[Image, Mask]]
 # file name suffix -> `how` in the manifest, and method
@@ -96,17 +92,8 @@ def run(options: argparse.Namespace) -> None:
             bad.append(f"{clip.id}: {error}")
     if not rows:
         raise ManifestError("; ".join(["no video could be composed", *bad]))
-    _list(rows, options.out / "manifest.csv")
+    list_made(rows, options.out / "manifest.csv")
     sys.stdout.write("\n".join([f"{len(rows)} videos in {options.out}", *report(bad), ""]))
-
-
-def _list(rows: Sequence[dict[str, str]], path: Path) -> None:
-    text = io.StringIO(newline="")
-    writer = csv.DictWriter(text, _COLUMNS)
-    writer.writeheader()
-    writer.writerows(rows)
-    with room_for(path), atomic(path) as file:
-        file.write(text.getvalue().encode())
 
 
 async def _read(clip: Clip, infer: Infer) -> SourceVideo:

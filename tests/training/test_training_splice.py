@@ -1,4 +1,4 @@
-"""Fake seconds in real speech are where the manifest says, and a real stranger in their place is real."""
+"""Fake seconds in real speech are where the manifest says, and another real voice in their place is real."""
 
 from pathlib import Path
 
@@ -52,8 +52,8 @@ def test_the_fake_seconds_are_the_fakes_and_no_others(tmp_path: Path) -> None:
     assert hertz(sound[int(start * SAMPLE_RATE) : int(end * SAMPLE_RATE)]) == pytest.approx(3000, abs=1)
     assert hertz(whole) in (pytest.approx(200, abs=1), pytest.approx(400, abs=1))
     other, _ = soundfile.read(real.path, dtype="int16")
-    stranger = hertz(other[int(start * SAMPLE_RATE) : int(end * SAMPLE_RATE)])
-    assert {round(hertz(whole), -1), round(stranger, -1)} == {200, 400}  # never its own voice
+    another = hertz(other[int(start * SAMPLE_RATE) : int(end * SAMPLE_RATE)])
+    assert {round(hertz(whole), -1), round(another, -1)} == {200, 400}  # never its own voice
     assert real.source == fake.source  # held out together
 
 

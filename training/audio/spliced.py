@@ -7,21 +7,18 @@ it stands the same with another real voice in its place: a voice that changes is
 from __future__ import annotations
 
 import argparse
-import csv
-import io
 import sys
 import zlib
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import soundfile
 from tqdm import tqdm
 
 from evaluation.manifest import Clip, read_clips
-from training.cache import room_for
+from training.cache import list_made, room_for
 from training.sound import Pcm, load, load_vad, trim
 from veracity.calibrate.errors import ManifestError
 from veracity.catalog.layers import SAMPLE_RATE
@@ -30,7 +27,6 @@ from veracity.install.files import atomic
 WHOLE = 20.0  # seconds of real speech, at least
 PART = (1.5, 6.0)  # seconds of the other voice, at least and at most
 PAUSE = 0.3  # seconds between two recordings
-_COLUMNS = ("path", "kind", "label", "how", "source", "licence", "use", "split", "notes", "maker", "fake_seconds")
 
 Speech = Mapping[str, Sequence[Pcm]]  # of each source, its recordings from the first word to the last
 
@@ -56,7 +52,7 @@ def run(options: argparse.Namespace) -> None:
     rows = [row for clip in clips if clip.fake for row in _both(clip, heard[clip.id], speech, options)]
     if not rows:
         raise ManifestError(f"{options.data} has no fake voice of {PART[0]:g} s in the split {options.split}")
-    _list(rows, options.out / "manifest.csv")
+    list_made(rows, options.out / "manifest.csv")
     sys.stdout.write(f"{len(rows)} sounds in {options.out}\n")
 
 
@@ -77,8 +73,8 @@ def _both(clip: Clip, voice: Pcm, speech: Speech, options: argparse.Namespace) -
     rng = np.random.default_rng(zlib.crc32(clip.id.encode()))
     name, other = (str(one) for one in rng.choice(sorted(speech), 2, replace=False))
     pieces = [speech[name][k] for k in rng.permutation(len(speech[name]))]
-    stranger = max(speech[other], key=len)
-    for label, part in (("fake", voice), ("real", stranger)):
+    another = max(speech[other], key=len)
+    for label, part in (("fake", voice), ("real", another)):
         made = splice(pieces, part[: min(len(voice), int(PART[1] * SAMPLE_RATE))])
         path = options.out / f"{zlib.crc32(clip.id.encode()):08x}.{label}.flac"
         with room_for(path), atomic(path) as file:
@@ -118,12 +114,3 @@ def splice(pieces: Sequence[Pcm], part: Pcm) -> Spliced:
 
 def _loudness(sound: Pcm) -> float:
     return float(np.sqrt(np.mean(sound.astype(np.float64) ** 2)))
-
-
-def _list(rows: Sequence[dict[str, str]], path: Path) -> None:
-    text = io.StringIO(newline="")
-    writer = csv.DictWriter(text, _COLUMNS)
-    writer.writeheader()
-    writer.writerows(rows)
-    with room_for(path), atomic(path) as file:
-        file.write(text.getvalue().encode())

@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
-from training.cache import room_for
+from training.cache import list_made, room_for
 from veracity.calibrate.errors import ManifestError
 from veracity.install.files import atomic
 from veracity.media import find_ffmpeg
@@ -47,10 +47,7 @@ def copy(media: Path, into: Path) -> int:
     made = list(tqdm(_copies(media, into), "copies", disable=None))
     if not made:
         raise ManifestError(f"{media} has no sound, picture or film that is not for the test and can be read")
-    with room_for(into), (into / MANIFEST).open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, fieldnames=list(made[0]))
-        writer.writeheader()
-        writer.writerows(made)
+    list_made(made, into / MANIFEST)
     return len(made)
 
 
