@@ -65,7 +65,10 @@ class QualityFollowedError(ManifestError):
 
 
 def run(options: argparse.Namespace) -> None:
-    """Print and write every correlation of ``options.scores``; raises QualityFollowedError where one is too much."""
+    """Print and write every correlation of ``options.scores``.
+
+    Raises QualityFollowedError where one is too much, unless ``options.anyway``.
+    """
     found = list(followed(labelled_outputs.read(options.scores)))
     if not found:
         raise ManifestError(
@@ -77,7 +80,7 @@ def run(options: argparse.Namespace) -> None:
         mark = " TOO MUCH" if one.too_much else ""
         sys.stdout.write(f"{one.model} {one.kind} {one.label} {one.cue} {one.clips} {one.correlation:+.2f}{mark}\n")
     worst = [one for one in found if one.too_much]
-    if worst:
+    if worst and not options.anyway:
         which = ", ".join(
             f"{one.model} ({one.kind}, {one.label}) follows {one.cue} {one.correlation:+.2f}" for one in worst
         )

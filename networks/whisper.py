@@ -1,4 +1,4 @@
-"""The lower blocks of Whisper base, frozen, and our linear head on them.
+"""The lower blocks of Whisper base, frozen, and our linear heads on them.
 
 `veracity.install.graphs.whisper` describes it and builds the graph that is served, of OpenAI's weights, which
 `veracity.install.graphs.ctranslate2` reads.
@@ -17,6 +17,8 @@ from torch.nn import functional
 
 from veracity.install.graphs.mel import fourier, mel_filters
 from veracity.install.graphs.whisper import BANDS, HEADS, HOP, LEVEL, SIZE, STAGES, STATISTICS, WIDTH, names
+
+FAMILIES = 4  # of fakes, by `training.audio.families`
 
 
 class LogMel(nn.Module):
@@ -111,9 +113,10 @@ def _apart(stage: Tensor) -> Tensor:
 
 
 class WhisperHead(nn.Module):
-    """Statistics of the encoder [batch, 3072] → log odds of fake [batch, 1]: one weight each.
+    """Statistics of the encoder [batch, 3072] → log odds of fake [batch, 1].
 
-    `usual` and `scale` bring them to mean 0 and deviation 1.
+    One linear head for each family of fakes: odds of any of them are the sum of theirs. `usual` and `scale` bring the
+    statistics to mean 0 and deviation 1.
     """
 
     usual: Tensor
@@ -123,7 +126,7 @@ class WhisperHead(nn.Module):
         super().__init__()
         self.register_buffer("usual", torch.zeros(STATISTICS))
         self.register_buffer("scale", torch.ones(STATISTICS))
-        self.outer = nn.Linear(STATISTICS, 1)
+        self.outer = nn.Linear(STATISTICS, FAMILIES)
 
     def standardise(self, statistics: Tensor) -> None:
         """Takes mean and deviation from the training set."""
@@ -135,7 +138,7 @@ class WhisperHead(nn.Module):
         return (statistics - self.usual) / self.scale
 
     def forward(self, statistics: Tensor) -> Tensor:  # noqa: D102  # the class says it
-        logit: Tensor = self.outer(self.standard(statistics))
+        logit: Tensor = self.outer(self.standard(statistics)).logsumexp(1, keepdim=True)
         return logit
 
 

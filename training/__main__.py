@@ -70,6 +70,7 @@ def _parser() -> argparse.ArgumentParser:
         task.set_defaults(out=REPOSITORY / "runs" / name, plan=HERE / "plans" / f"{name}.yaml")
         if name == "audio":
             task.add_argument("--held-out-fold", type=int, choices=range(len(FOLDS)), help="fold not to train on")
+            task.add_argument("--spoken", type=Path, metavar="FOLDER", help="what `speak` made, to train on as well")
         if name == "texture":
             task.add_argument(
                 "--without", default="", metavar="SOURCE", help="source not to train on: part of its name"
@@ -77,6 +78,7 @@ def _parser() -> argparse.ArgumentParser:
     _extract(commands, shared)
     _compose(commands, shared)
     _splice(commands, shared)
+    _speak(commands, shared)
     data.add_arguments(_add(commands, "data", "training.data.command", "fetch the media, show their split"))
     evaluate.add_arguments(_add(commands, "evaluate", "training.evaluate", "measure models without a server"))
     _explain(commands, shared)
@@ -149,6 +151,13 @@ def _splice(commands: argparse._SubParsersAction[argparse.ArgumentParser], share
     command.add_argument("--out", type=Path, required=True, help="folder for the sounds and their manifest.csv")
 
 
+def _speak(commands: argparse._SubParsersAction[argparse.ArgumentParser], shared: argparse.ArgumentParser) -> None:
+    command = _add(
+        commands, "speak", "training.audio.spoken", "let text-to-speech systems say what real clips say", [shared]
+    )
+    command.add_argument("--out", type=Path, required=True, help="folder for the sounds and their manifest.csv")
+
+
 def _explain(commands: argparse._SubParsersAction[argparse.ArgumentParser], shared: argparse.ArgumentParser) -> None:
     command = _add(commands, "explain", "training.explain", "show which parts of the input a network uses", [shared])
     command.add_argument("model", metavar="CHECKPOINT|MODEL", help="a checkpoint, or an installed model with a CAM")
@@ -160,6 +169,7 @@ def _gate(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
     command = _add(commands, "gate", "evaluation.quality_gate", "refuse scores that follow the quality of the files")
     command.add_argument("scores", type=Path, nargs="+", metavar="SCORES.jsonl", help="of clips that did not teach")
     command.add_argument("--out", type=Path, default=RESULTS, help="folder for quality_gate.json")
+    command.add_argument("--anyway", action="store_true", help="say so, and refuse nothing")
 
 
 if __name__ == "__main__":

@@ -39,7 +39,7 @@ FOLDS: tuple[frozenset[str], ...] = (
     frozenset({
         "corpus:AMI", "corpus:Common Voice", "corpus:VCTK", "source:debian:fillets-ng-data-cs",
         "source:github:watson-developer-cloud/speech-to-text-nodejs", "system:DiffGAN-TTS", "system:HiFi-GAN",
-        "system:Mellotron-VC", "system:Tacotron 2", "system:WaveGrad 2",
+        "system:Kokoro", "system:Mellotron-VC", "system:Tacotron 2", "system:WaveGrad 2",
     }),
     frozenset({
         "corpus:CMU Arctic", "source:github:lhotse-speech/lhotse", "source:github:maum-ai/assem-vc",

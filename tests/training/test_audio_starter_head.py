@@ -50,6 +50,19 @@ def test_the_head_learns_what_tells_fakes_of_an_unseen_system() -> None:
     assert head.usual.mean() == pytest.approx(1, abs=0.3)
 
 
+def test_fakes_that_differ_from_people_in_opposite_ways_are_both_found() -> None:
+    clips = [*both(60), *(clip(f"k{n}", "fake", "system:Kokoro") for n in range(60))]
+    some = heard(clips)
+    some.statistics[120:, : STATISTICS // 10] -= 3.0  # where the others are moved up by 1.5, these are moved down
+    chosen = np.arange(len(clips)) % 2 == 0
+    judged = {one for one, taught in zip(clips, chosen) if not taught}
+    ranks = ranked(fitted(some, chosen, PLAN), some, judged)
+    assert min(ranks["auc system:A"], ranks["auc system:Kokoro"]) > 0.9
+    unheard = ranked(fitted(some, chosen & (np.arange(len(clips)) < 120), PLAN), some, judged)
+    assert unheard["auc system:A"] > 0.95  # a family without a clip says nothing
+    assert unheard["auc system:Kokoro"] < 0.1
+
+
 def test_the_same_windows_give_the_same_head_and_copies_of_them_change_little() -> None:
     clips = both(20)
     everything = np.ones(len(clips), bool)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import subprocess
 import zipfile
@@ -36,6 +37,11 @@ def test_another_wheel_is_refused_in_words_and_nothing_is_left(tmp_path: Path) -
 
 
 def test_what_is_there_is_not_fetched_again(tmp_path: Path) -> None:
+    tables = [ROOT / "requirements" / f"training-{kind}.txt" for kind in ("networks", "files")]
+    digest = hashlib.sha256(b"".join(table.read_bytes() for table in tables)).hexdigest()
     (tmp_path / "networks").mkdir()
+    (tmp_path / "networks" / "recorded").write_text(f"{digest}  -\n")
     done = fetch(tmp_path, tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
+    (tmp_path / "networks" / "recorded").write_text("of an older table\n")
+    assert fetch(tmp_path, tmp_path).returncode == 1

@@ -24,6 +24,7 @@ out=${out%% *} repository=${repository%% *}
 case "$*" in
   *--train-on* | *"training texture"*) mkdir -p "$out" ;;
   *"training compose"*) mkdir -p "$out" && touch "$out/manifest.csv" ;;
+  *"training speak"*) mkdir -p "$out" && touch "$out/manifest.csv" ;;
   *"data copies"*) mkdir -p "${!#}" && touch "${!#}/manifest.csv" ;;
   *"training evaluate"*) mkdir -p "$out" && touch "$out"/{evaluate.json,scores.jsonl} ;;
   *"-m export"*) mkdir -p "$repository/$3/1" && touch "$repository/$3/1/model.onnx" ;;
@@ -67,7 +68,7 @@ def test_what_is_complete_is_not_done_again(checkout: Path) -> None:
     assert status == 0
     tasks = {"visual": 1, "texture": 5, "lipsync": 1, "semantic": 1, "audio": 6}
     assert {name: asked[f"training {name}"] for name in tasks} == tasks
-    assert asked["training compose"] == asked["training data"] == 1
+    assert asked["training compose"] == asked["training speak"] == asked["training data"] == 1
     assert asked["training evaluate"] == 2 * 5 + 3 + 3 + 2 * 5 + 1
     assert steps(checkout) == (0, ALWAYS)
     time.sleep(0.01)
@@ -98,7 +99,7 @@ def test_scores_that_follow_quality_are_not_installed_unless_that_is_asked_for(c
     status, asked = steps(checkout, FAIL="training gate")
     assert (status, asked["training gate"], asked["veracity.cli calibrate"]) == (1, 1, 0)
     assert not (checkout / "model_repository").exists()
-    status, asked = steps(checkout, FAIL="training gate", ANYWAY="yes")
+    status, asked = steps(checkout, FAIL="training gate data", ANYWAY="yes")
     assert (status, asked["training gate"], asked["veracity.cli calibrate"]) == (0, 1, 2)
     assert (checkout / "model_repository" / "semantic_texture_starter").is_dir()
 

@@ -12,7 +12,7 @@ torch = pytest.importorskip("torch")
 
 from evaluation.manifest import Clip  # noqa: E402
 from training import cache  # noqa: E402
-from training.visual import autoencoder, degradations, faces, upscaler_forgeries  # noqa: E402
+from training.visual import autoencoder, degradations, faces, redrawing  # noqa: E402
 from training.visual.degradations import degrade  # noqa: E402
 from training.visual.faces import ClipFaces, Face  # noqa: E402
 from training.visual.forgeries import METHODS  # noqa: E402
@@ -127,7 +127,7 @@ def test_what_no_network_redrew_is_faked_otherwise() -> None:
 
 def test_without_the_up_scalers_it_is_said_where_they_are(tmp_path: Path) -> None:
     with pytest.raises(ManifestError, match=f"scripts/fetch_training_networks {tmp_path}"):
-        upscaler_forgeries.upscalers(tmp_path)
+        redrawing.upscalers(tmp_path)
 
 
 def test_the_autoencoder_gives_a_picture_of_the_same_size_and_names_what_lacks(tmp_path: Path) -> None:

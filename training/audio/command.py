@@ -25,6 +25,12 @@ def run(options: argparse.Namespace) -> None:
     changes = {key: value for key, value in options_of_plan.items() if value is not None}
     plan = read_plan(AudioPlan, options.plan, **changes, **(_DEBUG if options.debug else {}))
     checkpoint = train(
-        options.data, options.out, options.cache, load_vad(options), options.weights / WHISPER.name, plan
+        options.data,
+        options.out,
+        options.cache,
+        load_vad(options),
+        options.weights / WHISPER.name,
+        plan,
+        options.spoken,
     )
     log.info("python -m export audio_starter --checkpoint %s", checkpoint)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import ClassVar
 
 from pydantic import Field
 
 from evaluation.manifest import Clip
-from training.folds import FOLDS, TRAINING_SPLITS, TrainingSplit, fold, unrelated_to
+from training.folds import FOLDS, TRAINING_SPLITS, TrainingSplit, fold, group, unrelated_to
 from training.plan import Plan
 
 
@@ -29,6 +29,7 @@ class AudioPlan(Plan):
     copies: int = Field(2, ge=0, description="head on Whisper: degraded copies of each clip")
     degraded_share: float = Field(0.1, ge=0, lt=1, description="head on Whisper: what the copies count together")
     penalty: float = Field(0.03, gt=0, description="head on Whisper: of the squares of its weights")
+    rarer: float = Field(1.0, description="head on Whisper: log odds taken off each family of fakes but the neural one")
     pair_seed: int = Field(0, ge=0, description="seed of the sampled pairs, shared by runs of several seeds")
     pair_count: int = Field(4000, gt=0, description="pairs sampled and degraded once; every epoch reuses them")
     matched_share: float = Field(
@@ -44,6 +45,16 @@ def training_set(clips: Sequence[Clip], plan: AudioPlan) -> list[Clip]:
     """The clips that the plan trains on: of its splits, and none that shares anything with the held-out fold."""
     chosen = clips if plan.held_out_fold is None else unrelated_to(plan.held_out_fold, clips)
     return [clip for clip in chosen if clip.split in TRAINING_SPLITS[plan.train_on]]
+
+
+def spoken_set(spoken: Sequence[Clip], clips: Collection[Clip], plan: AudioPlan) -> list[Clip]:
+    """Those of ``spoken`` (`training.audio.spoken`) whose real clip is among ``clips``, which the plan trains on.
+
+    None is of a system that the held-out fold has.
+    """
+    reals = {f"pair:{clip.id}" for clip in clips}
+    held_out = set(FOLDS[plan.held_out_fold]) if plan.held_out_fold is not None else set()
+    return [clip for clip in spoken if reals & {*clip.links} and group(clip) not in held_out]
 
 
 def validation_set(clips: Sequence[Clip], plan: AudioPlan) -> list[Clip]:

@@ -1,7 +1,8 @@
-"""The starter's head: one weight for each of Whisper's statistics, fitted to windows as the product scores them.
+"""The starter's heads: of each family of fakes a weight for each of Whisper's statistics.
 
-Systems of fakes and origins of reals count by the square root of their windows, and both labels alike: many clips of
-one system say little more of others than a few. A tenth of the weight is on degraded copies.
+They are fitted to windows as the product scores them, every family against all real clips. Systems of fakes and origins
+of reals count by the square root of their windows, and both labels alike: many clips of one system say little more of
+others than a few. A tenth of the weight is on degraded copies.
 """
 
 from __future__ import annotations
@@ -25,8 +26,9 @@ from networks.whisper import WhisperHead
 from training import cache
 from training.audio import augment, coding
 from training.audio.extract import read_sound
+from training.audio.families import FAMILIES, family
 from training.audio.features import FeatureExtractor, Pcms
-from training.audio.plan import AudioPlan, training_set, validation_set
+from training.audio.plan import AudioPlan, spoken_set, training_set, validation_set
 from training.folds import group
 from veracity.calibrate import metrics
 from veracity.calibrate.errors import ManifestError
@@ -40,7 +42,10 @@ _UNCODED = 0.5  # share of the copies that no codec takes
 _UNTOUCHED = 0.25  # share of the copies without any other degradation
 _TOGETHER = 64  # copies degraded in one go
 
+_NEVER = -30.0  # log odds
+
 Rows = npt.NDArray[np.int64]
+Weights = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -53,46 +58,75 @@ class Heard:
     degraded: npt.NDArray[np.bool_]
 
 
-def fit(clips: Sequence[Clip], vad: Vad, extract: FeatureExtractor, folder: Path, plan: AudioPlan) -> WhisperHead:
-    """A head by the plan on the training set among ``clips``; logs how it ranks the others. Raises ManifestError."""
-    found, bad = _windows(clips, vad, folder)
+def fit(
+    clips: Sequence[Clip],
+    spoken: Sequence[Clip],
+    vad: Vad,
+    extract: FeatureExtractor,
+    folder: Path,
+    plan: AudioPlan,
+) -> WhisperHead:
+    """Heads by the plan on the training set among ``clips``, and on what of ``spoken`` goes with it.
+
+    Logs how they rank the other ``clips``. Raises ManifestError.
+    """
+    found, bad = _windows([*clips, *spoken], vad, folder)
     with cache.log_skipped(bad):
         heard = _heard(found, extract, folder, plan)
-        trained_on = set(training_set(heard.clips, plan))
+        taught = training_set([clip for clip in heard.clips if clip not in set(spoken)], plan)
+        trained_on = {*taught, *spoken_set(spoken, taught, plan)}
         if {clip.fake for clip in trained_on} != {True, False}:
             raise ManifestError(f"train_on {plan.train_on}: training needs speech of both labels")
         head = fitted(heard, np.array([clip in trained_on for clip in heard.clips]), plan)
-        ranks = ranked(head, heard, set(validation_set(heard.clips, plan)))
+        ranks = ranked(head, heard, set(validation_set(clips, plan)))
         log.info("validation: %s", json.dumps({name: round(value, 4) for name, value in ranks.items()}))
         return head
 
 
 def fitted(heard: Heard, chosen: npt.NDArray[np.bool_], plan: AudioPlan) -> WhisperHead:
-    """Logistic regression on the windows of the chosen clips: the one best head, whatever the seed."""
+    """Logistic regression on the windows of the chosen clips: the best head of each family, whatever the seed."""
     rows = np.flatnonzero(chosen[heard.whose])
     head, statistics = WhisperHead(), heard.statistics[rows]
     head.standardise(statistics)
     clips = [heard.clips[number] for number in heard.whose[rows]]
-    weights = torch.from_numpy(window_weights(clips, heard.degraded[rows], plan.degraded_share))
-    fake = torch.tensor([float(clip.fake) for clip in clips], dtype=torch.float64)
+    weights = window_weights(clips, heard.degraded[rows], plan.degraded_share)
     inputs = head.standard(statistics).double()
-    head.outer.double()
-    torch.nn.init.zeros_(head.outer.weight)
-    torch.nn.init.zeros_(head.outer.bias)
-    optimiser = torch.optim.LBFGS(head.outer.parameters(), max_iter=200, line_search_fn="strong_wolfe")
+    families = np.array([family(clip) if clip.fake else "" for clip in clips])
+    for number, name in enumerate(FAMILIES):
+        slopes, level = _regression(inputs, families == name, _halves(weights, families, name), plan.penalty)
+        head.outer.weight.data[number] = slopes.float()
+        head.outer.bias.data[number] = level.float() - (plan.rarer if number else 0.0)
+    head.eval()
+    return head
+
+
+def _halves(weights: Weights, families: npt.NDArray[np.str_], name: str) -> Weights:
+    """What windows count where one family stands against the real ones: a half each."""
+    its, real = families == name, families == ""
+    answer = np.where(its | real, weights, 0.0)
+    for half in (its, real):
+        answer[half] /= 2 * max(float(answer[half].sum()), 1e-12)
+    return answer
+
+
+def _regression(inputs: Tensor, fake: npt.NDArray[np.bool_], weights: Weights, penalty: float) -> tuple[Tensor, Tensor]:
+    """Weights [statistics] and bias; a family that has no clip is never recognised."""
+    slopes = torch.zeros(inputs.shape[1], dtype=torch.float64, requires_grad=True)
+    level = torch.zeros((), dtype=torch.float64, requires_grad=True)
+    if not fake.any():
+        return slopes.detach(), torch.tensor(_NEVER)
+    optimiser = torch.optim.LBFGS([slopes, level], max_iter=200, line_search_fn="strong_wolfe")
+    labels, counts = torch.from_numpy(fake.astype(np.float64)), torch.from_numpy(weights)
 
     def loss() -> Tensor:
         optimiser.zero_grad()
-        logits = head.outer(inputs)[:, 0]
-        each = functional.binary_cross_entropy_with_logits(logits, fake, reduction="none")
-        value: Tensor = (weights * each).sum() + plan.penalty * head.outer.weight.square().sum()
+        each = functional.binary_cross_entropy_with_logits(inputs @ slopes + level, labels, reduction="none")
+        value: Tensor = (counts * each).sum() + penalty * slopes.square().sum()
         value.backward()
         return value
 
     optimiser.step(loss)
-    head.outer.float()
-    head.eval()
-    return head
+    return slopes.detach(), level.detach()
 
 
 def ranked(head: WhisperHead, heard: Heard, judged: set[Clip]) -> dict[str, float]:
@@ -112,7 +146,7 @@ def ranked(head: WhisperHead, heard: Heard, judged: set[Clip]) -> dict[str, floa
     return {"auc": float(np.mean(list(found.values()))), **{f"auc {name}": value for name, value in found.items()}}
 
 
-def window_weights(clips: Sequence[Clip], copies: npt.NDArray[np.bool_], share: float) -> npt.NDArray[np.float64]:
+def window_weights(clips: Sequence[Clip], copies: npt.NDArray[np.bool_], share: float) -> Weights:
     """What each window counts: 1 in all, half of it each label, ``share`` of it the copies, by roots within."""
     groups = [(clip.fake, group(clip)) for clip in clips]
     counts = Counter(groups)

@@ -25,7 +25,7 @@ from training import loop
 from training.audio import starter
 from training.audio.extract import SpeechClip, extract_speech, read_sound
 from training.audio.features import whisper_features
-from training.audio.plan import AudioPlan, training_set, validation_set
+from training.audio.plan import AudioPlan, spoken_set, training_set, validation_set
 from training.audio.sampler import PairSampler
 from training.cache import log_skipped
 from training.checkpoints import save
@@ -113,17 +113,24 @@ def network_input(batch: Tensor) -> Tensor:
     return batch.float() / 32_768 if batch.dtype == torch.int16 else batch
 
 
-def train(data: Path, out: Path, cache: Path, vad: Vad, weights: Path, plan: AudioPlan) -> Path:
+def train(
+    data: Path, out: Path, cache: Path, vad: Vad, weights: Path, plan: AudioPlan, spoken: Path | None = None
+) -> Path:
     """Trains under `out`, or resumes there, and returns the checkpoint for export; raises ManifestError, DiskFull.
 
-    `weights` is Whisper's file, needed for its head only. The last checkpoint is used, none is selected.
+    `weights` is Whisper's file and `spoken` a folder of `training.audio.spoken`, both for the head on Whisper only. The
+    last checkpoint is used, none is selected.
     """
     if plan.net not in AUDIO_NETS:
         raise ManifestError(f"no network {plan.net!r}; there are {', '.join(AUDIO_NETS)}")
     if plan.net == "whisper":
         extract, clips = whisper_features(weights), _clips(data, plan.clips_per_source)
-        head = starter.fit(clips, vad, extract, cache, plan)
-        return _checkpoint(out, plan, head, training_set(clips, plan))
+        added = read_clips(spoken, ("audio",)) if spoken else []
+        head = starter.fit(clips, added, vad, extract, cache, plan)
+        taught = training_set(clips, plan)
+        return _checkpoint(out, plan, head, [*taught, *spoken_set(added, taught, plan)])
+    if spoken:
+        raise ManifestError(f"{plan.net} learns pairs: --spoken is for the head on Whisper")
     pool, bad = extract_speech(_clips(data, plan.clips_per_source), vad, cache)
     with log_skipped(bad):
         return _train(pool, out, cache, vad, plan)

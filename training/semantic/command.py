@@ -12,7 +12,7 @@ from training.joint.command import load_face_detector
 from training.plan import read_plan
 from training.semantic.extract import Encoder, extractor
 from training.semantic.task import SemanticPlan, train
-from training.visual.upscaler_forgeries import upscalers
+from training.visual.redrawing import upscalers
 
 log = logging.getLogger(__name__)
 

@@ -24,7 +24,7 @@ from training import cache as media
 from training.semantic import forgeries
 from training.visual import degradations
 from training.visual.faces import TILES, Image
-from training.visual.upscaler_forgeries import NETWORKS
+from training.visual.redrawing import NETWORKS
 from veracity.catalog import MODELS
 from veracity.catalog.detectors.semantic_starter import CLIP
 from veracity.catalog.layers import FPS

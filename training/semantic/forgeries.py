@@ -17,7 +17,7 @@ from training.visual.faces import Image
 from training.visual.masks import Rng
 
 Picture = npt.NDArray[np.float32]  # RGB [h, w, 3] within 0 to 255
-Network = Callable[[Image], Image]  # training.visual.upscaler_forgeries.Upscaler
+Network = Callable[[Image], Image]  # training.visual.redrawing.Upscaler
 Box = Sequence[float]
 
 _SIDES = (96, 224)  # pixels of the longer side after down-scaling

@@ -11,7 +11,7 @@ import torch
 from training.plan import read_plan
 from training.texture.squares import extractor
 from training.texture.task import TexturePlan, train
-from training.visual.upscaler_forgeries import redrawers
+from training.visual.redrawing import redrawers
 from veracity.settings import Settings
 
 log = logging.getLogger(__name__)

@@ -20,7 +20,7 @@ from training import cache as media
 from training.visual import autoencoder
 from training.visual.faces import Image, from_png, to_png
 from training.visual.masks import Rng
-from training.visual.upscaler_forgeries import NETWORKS, Network
+from training.visual.redrawing import NETWORKS, Network
 from veracity.catalog.layers import FPS
 from veracity.evidence.crops import at_least
 from veracity.media import Limits, Media, Source
@@ -42,7 +42,7 @@ class ClipSquares:
 
 
 def extractor(networks: Sequence[Network]) -> media.Extractor[ClipSquares]:
-    """``networks`` are the up-scalers and, last, the autoencoder (`training.visual.upscaler_forgeries.redrawers`)."""
+    """``networks`` are the up-scalers and, last, the autoencoder (`training.visual.redrawing.redrawers`)."""
     constants = (SIDE, _FRAMES, _AS_IS, _SMALLEST, _LATENT, NETWORKS)
     version = f"1{constants}{inspect.getsource(autoencoder)}{inspect.getsource(_square)}{inspect.getsource(_drawn)}"
 

@@ -10,8 +10,8 @@ import torch
 
 from training.joint.command import load_face_detector
 from training.plan import read_plan
+from training.visual.redrawing import redrawers
 from training.visual.task import START, VisualPlan, train
-from training.visual.upscaler_forgeries import redrawers
 
 log = logging.getLogger(__name__)
 

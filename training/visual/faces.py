@@ -39,7 +39,7 @@ MAX_FACES = 8  # a frame, as the engine's default
 class Face:
     """One face of a frame with a margin: uint8 RGB [h, w, 3]; box and landmarks in its pixels.
 
-    ``redrawn`` is the same picture as a network draws it (`training.visual.upscaler_forgeries`), if there is one.
+    ``redrawn`` is the same picture as a network draws it (`training.visual.redrawing`), if there is one.
     """
 
     context: Image

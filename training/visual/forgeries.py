@@ -86,7 +86,7 @@ def redrawn(face: Face, other: Face, rng: Rng) -> tuple[Image, Mask]:
     """The face, its mouth or the whole head from an up-scaling network; raises ValueError without its picture."""
     del other
     if face.redrawn is None:
-        raise ValueError("this face has no picture from an up-scaling network: see training.visual.upscaler_forgeries")
+        raise ValueError("this face has no picture from an up-scaling network: see training.visual.redrawing")
     drawn, shape = face.redrawn.astype(np.float32), rng.random()
     if shape < 0.35:
         return _blend(face, drawn, np.ones(face.context.shape[:2], np.float32))

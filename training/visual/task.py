@@ -28,7 +28,7 @@ from training.visual import quality
 from training.visual.faces import REENCODINGS, ClipFaces, collect
 from training.visual.forgeries import METHODS
 from training.visual.pairs import Pair, Pairs
-from training.visual.upscaler_forgeries import FOLDER, Network, redrawn
+from training.visual.redrawing import FOLDER, Network, redrawn
 from training.visual.validation import Validation
 from veracity.evidence.requests import Infer
 
@@ -127,7 +127,7 @@ def train(
 ) -> Path:
     """Trains under ``out``, or resumes there, and returns the network's checkpoint; raises ManifestError.
 
-    ``networks`` are what `training.visual.upscaler_forgeries` uses, ``start`` holds the backbone's first weights. The
+    ``networks`` are what `training.visual.redrawing` uses, ``start`` holds the backbone's first weights. The
     last epoch's network is used, none is selected; what the quality of a face explains, on photographs that did not
     teach, is taken off it.
     """
