@@ -92,6 +92,11 @@ class Clip:
         return self.name or f"{self.path.parent.name}/{self.path.name}"
 
     @property
+    def collection(self) -> str:
+        """What its source is called there: of `github:Zejun-Yang/AniPortrait` `AniPortrait`."""
+        return self.source.rpartition("/")[2]
+
+    @property
     def fake(self) -> bool:
         """Whether it was made or altered by a machine."""
         return self.label == "fake"

@@ -199,7 +199,13 @@ def test_without_a_generated_clip_there_must_be_pairs_alone() -> None:
 
 
 def test_only_generated_fakes_teach_and_no_picture_twice() -> None:
-    named = {"a": ("real", "x"), "obama-240p": ("real", "x"), "b": ("fake", "AniPortrait"), "c": ("fake", "wav2lip")}
+    named = {
+        "a": ("real", "x"),
+        "obama-240p": ("real", "x"),
+        "b": ("fake", "AniPortrait"),
+        "e": ("fake", "github:Zejun-Yang/AniPortrait"),
+        "c": ("fake", "wav2lip"),
+    }
     clips = [clip(name, label, source) for name, (label, source) in named.items()]
     hidden = Clip(Path("d.mp4"), "video", "real", "x", "test_only", "own")
-    assert [one.name for one in chosen([*clips, hidden])] == ["a", "b"]
+    assert [one.name for one in chosen([*clips, hidden])] == ["a", "b", "e"]

@@ -114,9 +114,9 @@ class PairSampler:
 
     def _unmatched(self, rng: np.random.Generator) -> _Draw:
         fake = _pick(self._fakes, rng)
-        wanted = _COMPANIONS.get(fake.clip.source)
+        wanted = _COMPANIONS.get(fake.clip.collection)
         reals = [group for group in self._reals if group[0].clip.split == fake.clip.split] or self._reals
-        companions = [group for group in reals if wanted and group[0].clip.source in wanted]
+        companions = [group for group in reals if wanted and group[0].clip.collection in wanted]
         real = _pick(companions or reals, rng)
         real_sound, fake_sound = (played(one.speech, _speed(rng), float(rng.random())) for one in (real, fake))
         codecs, untouched = (_codec(rng), _codec(rng)), bool(rng.random() < _UNTOUCHED)

@@ -153,7 +153,7 @@ def chosen(clips: Sequence[Clip]) -> list[Clip]:
     """The clips for training and validation: trainable, real or fully generated, each picture once."""
     return [
         clip for clip in clips
-        if clip.split != "test" and (not clip.fake or clip.source in GENERATED)
+        if clip.split != "test" and (not clip.fake or clip.collection in GENERATED)
         and not any(part in clip.path.name for part in _AGAIN)
     ]  # fmt: skip
 
