@@ -19,6 +19,7 @@ from training.audio.channel import as_recorded
 from training.audio.families import FAMILIES, family
 from training.audio.plan import AudioPlan, spoken_set, training_set
 from training.audio.speakers import PACKAGES, hibari, kokoro, speakers
+from training.audio.task import train
 from training.folds import FOLDS
 from veracity.calibrate.errors import ManifestError
 from veracity.evidence.speech import energy_vad
@@ -120,6 +121,11 @@ def test_what_was_made_of_a_held_out_clip_does_not_teach() -> None:
     taught = training_set([held_out, other], plan)
     assert taught == [other]
     assert spoken_set([*made, of_held_out_system], taught, plan) == [made[1]]
+
+
+def test_a_network_that_learns_pairs_refuses_it(tmp_path: Path) -> None:
+    with pytest.raises(ManifestError, match="rawnet2 learns pairs: --spoken is for the head on Whisper"):
+        train(tmp_path, tmp_path, tmp_path, energy_vad, tmp_path, AudioPlan(net="rawnet2"), tmp_path)
 
 
 def test_systems_have_families_and_others_are_neural() -> None:
