@@ -100,16 +100,15 @@ def test_a_sound_files_verdict_is_its_voices_own(context: AnalysisContext, talki
     assert film.thresholds == context.calibration.fusions["film"].thresholds["balanced"] != verdict.thresholds
 
 
-def test_a_request_chooses_the_operating_point(context: AnalysisContext, talking: Path) -> None:
+def test_a_request_chooses_the_operating_point(context: AnalysisContext, talking: Path, tmp_path: Path) -> None:
     """What is fused stays, and what it is called by changes."""
-    usual, loose = (
-        run(context, talking, Options(layers=("audio",), operating_point=point)) for point in ("balanced", "screening")
-    )
+    voice = media_samples.write(tmp_path / "voice.wav", "-i", talking, "-vn")
+    usual, loose = (run(context, voice, Options(operating_point=point)) for point in ("balanced", "screening"))
     assert (usual.operating_point, loose.operating_point) == ("balanced", "screening")
     assert usual.fake_probability == loose.fake_probability
-    film = context.calibration.fusions["film"]
-    assert (usual.thresholds, usual.rates) == (film.thresholds["balanced"], film.rates["balanced"])
-    assert (loose.thresholds, loose.rates) == (film.thresholds["screening"], film.rates["screening"])
+    sound = context.calibration.fusions["sound"]
+    assert (usual.thresholds, usual.rates) == (sound.thresholds["balanced"], sound.rates["balanced"])
+    assert (loose.thresholds, loose.rates) == (sound.thresholds["screening"], sound.rates["screening"])
     assert usual.thresholds != loose.thresholds
 
 
