@@ -53,11 +53,12 @@ class Options:
             known = [field.name for field in fields(cls)]
             if unknown := sorted(set(given) - set(known)):
                 raise ValueError(f"there is no option {', '.join(unknown)}; there are {', '.join(known)}")
-            return msgspec.convert(given, cls)
+            return _OPTIONS.decode(text)
         except (ValueError, RecursionError) as error:  # the latter: brackets nested too deep
             raise BadOption(f"bad options: {error}{_CHOICES if 'enum' in str(error) else ''}") from None
 
 
+_OPTIONS = msgspec.json.Decoder(Options)  # made here for the reason that verdict.py gives
 _ALWAYS = ("policy", "layers", "deadline_seconds")  # are told even where they are as usual
 _CHOICES = (
     f"; policy is one of {', '.join(get_args(Policy))}, operating_point one of {', '.join(get_args(OperatingPoint))}, "

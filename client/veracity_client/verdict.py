@@ -227,7 +227,7 @@ class Verdict:
     @classmethod
     def from_json(cls, text: str | bytes) -> Verdict:
         """Read a verdict of any server; fields that are not known are ignored. Raises ValueError for what is none."""
-        return msgspec.json.decode(text, type=cls)
+        return _VERDICTS.decode(text)
 
 
 @dataclass(frozen=True)
@@ -241,6 +241,12 @@ class StageEvent:
     result: LayerResult | None = None
 
 
+# made here and not with the first answer: msgspec learns a class when it is first read, and crashes where two threads
+# are the first at once
+_VERDICTS = msgspec.json.Decoder(Verdict)
+_EVENTS = msgspec.json.Decoder(StageEvent)
+
+
 def event_to_json(event: StageEvent | Verdict) -> str:
     """Return one message of the stream."""
     return msgspec.json.encode({"verdict" if isinstance(event, Verdict) else "stage": event}).decode()
@@ -250,5 +256,5 @@ def event_from_json(text: str | bytes) -> StageEvent | Verdict | None:
     """Read one message of the stream; None for a kind that is not known. Raises ValueError for what is no message."""
     message = msgspec.json.decode(text, type=dict[str, msgspec.Raw])
     if "verdict" in message:
-        return msgspec.json.decode(message["verdict"], type=Verdict)
-    return msgspec.json.decode(message["stage"], type=StageEvent) if "stage" in message else None
+        return _VERDICTS.decode(message["verdict"])
+    return _EVENTS.decode(message["stage"]) if "stage" in message else None

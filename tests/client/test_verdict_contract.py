@@ -2,6 +2,8 @@
 
 import dataclasses
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any, get_args
 
@@ -30,6 +32,38 @@ def with_stranger(value: Any) -> Any:
     if isinstance(value, dict):
         return {**{k: with_stranger(v) for k, v in value.items()}, "from_the_future": [1]}
     return [with_stranger(v) for v in value] if isinstance(value, list) else value
+
+
+FIRST = """
+import json, sys, threading
+from veracity_client.verdict import Options, Verdict, event_from_json
+texts = json.load(sys.stdin)
+sys.setswitchinterval(1e-6)
+together = threading.Barrier(len(texts))
+
+def read(name, text):
+    together.wait()
+    {"verdict": Verdict.from_json, "event": event_from_json, "options": Options.from_json}[name](text)
+
+threads = [threading.Thread(target=read, args=one) for one in texts]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [("verdict", VERDICT.to_json()), ("event", event_to_json(EVENT)), ("options", Options().to_json())],
+)
+def test_the_first_answers_may_come_to_several_threads_at_once(name: str, text: str) -> None:
+    """msgspec crashes where two threads are the first to read a class; of eight processes some nearly always did."""
+    for _ in range(8):
+        done = subprocess.run(
+            [sys.executable, "-c", FIRST], input=json.dumps([(name, text)] * 8), text=True, check=False
+        )
+        assert done.returncode == 0
 
 
 def test_a_full_verdict_comes_back_equal() -> None:

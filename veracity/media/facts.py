@@ -57,10 +57,13 @@ class FileFacts:
     jumps: tuple[tuple[Real, Real], ...] = ()
 
 
+_FACTS = msgspec.json.Decoder(FileFacts)
+
+
 def read_facts(text: bytes | bytearray) -> FileFacts:
     """Read what was printed. Raises :class:`InternalError` for anything else."""
     try:
-        return msgspec.json.decode(text, type=FileFacts)
+        return _FACTS.decode(text)
     except (ValueError, RecursionError) as error:
         logger.error("inspecting a file gave no facts", error=str(error))
         raise InternalError("the file could not be inspected; the server's log has the reason") from None
