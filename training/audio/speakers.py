@@ -38,10 +38,15 @@ _KOKORO_RATE = 24_000
 
 def speakers(networks: Path) -> dict[str, Speaker]:
     """The systems by name; ``networks`` is what scripts/fetch_training_networks made. Raises ManifestError."""
-    present = {path.name for path in _VOICES.glob("*/*")}
-    if not (shutil.which("flite") and shutil.which("text2wave") and present.issuperset(FESTIVAL)):
+    if not debian_speaks():
         raise ManifestError(f"speech is made with Debian's packages {PACKAGES}; not all of them are installed")
-    return {"Flite": _flite, "Festival": _festival, "hibari": hibari(), "Kokoro": kokoro(networks)}
+    return {"Flite": flite, "Festival": festival, "hibari": hibari(), "Kokoro": kokoro(networks)}
+
+
+def debian_speaks() -> bool:
+    """Whether Flite and Festival are installed, with the voices that are used."""
+    present = {path.name for path in _VOICES.glob("*/*")}
+    return bool(shutil.which("flite") and shutil.which("text2wave")) and present.issuperset(FESTIVAL)
 
 
 def hibari() -> Speaker:
@@ -92,11 +97,13 @@ def _styles(folder: Path) -> dict[str, Sound]:
     }
 
 
-def _flite(sentence: str, rng: np.random.Generator) -> Sound:
+def flite(sentence: str, rng: np.random.Generator) -> Sound:
+    """One of four voices of Flite's."""
     return _spoken(["flite", "-voice", str(rng.choice(FLITE)), "-t", sentence, "-o"])
 
 
-def _festival(sentence: str, rng: np.random.Generator) -> Sound:
+def festival(sentence: str, rng: np.random.Generator) -> Sound:
+    """One of three voices of Festival's."""
     voice = f"(voice_{rng.choice(FESTIVAL)})"
     return _spoken(["text2wave", "-eval", voice, "-o"], sentence.encode("iso-8859-15", "ignore"))
 
