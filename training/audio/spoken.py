@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 
 TRANSCRIPTS = Path(__file__).resolve().parents[1] / "data" / "transcripts.csv"
 LONGEST = 5.0  # seconds kept
-STUDENTS = {"hibari": "Kokoro"}  # taught by another system's speech
+STUDENTS = {"hibari": "Kokoro"}  # trained on another system's speech
 _PARTS = {"train": "train", "validation": "development"}
 
 
@@ -67,7 +67,7 @@ def _of(clip: Clip, sentence: str, out: Path, systems: Mapping[str, Speaker], va
             if not len(speech):
                 log.info("%s: %s said nothing of it", clip.id, system)
                 continue
-            _write(clean, speech / max(1.0, float(np.abs(speech).max())))
+            _write(clean, speech)
             _write(recorded, as_recorded(speech, load(clip.path).astype(np.float32) / 32_768, rng))
         yield _row(clean, clip, system, f"{system} speaks the sentence of its pair")
         yield _row(recorded, clip, system, f"{system} speaks the sentence of its pair, in its channel")

@@ -71,10 +71,11 @@ def fit(
     Logs how they rank the other ``clips``. Raises ManifestError.
     """
     found, bad = _windows([*clips, *spoken], vad, folder)
+    made = {clip.path for clip in spoken}
     with cache.log_skipped(bad):
         heard = _heard(found, extract, folder, plan)
-        taught = training_set([clip for clip in heard.clips if clip not in set(spoken)], plan)
-        trained_on = {*taught, *spoken_set(spoken, taught, plan)}
+        published = training_set([clip for clip in heard.clips if clip.path not in made], plan)
+        trained_on = {*published, *spoken_set(spoken, published, plan)}
         if {clip.fake for clip in trained_on} != {True, False}:
             raise ManifestError(f"train_on {plan.train_on}: training needs speech of both labels")
         head = fitted(heard, np.array([clip in trained_on for clip in heard.clips]), plan)

@@ -127,8 +127,8 @@ def train(
         extract, clips = whisper_features(weights), _clips(data, plan.clips_per_source)
         added = read_clips(spoken, ("audio",)) if spoken else []
         head = starter.fit(clips, added, vad, extract, cache, plan)
-        taught = training_set(clips, plan)
-        return _checkpoint(out, plan, head, [*taught, *spoken_set(added, taught, plan)])
+        trained_on = training_set(clips, plan)
+        return _checkpoint(out, plan, head, [*trained_on, *spoken_set(added, trained_on, plan)])
     if spoken:
         raise ManifestError(f"{plan.net} learns pairs: --spoken is for the head on Whisper")
     pool, bad = extract_speech(_clips(data, plan.clips_per_source), vad, cache)
@@ -174,7 +174,7 @@ def _fit(out: Path, plan: AudioPlan, pairs: Tensor, validation: Validation) -> n
 
 
 def _checkpoint(out: Path, plan: AudioPlan, net: nn.Module, clips: Sequence[Clip]) -> Path:
-    """Writes the weights in the export's format, with the sources that taught them; raises DiskFull."""
+    """Writes the weights in the export's format, with the sources that trained_on them; raises DiskFull."""
     sources = sorted({group(clip).partition(":")[2] or clip.source for clip in clips})
     content: dict[str, Any] = {"net": plan.net, "state": net.state_dict(), "trained_on": sources}
     save(content, out / CHECKPOINT)

@@ -4,7 +4,7 @@
 2. A component with an item that may only be measured is for the test. Every other one may go anywhere.
 3. The largest first, each goes to the part that then comes closest to :data:`SHARES` of the items of each kind, label
    and era of method. Nothing is drawn: the same table gives the same split.
-4. What then is of a system that `python -m training speak` runs (:data:`TAUGHT`) trains, wherever it went.
+4. What then is of a system that `python -m training speak` runs (:data:`LEARNED`) trains, wherever it went.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ ALLOWED: Mapping[str, tuple[Part, ...]] = {
 
 # Systems that we run to learn from: others' fakes by them are no test of unknown systems. Moved last, so that no other
 # item changes its part for it.
-TAUGHT = frozenset({"Kokoro"})
+LEARNED = frozenset({"Kokoro"})
 
 
 def components(items: Sequence[Item]) -> list[list[Item]]:
@@ -61,8 +61,8 @@ def parts(items: Sequence[Item]) -> list[Part]:
         added = Counter(stratum for item in component for stratum in _strata(item))
         part = min(_allowed(component), key=lambda one: (_distance(filled, one, added, totals), PARTS.index(one)))
         filled[part] += added
-        taught = "train" in _allowed(component) and TAUGHT & {item.set.system for item in component}
-        decided |= {item.set.id: "train" if taught else part for item in component}
+        learned = "train" in _allowed(component) and LEARNED & {item.set.system for item in component}
+        decided |= {item.set.id: "train" if learned else part for item in component}
     return [decided[item.set.id] for item in items]
 
 
