@@ -17,12 +17,12 @@ from veracity.calibrate import metrics
 from veracity.calibrate.metrics import MEASURES, Measure, Scores, Unmeasurable
 from veracity.calibrate.scores import ScoredClip
 from veracity.decision.calibration import Calibration
+from veracity.decision.fusion import EVEN
 
 # All measures by kind and source; only AUC by method of forgery, of which there are many.
 _BY: dict[str, dict[str, Measure]] = {"kind": MEASURES, "source": MEASURES, "how": {"auc": metrics.auc}}
 BOTH = "both"
 NEITHER = "neither"
-EVEN = 0.5
 SILENT = "it is silent: P(fake) is 0.5 for every clip"
 
 

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from veracity.calibrate.scores import ScoredClip
 from veracity.catalog import LAYERS, MODELS
+from veracity.catalog.layers import kind_of_file
 from veracity.decision.calibration import Calibration, Calibrator
 from veracity.evidence.detector import detector
 
@@ -85,14 +86,17 @@ def _layer(key: str, item: str) -> ScoredOutput:
 
 def _model(name: str, key: str, calibration: Calibration) -> ScoredOutput:
     """One model: clip scores pooled and calibrated as in the verdict, uncalibrated where the model is uninformative."""
-    pool, scale = detector(name).pool, calibration.calibrator(name)
-    scale = Calibrator() if scale.uninformative else scale
+    pool = detector(name).pool
+
+    def scale(one: ScoredClip) -> Calibrator:
+        found = calibration.for_file(kind_of_file(one.tracks), calibration.operating_point).calibrator(name)
+        return Calibrator() if found.uninformative else found
 
     def probability(one: ScoredClip) -> float | None:
-        return pool(one.outputs[name].output(name), scale) if name in one.outputs else None
+        return pool(one.outputs[name].output(name), scale(one)) if name in one.outputs else None
 
     def items(one: ScoredClip) -> Sequence[float]:
-        return [float(p) for p in scale(np.array(one.outputs[name].logits))]
+        return [float(p) for p in scale(one)(np.array(one.outputs[name].logits))]
 
     return ScoredOutput(name, "item", probability, items, _layer(key, "").silence)
 

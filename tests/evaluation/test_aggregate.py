@@ -2,6 +2,7 @@
 
 import csv
 import dataclasses
+import math
 from typing import Any
 
 import pytest
@@ -9,12 +10,12 @@ from sklearn.metrics import roc_auc_score
 
 from evaluation import csv_report, page
 from evaluation.aggregate import aggregate, decided, measure
-from evaluation.outputs import ScoredOutput
+from evaluation.outputs import ScoredOutput, scored_outputs
 from evaluation.practice import practice
 from veracity.calibrate.metrics import MEASURES, Unmeasurable
-from veracity.calibrate.scores import LayerScore, ScoredClip
+from veracity.calibrate.scores import ItemScores, LayerScore, ScoredClip
 from veracity.catalog import LAYERS
-from veracity.decision.calibration import Calibration
+from veracity.decision.calibration import Calibration, Calibrator
 from veracity_client.verdict import Label, Span, Thresholds
 
 CALIBRATION = Calibration.read()
@@ -143,3 +144,21 @@ def test_a_name_out_of_a_manifest_is_no_markup() -> None:
     for tag in ("<b>", "<i>", "<u>", "<s>", "<q>", "<how>", "<cue>"):
         assert tag not in text.replace("<figcaption><b>", "")
         assert tag.replace("<", "&lt;").replace(">", "&gt;") in text
+
+
+def test_a_models_row_has_the_calibration_of_the_clips_kind_of_file() -> None:
+    name, answer = "visual_starter", ItemScores((0.0,), (0.04,), (None,), (1.0,))
+    calibration = dataclasses.replace(
+        CALIBRATION,
+        calibrators={name: Calibrator(math.inf)},
+        still_calibrators={name: Calibrator(0.5)},
+    )
+    layers = {layer.key: LayerScore("scored", "", 0.5) for layer in LAYERS}
+    film, still = (
+        dataclasses.replace(said(0, 0, "a", 0.5), tracks=tracks, outputs={name: answer}, layers=layers)
+        for tracks in (("video", "motion"), ("video",))
+    )
+    of_model = next(one for one in scored_outputs([film, still], calibration) if one.name == name)
+    assert of_model.probability(still) == pytest.approx(1 / (1 + math.exp(-2.0)))
+    assert of_model.items(still) == pytest.approx([1 / (1 + math.exp(-2.0))])
+    assert of_model.probability(film) == pytest.approx(1 / (1 + math.exp(-1.0)))  # silent there: as it comes

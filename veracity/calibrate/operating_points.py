@@ -10,6 +10,7 @@ from typing import get_args
 import numpy as np
 import numpy.typing as npt
 
+from veracity.decision.fusion import EVEN
 from veracity.decision.scoring import threshold_label
 from veracity_client.options import OperatingPoint
 from veracity_client.verdict import Rates, Thresholds
@@ -19,7 +20,6 @@ RATE: Mapping[OperatingPoint, float] = {"strict": 0.01, "balanced": 0.05, "scree
 TIGHTER = (1.0, 0.8, 0.6, 0.4, 0.2, 0.1)  # shares of a rate that are tried until it holds on what was held out
 NEW_SOURCES = 2.0  # rates: of sources and makers that nobody met, at most so many may be unlike all that were measured
 MANY = 20  # clips of a source, or of a kind of fake, from which on it is held to the rate by itself
-EVEN = 0.5
 
 
 @dataclass(frozen=True)

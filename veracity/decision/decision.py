@@ -11,7 +11,7 @@ from veracity.catalog.layers import FileKind, kind_of_file
 from veracity.decision import wording
 from veracity.decision.calibration import Calibration
 from veracity.decision.evidence import Evidence
-from veracity.decision.fusion import SUREST, needed
+from veracity.decision.fusion import EVEN, SUREST, needed
 from veracity.decision.scoring import (
     AUDIO,
     Judgement,
@@ -26,7 +26,6 @@ from veracity_client.verdict import Label, LayerResult, LikelihoodRatio, Operati
 
 # P(fake) of the voice; below it frames are always decoded, however well the voice measured
 LOWEST_FAIL_FAST_THRESHOLD = 0.90
-EVEN = 0.5
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 
+EVEN = 0.5  # P(fake) that says nothing
 SUREST = 1e-4  # a layer's P(fake) has four decimals: none is surer than that
 
 
