@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Collection
 from pathlib import Path
 
 from evaluation import report, runners, selection
@@ -50,7 +51,7 @@ def _clips(options: argparse.Namespace) -> list[Clip]:
     if options.fold is not None:
         clips = [clip for clip in clips if fold(clip) == options.fold]
         options.split = f"fold {options.fold}"  # as the report calls it
-    known = _learned(options) if options.unlearned else frozenset()
+    known = _learned(options, {clip.source for clip in clips}) if options.unlearned else frozenset()
     clips = [clip for clip in clips if options.source in clip.source and clip.source not in known]
     if not (options.source and clips):
         selection.of_both_labels(clips, f"{options.manifest}, {options.split}, {options.kinds}")
@@ -61,13 +62,21 @@ def _split(options: argparse.Namespace) -> str:
     return "not-test" if options.fold is not None else str(options.split)
 
 
-def _learned(options: argparse.Namespace) -> frozenset[str]:
-    """The sources that the chosen models name in their provenance; raises ManifestError where one names none."""
+def _learned(options: argparse.Namespace, there: Collection[str]) -> frozenset[str]:
+    """The sources that the chosen models name in their provenance.
+
+    Raises ManifestError where one names none, or only by names when the clips that are ``there`` have origins
+    (``github:owner/name``): no name would be found among them, and all would pass as unlearned.
+    """
     found: set[str] = set()
     for model in options.models.split(","):
         sources = provenance.read(options.repository / model.strip()).get("trained_on")
         if not sources:
             raise ManifestError(f"the {provenance.FILE} of {model.strip()} does not say what it was trained on")
+        nameless = [source for source in sources if ":" not in source]
+        if nameless and any(":" in source for source in there):
+            words = ", ".join(nameless)
+            raise ManifestError(f"{model.strip()} learned from {words}, which the manifest names by their origin")
         found.update(sources)
     return frozenset(found)
 

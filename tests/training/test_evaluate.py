@@ -87,6 +87,20 @@ def test_a_model_that_does_not_say_what_taught_it_is_refused(
         evaluate.run(evaluation(media / "any.csv", tmp_path / "out", *asked, "--split", "train"))
 
 
+def test_names_that_the_manifest_does_not_have_are_refused(media: Path, full_repository: Path, tmp_path: Path) -> None:
+    repository = tmp_path / "candidates"
+    shutil.copytree(full_repository / "audio_starter", repository / "audio_starter")
+    (repository / "audio_starter" / "provenance.json").write_text('{"trained_on": ["LipNet"]}')
+    (media / "any.csv").write_text(
+        "video_id,label,split,path,source\n"
+        "a,0,train,tone.wav,github:rizkiarm/LipNet\n"
+        "b,1,train,voice.wav,github:rizkiarm/LipNet\n"
+    )
+    asked = ("--repository", str(repository), "--models", "audio_starter", "--kinds", "audio", "--unlearned")
+    with pytest.raises(ManifestError, match="learned from LipNet, which the manifest names by their origin"):
+        evaluate.run(evaluation(media / "any.csv", tmp_path / "out", *asked, "--split", "train"))
+
+
 def test_a_limit_and_names_hold_for_every_choice_of_clips(media: Path, full_repository: Path, tmp_path: Path) -> None:
     assert chosen_by(media, full_repository, tmp_path, "--split", "all", "--source", "o", "--limit", "1") == ["b", "c"]
     listed = media / "chosen.csv"
