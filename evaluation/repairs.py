@@ -120,7 +120,8 @@ def lips_of_stills(data: Table) -> Table:
 def mean_odds(data: Table, informative: Flags) -> tuple[Array, Flags]:
     """Fuse by the weighted average of the layers' odds, where a layer that did not score says one to one."""
     shares = Calibration.read().evidence_weights
-    prior = np.array([shares[layer.name] for layer in LAYERS]) * informative
+    asked = informative & ~np.isnan(data.scores).all(axis=0)
+    prior = np.array([shares[layer.name] for layer in LAYERS]) * asked
     counted = np.flatnonzero(prior)
 
     def rule(theta: Array) -> Callable[[Table], Array]:
@@ -191,8 +192,8 @@ def _apart(judged: Judged, bounds: Callable[[Judged], Thresholds]) -> tuple[Thre
 REPAIRS = (
     Repair("thresholds are tried on sources and makers left out, kind by kind", "the quantile of all clips together",
            Steps(call=quantiles)),
-    Repair("the same", "the quantile of the real clips and of our own fakes", Steps(call=quantiles_of_own_fakes),
-           ("film",)),
+    Repair("thresholds are tried on fakes of other makers", "the quantile of the real clips and of our own fakes",
+           Steps(call=quantiles_of_own_fakes), ("film",)),
     Repair("each kind of fake is held to the rate", "all kinds of fake together", Steps(call=all_kinds_together)),
     Repair("no `real` where a possible kind of fake was not measured", "what was not measured does not matter",
            Steps(call=unmeasured_allowed)),

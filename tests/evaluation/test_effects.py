@@ -11,9 +11,10 @@ import pytest
 from evaluation import effects_table, record
 from evaluation.effects import AS_IT_IS, Models, Scored, by_faces, effects, figures, outcomes
 from evaluation.manifest import Clip
-from evaluation.repairs import NOT_UNDONE, REPAIRS, Repair, Rows, Steps, worst_face
+from evaluation.repairs import NOT_UNDONE, REPAIRS, Repair, Rows, Steps, mean_odds, worst_face
 from training.__main__ import main
 from veracity.calibrate import labelled_outputs, scores
+from veracity.calibrate.fusion_fit import Table
 from veracity.calibrate.scores import ItemScores, ScoredClip, ScoreFile
 from veracity.catalog import LAYERS
 from veracity.catalog.layers import FileKind
@@ -200,6 +201,13 @@ def test_more_faces_are_more_suspicious_with_the_maximum_alone(tmp_path: Path) -
     assert now["films"] == before["films"] == 200
     assert before["correlation"] > now["correlation"] + 0.2
     assert before["several"] - before["one"] > now["several"] - now["one"] + 0.1
+
+
+def test_a_layer_that_was_never_asked_dilutes_no_average() -> None:
+    scores = np.full((40, len(LAYERS)), np.nan)
+    scores[:, -1] = np.linspace(0.1, 0.9, 40)
+    data = Table(scores, np.ones(scores.shape, bool), np.arange(40) >= 20, np.arange(40) % 5)
+    assert mean_odds(data, np.array([False, True, False, True]))[0] == pytest.approx(scores[:, -1])
 
 
 def test_the_command_counts_every_kind_of_file_and_every_repair(
