@@ -83,6 +83,7 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.add_arguments(_add(commands, "evaluate", "training.evaluate", "measure models without a server"))
     _explain(commands, shared)
     _gate(commands)
+    _effects(commands)
     return parser
 
 
@@ -170,6 +171,12 @@ def _gate(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
     command.add_argument("scores", type=Path, nargs="+", metavar="SCORES.jsonl", help="of clips that did not teach")
     command.add_argument("--out", type=Path, default=RESULTS, help="folder for quality_gate.json")
     command.add_argument("--anyway", action="store_true", help="say so, and refuse nothing")
+
+
+def _effects(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    command = _add(commands, "effects", "evaluation.effects", "measure what each rule around the models does alone")
+    command.add_argument("scores", type=Path, nargs="+", metavar="SCORES.jsonl", help="of development clips")
+    command.add_argument("--out", type=Path, default=RESULTS, help="folder for effects.json")
 
 
 if __name__ == "__main__":

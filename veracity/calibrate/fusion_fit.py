@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -125,14 +125,20 @@ def fit(data: Table, informative: npt.NDArray[np.bool_]) -> Fit:
     return made(minimize(loss, np.zeros(1 + len(counted)), method="L-BFGS-B", bounds=bounds).x)
 
 
-def candidate(data: Table, informative: npt.NDArray[np.bool_]) -> Candidate:
-    """Fit, and measure on groups that it was not fitted on; what no layer scored counts as 0.5."""
-    apart = np.full(len(data.fakes), 0.5)
+def held_out(data: Table, fitted: Callable[[Table], Callable[[Table], Array]]) -> Array:
+    """P(fake) of each clip by what was ``fitted`` to all other groups; what no layer scored counts as 0.5."""
+    result = np.full(len(data.fakes), 0.5)
     for group in np.unique(data.groups):
         own = data.groups == group
         others = data.of(~own)
         if len(set(others.fakes.tolist())) == 2:
-            apart[own] = np.nan_to_num(fit(others, informative)(data.of(own)), nan=0.5)
+            result[own] = np.nan_to_num(fitted(others)(data.of(own)), nan=0.5)
+    return result
+
+
+def candidate(data: Table, informative: npt.NDArray[np.bool_]) -> Candidate:
+    """Fit, and measure on groups that it was not fitted on."""
+    apart = held_out(data, lambda others: fit(others, informative))
     logits = log_odds(apart)
     return Candidate(
         fit=fit(data, informative),

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import get_args
 
 import numpy as np
+import numpy.typing as npt
 
 from veracity.calibrate import statements, toml_tables
 from veracity.calibrate.fit import Array, Fitted, fit, kept
@@ -59,8 +60,8 @@ def calibrate(job: Job) -> dict[str, dict[str, toml_tables.Value] | None]:
     A kind of file gets a fusion where there are real and fake clips of it and the models are the profile's own. A model
     without clips of its own keeps the calibration that it has.
     """
-    fits = _fits(job, ("sound", "film"))
-    stills = _fits(job, ("still",))
+    fits = fits_of(job.rows, job.all_models, ("sound", "film"))
+    stills = fits_of(job.rows, job.all_models, ("still",))
     if not fits and not stills:
         models = ", ".join(job.all_models)
         raise CalibrationInputError(
@@ -82,15 +83,15 @@ def calibrate(job: Job) -> dict[str, dict[str, toml_tables.Value] | None]:
     return tables
 
 
-def _fits(job: Job, kinds: Collection[str]) -> dict[str, Fitted]:
+def fits_of(rows: Sequence[LabelledClip], models: Collection[str], kinds: Collection[str]) -> dict[str, Fitted]:
     """Each model's fit on the clips of some kinds of file that its layer's label tells of, if they are of both."""
     found: dict[str, list[LabelledClip]] = {}
-    for row in job.rows:
-        for model in row.outputs.keys() & {*job.all_models}:
+    for row in rows:
+        for model in row.outputs.keys() & {*models}:
             layer = MODELS[model].layer
             if layer is not None and row.file_kind in kinds and row.is_evidence_for(layer):
                 found.setdefault(model, []).append(row)
-    return {model: fit(rows, model) for model, rows in sorted(found.items()) if len({row.fake for row in rows}) == 2}
+    return {model: fit(own, model) for model, own in sorted(found.items()) if len({row.fake for row in own}) == 2}
 
 
 def _kept(job: Job, fits: Mapping[str, Fitted]) -> dict[str, Fitted]:
@@ -140,15 +141,9 @@ def _fusions(job: Job, fits: Mapping[FileKind, Mapping[str, Fitted]]) -> dict[st
 
 def _fusion(job: Job, rows: Sequence[LabelledClip], fits: Mapping[str, Fitted]) -> dict[str, toml_tables.Value]:
     """The fusion of one kind of file; without a layer that separates, nothing is heard and no file gets a label."""
-    known = {model for model, fitted in fits.items() if not fitted.calibrator.uninformative}
-    informative = np.array([not known.isdisjoint(job.models[layer.name]) for layer in LAYERS])
     data = table(rows, job.models, fits)
-    best = candidate(data, informative)
-    kinds = np.array([row.kind_of_fake for row in rows])
-    said = (kinds[data.fakes] != "").any()  # how they were made; of a user's folder nobody says
-    possible = POSSIBLE[rows[0].file_kind] if said else ()
-    judged = Judged(best.held_out, data.fakes, kinds, data.groups, possible)
-    points = operating_points(judged)
+    best = candidate(data, informative(job.models, fits))
+    points = operating_points(judged(rows, data, best.held_out))
     domain = Domain.of((row.cues for row in rows), rows[0].file_kind)
     if not best.fit.sees.any():
         nothing = Thresholds(None, None)
@@ -162,6 +157,19 @@ def _fusion(job: Job, rows: Sequence[LabelledClip], fits: Mapping[str, Fitted]) 
         _on(tested, job, fits, best.fit, judging),
     ]
     return statements.fusion_table(best, points, job.date, data, ". ".join(filter(None, found)), domain)
+
+
+def informative(models: Mapping[str, Sequence[str]], fits: Mapping[str, Fitted]) -> npt.NDArray[np.bool_]:
+    """Which layers have a model that separates, [layers]."""
+    known = {model for model, fitted in fits.items() if not fitted.calibrator.uninformative}
+    return np.array([not known.isdisjoint(models[layer.name]) for layer in LAYERS])
+
+
+def judged(rows: Sequence[LabelledClip], data: Table, probability: Array) -> Judged:
+    """Clips of one kind of file as thresholds are set on them."""
+    kinds = np.array([row.kind_of_fake for row in rows])
+    said = (kinds[data.fakes] != "").any()  # how they were made; of a user's folder nobody says
+    return Judged(probability, data.fakes, kinds, data.groups, POSSIBLE[rows[0].file_kind] if said else ())
 
 
 APART = "that its networks were not trained on, each judged by a fit without its source and its maker"
@@ -184,9 +192,15 @@ def _judging(
 
 def labels_of(probability: Array, data: Table, found: Fit, judging: Calibration) -> list[Label]:
     """What the verdict would call each clip: its fused probability, and how much of the evidence was weighed."""
-    shares = np.array([judging.evidence_weights[layer.name] for layer in LAYERS]) * data.able
-    weighed = (shares * ~np.isnan(data.scores) * (found.sees > 0)).sum(axis=1) / np.maximum(shares.sum(axis=1), 1e-9)
+    weighed = evidence_shares(data, found.sees > 0, judging)
     return [label(float(p), float(share), judging) for p, share in zip(probability, weighed)]
+
+
+def evidence_shares(data: Table, counted: npt.NDArray[np.bool_], judging: Calibration) -> Array:
+    """The share of the evidence that each clip's scores are, [n], of layers that are ``counted``, [layers]."""
+    shares = np.array([judging.evidence_weights[layer.name] for layer in LAYERS]) * data.able
+    weighed = (shares * ~np.isnan(data.scores) * counted).sum(axis=1)
+    return np.asarray(weighed / np.maximum(shares.sum(axis=1), 1e-9))
 
 
 def _on(chosen: Sequence[LabelledClip], job: Job, fits: Mapping[str, Fitted], found: Fit, judging: Calibration) -> str:

@@ -16,6 +16,7 @@ from veracity_client.options import OperatingPoint
 from veracity_client.verdict import Rates, Thresholds
 
 Array = npt.NDArray[np.float64]
+Words = npt.NDArray[np.str_]  # labels
 RATE: Mapping[OperatingPoint, float] = {"strict": 0.01, "balanced": 0.05, "screening": 0.10}
 TIGHTER = (1.0, 0.8, 0.6, 0.4, 0.2, 0.1)  # shares of a rate that are tried until it holds on what was held out
 NEW_SOURCES = 2.0  # rates: of sources and makers that nobody met, at most so many may be unlike all that were measured
@@ -62,20 +63,30 @@ def operating_points(judged: Judged) -> dict[OperatingPoint, tuple[Thresholds, R
 
 
 def _point(judged: Judged, rate: float) -> tuple[Thresholds, Rates]:
+    found, words = labels_apart(judged, rate)
+    undecided = [_share(words[judged.fakes == truth] == "inconclusive") for truth in (False, True)]
+    return found, Rates(
+        real_called_fake=_share(words[~judged.fakes] == "fake"),
+        fake_called_real=_worst(judged, words, _told(judged, rate)),
+        inconclusive=float(np.mean(undecided)),
+        reals=int((~judged.fakes).sum()),
+        fakes=int(judged.fakes.sum()),
+    )
+
+
+def labels_apart(judged: Judged, rate: float) -> tuple[Thresholds, Words]:
+    """The thresholds of a rate, and what each clip, [n], is called by those that were set without its group."""
     kinds = _told(judged, rate)
     fakes = next((tight * rate for tight in TIGHTER if _false_alarms(judged, tight * rate) <= rate), 0.0)
     reals = next((tight * rate for tight in TIGHTER if _misses(judged, tight * rate, kinds) <= rate), 0.0)
     reals_tell, fakes_tell = (_several(judged.groups[judged.fakes == truth], rate) for truth in (False, True))
     fakes, reals = fakes * reals_tell, reals * (fakes_tell and not judged.unmeasured)
-    words = np.array([threshold_label(float(p), bounds) for p, bounds in _apart(judged, fakes, reals, kinds)])
-    undecided = [_share(words[judged.fakes == truth] == "inconclusive") for truth in (False, True)]
-    return Thresholds(_fake(judged, fakes), _real(judged, reals, kinds)), Rates(
-        real_called_fake=_share(words[~judged.fakes] == "fake"),
-        fake_called_real=_worst(judged, words, kinds),
-        inconclusive=float(np.mean(undecided)),
-        reals=int((~judged.fakes).sum()),
-        fakes=int(judged.fakes.sum()),
-    )
+    words = _words(judged, fakes, reals, kinds)
+    return Thresholds(_fake(judged, fakes), _real(judged, reals, kinds)), words
+
+
+def _words(judged: Judged, fakes: float, reals: float, kinds: Sequence[str]) -> Words:
+    return np.array([threshold_label(float(p), bounds) for p, bounds in _apart(judged, fakes, reals, kinds)])
 
 
 def _several(groups: npt.NDArray[np.intp], rate: float) -> bool:
@@ -94,9 +105,7 @@ def _apart(judged: Judged, fakes: float, reals: float, kinds: Sequence[str]) -> 
 
 def _false_alarms(judged: Judged, rate: float) -> float:
     """The share of the reals that are called fake."""
-    found = _apart(judged, rate, 0.0, [""])
-    words = np.array([threshold_label(probability, bounds) for probability, bounds in found])
-    return _share(words[~judged.fakes] == "fake")
+    return _share(_words(judged, rate, 0.0, [""])[~judged.fakes] == "fake")
 
 
 def _misses(judged: Judged, rate: float, kinds: Sequence[str]) -> float:
@@ -107,7 +116,7 @@ def _misses(judged: Judged, rate: float, kinds: Sequence[str]) -> float:
     return _worst(judged, np.array([threshold_label(p, bounds) for p, bounds in found]), kinds)
 
 
-def _worst(judged: Judged, words: npt.NDArray[np.str_], kinds: Sequence[str]) -> float:
+def _worst(judged: Judged, words: Words, kinds: Sequence[str]) -> float:
     return max(_share(words[judged.called(kind)] == "real") for kind in kinds)
 
 
