@@ -11,6 +11,7 @@ from veracity_client.words import open_words
 ReasonCode = Literal[
     "not_requested",
     "not_needed",
+    "uninformative",
     "no_audio",
     "no_video",
     "no_speech",
@@ -45,6 +46,7 @@ if not TYPE_CHECKING:
 MEANINGS: Mapping[ReasonCode, str] = {
     "not_requested": "The options leave this layer out.",
     "not_needed": "The policy stopped before this layer: its score was not needed for the label.",
+    "uninformative": "The layer's models were measured and do not separate real from fake, so they are not asked.",
     "no_audio": "The file has no audio track.",
     "no_video": "The file has no video track.",
     "no_speech": "No speech was found in the sound.",

@@ -75,7 +75,7 @@ def test_each_kind_of_file_has_its_own_model_for_the_whole_picture(
     full_context: AnalysisContext, talking: Path, tmp_path: Path
 ) -> None:
     still = media_samples.write(tmp_path / "still.png", "-i", talking, "-frames:v", "1")
-    for file, model, samples in ((still, "semantic_texture_starter", 1), (talking, "semantic_starter", 8)):
+    for file, model, samples in ((still, "semantic_texture_starter", 1), (talking, "semantic_starter", 4)):
         result = run(full_context, file).layer_results["4_semantic"]
         assert [one.name for one in result.models] == [model]
         assert "left out" not in result.reasoning
@@ -107,6 +107,34 @@ def test_lips_without_a_sound_say_so(full_context: AnalysisContext, talking: Pat
     words = "lipsync_starter judged without the sound"
     assert f"{words}: the file has no audio track" in run(full_context, silent).layer_results["3_lipsync"].reasoning
     assert words not in run(full_context, talking).layer_results["3_lipsync"].reasoning
+
+
+def silencing(context: AnalysisContext, *models: str) -> AnalysisContext:
+    """The context in which these models measured as uninformative."""
+    silent = dict.fromkeys(models, Calibrator(float("inf")))
+    measured = dataclasses.replace(
+        context.measured, calibrators={**context.measured.calibrators, **silent}, checkpoints={}
+    )
+    return dataclasses.replace(context, measured=measured)
+
+
+def test_a_layer_that_separates_nothing_is_asked_by_the_policy_exhaustive_alone(
+    full_context: AnalysisContext, talking: Path
+) -> None:
+    context = silencing(full_context, "lipsync_starter")
+    broken = Counting(full_context.settings.model_repository)
+    broken.broken = "lipsync_starter"  # so that being asked would show
+    everything, verdict = run(context, talking), run(context, talking, Options(policy="decided"), broken)
+    assert statuses(everything)["3_lipsync"] == "scored"
+    assert (statuses(verdict)["3_lipsync"], codes(verdict)["3_lipsync"]) == ("skipped", "uninformative")
+    assert verdict.fake_probability == everything.fake_probability
+    assert [face.fake_probability for face in verdict.faces[:1]] == [everything.faces[0].fake_probability]
+
+
+def test_silent_layers_are_asked_where_nobody_else_is(full_context: AnalysisContext, talking: Path) -> None:
+    context = silencing(full_context, "lipsync_starter", "visual_starter")
+    verdict = run(context, talking, Options(policy="decided", layers=("visual", "lipsync")))
+    assert statuses(verdict)["2_visual"] == statuses(verdict)["3_lipsync"] == "scored"
 
 
 def test_bytes_and_path_are_one(full_context: AnalysisContext, talking: Path) -> None:

@@ -35,6 +35,11 @@ def test_a_ten_second_clip_is_sampled_as_published() -> None:
     assert [len(run) for run in chosen.mouths] == [MOUTH_FRAMES] * MOUTH_CLIPS
 
 
+@pytest.mark.parametrize(("seconds", "looks"), [(3.0, 4), (20.0, 4), (30.0, 6), (40.0, 8), (3600.0, 8)])
+def test_a_longer_clip_has_more_whole_pictures_looked_at(seconds: float, looks: int) -> None:
+    assert len(plan(seconds, ALL).pictures) == looks
+
+
 def test_mouths_are_read_where_somebody_speaks() -> None:
     chosen = plan(60.0, ALL, [(30.0, 33.0)])
     assert all(run[0] / 25 < 33 and run[-1] / 25 >= 29 for run in chosen.mouths)

@@ -111,6 +111,16 @@ def _skip_impossible_layers(analysis: Analysis) -> None:
             analysis.skip_layer(layer, "abstained", wording.without_track(layer.about, tracks))
         elif unable := analysis.roster.why_unable(layer):
             analysis.skip_layer(layer, *unable)
+    if analysis.options.policy != "exhaustive" and not analysis.context.timing_only:
+        _skip_silent_layers(analysis)
+
+
+def _skip_silent_layers(analysis: Analysis) -> None:
+    """Leave out the layers that say nothing of such a file, unless no other can be asked."""
+    silent = [layer for layer in analysis.pending if analysis.roster.is_silent(layer)]
+    if len(silent) < len(analysis.pending):
+        for layer in silent:
+            analysis.skip_layer(layer, "skipped", wording.reason("uninformative"))
 
 
 def _frames_are_needed(analysis: Analysis, probe: Probe) -> bool:

@@ -103,6 +103,10 @@ class Roster:
             return ("failed" if self.face_detector.code in NOT_ANSWERING else "abstained"), self.face_detector
         return unable
 
+    def is_silent(self, layer: Layer) -> bool:
+        """Return whether all models that would answer for a layer were measured and separate nothing."""
+        return self.calibration.uninformative(self.layers[layer.name].answering)
+
     def for_file(self, tracks: Collection[str], point: OperatingPoint) -> Roster:
         """Return the models and the calibration of a file that has these tracks, at an operating point."""
         kind = kind_of_file(tracks)

@@ -57,7 +57,7 @@ def verdict(
 def _faces(followed: Sequence[Track], layers: Mapping[str, ScoredLayer]) -> tuple[Face, ...]:
     scores: dict[int, list[Span]] = {}
     for layer in layers.values():
-        for face, spans in (layer.faces or {}).items():
+        for face, spans in (layer.faces or {}).items() if layer.result.weight else ():
             scores.setdefault(face, []).extend(spans)
     return tuple(_face(track, scores.get(track.id, [])) for track in followed)
 

@@ -25,6 +25,7 @@ SUPPORT = (  # from log10 of the likelihood ratio on
 TEMPLATES: Mapping[ReasonCode, str] = {
     "not_requested": "not requested",
     "not_needed": "not needed: {why} (policy {policy})",
+    "uninformative": "measured, and does not separate real from fake; the policy exhaustive asks it nevertheless",
     "no_audio": "the file has no audio track",
     "no_video": "the file has no video track",
     "no_speech": "no speech was found",

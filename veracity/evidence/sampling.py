@@ -15,7 +15,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from veracity.catalog import FACE_DETECTOR
-from veracity.catalog.layers import FACE_FRAMES, FPS, MOUTH_CLIPS, MOUTH_FRAMES, SEMANTIC_FRAMES
+from veracity.catalog.layers import (
+    FACE_FRAMES,
+    FPS,
+    MOST_SEMANTIC_FRAMES,
+    MOUTH_CLIPS,
+    MOUTH_FRAMES,
+    SEMANTIC_FRAMES,
+    SEMANTIC_SECONDS,
+)
 from veracity.evidence.crops import luma
 from veracity.evidence.detector import Detector, samples
 from veracity.evidence.excerpts import Excerpt, FaceInFrame, FaceRun, WholeFrame, run_landmarks
@@ -62,7 +70,8 @@ def plan(
     """
     total = max(1, int(seconds * FPS))
     faces = tuple(dict.fromkeys(int(n) for n in np.linspace(0, total - 1, FACE_FRAMES)))
-    pictures = tuple(dict.fromkeys(faces[int(k)] for k in np.linspace(0, len(faces) - 1, SEMANTIC_FRAMES)))
+    looks = min(max(SEMANTIC_FRAMES, round(seconds / SEMANTIC_SECONDS)), MOST_SEMANTIC_FRAMES)
+    pictures = tuple(dict.fromkeys(faces[int(k)] for k in np.linspace(0, len(faces) - 1, looks)))
     mouths = _mouth_runs(total, speech) if FaceRun in excerpts else ()
     step = seconds / len(faces)
     return SamplingPlan(faces, pictures if WholeFrame in excerpts else (), mouths, step)
