@@ -113,6 +113,14 @@ def test_what_was_killed_goes_on(doubles: Server, clips: list[Path], out: Path, 
     assert out.read_bytes().endswith(b"\n")
 
 
+@pytest.mark.parametrize("length", [1, 9, 20, -1])
+def test_a_half_line_is_cut_off_at_once(length: int, out: Path) -> None:
+    whole = json_line("a.mp4", BY_NAME["NoFrames"]("neither"))
+    out.write_text(whole + json_line("b.mp4", BY_NAME["NoFrames"]("neither"))[:length])
+    with ResultsFile(str(out), ["a.mp4"]):
+        assert out.read_text() == whole
+
+
 @triton
 def test_two_runs_do_not_write_one_file(doubles: Server, clips: list[Path], out: Path, tmp_path: Path) -> None:
     gate = tmp_path / "gate"
