@@ -70,17 +70,17 @@ input [
   { name: "OPTIONS" data_type: TYPE_STRING dims: [ 1 ] optional: true }
 ]
 output [ { name: "%s" data_type: TYPE_STRING dims: [ 1 ] } ]
-instance_group [ { count: 1 kind: KIND_CPU } ]
+instance_group [ { count: %d kind: KIND_CPU } ]
 dynamic_batching { default_queue_policy { max_queue_size: 1 } }
 model_transaction_policy { decoupled: %s }
 """
 
 
-def install(repository: Path) -> None:
-    """Write the two detectors. One request runs and one waits; a third is refused."""
+def install(repository: Path, instances: int = 1) -> None:
+    """Write the two detectors. So many requests run and one waits; one more is refused."""
     for name, output, decoupled in (("", "VERDICT", "false"), ("_stream", "EVENT", "true")):
         version = repository / f"deepfake_detector{name}" / "1"
         version.mkdir(parents=True)
-        (version.parent / "config.pbtxt").write_text(CONFIG % (output, decoupled))
+        (version.parent / "config.pbtxt").write_text(CONFIG % (output, instances, decoupled))
         (version / "verdict.json").write_text(VERDICT.to_json(), "utf-8")
         shutil.copy(Path(__file__).with_name("double_model.py"), version / "model.py")

@@ -21,3 +21,23 @@ def run(
 
 def documents(done: subprocess.CompletedProcess[bytes]) -> list[dict[str, Any]]:
     return [json.loads(line) for line in done.stdout.decode("ascii").splitlines()]
+
+
+def in_a_terminal(*arguments: str | Path) -> tuple[subprocess.CompletedProcess[bytes], str]:
+    """Return what ran, and what it wrote to standard error, which was a terminal."""
+    ours, theirs = os.openpty()
+    command, written = [*COMMAND, *map(str, arguments)], b""
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=theirs) as process:
+        os.close(theirs)
+        while chunk := _read(ours):
+            written += chunk
+        out, _ = process.communicate()
+    os.close(ours)
+    return subprocess.CompletedProcess(command, process.returncode, out), written.decode()
+
+
+def _read(terminal: int) -> bytes:
+    try:
+        return os.read(terminal, 4096)
+    except OSError:  # the other side is closed
+        return b""

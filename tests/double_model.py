@@ -3,9 +3,10 @@
 wait FILE      answer when FILE exists
 error LINE     answer the error LINE, with the number of times it was asked for
 watch FILE     stream: one stage, then wait for the caller to leave and write FILE
-anything else  the canned verdict: its label is the first word where that is one, ``input.bytes`` the size of VIDEO
+anything else  the canned verdict: its label is the first word where that is one, ``input`` is of VIDEO: size, sha256
 """
 
+import hashlib
 import json
 import time
 from collections import Counter
@@ -52,7 +53,8 @@ class TritonPythonModel:
         label = word if word in FINAL else "fake"
         said = {"options": json.loads(options or b"null"), "path": path and path.decode(errors="surrogateescape")}
         verdict = self.verdict | {"label": label, "final_verdict": FINAL[label], "reasoning": json.dumps(said)}
-        verdict["input"] = verdict["input"] | {"bytes": len(video or b"")}
+        digest = hashlib.sha256(video or b"").hexdigest()
+        verdict["input"] = verdict["input"] | {"bytes": len(video or b""), "sha256": digest}
         return self.message({"verdict": verdict} if sender else verdict)
 
     def stream(self, sender: Any, word: str, rest: str) -> None:

@@ -16,6 +16,7 @@ from typing import Any
 
 import grpc  # type: ignore[import-untyped]
 import grpc.aio  # type: ignore[import-untyped]
+from google.protobuf import json_format
 from tritonclient.grpc import service_pb2, service_pb2_grpc
 
 from veracity_client._address import API_KEY_HEADER, Address, TlsConfig, is_local, unreachable
@@ -37,6 +38,7 @@ SILENCE_SECONDS = 6 * ALIVE_SECONDS  # a stream whose process died is silent: Tr
 STREAM_INFER = "/inference.GRPCInferenceService/ModelStreamInfer"
 SILENT = "the stream fell silent, so its process died"
 TRITON_KEY_PREFIX = "triton-grpc-protocol-"  # of the header that Triton itself checks, --grpc-restricted-protocol
+READY, CONFIG = service_pb2.ModelReadyRequest(name=DETECTOR), service_pb2.ModelConfigRequest(name=DETECTOR)
 LENGTH_BYTES = 4  # of the length before each element of a BYTES tensor, little endian
 
 
@@ -104,10 +106,17 @@ class GrpcTransport(_Transport):
     def ready(self, timeout: float) -> bool:
         """Say whether the server answers and the detector is loaded."""
         try:
-            request = service_pb2.ModelReadyRequest(name=DETECTOR)
-            return bool(self._stub.ModelReady(request, timeout=timeout, metadata=self._metadata).ready)
+            return bool(self._stub.ModelReady(READY, timeout=timeout, metadata=self._metadata).ready)
         except grpc.RpcError:
             return False
+
+    def config(self, timeout: float) -> dict[str, Any]:
+        """Return the detector's configuration in Triton's JSON form, empty where the server does not tell it."""
+        try:
+            answer = self._stub.ModelConfig(CONFIG, timeout=timeout, metadata=self._metadata)
+        except grpc.RpcError:
+            return {}
+        return dict(json_format.MessageToDict(answer.config, preserving_proto_field_name=True))
 
     def close(self) -> None:
         """Close the channel."""
@@ -172,15 +181,13 @@ class AsyncGrpcTransport(_Transport):
     async def ready(self, timeout: float) -> bool:
         """Say whether the server answers and the detector is loaded."""
         try:
-            request = service_pb2.ModelReadyRequest(name=DETECTOR)
-            return bool((await self._stub.ModelReady(request, timeout=timeout, metadata=self._metadata)).ready)
+            return bool((await self._stub.ModelReady(READY, timeout=timeout, metadata=self._metadata)).ready)
         except grpc.RpcError:
             return False
 
     async def close(self) -> None:
         """Close the channel of the running event loop."""
-        channel = self._channels.pop()
-        if channel is not None:
+        if (channel := self._channels.pop()) is not None:
             await channel.close()
 
 

@@ -56,11 +56,22 @@ class AsyncHttpTransport:
 
     async def ready(self, timeout: float) -> bool:
         """Say whether the server answers and the detector is loaded."""
+        return await self._page("ready", timeout) is not None
+
+    async def config(self, timeout: float) -> dict[str, Any]:
+        """Return the detector's configuration, empty where the server does not tell it."""
         try:
-            asked = self._clients.get().get(f"/{DETECTOR}/ready")
-            return (await asyncio.wait_for(asked, timeout)).status_code == httpx.codes.OK
+            return dict(json.loads(await self._page("config", timeout) or b"{}"))
+        except (*UNREADABLE, TypeError):
+            return {}
+
+    async def _page(self, name: str, timeout: float) -> bytes | None:
+        try:
+            asked = self._clients.get().get(f"/{DETECTOR}/{name}")
+            answer = await asyncio.wait_for(asked, timeout)
         except (httpx.HTTPError, httpx.InvalidURL, asyncio.TimeoutError, REFUSED_BY_TLS, *BAD_PROXY):
-            return False
+            return None
+        return answer.content if answer.status_code == httpx.codes.OK else None
 
     async def close(self) -> None:
         """Close the connections of the running event loop."""
@@ -104,6 +115,10 @@ class HttpTransport:
     def ready(self, timeout: float) -> bool:
         """Say whether the server answers and the detector is loaded."""
         return self._run(self._transport.ready(timeout))
+
+    def config(self, timeout: float) -> dict[str, Any]:
+        """Return the detector's configuration, empty where the server does not tell it."""
+        return self._run(self._transport.config(timeout))
 
     def close(self) -> None:
         """Close the connections and end the loop; requests that other threads wait for raise ServerUnavailable."""

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterable, Iterator
 
 from rich import box
 from rich.console import Console, Group, RenderableType
@@ -14,6 +13,7 @@ from rich.text import Text
 
 from veracity_client.client import Detector
 from veracity_client.errors import InternalError, VeracityError
+from veracity_client.results import Line
 from veracity_client.verdict import LayerResult, Options, Span, StageEvent, Verdict
 
 COLOURS = {"fake": "red", "real": "green", "inconclusive": "yellow"}
@@ -38,7 +38,7 @@ class Screen:
         self._out = Console(highlight=False, emoji=False, markup=False)
         self._err = Console(highlight=False, emoji=False, markup=False, stderr=True)
 
-    def watch(self, name: str, detector: Detector, video: Any, options: Options) -> Verdict:
+    def watch(self, name: str, detector: Detector, video: bytes, options: Options) -> Verdict:
         """Analyse, with progress where standard error is a terminal and the transport sends stages."""
         if detector.protocol == "http" or not self._err.is_terminal:
             return detector.analyze(video, options)
@@ -46,13 +46,20 @@ class Screen:
         with Progress(*columns, console=self._err, transient=True) as progress:
             return _follow(detector.stages(video, options), progress, printable(name))
 
-    def verdict(self, name: str, verdict: Verdict) -> None:
-        """Print the card."""
-        self._out.print(card(name, verdict))
+    def show(self, name: str, found: Verdict | VeracityError | Line, _text: str) -> None:
+        """Print the card, or the error in one line; of what an earlier run answered the error alone."""
+        said = found.error if isinstance(found, Line) else found
+        if isinstance(said, Verdict):
+            self._out.print(card(name, said))
+        elif said:
+            self._line(f"{name}: {said.to_wire()}")
 
-    def error(self, name: str, error: VeracityError) -> None:
-        """Print one line."""
-        self._err.print(Text(printable(f"{name}: {error.to_wire()}")), soft_wrap=True)
+    def failed(self, _names: Iterable[str], error: VeracityError) -> None:
+        """Print the error of the whole run in one line."""
+        self._line(error.to_wire())
+
+    def _line(self, text: str) -> None:
+        self._err.print(Text(printable(text)), soft_wrap=True)
 
 
 def _follow(events: Iterator[StageEvent | Verdict], progress: Progress, name: str) -> Verdict:

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import sys
+from collections import deque
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, closing, nullcontext
+from contextlib import AbstractContextManager, ExitStack, closing
 from typing import TYPE_CHECKING, Any, get_args
 
 from veracity_client._version import __version__
+from veracity_client.batch import Answer, Batch, asked_in, jobs_of
 from veracity_client.client import Detector
-from veracity_client.console import ERROR, EXIT_CODES, Parser, run_command
-from veracity_client.errors import BadVideo, VeracityError
-from veracity_client.inputs import STANDARD_INPUT, expand
+from veracity_client.console import ERROR, Parser, run_command
+from veracity_client.errors import VeracityError
+from veracity_client.inputs import expand, without
 from veracity_client.ordered import ordered_map
-from veracity_client.verdict import LayerName, OperatingPoint, Options, Policy, Verdict
+from veracity_client.progress import FilesProgress
+from veracity_client.reports import Json
+from veracity_client.results import Line, ResultsFile
+from veracity_client.verdict import LayerName, OperatingPoint, Options, Policy
 
 if TYPE_CHECKING:
     from veracity_client.card import Screen
@@ -26,8 +30,6 @@ DEFAULT_URL = "localhost:8001"
 Connect = Callable[[], AbstractContextManager[str]]
 """Gives a server where no ``--url`` was given: a context manager that yields its url and may stop it afterwards."""
 
-JOBS = 4  # as many videos as a server analyses at the same time, unless it is set up otherwise
-
 DESCRIPTION = "Say of each video whether it is fake."
 EPILOG = """\
 A FILE may be a folder, whose media files are analysed with those of all folders below it, or a quoted pattern like
@@ -35,7 +37,10 @@ A FILE may be a folder, whose media files are analysed with those of all folders
 
 Exit code: 0 real, 1 fake, 2 inconclusive, 3 error, 130 interrupted; with several files the highest of theirs.
 With --json each file gives one line, in the order given: {"file": NAME, ...the verdict...} or
-{"file": NAME, "error": {"type": ..., "message": ...}}; nothing else goes to standard output."""
+{"file": NAME, "error": {"type": ..., "message": ...}}; nothing else goes to standard output.
+
+With --out the same lines go to a file, each when its video is done. The same command again skips what has its answer
+there, and asks again about files that changed, errors of the server, and answers of other options or models."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -79,77 +84,65 @@ def add_analyze(commands: argparse._SubParsersAction[Any]) -> argparse.ArgumentP
     )
     parser.add_argument("--api-key", metavar="KEY", help="better given as VERACITY_API_KEY: others see command lines")
     parser.add_argument("--timeout", type=float, metavar="S", help="seconds for one file")
-    parser.add_argument("--jobs", type=_jobs, default=JOBS, metavar="N", help=f"files at a time (default: {JOBS})")
+    parser.add_argument(
+        "--jobs", type=_jobs, metavar="N", help="files at a time (default: as many as the servers analyse at once)"
+    )
+    parser.add_argument("--out", metavar="RESULTS", help="a file of JSON lines, with which a later run goes on")
     return parser
 
 
 def run_analyze(args: argparse.Namespace, connect: Connect | None = None) -> int:
-    """Analyse the files, ``args.jobs`` at a time, and report in the order given; return the highest exit code.
+    """Analyse the files, several at a time, and report in the order given; return the highest exit code.
 
     A file is read when its turn comes. ``connect`` is called once where no ``--url`` was given. KeyboardInterrupt goes
     through.
     """
-    report = _Json() if args.json else _screen()
+    report = Json() if args.json else _screen()
     names, notes = expand(args.files)
     for note in notes:
         sys.stderr.write(f"{note}\n")
+    names = names if args.out is None else without(names, args.out)
+    left = deque(names)
     try:
-        options = _options(args)
-        server: AbstractContextManager[str | list[str]]
-        server = connect() if connect and args.url is None else nullcontext(args.url or DEFAULT_URL)
-        with server as url, _detector(url, args) as detector:
-            watch = report.watch if min(args.jobs, len(names)) == 1 else _analyze
-
-            def analyze(name: str) -> Verdict | VeracityError:
-                try:
-                    return watch(name, detector, _open(name), options)
-                except VeracityError as error:
-                    return error
-
-            with closing(ordered_map(analyze, names, args.jobs)) as results:
-                return max(_report(report, name, result) for name, result in zip(names, results))
-    except VeracityError as error:  # of the whole run: a bad option, or no server could be started
-        for name in names:
-            report.error(name, error)
+        return _analyze_all(args, names, left, report, connect)
+    except VeracityError as error:  # of the whole run: a bad option, no server could be started, a disk is full
+        report.failed(left, error)
         return ERROR
 
 
-def _open(name: str) -> Any:
-    if name != STANDARD_INPUT:
-        return name
-    try:  # not sys.stdin, whose lock a thread that still reads would hold when the process ends
-        return os.fdopen(os.dup(0), "rb")
-    except OSError as error:
-        raise BadVideo(f"cannot read standard input: {error.strerror}") from None
+def _analyze_all(
+    args: argparse.Namespace, names: Sequence[str], left: deque[str], report: Json | Screen, connect: Connect | None
+) -> int:
+    """Analyse and report; ``left`` loses each file that was reported."""
+    options, code, kept = _options(args), 0, 0
+    with ExitStack() as stack:
+        results = None if args.out is None else stack.enter_context(ResultsFile(args.out, names))
+        url = stack.enter_context(connect()) if connect and args.url is None else args.url or DEFAULT_URL
+        detector = stack.enter_context(_detector(url, args))
+        many = len(names) > 1
+        servers = detector.info() if results or (many and args.jobs is None) else []
+        jobs = args.jobs or jobs_of(servers) if many else 1
+        asked = asked_in(options, servers) if results else None
+        batch = Batch(detector, options, Json().watch if many else report.watch, results, asked)
+        progress = stack.enter_context(FilesProgress(len(names), jobs))
 
+        def answer(name: str) -> Answer:
+            found = batch.answer(name)
+            progress.done(asked=not isinstance(found.found, Line))
+            return found
 
-def _analyze(_name: str, detector: Detector, video: Any, options: Options) -> Verdict:
-    return detector.analyze(video, options)
-
-
-def _report(report: _Json | Screen, name: str, result: Verdict | VeracityError) -> int:
-    if isinstance(result, VeracityError):
-        report.error(name, result)
-        return ERROR
-    report.verdict(name, result)
-    return EXIT_CODES[result.final_verdict]
-
-
-class _Json:
-    """One document a line; ASCII, so that a name that is no UTF-8 comes back from it byte for byte."""
-
-    def watch(self, name: str, detector: Detector, video: Any, options: Options) -> Verdict:
-        return _analyze(name, detector, video, options)
-
-    def verdict(self, name: str, verdict: Verdict) -> None:
-        self._line({"file": name, **verdict.to_dict()})
-
-    def error(self, name: str, error: VeracityError) -> None:
-        self._line({"file": name, "error": error.to_dict()})
-
-    def _line(self, document: dict[str, Any]) -> None:
-        sys.stdout.write(json.dumps(document) + "\n")
-        sys.stdout.flush()
+        for found in stack.enter_context(closing(ordered_map(answer, names, jobs))):
+            if isinstance(found.found, Line):
+                kept += 1
+            elif results:
+                results.append(found.text)
+            with progress.hidden():
+                report.show(found.name, found.found, found.text)
+            code = max(code, found.code)
+            left.popleft()
+    if kept:
+        sys.stderr.write(f"{kept} of {len(names)} files have their answer in {args.out} from an earlier run\n")
+    return code
 
 
 def _screen() -> Screen:

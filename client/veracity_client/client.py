@@ -15,6 +15,7 @@ from veracity_client._servers import Servers
 from veracity_client._source import Video, read, server_path
 from veracity_client._wire import RETRIED, build, read_event, read_verdict
 from veracity_client.errors import InternalError
+from veracity_client.info import ServerInfo, read_info
 from veracity_client.verdict import Options, StageEvent, Verdict
 
 if TYPE_CHECKING:
@@ -54,6 +55,10 @@ class Detector(Base):
     def ready(self) -> bool:
         """Say whether a server answers here with the detector loaded; one of several is enough."""
         return any(server.transport.ready(READY_SECONDS) for server in self._servers)
+
+    def info(self) -> list[ServerInfo | None]:
+        """Return what each server says of itself, None of one that does not say it."""
+        return [read_info(server.transport.config(READY_SECONDS)) for server in self._servers]
 
     def close(self) -> None:
         """Let go of the connections."""

@@ -7,6 +7,9 @@ import os
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
+from typing import BinaryIO
+
+from veracity_client.errors import BadOption, BadVideo
 
 STANDARD_INPUT = "-"
 NAMES = """
@@ -34,6 +37,27 @@ def expand(names: Iterable[str]) -> tuple[list[str], list[str]]:
             else:
                 files.append(found)
     return files, notes
+
+
+def without(names: Iterable[str], results: str) -> list[str]:
+    """Return each name once, and not that of the file of results, which a pattern like ``*`` finds beside the others.
+
+    Raises :class:`BadOption` where that leaves none.
+    """
+    found = [name for name in dict.fromkeys(names) if os.path.abspath(name) != os.path.abspath(results)]  # noqa: PTH100 - Path.absolute() keeps ``..``
+    if not found:
+        raise BadOption(f"there is nothing to analyse but the file of results, {results}")
+    return found
+
+
+def open_input(name: str) -> str | BinaryIO:
+    """Return the path, or standard input as a file of bytes; raises :class:`BadVideo` where that is closed."""
+    if name != STANDARD_INPUT:
+        return name
+    try:  # not sys.stdin, whose lock a thread that still reads would hold when the process ends
+        return os.fdopen(os.dup(0), "rb")
+    except OSError as error:
+        raise BadVideo(f"cannot read standard input: {error.strerror}") from None
 
 
 def _matches(name: str) -> list[str]:

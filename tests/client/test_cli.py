@@ -3,12 +3,11 @@
 import json
 import os
 import socket
-import subprocess
 from pathlib import Path
 
 import canned
 import pytest
-from command_line import COMMAND, documents, run
+from command_line import documents, in_a_terminal, run
 
 from veracity.server import Server
 from veracity_client.card import printable
@@ -142,28 +141,9 @@ def test_a_wrong_option_is_said_of_every_file() -> None:
 @triton
 def test_progress_is_for_a_terminal_alone(doubles: Server, labelled_clips: Path) -> None:
     assert run(labelled_clips / "real", url=doubles.grpc_url).stderr == b""
-    seen = _in_a_terminal([*COMMAND, "--url", doubles.grpc_url, str(labelled_clips / "real")])
+    done, seen = in_a_terminal("--url", doubles.grpc_url, labelled_clips / "real")
+    assert done.returncode == 0
     assert "1_audio" in seen
-
-
-def _in_a_terminal(command: list[str]) -> str:
-    """Return what a command writes to standard error when that is a terminal."""
-    ours, theirs = os.openpty()
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=theirs) as process:
-        os.close(theirs)
-        written = b""
-        while chunk := _read(ours):
-            written += chunk
-    os.close(ours)
-    assert process.returncode == 0
-    return written.decode()
-
-
-def _read(terminal: int) -> bytes:
-    try:
-        return os.read(terminal, 4096)
-    except OSError:  # the other side is closed
-        return b""
 
 
 def test_help_hides_the_key_and_says_the_form() -> None:

@@ -36,6 +36,10 @@ class Instances:
             own.name, own.count, own.rate_limiter.priority = f"{folder.name}_{number}", 1, number + 1
         self._generation = 0
 
+    def tell(self, name: str, value: str) -> None:
+        """Have the configuration tell callers something: a parameter, which Triton itself has no use for."""
+        self._config.parameters[name].string_value = value
+
     def replace(self, names: Collection[str]) -> None:
         """Have the next load replace the instances of these names, as :func:`processes` returns them."""
         self._generation += 1

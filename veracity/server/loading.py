@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import compileall
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from google.protobuf.text_format import ParseError
@@ -11,8 +12,11 @@ from veracity import log
 from veracity.catalog import provenance
 from veracity.server import smoke_test
 from veracity.server.control import Control, LoadFailed
+from veracity.server.fingerprint import fingerprint
 from veracity.server.health import ModelHealth
 from veracity.server.instances import Instances, processes
+from veracity.server.repository import is_detector
+from veracity_client.info import FINGERPRINT
 
 _log = log.get(__name__)
 
@@ -20,18 +24,22 @@ _log = log.get(__name__)
 class Loader:
     """Loads from ``repository``, with the ``configs/<model_config>.pbtxt`` of the models that have it.
 
+    Detectors tell the fingerprint of what they answer with: ``children``, the models that they call, in ``env``.
     The methods return the processes that serve the model from then on, as :func:`veracity.server.instances.processes`
     does, and raise :class:`LoadFailed`. ``timeout`` is in seconds.
     """
 
-    def __init__(self, repository: Path, model_config: str, timeout: float) -> None:
-        self._repository, self._model_config, self._timeout = repository, model_config, timeout
+    def __init__(self, repository: Path, model_config: str, timeout: float, env: Mapping[str, str]) -> None:
+        self._repository, self._model_config, self._timeout, self._env = repository, model_config, timeout, env
+        self.children: Iterable[str] = ()
 
     def load(self, control: Control, health: ModelHealth, server: int) -> dict[int, str]:
         """Load and test a model that is not loaded. Processes of an earlier load that still end are left out."""
         name, folder = health.name, self._repository / health.name
         try:
             health.instances = Instances(folder, self._model_config)
+            if is_detector(name):
+                health.instances.tell(FINGERPRINT, fingerprint(self._repository, self.children, self._env))
         except (OSError, ParseError) as error:
             raise LoadFailed(f"{name}/config.pbtxt: {' '.join(str(error).split())}") from None
         # Python compiles a model's code beside it. Were that done by the load, Triton would take it for a change of the

@@ -6,7 +6,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import dataclass
@@ -57,10 +57,11 @@ class Models:
         timeouts: Timeouts,
         stopping: Callable[[], bool],
         heals: Heals,
-        model_config: str = "",
+        model_config: str,
+        env: Mapping[str, str],
     ) -> None:
         self._timeouts, self._stopping, self._heals = timeouts, stopping, heals
-        self._loader = Loader(repository, model_config, timeouts.load)
+        self._loader = Loader(repository, model_config, timeouts.load, env)
         self._states: dict[str, ModelState] = {}
         self._health: dict[str, ModelHealth] = {}
         self._requests: Requests
@@ -84,7 +85,7 @@ class Models:
         ``server`` is the process id of tritonserver, here and below; ``requests`` are those that detectors work on, who
         learn from ``reloading`` which models are worth to wait for.
         """
-        self._requests, self._reloading = requests, reloading
+        self._requests, self._reloading, self._loader.children = requests, reloading, contents.children
         installed = contents.children + contents.detectors
         with self._lock:
             self._states = {name: ModelState("failed", "not loaded yet") for name in installed}

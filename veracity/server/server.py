@@ -101,7 +101,9 @@ class Server:
         timeouts = Timeouts(canary_seconds, hang_seconds, child_hang_seconds, load_seconds)
         registry = CollectorRegistry()
         self._heals = Heals(registry)
-        self._models = Models(self._launch.repository, timeouts, self._stopping.is_set, self._heals, model_config)
+        self._models = Models(
+            self._launch.repository, timeouts, self._stopping.is_set, self._heals, model_config, self._launch.env
+        )
         self._pages = StatusPages(self.status, self._digests, registry)
         self.stop_requested = False  # by request_stop; a start that fails stops too
         self._run_dir: rundir.RunDir | None = None
