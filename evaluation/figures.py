@@ -25,6 +25,7 @@ matplotlib.use("svg")
 # Placeholder colours, and the CSS variables that replace them.
 INK, REAL, FAKE, FAINT = "#010203", "#010204", "#010205", "#010206"
 _PAGE = {INK: "currentColor", REAL: "var(--real)", FAKE: "var(--fake)", FAINT: "var(--faint)"}
+_PRINTED = {INK: "#333333", REAL: "#1f6fb2", FAKE: "#c0392b", FAINT: "#999999"}
 _STYLE = {
     "svg.fonttype": "none",  # text stays text
     "svg.hashsalt": "veracity",  # the same figures make the same file
@@ -57,6 +58,20 @@ def panels(labels: Truth, scores: Odds, name: str, about: dict[str, str]) -> dic
     ``about`` says of each what it shows, for those who cannot see it; ``name`` tells this one's from others' parts.
     """
     return {panel: _svg(draw, labels, scores, f"{name}-{panel}", about[panel]) for panel, draw in PANELS.items()}
+
+
+def sheet(labels: Truth, scores: Odds) -> str:
+    """ROC, Tippett, PAV and risk against coverage side by side: one SVG on white, for documents."""
+    file = io.StringIO()
+    with matplotlib.rc_context(_STYLE):
+        figure = Figure(figsize=(_INCHES[0] * len(ON_SHEET), _INCHES[1]), layout="constrained")
+        for axes, panel in zip(figure.subplots(1, len(ON_SHEET)), ON_SHEET):
+            PANELS[panel](axes, labels, scores)
+        figure.savefig(file, format="svg", facecolor="white", metadata={"Date": None, "Creator": None})
+    text = file.getvalue()
+    for colour, printed in _PRINTED.items():
+        text = text.replace(colour, printed)
+    return text
 
 
 def _roc(axes: Axes, labels: Truth, scores: Odds) -> None:
@@ -134,6 +149,7 @@ PANELS: dict[str, Callable[[Axes, Truth, Odds], None]] = {
     "ROC": _roc, "DET": _det, "reliability": _reliability, "scores": _histogram,
     "Tippett": _tippett, "PAV": _pav, "risk": _risk,
 }  # fmt: skip
+ON_SHEET = ("ROC", "Tippett", "PAV", "risk")
 
 
 def _svg(draw: Callable[[Axes, Truth, Odds], None], labels: Truth, scores: Odds, name: str, about: str) -> str:

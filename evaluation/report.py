@@ -16,7 +16,7 @@ from rich.table import Table
 
 from evaluation import csv_report, page, record
 from evaluation.aggregate import aggregate
-from evaluation.outputs import VERDICT, scored_outputs
+from evaluation.outputs import VERDICT, ScoredOutput, labels, scored_outputs
 from evaluation.practice import practice
 from evaluation.score_table import score_table
 from veracity.calibrate.scores import ScoredClip
@@ -30,24 +30,36 @@ SHOWN = ("auc", "eer", "ece")  # columns of the terminal's table
 def write_report(
     name: str, title: str, clips: Sequence[ScoredClip], args: argparse.Namespace, through: str, calibration: Calibration
 ) -> dict[str, Any]:
-    """Write ``name``.json, .csv, -figures.csv and .html into the folder, print the table; return what is in the JSON.
+    """Write ``name``.json, .csv, -figures.csv, -curves.svg and .html into the folder, and print the table.
 
-    Raises ManifestError where they cannot be written; the files of an earlier measurement then lie there as before.
+    Returns what is in the JSON. Raises ManifestError where they cannot be written; the files of an earlier measurement
+    then lie there as before.
     """
     figures = {"title": title, "manifest": manifest(args, clips), "through": through, **aggregate(clips, calibration),
                "forensic": practice(clips, calibration)}  # fmt: skip
     document = record.document(name, figures)
     shown = document | {"robustness": _robustness(args.out / "robustness.json", document)}
+    outputs = scored_outputs(clips, calibration)
     record.write_all({
         args.out / f"{name}.json": record.text(document),
         args.out / f"{name}.csv": score_table(clips),
         args.out / f"{name}-figures.csv": csv_report.write({AS_IT_IS: document["subjects"]}, document["forensic"]),
-        args.out / f"{name}.html": page.write(shown, clips, scored_outputs(clips, calibration)),
+        args.out / f"{name}.html": page.write(shown, clips, outputs),
+        **_curves(args.out / f"{name}-curves.svg", outputs[0], clips),
     })  # fmt: skip
     show(document)
     sys.stderr.write(f"{summary(document)}\n{(args.out / name).resolve()}.html; beside it {name}.json, {name}.csv, "
-                     f"{name}-figures.csv, and the scores of every clip in {SCORES}\n")  # fmt: skip
+                     f"{name}-figures.csv, {name}-curves.svg, and the scores of every clip in {SCORES}\n")  # fmt: skip
     return document
+
+
+def _curves(path: Path, verdict: ScoredOutput, clips: Sequence[ScoredClip]) -> dict[Path, str]:
+    """The verdict's curves, where clips of both labels have a score."""
+    from evaluation import figures  # matplotlib takes a second to load, and only this needs it
+
+    scored = verdict.scored(clips)
+    both = len({one.label for one in scored}) == 2
+    return {path: figures.sheet(labels(scored), verdict.scores(scored))} if both else {}
 
 
 def _robustness(path: Path, document: Mapping[str, Any]) -> dict[str, Any] | None:

@@ -61,6 +61,7 @@ def test_every_clip_is_counted_and_no_clip_is_analysed_twice(clips: Path, tmp_pa
     other = json.loads((tmp_path / "accuracy.json").read_text())
     assert other["subjects"]["1_audio"]["figures"]["auc"]["value"] == 1 - voice["figures"]["auc"]["value"]
 
+    assert "share answered, the surest first" in (tmp_path / "accuracy-curves.svg").read_text()
     figures = [dict(row) for row in csv.DictReader((tmp_path / "accuracy-figures.csv").read_text().splitlines())]
     overall = {
         row["measure"]: row for row in figures if (row["subject"], row["per"], row["by"]) == ("1_audio", "clip", "all")
