@@ -85,8 +85,7 @@ def _layer(key: str, item: str) -> ScoredOutput:
 
 def _model(name: str, key: str, calibration: Calibration) -> ScoredOutput:
     """One model: clip scores pooled and calibrated as in the verdict, uncalibrated where the model is uninformative."""
-    pool, scale = detector(name).pool, calibration.calibrator(name)
-    scale = Calibrator() if scale.uninformative else scale
+    pool, scale = detector(name).pool, model_scale(name, calibration)
 
     def probability(one: ScoredClip) -> float | None:
         return pool(one.outputs[name].output(name), scale) if name in one.outputs else None
@@ -95,6 +94,12 @@ def _model(name: str, key: str, calibration: Calibration) -> ScoredOutput:
         return [float(p) for p in scale(np.array(one.outputs[name].logits))]
 
     return ScoredOutput(name, "item", probability, items, _layer(key, "").silence)
+
+
+def model_scale(name: str, calibration: Calibration) -> Calibrator:
+    """How a model's logits are read where it is measured by itself: as calibrated, raw where it is uninformative."""
+    scale = calibration.calibrator(name)
+    return Calibrator() if scale.uninformative else scale
 
 
 def _kind_of(error: str) -> str:
