@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from veracity.calibrate.errors import ManifestError
 from veracity.calibrate.scores import Split
@@ -68,8 +69,9 @@ class Clip:
 
     ``how`` says what made a fake, ``stated`` the split that a manifest gives where THE rule is not asked. ``person`` is
     who is seen or heard, ``maker`` the system that made a fake, ``fake_seconds`` are start and end of the fake parts of
-    a clip that is real elsewhere, ``links`` what it shares with others, such as ``corpus:VCTK``; all are empty where
-    nobody said.
+    a clip that is real elsewhere, ``links`` what it shares with others, such as ``corpus:VCTK``. ``places`` are left
+    and right of each person of several who are seen side by side, in shares of the width, and ``fake_person`` is that
+    of the fake one. All are empty where nobody said.
     """
 
     path: Path
@@ -85,6 +87,8 @@ class Clip:
     fake_seconds: tuple[tuple[float, float], ...] = ()
     maker: str = ""
     links: tuple[str, ...] = ()
+    places: tuple[tuple[float, float], ...] = ()
+    fake_person: tuple[tuple[float, float], ...] = ()
 
     @property
     def id(self) -> str:
@@ -114,8 +118,9 @@ class Clip:
 def read_clips(where: Path, kinds: Collection[str] = ("video",)) -> list[Clip]:
     """All clips of the ``kinds``: of a folder with a manifest.csv, of a CSV `video_id,label,split,path`, or of folders.
 
-    Folders are `train|val|test/<id>/video.mp4` with a `meta.json` beside it. The columns `person`, `maker` and
-    `fake_seconds` (`1.5-3 7-8.25`) may be there in either table, and in a `meta.json`. Raises ManifestError.
+    Folders are `train|val|test/<id>/video.mp4` with a `meta.json` beside it. The columns `person`, `maker`,
+    `fake_seconds` (`1.5-3 7-8.25`), `places` (`0-0.5 0.5-1`) and `fake_person` (`0.5-1`) may be there in either table,
+    and in a `meta.json`. Raises ManifestError.
     """
     if where.is_dir() and not (where / "manifest.csv").is_file():
         clips = list(_folders(where))
@@ -164,8 +169,8 @@ def _clip(manifest: Path, line: int, row: dict[str, str]) -> Clip:
         name=name,
         person=row.get("person") or "",
         maker=row.get("maker") or noted.get("system", ""),
-        fake_seconds=_spans(row.get("fake_seconds"), where),
         links=links,
+        **_parts(row, where),
     )
 
 
@@ -176,8 +181,8 @@ def _listed(manifest: Path, line: int, row: dict[str, str]) -> Clip:
     split, label = _split(row.get("split") or "", where), _label(row.get("label") or "", where)
     source = row.get("source") or path.parent.name
     return Clip(path, _kind(path), label, source, "permissive", "not stated", row.get("how") or "", split,
-                row.get("video_id") or "", row.get("person") or "", _spans(row.get("fake_seconds"), where),
-                row.get("maker") or "")  # fmt: skip
+                row.get("video_id") or "", row.get("person") or "", maker=row.get("maker") or "",
+                **_parts(row, where))  # fmt: skip
 
 
 # The required columns of each form, and the reader of its rows.
@@ -207,7 +212,7 @@ def _folders(where: Path) -> Iterator[Clip]:
         source = str(facts.get("source") or where.name)
         yield Clip(videos[0], "video", label, source, "permissive", str(facts.get("licence") or "not stated"),
                    str(facts.get("how") or ""), split, folder.name, str(facts.get("person") or ""),
-                   _spans(facts.get("fake_seconds"), str(meta)))  # fmt: skip
+                   **_parts(facts, str(meta)))  # fmt: skip
 
 
 def _present(folder: Path, name: str, where: str) -> Path:
@@ -229,16 +234,24 @@ def _split(text: str, where: str, splits: Mapping[str, Split] = _SPLITS) -> Spli
     return splits[text]
 
 
-def _spans(given: object, where: str) -> tuple[tuple[float, float], ...]:
-    """Seconds `START-END`, separated by blanks."""
+def _parts(row: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """The fields of a clip that are spans: its fake seconds, and where its people are."""
+    parts = {column: _spans(row.get(column), column, where) for column in ("fake_seconds", "places", "fake_person")}
+    if any(right > 1 for _, right in parts["places"]):
+        raise ManifestError(f"{where}: places is {row['places']!r}; wanted are shares of the width, up to 1")
+    if not {*parts["fake_person"]} <= {*parts["places"]}:
+        raise ManifestError(f"{where}: fake_person is {row['fake_person']!r}, which is not one of places")
+    return parts
+
+
+def _spans(given: object, column: str, where: str) -> tuple[tuple[float, float], ...]:
+    """`START-END`, separated by blanks."""
     try:
         spans = [tuple(map(float, span.split("-"))) for span in str(given or "").split()]
     except ValueError:
         spans = [()]
     if not all(len(span) == 2 and 0 <= span[0] < span[1] < math.inf for span in spans):
-        raise ManifestError(
-            f"{where}: fake_seconds is {given!r}; wanted START-END of each part, such as '1.5-3 7-8.25'"
-        )
+        raise ManifestError(f"{where}: {column} is {given!r}; wanted START-END of each part, such as '1.5-3 7-8.25'")
     return tuple((start, end) for start, end in spans)
 
 

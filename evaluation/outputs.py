@@ -88,17 +88,24 @@ def _model(name: str, key: str, calibration: Calibration) -> ScoredOutput:
     """One model: clip scores pooled and calibrated as in the verdict, uncalibrated where the model is uninformative."""
     pool = detector(name).pool
 
-    def scale(one: ScoredClip) -> Calibrator:
-        found = calibration.for_file(kind_of_file(one.tracks), calibration.operating_point).calibrator(name)
-        return Calibrator() if found.uninformative else found
-
     def probability(one: ScoredClip) -> float | None:
-        return pool(one.outputs[name].output(name), scale(one)) if name in one.outputs else None
+        return (
+            pool(one.outputs[name].output(name), model_scale(name, calibration, one)) if name in one.outputs else None
+        )
 
     def items(one: ScoredClip) -> Sequence[float]:
-        return [float(p) for p in scale(one)(np.array(one.outputs[name].logits))]
+        return [float(p) for p in model_scale(name, calibration, one)(np.array(one.outputs[name].logits))]
 
     return ScoredOutput(name, "item", probability, items, _layer(key, "").silence)
+
+
+def model_scale(name: str, calibration: Calibration, one: ScoredClip) -> Calibrator:
+    """How a model's logits are read where it is measured by itself: raw where it is uninformative.
+
+    Else as calibrated for the clip's kind of file.
+    """
+    found = calibration.for_file(kind_of_file(one.tracks), calibration.operating_point).calibrator(name)
+    return Calibrator() if found.uninformative else found
 
 
 def _kind_of(error: str) -> str:

@@ -1,7 +1,8 @@
 """What forensic practice asks of a measurement, out of its scored clips: the key ``forensic`` of the JSON.
 
     {"measures": {output: [{"kind", "real", "fake", "sources", "figures", "by_source"}, …]},       all kinds, then each
-     "attacks": {output: rates by kind of attack}, "fail_fast", "segments", "shortcuts": [a table a kind of file]}
+     "attacks": {output: rates by kind of attack}, "fail_fast", "segments", "persons",
+     "shortcuts": [a table a kind of file]}
 
 What the clips do not tell is None, or has its reason under ``unmeasurable``.
 """
@@ -17,6 +18,7 @@ from evaluation.aggregate import by, called, counts
 from evaluation.attacks import attack_rates
 from evaluation.forensic import FORENSIC, unsupported
 from evaluation.outputs import LABELS, VERDICT, ScoredOutput, labels, scored_outputs
+from evaluation.persons import persons
 from evaluation.segments import IOUS, average_precision, proposals_of
 from evaluation.selective import AURC, fail_fast
 from evaluation.shortcuts import correlations, shortcuts
@@ -42,6 +44,7 @@ def practice(clips: Sequence[ScoredClip], calibration: Calibration) -> dict[str,
         "attacks": {output.name: _attacks(output, clips) for output in outputs},
         "fail_fast": _fail_fast(clips, calibration),
         "segments": _segments(clips),
+        "persons": persons(clips, calibration),
         "shortcuts": [_shortcuts(kind, verdict, of) for kind, of in sorted(by(clips, _kind).items())],
     }
 

@@ -13,6 +13,7 @@ from evaluation.practice import ALL, attacks_of
 from evaluation.quality_gate import CUES, MOST
 from evaluation.results import RefusedResult, load
 from evaluation.tables import KINDS, LAYERS, block
+from veracity.catalog import MODELS
 
 _SHOWN = {
     "cllr": "Cllr", "cllr_min": "Cllr min", "misleading_to_fake": "reals misled to fake",
@@ -77,6 +78,41 @@ def segments() -> str:
     head = ("layer", *(f"AP at IoU {name.removeprefix('ap_')}" for name in names))
     counted = f"{found['spans']} stretches in {found['fake']} partly fake clips, and {found['real']} real clips."
     return f"{table(head, rows)}\n\n{counted}\n\n{origin(document)}"
+
+
+@block
+def persons() -> str:
+    """How often the fake person of several has the highest P(fake)."""
+    document = load("persons")
+    found = _recorded(document, "persons")
+    if found is None:
+        return "The manifest that was measured states the places of no people."
+    rows = [(_who(name), *_person(of)) for name, of in found["outputs"].items()]
+    head = ("P(fake) of a person by", "films", "by chance", "fake person highest", "pairs in a film in order",
+            "real + fake persons", "AP", "AUC")  # fmt: skip
+    of_clip = figure((found["clip"]["figures"] or {}).get("auc"))
+    said = (
+        f"Every face was found in {found['measured']['fake']} of {found['films']['fake']} films with a fake person and "
+        f"{found['measured']['real']} of {found['films']['real']} without, and only these count. The verdict's P(fake) "
+        f"of the film tells the former from the latter with AUC {of_clip}."
+    )
+    return f"{table(head, rows)}\n\n{said}\n\n{origin(document)}"
+
+
+def _who(name: str) -> str:
+    """The verdict, or a model and its layer."""
+    if name not in MODELS:
+        return name
+    layer = next(word for key, word in LAYERS.items() if key.endswith(f"_{MODELS[name].layer}"))
+    return f"{layer}, `{name}`"
+
+
+def _person(of: Mapping[str, Any]) -> tuple[str, ...]:
+    figures, chance, people = of["figures"] or {}, of["chance"], of["people"]
+    of_films = (figure(figures.get(name)) for name in ("highest", "pairs"))
+    of_people = (figure(figures.get(name)) for name in ("average_precision", "auc"))
+    by_chance = NOTHING if chance is None else f"{chance:.2f}"
+    return str(of["films"]), by_chance, *of_films, f"{people['real']} + {people['fake']}", *of_people
 
 
 @block

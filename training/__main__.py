@@ -78,6 +78,7 @@ def _parser() -> argparse.ArgumentParser:
     _extract(commands, shared)
     _compose(commands, shared)
     _splice(commands, shared)
+    _group(commands, shared)
     _speak(commands, shared)
     data.add_arguments(_add(commands, "data", "training.data.command", "fetch the media, show their split"))
     evaluate.add_arguments(_add(commands, "evaluate", "training.evaluate", "measure models without a server"))
@@ -150,6 +151,14 @@ def _splice(commands: argparse._SubParsersAction[argparse.ArgumentParser], share
     )
     command.add_argument("--split", default="test", choices=("train", "validation", "test"), help="of the voices")
     command.add_argument("--out", type=Path, required=True, help="folder for the sounds and their manifest.csv")
+
+
+def _group(commands: argparse._SubParsersAction[argparse.ArgumentParser], shared: argparse.ArgumentParser) -> None:
+    command = _add(
+        commands, "group", "training.group_videos", "put a fake person beside real ones, to measure on", [shared]
+    )
+    command.add_argument("--split", default="test", choices=("train", "validation", "test"), help="of the films")
+    command.add_argument("--out", type=Path, required=True, help="folder for the films and their manifest.csv")
 
 
 def _speak(commands: argparse._SubParsersAction[argparse.ArgumentParser], shared: argparse.ArgumentParser) -> None:

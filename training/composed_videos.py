@@ -201,7 +201,7 @@ def _written(
     """Writes one video unless it exists; returns its row."""
     path = out.with_name(f"{out.name}.{name or 'as-it-is'}.mp4")
     if not path.is_file():
-        _encode(*make(), path, crf)
+        encode(*make(), path, crf)
     return {
         "path": path.name,
         "kind": "video",
@@ -220,8 +220,8 @@ def _links(clip: Clip) -> list[str]:
     return [*clip.links, *(() if named else (f"source:{clip.source}",))]
 
 
-def _encode(frames: Image, sound: Pcm, path: Path, crf: int) -> None:
-    """H.264 and AAC at 25 fps; raises UnusableClip with ffmpeg's message, and DiskFull."""
+def encode(frames: Image, sound: Pcm, path: Path, crf: int) -> None:
+    """H.264 at 25 fps, and AAC where there is sound; raises UnusableClip with ffmpeg's message, and DiskFull."""
     with tempfile.TemporaryDirectory() as folder:
         sound_args: Sequence[str] = ()
         if len(sound):

@@ -32,3 +32,34 @@ def test_seconds_that_are_none_are_refused(tmp_path: Path, given: str) -> None:
     (tmp_path / "c.csv").write_text(f"video_id,label,split,path,fake_seconds\n1,1,test,a.mp4,{given}\n")
     with pytest.raises(ManifestError, match=r"line 2: fake_seconds is .*; wanted START-END"):
         read_clips(tmp_path / "c.csv")
+
+
+def test_every_form_may_say_where_people_are_and_which_is_fake(tmp_path: Path) -> None:
+    (tmp_path / "a.mp4").touch()
+    ours, listed = tmp_path / "manifest.csv", tmp_path / "listed.csv"
+    ours.write_text("path,kind,label,use,places,fake_person\na.mp4,video,fake,permissive,0-0.5 0.5-1,0.5-1\n")
+    listed.write_text("video_id,label,split,path,places,fake_person\n1,1,test,a.mp4,0-0.5 0.5-1,0.5-1\n")
+    folder = tmp_path / "folders" / "test" / "1"
+    folder.mkdir(parents=True)
+    (folder / "video.mp4").touch()
+    (folder / "meta.json").write_text(json.dumps({"label": 1, "places": "0-0.5 0.5-1", "fake_person": "0.5-1"}))
+    for manifest in (ours, listed, tmp_path / "folders"):
+        (clip,) = read_clips(manifest)
+        assert (clip.places, clip.fake_person) == (((0.0, 0.5), (0.5, 1.0)), ((0.5, 1.0),))
+
+
+@pytest.mark.parametrize(
+    ("places", "fake", "words"),
+    [
+        ("0-320", "", "places is '0-320'; wanted are shares of the width"),
+        ("left", "", "places is 'left'; wanted START-END"),
+        ("0-0.5 0.5-1", "0.4-1", "fake_person is '0.4-1', which is not one of places"),
+        ("", "0-0.5", "fake_person is '0-0.5', which is not one of places"),
+    ],
+)
+def test_places_that_are_none_are_refused(tmp_path: Path, places: str, fake: str, words: str) -> None:
+    (tmp_path / "a.mp4").touch()
+    row = f"1,1,test,a.mp4,{places},{fake}"
+    (tmp_path / "c.csv").write_text(f"video_id,label,split,path,places,fake_person\n{row}\n")
+    with pytest.raises(ManifestError, match=f"line 2: {words}"):
+        read_clips(tmp_path / "c.csv")

@@ -27,6 +27,8 @@ class FolderClip:
     person: str = ""
     maker: str = ""
     fake_seconds: tuple[tuple[float, float], ...] = ()
+    places: tuple[tuple[float, float], ...] = ()
+    fake_person: tuple[tuple[float, float], ...] = ()
 
     @property
     def id(self) -> str:

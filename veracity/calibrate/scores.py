@@ -1,9 +1,10 @@
 """What was said of clips: JSON lines, one clip a line, kept so that no clip is analysed twice. No torch.
 
-    {"id", "path", "kind", "label", "split", "source", "how", "person", "maker", "fake_seconds", "by", "seconds",
-     "tracks",
+    {"id", "path", "kind", "label", "split", "source", "how", "person", "maker", "fake_seconds", "places",
+     "fake_person", "by", "seconds", "tracks",
      "outputs": {model: {"start", "end", "face", "width", "logits", "distances"}},    raw, as the graphs gave them
      "layers": {key: {"status", "reason", "fake_probability", "spans"}},     calibrated, as the verdict has them
+     "faces": [{"id", "x", "seen", "fake_probability"}],                     of the verdict
      "cues": {cue: number or word},                                          of the file, read by no model
      "models": {model: sha256}, "fake_probability", "predicted_label", "thresholds": {"fake", "real"}, "error"}
 
@@ -53,6 +54,10 @@ class LabelledClip(Protocol):
     def maker(self) -> str: ...  # noqa: D102
     @property
     def fake_seconds(self) -> tuple[tuple[float, float], ...]: ...  # noqa: D102
+    @property
+    def places(self) -> tuple[tuple[float, float], ...]: ...  # noqa: D102
+    @property
+    def fake_person(self) -> tuple[tuple[float, float], ...]: ...  # noqa: D102
     @property
     def fake(self) -> bool: ...  # noqa: D102
     @property
@@ -114,11 +119,22 @@ class LayerScore:
 
 
 @dataclass(frozen=True)
+class FaceScore:
+    """One face of a verdict: ``x`` is where its middle is on average, in shares of the width; ``seen`` how often."""
+
+    id: int
+    x: float
+    seen: int
+    fake_probability: float | None
+
+
+@dataclass(frozen=True)
 class ScoredClip:
     """One clip and what was said of it; ``error`` where it could not be analysed. ``tracks``: audio, video, motion.
 
     ``person`` is who is seen or heard, ``maker`` the system that made a fake, ``fake_seconds`` start and end of each
-    part that is fake, in a clip that is real elsewhere: all where the manifest says so.
+    part that is fake, in a clip that is real elsewhere, ``places`` left and right of each of several people, in shares
+    of the width, and ``fake_person`` that of the fake one: all where the manifest says so.
     """
 
     id: str
@@ -142,6 +158,9 @@ class ScoredClip:
     fake_seconds: tuple[tuple[float, float], ...] = ()
     cues: Mapping[str, float | str] = field(default_factory=dict)
     maker: str = ""
+    places: tuple[tuple[float, float], ...] = ()
+    fake_person: tuple[tuple[float, float], ...] = ()
+    faces: tuple[FaceScore, ...] = ()
 
     @classmethod
     def of_verdict(
@@ -158,7 +177,8 @@ class ScoredClip:
         tracks = tracks_of("audio" in verdict.input.codecs, seconds if "video" in verdict.input.codecs else None)
         return cls(**about(clip, root), by=by, seconds=seconds, tracks=tracks,
                    outputs=kept, layers=layers, models=models, fake_probability=verdict.fake_probability,
-                   predicted_label=verdict.label, thresholds=verdict.thresholds, cues=_cues(verdict.input))  # fmt: skip
+                   predicted_label=verdict.label, thresholds=verdict.thresholds, cues=_cues(verdict.input),
+                   faces=_faces(verdict))  # fmt: skip
 
     @classmethod
     def of_error(cls, clip: LabelledClip, root: Path, by: str, error: VeracityError) -> ScoredClip:
@@ -170,6 +190,16 @@ def _cues(info: InputInfo) -> dict[str, float | str]:
     """What a verdict tells of the file; `evaluation.cues` knows more."""
     found: dict[str, float | str] = {f"{kind}_codec": codec for kind, codec in info.codecs.items()}
     return found | ({"width": int(info.resolution.partition("x")[0])} if info.resolution else {})
+
+
+def _faces(verdict: Verdict) -> tuple[FaceScore, ...]:
+    width = int((verdict.input.resolution or "1x1").partition("x")[0])
+    middles = ((face, [(seen.box[0] + seen.box[2]) / 2 for seen in face.boxes]) for face in verdict.faces)
+    return tuple(
+        FaceScore(face.id, round(sum(xs) / len(xs) / width, 4), len(xs), face.fake_probability)
+        for face, xs in middles
+        if xs
+    )
 
 
 class ScoreFile:
@@ -246,4 +276,6 @@ def about(clip: LabelledClip, root: Path) -> dict[str, Any]:
         "person": clip.person,
         "maker": clip.maker,
         "fake_seconds": clip.fake_seconds,
+        "places": clip.places,
+        "fake_person": clip.fake_person,
     }
