@@ -19,6 +19,7 @@ from veracity.calibrate import metrics
 from veracity.calibrate.bootstrap import resamples
 from veracity.calibrate.metrics import MEASURES, Estimate, Unmeasurable
 from veracity.calibrate.scores import FaceScore, ScoredClip
+from veracity.catalog import MODELS
 from veracity.decision.calibration import Calibration
 from veracity.evidence.detector import detector
 
@@ -68,9 +69,10 @@ def people_of(one: ScoredClip) -> list[FaceScore] | None:
 
 
 def _models(clips: Sequence[ScoredClip]) -> list[str]:
-    """Those that score faces."""
+    """Those that score faces, in the catalog's order."""
     found = ((name, item.face) for one in clips for name, item in one.outputs.items())
-    return sorted({name for name, faces in found if any(face is not None for face in faces)})
+    scoring = {name for name, faces in found if any(face is not None for face in faces)}
+    return [name for name in MODELS if name in scoring]
 
 
 def _by_model(name: str, calibration: Calibration) -> Score:

@@ -98,6 +98,12 @@ def test_fake_seconds_are_of_clips_that_state_them_and_of_reals() -> None:
     assert found["layers"]["2_visual"]["ap_0.5"] == 0
 
 
+def test_people_are_of_clips_that_state_where_they_are() -> None:
+    assert FOUND["persons"] is None
+    one = dataclasses.replace(CLIPS[9], places=((0.0, 0.5), (0.5, 1.0)))
+    assert practice([*CLIPS, one], CALIBRATION)["persons"]["films"] == {"real": 0, "fake": 1}
+
+
 def test_a_shortcut_stands_beside_the_verdict_on_the_same_clips() -> None:
     (none,) = FOUND["shortcuts"]
     assert none["unmeasurable"] == "no cues were recorded with these scores"
