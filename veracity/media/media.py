@@ -65,7 +65,7 @@ class Media:
         Raises :class:`TooLarge`; :class:`BadVideo` where the file is empty or not a regular file.
         """
         program = find_ffmpeg(ffmpeg)
-        return cls(source.open(limits.max_bytes), limits, program, video_track)
+        return cls(source.open(limits), limits, program, video_track)
 
     @classmethod
     @asynccontextmanager
