@@ -22,7 +22,7 @@ PLACES = 72  # an hour's
 PLACE_SECONDS = 9.0  # two windows, and a second for the pause before them
 SEARCHED_SECONDS = PLACES * PLACE_SECONDS  # searched for speech at most, unless there is less than ENOUGH_SECONDS there
 ENOUGH_SECONDS = AUDIO_WINDOWS * WINDOW_SAMPLES / SAMPLE_RATE  # of speech
-HIGHEST = 8  # windows whose neighbours the second pass takes
+HIGHEST = 12  # windows whose neighbours the second pass takes
 
 
 def first_pass(windows: int, seconds: float) -> list[int]:
