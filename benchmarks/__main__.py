@@ -11,7 +11,7 @@ from veracity_client.errors import VeracityError
 
 COMMANDS = (
     "latency", "throughput", "proxy", "models", "accuracy", "robustness",
-    "concurrency", "heal", "overload", "memory", "soak", "hostile", "figures",
+    "concurrency", "heal", "overload", "memory", "soak", "hostile", "long", "figures",
 )  # fmt: skip
 INTERRUPTED = 130  # as of a program that SIGINT ended
 

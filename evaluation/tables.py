@@ -214,3 +214,37 @@ def models() -> str:
     ]  # fmt: skip
     head = ("model", "MB", "loads in", "one item", "an item of a request", "trained weights")
     return f"{table(head, rows)}\n\n{origin(document)}"
+
+
+@block
+def long_files() -> str:
+    """What a minute, ten and an hour take."""
+    document = load("long")
+    rows = [
+        (f"{row['kind']}, {row['seconds'] // 60} min", f"{row['wall_seconds']:.1f} s", f"{row['times_a_minute']:.1f}",
+         f"{row['cpu_seconds']:.1f} s", f"{row['grown_mb']} MB")
+        for row in sorted(document["costs"], key=lambda row: (row["kind"], row["seconds"]))
+    ]  # fmt: skip
+    head = ("", "time", "× that of a minute", "processor time, decoders included", "memory over a minute's")
+    return f"{table(head, rows)}\n\n{origin(document)}"
+
+
+@block
+def fake_minute() -> str:
+    """Whether a minute of another voice is found in an hour of real speech."""
+    document = load("long")
+    rows = [
+        (row["maker"], f"{row['in_the_minute']} of {row['windows']}", str(row["best_rank"] or NOTHING),
+         f"{row['highest_in_the_minute'] or 0:.2f} of {row['highest']:.2f}", f"{row['fake_probability']:.2f}",
+         " ".join((row["label"], row["reason"] and f"({row['reason']})")).strip())
+        for row in document["hours"]
+    ]  # fmt: skip
+    head = (
+        "a minute of",
+        "windows in it",
+        "rank of its highest",
+        "P(fake) of that, of the highest",
+        "P(fake)",
+        "label",
+    )
+    return f"{table(head, rows)}\n\n{origin(document)}"

@@ -71,10 +71,11 @@ class Settings(BaseSettings):
     ffmpeg: Path | None = Field(None, description="an ffmpeg in place of the system's, or else the one that pip brings")
     vad: Literal["silero", "energy"] = Field("silero", description="voice-activity detector; energy needs no file")
     media_root: Path | None = Field(None, description="folder of files that clients may name; without it, none")
-    max_bytes: Count = Field(200 * MIB, description="largest file, in bytes")
-    max_seconds: Seconds = Field(1800.0, description="longest clip, in seconds")
+    max_bytes: Count = Field(200 * MIB, description="largest file that is sent, in bytes")
+    max_file_bytes: Count = Field(4096 * MIB, description="largest file that is named and read where it lies, in bytes")
+    max_seconds: Seconds = Field(3600.0, description="longest clip, in seconds")
     max_pixels: Count = Field(8192 * 4320, description="largest frame, in pixels")
-    max_frames: Count = Field(200_000, description="most frames of a clip: at 25 a second, and as the file says itself")
+    max_frames: Count = Field(250_000, description="most frames of a clip: at 25 a second, and as the file says itself")
     max_faces: Count = Field(8, description="faces of a frame that are scored, the most certain first")
     semantic_crops: Literal[1, 5] = Field(
         1, description="squares of a frame that the semantic layer sees: the middle, or 5 with the corners"

@@ -74,7 +74,7 @@ class LimitExceeded(VeracityError):
 
 
 class TooLarge(LimitExceeded):
-    """More bytes than ``VERACITY_MAX_BYTES``."""
+    """More bytes than ``VERACITY_MAX_BYTES``, or than ``VERACITY_MAX_FILE_BYTES`` of a file that is named."""
 
 
 class TooLong(LimitExceeded):

@@ -1,4 +1,4 @@
-"""A small file takes little memory, whatever it says of itself: the peak of a real process that analyses it."""
+"""A file takes little memory, whatever it says of itself and however long: the peak of a real process."""
 
 import asyncio
 import json
@@ -22,6 +22,7 @@ from veracity_client.errors import VeracityError
 from veracity_client.verdict import Options
 
 BOUND = 200 << 20  # bytes over the process that has analysed an ordinary film of two million pixels
+HOUR_BOUND = 700 << 20  # an hour of sound is 115 MB, and three ways to hear it are held
 RESET_PEAK = "5"  # proc(5), clear_refs
 
 
@@ -34,6 +35,17 @@ def sound(channels: int, rate: int, seconds: float) -> Callable[[Path], bytes]:
         return target.read_bytes()
 
     return make
+
+
+def hour(folder: Path) -> bytes:
+    """Return an hour of two channels that say different things, half a minute again and again, and a tiny picture."""
+    voice = media_samples.speech(folder, 30)
+    apart = ("-filter_complex", "[0]adelay=11000[late];[late][1]join=inputs=2:channel_layout=stereo,atrim=end=30")
+    both = media_samples.write(folder / "both.wav", "-i", voice, "-i", voice, *apart, "-ar", 8000, "-c:a", "pcm_u8")
+    tiny = ("-f", "lavfi", "-i", "testsrc2=size=64x48:rate=1:duration=3600", *media_samples.H264)
+    repeated = ("-stream_loop", -1, "-i", both)
+    target = folder / "hour.mkv"
+    return media_samples.write(target, *repeated, *tiny, "-c:a", "copy", "-t", 3600).read_bytes()
 
 
 def animation(suffix: str, *codec: object) -> Callable[[Path], bytes]:
@@ -58,6 +70,7 @@ FILES: dict[str, Callable[[Path], bytes]] = {
     "255 channels": sound(255, 16_000, 5),
     "one sample a second": sound(1, 1, 900),
     "384 kHz": sound(2, 384_000, 5),
+    "an hour": hour,
 }
 
 
@@ -73,6 +86,7 @@ def test_a_small_file_takes_little_memory(full_repository: Path, settings: Setti
     assert done.returncode == 0, done.stderr
     peaks = json.loads(done.stdout)
     assert len(peaks) == len(FILES)
+    assert peaks.pop("an hour") < HOUR_BOUND
     assert {name: peak for name, peak in peaks.items() if peak > BOUND} == {}
 
 

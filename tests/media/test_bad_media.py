@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 
 import media_samples as samples
@@ -168,10 +169,18 @@ def test_more_pixels_than_allowed(folder: Path, ffmpeg: Path) -> None:
     run(everything(small, ffmpeg, Limits(max_pixels=320 * 180)))
 
 
+def test_an_hour_is_taken_and_a_minute_more_is_not(folder: Path, ffmpeg: Path) -> None:
+    for seconds, refused in ((3600.2, False), (3660, True)):
+        tone = ("-f", "lavfi", "-i", f"anullsrc=r=8000:cl=mono:d={seconds}", "-c:a", "pcm_u8")
+        sound = samples.write(folder / f"{seconds}.wav", *tone)
+        with pytest.raises(TooLong, match=r"3660 s .* 3600") if refused else nullcontext():
+            assert run(probe(sound, ffmpeg)).seconds == seconds
+
+
 def test_three_hours_are_told_from_the_header(folder: Path, ffmpeg: Path) -> None:
     black = ("-f", "lavfi", "-i", "color=black:size=16x16:rate=1:duration=10800")
     film = samples.write(folder / "black.mp4", *black, *samples.H264)
-    with pytest.raises(TooLong, match=r"10800 s .* 1800"):
+    with pytest.raises(TooLong, match=r"10800 s .* 3600"):
         run(probe(film, ffmpeg))
     untold = samples.write(folder / "black.mkv", "-i", film, "-c", "copy", "-f", "matroska", "-live", 1)
     with pytest.raises(TooLong):
@@ -180,9 +189,10 @@ def test_three_hours_are_told_from_the_header(folder: Path, ffmpeg: Path) -> Non
 
 def test_more_bytes_or_frames_than_allowed(folder: Path) -> None:
     content = samples.silent_video(folder)
-    for source in (content, content.read_bytes()):
-        with pytest.raises(TooLarge, match="VERACITY_MAX_BYTES"):
-            Media.open(Source(source), Limits(max_bytes=1000))
+    with pytest.raises(TooLarge, match="VERACITY_MAX_FILE_BYTES"):
+        Media.open(Source(content), Limits(max_file_bytes=1000))
+    with pytest.raises(TooLarge, match="VERACITY_MAX_BYTES"):
+        Media.open(Source(content.read_bytes()), Limits(max_bytes=1000))
     with pytest.raises(LimitExceeded, match="VERACITY_MAX_FRAMES"):
         run(probe(content, find_ffmpeg(), Limits(max_frames=49)))
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from veracity.media import FileBelow, Source
+from veracity.media import FileBelow, Limits, Source
 from veracity_client.errors import PathNotAllowed
 
 INSIDE, SECRET = b"allowed" * 100, b"secret" * 100
@@ -26,7 +26,7 @@ def root(tmp_path: Path) -> Path:
 
 
 def content(root: Path, name: str) -> bytes:
-    file = Source(FileBelow(root, name)).open(1 << 20)
+    file = Source(FileBelow(root, name)).open(Limits())
     try:
         return os.pread(file.descriptor, 1 << 20, 0)
     finally:

@@ -218,9 +218,8 @@ def test_frames_out_of_order_are_a_mistake(folder: Path, wanted: list[int]) -> N
 
 def test_limits_are_the_settings_defaults() -> None:
     limits, settings = Limits(), Settings()
-    assert (limits.max_bytes, limits.max_seconds, limits.max_pixels, limits.max_frames) == (
-        settings.max_bytes, settings.max_seconds, settings.max_pixels, settings.max_frames,
-    )  # fmt: skip
+    names = ("max_bytes", "max_file_bytes", "max_seconds", "max_pixels", "max_frames")
+    assert [getattr(limits, name) for name in names] == [getattr(settings, name) for name in names]
     assert (limits.cpu_seconds, limits.memory_bytes, limits.wall_seconds) == (
         settings.ffmpeg_cpu_seconds, settings.ffmpeg_memory_bytes, settings.ffmpeg_wall_seconds,
     )  # fmt: skip

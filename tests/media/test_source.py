@@ -45,7 +45,7 @@ def test_bytes_and_a_path_give_the_same_file(size: int, tmp_path: Path) -> None:
     path = tmp_path / "file"
     path.write_bytes(content)
     for source in (Source(content), Source(path)):
-        file = source.open(size)
+        file = source.open(Limits())
         assert (file.size, file.sha256) == (size, hashlib.sha256(content).hexdigest())
         assert os.pread(file.descriptor, size + 1, 0) == content
         file.close()
@@ -54,9 +54,9 @@ def test_bytes_and_a_path_give_the_same_file(size: int, tmp_path: Path) -> None:
 
 def test_a_source_can_be_opened_once() -> None:
     source = Source(b"content")
-    source.open(100).close()
+    source.open(Limits()).close()
     with pytest.raises(RuntimeError, match="once"):
-        source.open(100)
+        source.open(Limits())
 
 
 def test_a_source_that_cannot_be_opened_leaves_no_file_open(tmp_path: Path) -> None:
@@ -71,7 +71,7 @@ def test_a_source_that_cannot_be_opened_leaves_no_file_open(tmp_path: Path) -> N
         (tmp_path, BadVideo),
     ):
         with pytest.raises(error):
-            Media.open(Source(video), Limits(max_bytes=10))
+            Media.open(Source(video), Limits(max_bytes=10, max_file_bytes=10))
     assert open_files() == before
 
 
@@ -82,7 +82,7 @@ def test_opening_lets_go_of_the_bytes(limit: int) -> None:
     del content
     assert not released.is_set()
     try:
-        source.open(limit).close()
+        source.open(Limits(max_bytes=limit)).close()
     except TooLarge:
         assert limit < 50
     assert released.is_set()

@@ -8,8 +8,9 @@ import soundfile
 from numpy.typing import NDArray
 
 from evaluation.manifest import read_clips
+from evaluation.splicing import splice
 from training.__main__ import main
-from training.audio.spliced import PART, WHOLE, splice
+from training.audio.spliced import PART, WHOLE
 from veracity.catalog.layers import SAMPLE_RATE
 
 HEAD = "path,kind,label,how,source,licence,use,notes,split\n"
@@ -58,7 +59,7 @@ def test_the_fake_seconds_are_the_fakes_and_no_others(tmp_path: Path) -> None:
 
 
 def test_the_part_is_as_loud_as_the_rest() -> None:
-    made = splice([tone(200, 12, 8000), tone(200, 12, 8000)], tone(900, 3, 500))
+    made = splice([tone(200, 12, 8000), tone(200, 12, 8000)], tone(900, 3, 500), WHOLE)
     part = made.sound[int(made.start * SAMPLE_RATE) : int(made.end * SAMPLE_RATE)]
     assert part.std() == pytest.approx(8000 / 2**0.5, rel=0.02)
     assert [made.start, made.end] == pytest.approx([12.3, 15.3], abs=0.01)

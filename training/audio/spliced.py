@@ -11,13 +11,13 @@ import sys
 import zlib
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import soundfile
 from tqdm import tqdm
 
 from evaluation.manifest import Clip, read_clips
+from evaluation.splicing import splice
 from training.cache import list_made, room_for
 from training.sound import Pcm, load, load_vad, trim
 from veracity.calibrate.errors import ManifestError
@@ -26,18 +26,8 @@ from veracity.install.files import atomic
 
 WHOLE = 20.0  # seconds of real speech, at least
 PART = (1.5, 6.0)  # seconds of the other voice, at least and at most
-PAUSE = 0.3  # seconds between two recordings
 
 Speech = Mapping[str, Sequence[Pcm]]  # of each source, its recordings from the first word to the last
-
-
-@dataclass(frozen=True, eq=False)
-class Spliced:
-    """Speech, int16 [n] at 16 kHz, and from when to when another voice speaks, in seconds."""
-
-    sound: Pcm
-    start: float
-    end: float
 
 
 def run(options: argparse.Namespace) -> None:
@@ -75,7 +65,7 @@ def _both(clip: Clip, voice: Pcm, speech: Speech, options: argparse.Namespace) -
     pieces = [speech[name][k] for k in rng.permutation(len(speech[name]))]
     another = max(speech[other], key=len)
     for label, part in (("fake", voice), ("real", another)):
-        made = splice(pieces, part[: min(len(voice), int(PART[1] * SAMPLE_RATE))])
+        made = splice(pieces, part[: min(len(voice), int(PART[1] * SAMPLE_RATE))], WHOLE)
         path = options.out / f"{zlib.crc32(clip.id.encode()):08x}.{label}.flac"
         with room_for(path), atomic(path) as file:
             soundfile.write(file, made.sound, SAMPLE_RATE, format="FLAC", subtype="PCM_16")
@@ -92,25 +82,3 @@ def _both(clip: Clip, voice: Pcm, speech: Speech, options: argparse.Namespace) -
             "maker": clip.maker if label == "fake" else "",
             "fake_seconds": f"{made.start:.3f}-{made.end:.3f}" if label == "fake" else "",
         }
-
-
-def splice(pieces: Sequence[Pcm], part: Pcm) -> Spliced:
-    """``part`` in the middle of the first WHOLE seconds of the recordings ``pieces``, two or more, at their level."""
-    pause = np.zeros(round(PAUSE * SAMPLE_RATE), np.int16)
-    taken: list[Pcm] = []
-    for piece in pieces:
-        if len(taken) > 1 and sum(map(len, taken)) >= WHOLE * SAMPLE_RATE:
-            break
-        taken.append(piece)
-    middle = len(taken) // 2
-    before, after = (
-        np.concatenate([sound for one in of for sound in (one, pause)]) for of in (taken[:middle], taken[middle:])
-    )
-    level = _loudness(np.concatenate(taken)) / max(_loudness(part), 1.0)
-    loud = np.clip(part * level, -32_768, 32_767).astype(np.int16)
-    start = len(before) / SAMPLE_RATE
-    return Spliced(np.concatenate([before, loud, pause, after]), start, start + len(loud) / SAMPLE_RATE)
-
-
-def _loudness(sound: Pcm) -> float:
-    return float(np.sqrt(np.mean(sound.astype(np.float64) ** 2)))

@@ -4,14 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
 
-from veracity.analysis.analysis import Analysis
+import numpy as np
+from numpy.typing import NDArray
+
+from veracity.analysis.analysis import Analysis, Requests
 from veracity.catalog import LAYERS
-from veracity.catalog.layers import AUDIO_WINDOWS
+from veracity.catalog.layers import SAMPLE_RATE
 from veracity.decision import wording
 from veracity.evidence.detector import NO_SOUND, detector, samples
+from veracity.evidence.long_sound import ONE_PASS_SECONDS, first_pass, second_pass
+from veracity.evidence.requests import ModelOutput
 from veracity.evidence.sound import bandwidth, find_speech, read_sound
-from veracity.evidence.speech import MIN_SPEECH_SECONDS, speech_windows
+from veracity.evidence.speech import MIN_SPEECH_SECONDS, Bounds, window, window_bounds
 from veracity.media import Media, Probe
 from veracity_client.errors import BadOption, ModelUnavailable, VeracityError
 from veracity_client.reasons import Reason
@@ -26,14 +34,35 @@ async def score_voice(analysis: Analysis, media: Media, probe: Probe) -> None:
     if evidence.audio_error:
         return analysis.skip_layer(AUDIO, "failed", evidence.audio_error)
     sound, speech = evidence.sound if evidence.sound is not None else NO_SOUND, list(evidence.speech or ())
-    windows = speech_windows(sound, lambda _: speech, limit=AUDIO_WINDOWS)
+    windows, seconds = list(window_bounds(speech, len(sound))), len(sound) / SAMPLE_RATE
     too_little = _too_little(speech)
     if not windows:
         return analysis.skip_layer(AUDIO, "abstained", too_little)
     async with analysis.stage(AUDIO.key):
-        detectors = [detector(name) for name in analysis.roster.layers[AUDIO.name].answering]
-        cut = {of.model.name: [sample for window in windows for sample in samples(of, window)] for of in detectors}
-        await analysis.score_layer(AUDIO, {name: [analysis.send(name, cut[name])] for name in cut}, too_little)
+        first = first_pass(len(windows), seconds)
+        sent = {name: [task] for name, task in _send(analysis, [windows[k] for k in first]).items()}
+        if seconds > ONE_PASS_SECONDS:
+            near = second_pass(first, await _logits(sent), len(windows))
+            for name, task in _send(analysis, [windows[k] for k in near], near=True).items():
+                sent[name].append(task)
+        await analysis.score_layer(AUDIO, sent, too_little)
+
+
+def _send(analysis: Analysis, windows: Sequence[Bounds], *, near: bool = False) -> dict[str, asyncio.Task[ModelOutput]]:
+    """Send windows to each model of the layer; nothing where there is no window."""
+    sound, cut = analysis.evidence.sound, {}
+    assert sound is not None
+    for name in analysis.roster.layers[AUDIO.name].answering if windows else ():
+        found = (sample for bounds in windows for sample in samples(detector(name), window(sound, *bounds)))
+        cut[name] = [replace(sample, near=near) for sample in found]
+    return {name: analysis.send(name, given) for name, given in cut.items()}
+
+
+async def _logits(sent: Requests) -> NDArray[np.floating[Any]]:
+    """Return the mean logit of the models that answered, of each window; none where all of them failed."""
+    answers = await asyncio.gather(*(task for tasks in sent.values() for task in tasks), return_exceptions=True)
+    outputs = [answer.averaged().logits for answer in answers if isinstance(answer, ModelOutput)]
+    return np.mean(outputs, axis=0) if outputs else np.zeros(0)
 
 
 async def provide_sound(analysis: Analysis, media: Media, probe: Probe) -> None:

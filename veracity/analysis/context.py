@@ -64,6 +64,7 @@ class AnalysisContext:
         s = self.settings
         return Limits(
             max_bytes=s.max_bytes,
+            max_file_bytes=s.max_file_bytes,
             max_seconds=s.max_seconds,
             max_pixels=s.max_pixels,
             max_frames=s.max_frames,

@@ -171,7 +171,7 @@ class ScoredClip:
             key: LayerScore(r.status, r.reason, r.fake_probability, tuple(verdict.timeline.get(key, ())))
             for key, r in verdict.layer_results.items()
         }
-        kept = {model: ItemScores.of(answer) for model, answer in outputs.items()}
+        kept = {model: ItemScores.of(answer.spread) for model, answer in outputs.items()}
         models = {model.name: model.sha256 for r in verdict.layer_results.values() for model in r.models}
         seconds = verdict.input.seconds
         tracks = tracks_of("audio" in verdict.input.codecs, seconds if "video" in verdict.input.codecs else None)

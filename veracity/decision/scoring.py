@@ -57,7 +57,7 @@ def score_layer(
     models = [output.model for output, _ in outputs]
     uninformative = calibration.uninformative(models)
     informative = [pair for pair in outputs if uninformative or not calibration.calibrator(pair[0].model).uninformative]
-    each = [detector(o.model).pool(o, calibration.calibrator(o.model)) for o, _ in informative]
+    each = [detector(o.model).pool(o.spread, calibration.calibrator(o.model)) for o, _ in informative]
     probability = _round(float(np.average(each, weights=[weight for _, weight in informative])))
     first = informative[0][0]
     scores = calibration.calibrator(first.model)(first.logits)
@@ -68,7 +68,7 @@ def score_layer(
     else:
         sure, without_weight = calibration.is_calibrated(models), set(models) - {o.model for o, _ in informative}
         finding = [
-            wording.layer_score(layer, label, probability, worst(spans)[0], len(first.items), calibrated=sure),
+            wording.layer_score(layer, label, probability, worst(spans)[0], _counts(first), calibrated=sure),
             *(wording.uninformative(model) for model in models if model in without_weight),
         ]
     explained = [detector(output.model).explain(output) for output, _ in outputs]
@@ -98,6 +98,12 @@ def _not_judged_if_untrained(result: LayerResult) -> LayerResult:
     if not made_up:
         return result
     return replace(result, is_fake=None, confidence=0.0, reasoning=wording.made_up_weights(made_up))
+
+
+def _counts(output: ModelOutput) -> tuple[int, int]:
+    """Return how many samples count for the clip, and how many more were taken near the highest of them."""
+    near = sum(item.near for item in output.items)
+    return len(output.items) - near, near
 
 
 def _times(output: ModelOutput) -> list[tuple[float, float]]:

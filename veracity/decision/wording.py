@@ -125,12 +125,14 @@ def uninformative(model: str) -> str:
 
 
 def layer_score(
-    layer: Layer, label: Label, probability: float, highest: Span, samples: int, *, calibrated: bool
+    layer: Layer, label: Label, probability: float, highest: Span, samples: tuple[int, int], *, calibrated: bool
 ) -> str:
-    """Say what a layer found."""
+    """Say what a layer found; ``samples`` are those that count, and those that were taken near the highest."""
+    count, near = samples
+    more = f" and {near} near the highest of them" if near else ""
     score = f"P(fake) {probability:.2f}" + ("" if calibrated else " (uncalibrated)")
     where = f"highest {highest.score:.2f} at {highest.start:.2f}–{highest.end:.2f} s"
-    return f"{layer.looks_at}: {FINDING[label]}, {score} over {samples} samples, {where}"
+    return f"{layer.looks_at}: {FINDING[label]}, {score} over {count} samples{more}, {where}"
 
 
 def uninformative_layer(layer: Layer) -> str:

@@ -32,7 +32,8 @@ class Infer(Protocol):
 class Sample:
     """One input of a model: ``tensor`` without batch dimension, over ``start`` to ``end`` seconds of the clip.
 
-    Of a face, ``face`` is its track's id and ``width`` how many pixels of the picture its box is wide.
+    Of a face, ``face`` is its track's id and ``width`` how many pixels of the picture its box is wide. One that is
+    ``near`` was taken for the high score of its neighbour: it shows where, and does not count for the clip as a whole.
     """
 
     start: float
@@ -40,6 +41,7 @@ class Sample:
     tensor: NDArray[Any]
     face: int | None = None
     width: float | None = None
+    near: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,6 +62,15 @@ class ModelOutput:
         rows = [part.details for part in parts if part.details is not None]
         details = np.concatenate(rows)[order] if rows else None
         return cls(parts[0].model, tuple(items[k] for k in order), logits[order], details).averaged()
+
+    @property
+    def spread(self) -> ModelOutput:
+        """What counts for the clip as a whole: the samples that were not taken for a neighbour's score."""
+        kept = [k for k, item in enumerate(self.items) if not item.near]
+        if len(kept) == len(self.items):
+            return self
+        rows = None if self.details is None else self.details[kept]
+        return ModelOutput(self.model, tuple(self.items[k] for k in kept), self.logits[kept], rows)
 
     def averaged(self) -> ModelOutput:
         """Samples of one time and one face are views of one thing: the first stands for them, with the mean logit."""

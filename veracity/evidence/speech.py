@@ -8,7 +8,7 @@ copy of it, and ask before each block whether the result is still wanted.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import CancelledError
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +24,7 @@ MIN_SPEECH_SECONDS = 0.5  # a window with less speech than this is too short to 
 
 Pcm = npt.NDArray[np.int16]
 Spans = list[tuple[float, float]]
+Bounds = tuple[int, int]  # first sample, and the first one after it
 Stopped = Callable[[], bool]
 
 
@@ -135,16 +136,18 @@ def speech_windows(pcm: Pcm, vad: Callable[[Pcm], Spans], *, limit: int) -> list
     """
     if limit < 1:
         raise ValueError(f"limit must be at least 1, not {limit}")
-    bounds = list(_bounds(vad(pcm), len(pcm)))
+    bounds = list(window_bounds(vad(pcm), len(pcm)))
     if len(bounds) > limit:
         bounds = [bounds[index] for index in np.linspace(0, len(bounds) - 1, limit).round().astype(int)]
-    return [
-        SpeechWindow(begin / SAMPLE_RATE, end / SAMPLE_RATE, np.resize(pcm[begin:end], WINDOW_SAMPLES))
-        for begin, end in bounds
-    ]
+    return [window(pcm, *one) for one in bounds]
 
 
-def _bounds(spans: Spans, length: int) -> Iterator[tuple[int, int]]:
+def window(pcm: Pcm, begin: int, end: int) -> SpeechWindow:
+    """Cut a window out of a clip, from sample `begin` to `end`."""
+    return SpeechWindow(begin / SAMPLE_RATE, end / SAMPLE_RATE, np.resize(pcm[begin:end], WINDOW_SAMPLES))
+
+
+def window_bounds(spans: Iterable[tuple[float, float]], length: int) -> Iterator[Bounds]:
     """First and last sample of each window: spans are taken while they fit, a longer span is cut."""
     pending = [(round(start * SAMPLE_RATE), min(round(end * SAMPLE_RATE), length)) for start, end in spans]
     while pending:

@@ -13,13 +13,16 @@ from numpy.typing import NDArray
 
 from veracity.catalog.layers import FPS, SAMPLE_RATE
 from veracity.media.ffmpeg import input_args, nothing_decoded
-from veracity.media.probe import AudioStream, Timeline, VideoStream
+from veracity.media.probe import AudioStream, Probe, Timeline, VideoStream
 from veracity.media.sandbox import DecoderProcess, Limits
 from veracity_client.errors import BadOption
 
 AHEAD = 8  # frames decoded ahead of their consumer: 8 × 6.2 MB
 FULL_HD = 1920 * 1080  # pixels; larger pictures are scaled down to that many before they leave ffmpeg
 LONGEST_SIDE = 32_000  # pixels; OpenCV turns no picture of 32,768 and more
+SEEKABLE = ("mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm")  # formats that tell where their key frames are
+START_SECONDS = 2.0  # of video are decoded in the time that a run of ffmpeg takes to start
+EARLIER = 0.5  # seconds that a run begins before its first frame: what is shown there may have begun before
 RUNS = 2_000  # of consecutive frames in one pass; ffmpeg takes an argument of at most 128 KiB
 # EXIF orientation -> filters that make the picture upright
 UPRIGHT: dict[int, tuple[str, ...]] = {
@@ -67,19 +70,23 @@ def sound_bytes(limits: Limits) -> int:
 
 
 def picture_arguments(
-    limits: Limits, video: VideoStream, timeline: Timeline, runs: Sequence[range], width: int, height: int
-) -> list[str]:
+    limits: Limits, video: VideoStream, timeline: Timeline, runs: Sequence[range], width: int, height: int,
+    *, seek: bool = False,
+) -> list[str]:  # fmt: skip
     """Return the arguments that give the frames of ``runs`` as RGB bytes.
 
     Frames are picked before they are scaled, converted and turned, and turned by us: ffmpeg would turn all of them.
+    With ``seek`` decoding begins at a key frame before the first of them, and the time base is counted from that one.
     """
+    first = runs[0].start if seek else 0
+    jump = ["-noaccurate_seek", "-copyts", "-start_at_zero", "-ss", f"{max(0.0, first / FPS - EARLIER):.3f}"]
     across, down = (height, width) if video.orientation > 4 else (width, height)
     filters = [
         *([f"select='lte(t,{timeline.stray_after:.3f})'"] if timeline.stray_after is not None else []),
         *_without_jumps("setpts", timeline),
         *(["yadif=deint=interlaced"] if video.interlaced else []),
-        f"fps={FPS}:start_time=0:eof_action=pass",  # to the last frame, however short it is shown
-        f"select='{_select(runs)}'",
+        f"fps={FPS}:start_time={first / FPS:g}:eof_action=pass",  # to the last frame, however short it is shown
+        f"select='{_select([range(run.start - first, run.stop - first) for run in runs])}'",
         f"setpts=N/({FPS}*TB)",  # without holes, so that no version of ffmpeg fills them with repeated frames
         f"scale={across}:{down}",
         *(TO_SDR if video.hdr else ()),
@@ -91,7 +98,7 @@ def picture_arguments(
     count = sum(len(run) for run in runs)
     output = ["-map", f"0:V:{video.index}", "-vf", ",".join(filters), "-frames:v", str(count), "-pix_fmt", "rgb24"]
     return [
-        *input_args(limits, "-noautorotate", "-an", *keep),
+        *input_args(limits, "-noautorotate", "-an", *keep, *(jump if seek else ())),
         *output,
         "-flush_packets",
         "1",
@@ -117,6 +124,15 @@ def runs_of(indices: Sequence[int]) -> list[range]:
     if len(runs) > RUNS:
         raise BadOption(f"frames of {len(runs)} separate places are more than the {RUNS} of one pass")
     return [range(run[0][1], run[-1][1] + 1) for run in runs]
+
+
+def passes(indices: Sequence[int], probe: Probe) -> list[Sequence[int]]:
+    """Split rising numbers into those that one run of ffmpeg decodes: a new run where it saves more than it costs."""
+    lag = probe.video.key_lag if probe.video else None
+    if lag is None or probe.timeline != Timeline() or probe.container not in SEEKABLE:
+        return [indices]
+    cuts = [k for k, (a, b) in enumerate(pairwise(indices), 1) if (b - a) / FPS > lag + START_SECONDS]
+    return [indices[a:b] for a, b in pairwise([0, *cuts, len(indices)])]
 
 
 def _select(runs: Sequence[range]) -> str:

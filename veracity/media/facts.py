@@ -41,6 +41,7 @@ class TrackFacts:
     matrix: Annotated[tuple[Number, ...], Meta(max_length=9)] = ()
     interlaced: bool = False
     transfer: Number = 0
+    key_lag: Real | None = None  # seconds
 
 
 @dataclass(frozen=True)

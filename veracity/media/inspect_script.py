@@ -49,6 +49,7 @@ class Track:
         self.base, self.last_tick, self.stamps_hold = float(self.tick), 0, True
         self.packets = self.bytes = self.frames = 0
         self.times: list[tuple[float, float]] = []  # start, duration of each packet
+        self.key_times: list[float] = []  # of pictures that can be decoded without others
         self.matrix: tuple[int, ...] = ()
         self.interlaced, self.transfer = False, 0
 
@@ -64,6 +65,8 @@ class Track:
         time = packet.pts if packet.pts is not None else packet.dts
         if time is not None:
             self.times.append((time * self.base, (packet.duration or 0) * self.base))
+            if self.stream.type == "video" and packet.is_keyframe:
+                self.key_times.append(time * self.base)
             self.last_tick = max(self.last_tick, time + (packet.duration or 0))
 
     def take_frame(self, frame: Any) -> None:
@@ -218,7 +221,15 @@ def _describe(track: Track, start: float, jumps: list[tuple[float, float]], time
         "matrix": track.matrix,
         "interlaced": track.interlaced,
         "transfer": track.transfer,
+        "key_lag": _key_lag(track),
     }
+
+
+def _key_lag(track: Track) -> float | None:
+    """Return how long before a moment the last key frame is, on average over the track, in seconds."""
+    times = sorted(track.key_times)
+    gaps = [b - a for a, b in pairwise([*times, max((time for time, _ in track.times), default=0.0)])]
+    return sum(gap * gap for gap in gaps) / (2 * sum(gaps)) if times and sum(gaps) > 0 else None
 
 
 def _end(track: Track, start: float, jumps: list[tuple[float, float]], times_restart: bool) -> float | None:

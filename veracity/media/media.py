@@ -25,7 +25,7 @@ from veracity.media import boxes, decoding, pictures
 from veracity.media.decoding import Frame
 from veracity.media.ffmpeg import FORMATS, find_ffmpeg, nothing_decoded
 from veracity.media.levels import Levels, measure_levels
-from veracity.media.probe import SLACK, Probe, parse_facts, within_limits
+from veracity.media.probe import SLACK, Probe, VideoStream, parse_facts, within_limits
 from veracity.media.repeated import ATTEMPTS, repeated, unavailable
 from veracity.media.sandbox import DecoderLost, DecoderProcess, Limits, running
 from veracity.media.scripts import script
@@ -65,7 +65,7 @@ class Media:
         Raises :class:`TooLarge`; :class:`BadVideo` where the file is empty or not a regular file.
         """
         program = find_ffmpeg(ffmpeg)
-        return cls(source.open(limits.max_bytes), limits, program, video_track)
+        return cls(source.open(limits), limits, program, video_track)
 
     @classmethod
     @asynccontextmanager
@@ -205,14 +205,33 @@ class Media:
         if not video.width:
             raise UnsupportedCodec(f"there is no decoder for the video codec {video.codec}")
         width, height = size or decoding.shown_size(video)
+        said, count, due = "", 0, 0
+        for part in decoding.passes(indices, probe):
+            due += len(part)
+            async with aclosing(self._pass(part, video, (height, width), begun=count > 0)) as items:
+                async for item in items:
+                    if isinstance(item, Frame):
+                        count += 1
+                        yield item
+                    else:
+                        said = item
+            if count < due:
+                break
+        missing = indices[count] / FPS if said and count < len(indices) else None
+        self._note_pictures(probe, (indices[count - 1] + 1) / FPS, missing)
+
+    async def _pass(
+        self, indices: Sequence[int], video: VideoStream, size: tuple[int, int], *, begun: bool
+    ) -> AsyncGenerator[Frame | str, None]:
+        """Yield the frames of one run of ffmpeg and then its messages; one that has ``begun`` seeks to the first."""
         item: Frame | Exception | str = ""
-        count = 0
+        count, timeline = 0, (await self.probe()).timeline
         for _ in range(ATTEMPTS):
-            left = indices[count:]
+            left, (height, width) = indices[count:], size
             runs = decoding.runs_of(left)
-            arguments = decoding.picture_arguments(self._limits, video, probe.timeline, runs, width, height)
+            arguments = decoding.picture_arguments(self._limits, video, timeline, runs, width, height, seek=begun)
             async with self._ffmpeg_child(arguments) as child:
-                ahead = decoding.read_ahead(child, left, (height, width, 3), video, begun=count > 0)
+                ahead = decoding.read_ahead(child, left, (height, width, 3), video, begun=begun or count > 0)
                 async with aclosing(ahead):
                     async for item in ahead:
                         if isinstance(item, Frame):
@@ -222,8 +241,7 @@ class Media:
                 break
         if isinstance(item, Exception):
             raise unavailable(item) if isinstance(item, DecoderLost) else item
-        missing = indices[count] / FPS if item and count < len(indices) else None
-        self._note_pictures(probe, (indices[count - 1] + 1) / FPS, missing)
+        yield item
 
     def _note_pictures(self, probe: Probe, came: float, missing: float | None) -> None:
         """Note that there are pictures to the second ``came``, and none at ``missing`` though they were promised."""

@@ -36,15 +36,17 @@ NO_MEMORY = re.compile(r"(?:^|: )Cannot allocate memory$|failed to map segment|^
 class Limits:
     """What one file may have (bytes, seconds, pixels a frame, frames), and what each decoder run on it may use.
 
+    ``max_bytes`` is of what was sent and lies in memory, ``max_file_bytes`` of a file that is read where it lies.
     ``cpu_seconds`` is processor time over all threads, ``memory_bytes`` address space, ``wall_seconds`` the time spent
     waiting for the decoder: what the consumer of frames takes is not counted. ``isolation`` is what it needs of
     Landlock and seccomp: ``auto`` is what the system allows.
     """
 
     max_bytes: int = 200 * MIB
-    max_seconds: float = 1800.0
+    max_file_bytes: int = 4096 * MIB
+    max_seconds: float = 3600.0
     max_pixels: int = 8192 * 4320
-    max_frames: int = 200_000
+    max_frames: int = 250_000
     cpu_seconds: int = 600
     memory_bytes: int = 4096 * MIB
     wall_seconds: float = 300.0

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from veracity.media.below import FILE, FileBelow
+from veracity.media.sandbox import Limits
 from veracity_client.errors import BadVideo, TooLarge
 
 CHUNK = 1 << 20  # bytes that are hashed and copied at a time
@@ -38,7 +39,7 @@ class Source:
     def __init__(self, video: bytes | Path | FileBelow) -> None:
         self._video: bytes | Path | FileBelow | None = video
 
-    def open(self, max_bytes: int) -> SourceFile:
+    def open(self, limits: Limits) -> SourceFile:
         """Open the file and hash it; bytes are copied into an anonymous file in memory on the way.
 
         This blocks for about a second per GB. Raises :class:`TooLarge` before anything is read, and
@@ -49,16 +50,16 @@ class Source:
         if video is None:
             raise RuntimeError("a source can be opened once")
         if isinstance(video, Path):
-            return _read(_open_path(video), max_bytes)
+            return _read(_open_path(video), limits)
         if isinstance(video, FileBelow):
-            return _read(video.open(), max_bytes)
-        _check_size(len(video), max_bytes)
+            return _read(video.open(), limits)
+        _check_size(len(video), limits.max_bytes, "VERACITY_MAX_BYTES")
         return _copy_to_memory(video)
 
 
-def _check_size(size: int, max_bytes: int) -> None:
-    if size > max_bytes:
-        raise TooLarge(f"{size} bytes are more than the {max_bytes} that VERACITY_MAX_BYTES allows")
+def _check_size(size: int, most: int, setting: str) -> None:
+    if size > most:
+        raise TooLarge(f"{size} bytes are more than the {most} that {setting} allows")
     if not size:
         raise BadVideo("the file is empty: was the upload cut short?")
 
@@ -86,13 +87,13 @@ def _open_path(path: Path) -> int:
         raise BadVideo(f"the file cannot be opened: {getattr(error, 'strerror', None) or 'not a file name'}") from None
 
 
-def _read(descriptor: int, max_bytes: int) -> SourceFile:
+def _read(descriptor: int, limits: Limits) -> SourceFile:
     file = SourceFile(descriptor, 0, "")
     try:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
             raise BadVideo("this is a folder, a device or a pipe, not a file")
-        _check_size(status.st_size, max_bytes)
+        _check_size(status.st_size, limits.max_file_bytes, "VERACITY_MAX_FILE_BYTES")
         file.size = status.st_size
         file.sha256 = _hash(descriptor, status.st_size)
     except BaseException:
