@@ -3,6 +3,7 @@
 SHELL := /bin/bash
 VENV := .venv
 EXPORT_VENV := .venv-export
+PEERS_VENV := .venv-peers
 DOCS_VENV := .venv-docs
 BIN := $(VENV)/bin
 SAMPLE := sample.mp4
@@ -16,7 +17,7 @@ LOCK := uv pip compile --quiet --universal --python-version 3.10 --no-annotate -
 NO_SERVER := --excludes requirements/no-server.txt
 NO_BUILDER := --excludes requirements/no-builder.txt
 
-.PHONY: help setup models demo serve test test-wheels test-pythons test-export test-image fuzz starter-weights measure \
+.PHONY: help setup models demo serve test test-wheels test-pythons test-export test-peers test-image fuzz starter-weights measure \
 	check docs lock sbom dist schema clean
 
 help:
@@ -44,6 +45,10 @@ test-wheels: models ## the wheels in fresh environments without the checkout, on
 
 test-pythons: models ## a telling part of the tests on every other Python that is here
 	@scripts/test_pythons -m "not export and not gpu and not image and not wheel and not slow and not triton" $(TELLING) $(ARGS)
+
+test-peers: models ## tests of the servers that we are measured beside, in an environment of their own
+	@scripts/bootstrap $(PEERS_VENV) requirements/runtime.lock requirements/dev.lock requirements/torch.txt requirements/peers.txt
+	@$(PEERS_VENV)/bin/python -m pytest tests/benchmarks/test_benchmark_peers.py $(ARGS)
 
 test-image: models ## Dockerfile.triton, step by step in a plain Debian root: wants root, debootstrap, the network
 	@$(BIN)/python -m pytest -m image $(ARGS)
@@ -100,4 +105,4 @@ schema: setup ## the verdict's JSON Schema, from the dataclasses
 	@$(BIN)/python -m veracity_client.schema reasons > docs/api/reasons.md
 
 clean:
-	rm -rf $(VENV) .venv-3.* $(EXPORT_VENV) $(DOCS_VENV) dist site $(SAMPLE)
+	rm -rf $(VENV) .venv-3.* $(EXPORT_VENV) $(PEERS_VENV) $(DOCS_VENV) dist site $(SAMPLE)

@@ -7,20 +7,16 @@ from __future__ import annotations
 
 import argparse
 import statistics
-import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.target import clip_of
+from benchmarks.target import clip_of, decode_to_null, timed
 from evaluation import record
 from evaluation.servers import server_at
-from veracity.media import find_ffmpeg
 from veracity_client import Detector, Options, VeracityError, Verdict
 from veracity_client.verdict import Policy
 
@@ -52,24 +48,13 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _round(detector: Detector, clip: Path) -> dict[str, Any]:
-    decode, _ = _timed(lambda: _decode_to_null(clip))
+    decode, _ = timed(lambda: decode_to_null(clip))
     measured: dict[str, Any] = {"ffmpeg_null": decode}
     for policy in POLICIES:
-        seconds, verdict = _timed(lambda policy=policy: detector.analyze(clip, Options(policy=policy)))  # type: ignore[misc]
+        seconds, verdict = timed(lambda policy=policy: detector.analyze(clip, Options(policy=policy)))  # type: ignore[misc]
         measured[policy] = seconds
         measured[f"{policy}_verdict"] = verdict
     return measured
-
-
-def _timed(work: Callable[[], Any]) -> tuple[float, Any]:
-    start = time.perf_counter()
-    result = work()
-    return time.perf_counter() - start, result
-
-
-def _decode_to_null(clip: Path) -> None:
-    ffmpeg = str(find_ffmpeg(None))
-    subprocess.run([ffmpeg, "-nostdin", "-v", "error", "-i", str(clip), "-f", "null", "-"], check=True)
 
 
 def _figures(clip: Path, rounds: list[dict[str, Any]]) -> dict[str, Any]:

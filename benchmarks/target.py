@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import tempfile
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -30,6 +32,19 @@ def clip_of(given: Path | None) -> Path:
     if not target.is_file():
         make_sample(target, settings.weights / PORTRAIT_FILE, find_ffmpeg(settings.ffmpeg), FULL_HD)
     return target
+
+
+def timed(work: Callable[[], Any]) -> tuple[float, Any]:
+    """Return the seconds that a call takes, and its result."""
+    start = time.perf_counter()
+    result = work()
+    return time.perf_counter() - start, result
+
+
+def decode_to_null(clip: Path) -> None:
+    """Have ffmpeg decode the clip and throw the frames away."""
+    ffmpeg = str(find_ffmpeg(None))
+    subprocess.run([ffmpeg, "-nostdin", "-v", "error", "-i", str(clip), "-f", "null", "-"], check=True)
 
 
 def installed() -> dict[str, Any]:

@@ -75,6 +75,11 @@ def measured_weights(graphs: Mapping[str, str | None], repository: Path) -> dict
     found = {}
     for name, sha256 in sorted(graphs.items()):
         installed = provenance.read(repository / name).get("graph_sha256")
-        if sha256 in (None, installed) and (digest := provenance.checkpoint(repository / name)):
+        if sha256 in (None, installed) and (digest := _weights(repository / name)):
             found[name] = digest
     return found
+
+
+def _weights(folder: Path) -> str | None:
+    """Made-up weights have no file: the names in the graph are all that they are made of."""
+    return provenance.NOTHING if provenance.untrained(folder) else provenance.checkpoint(folder)

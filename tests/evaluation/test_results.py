@@ -92,3 +92,14 @@ def test_a_refused_result_shows_its_reason_and_no_figure(tmp_path: Path, monkeyp
     assert "at commit `0123456789ab`" in shown["0123456789ab"]
     assert median not in shown["0123456789ab+changes"]
     assert "No figures: `latency.json` was not measured on an unchanged commit" in shown["0123456789ab+changes"]
+
+
+def test_made_up_weights_are_named_as_such(tmp_path: Path) -> None:
+    folder = tmp_path / "visual_sbi_b4"
+    folder.mkdir()
+    (folder / "provenance.json").write_text(json.dumps({"graph_sha256": "d" * 64, "untrained": True}))
+    found = measured_weights({folder.name: "d" * 64}, tmp_path)
+    assert found == {folder.name: "nothing: untrained"}
+    assert (
+        refusal_of({"commit": GOOD["commit"], "models": {folder.name: "d" * 64}, "weights": found}, COMMITTED) is None
+    )
