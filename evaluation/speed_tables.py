@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from evaluation.markdown import origin, table
+from evaluation.markdown import NOTHING, origin, table
 from evaluation.results import load
 from evaluation.tables import block
 
@@ -24,6 +24,19 @@ def cold() -> str:
     sizes += [(f"`{name}`", f"{size:.0f} MB") for name, size in document["processes_mb"].items()]
     memory = table(("idle", "memory (PSS)"), sizes)
     return f"{starts}\n\n{memory}\n\n{origin(document)}"
+
+
+@block
+def decode() -> str:
+    """What reading takes of each clip."""
+    document = load("decode", of_server=True)  # no network is asked
+    rows = []
+    for name, clip in document["clips"].items():
+        for step in clip["steps"]:
+            seconds = (f"{step[f'{kind}_seconds']['median']:.2f} s" for kind in ("wall", "cpu"))
+            frames = str(step["count"]) if "frames" in step["what"] else NOTHING
+            rows.append((name, step["what"], frames, *seconds))
+    return f"{table(('clip', 'step', 'frames', 'time', 'CPU time'), rows)}\n\n{origin(document)}"
 
 
 def _seconds(found: Spread, mark: str = "") -> tuple[str, str]:
