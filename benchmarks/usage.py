@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from pathlib import Path
 import psutil
 
 from veracity.server import Server
+from veracity.server.instances import INSTANCE_ARGUMENT, MODEL_ARGUMENT
 from veracity.server.reaper import SHARED_MEMORY, shared_memory_prefix
 
 
@@ -59,6 +61,19 @@ def _processes(server: Server) -> list[psutil.Process]:
             reaper = psutil.Process(psutil.Process(pid).ppid())
             found += [reaper, *reaper.children(recursive=True)]
     return found
+
+
+def memory_by_name(root: int) -> dict[str, int]:
+    """Return the bytes (PSS) of a process and all below it: those of models by the model, others by their program."""
+    found: dict[str, int] = defaultdict(int)
+    for process in (parent := psutil.Process(root), *parent.children(recursive=True)):
+        with suppress(psutil.Error, OSError):  # it ended meanwhile
+            arguments = process.cmdline()
+            model = Path(arguments[MODEL_ARGUMENT]) if len(arguments) > INSTANCE_ARGUMENT else Path()
+            served = model.parent.parent.name if model.parent.name.isdecimal() else ""
+            name = "supervisor" if process == parent else served or process.name()
+            found[name] += process.memory_full_info().pss
+    return dict(found)
 
 
 @contextmanager

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from veracity import in_flight, reloading
+from veracity import in_flight, log, reloading
 from veracity.in_flight import Requests
 from veracity.reloading import Reloading
 from veracity.server import reaper
@@ -28,6 +28,8 @@ POLL_SECONDS = 0.05
 FLUSH_SECONDS = 0.2  # for the last answers to leave the sockets
 ERROR = re.compile(r"^\S+ E \d")  # the severity in a line of Triton's
 NO_GPU = re.compile("CUDA|CudaDriver|NVML|DCGM")  # errors that every machine without a GPU logs
+
+_log = log.get(__name__)
 
 
 class TritonProcess:
@@ -60,12 +62,14 @@ class TritonProcess:
         self._run_dir.mkdir(mode=0o700, exist_ok=True)
         self.sockets.prepare()
         self.log.mark()
+        began = time.monotonic()
         self._spawn()
         if not self._wait_until_open(stopping):
             printed = self.log.since_mark()
             self.kill()
             raise ServerUnavailable(explain(printed))
         self.is_open = True
+        _log.info("tritonserver started", seconds=round(time.monotonic() - began, 2))
 
     def requests_in_flight(self) -> int:
         """Return how many requests the detectors work on."""

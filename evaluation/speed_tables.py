@@ -1,0 +1,43 @@
+"""The documents' tables of where time goes: start, reading, layers, and settings of the server."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from evaluation.markdown import NOTHING, origin, table
+from evaluation.results import load
+from evaluation.tables import block
+
+Spread = Mapping[str, float]
+
+
+@block
+def cold() -> str:
+    """A start by stages, and the memory of a server that rests."""
+    document = load("cold")
+    aims, ready, idle = document["aims"], document["ready_seconds"], document["idle_mb"]
+    rows = [(f"**ready** (aim: {aims['ready_seconds']:g} s)", *_seconds(ready, "**"))]
+    rows += [(name, *_seconds(found)) for name, found in document["stages"].items()]
+    rows += [(f"of it `{name}`", *_seconds(found)) for name, found in document["loads"].items()]
+    starts = table(("", "median of starts", "range"), rows)
+    sizes = [(f"**all** (aim: {aims['idle_mb']} MB)", f"**{idle['median']:.0f} MB**")]
+    sizes += [(f"`{name}`", f"{size:.0f} MB") for name, size in document["processes_mb"].items()]
+    memory = table(("idle", "memory (PSS)"), sizes)
+    return f"{starts}\n\n{memory}\n\n{origin(document)}"
+
+
+@block
+def decode() -> str:
+    """What reading takes of each clip."""
+    document = load("decode", of_server=True)  # no network is asked
+    rows = []
+    for name, clip in document["clips"].items():
+        for step in clip["steps"]:
+            seconds = (f"{step[f'{kind}_seconds']['median']:.2f} s" for kind in ("wall", "cpu"))
+            frames = str(step["count"]) if "frames" in step["what"] else NOTHING
+            rows.append((name, step["what"], frames, *seconds))
+    return f"{table(('clip', 'step', 'frames', 'time', 'CPU time'), rows)}\n\n{origin(document)}"
+
+
+def _seconds(found: Spread, mark: str = "") -> tuple[str, str]:
+    return f"{mark}{found['median']:.2f} s{mark}", f"{found['min']:.2f} – {found['max']:.2f}"
