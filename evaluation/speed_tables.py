@@ -39,5 +39,24 @@ def decode() -> str:
     return f"{table(('clip', 'step', 'frames', 'time', 'CPU time'), rows)}\n\n{origin(document)}"
 
 
+@block
+def layers() -> str:
+    """The CPU time of each part of an analysis, by policy."""
+    document = load("layers")
+    policies = document["policies"]
+    names = [part["what"] for part in next(iter(policies.values()))["parts"]]
+    rows = [(name, *(_part(found["parts"][place]) for found in policies.values())) for place, name in enumerate(names)]
+    rows.append(("**all**", *(f"**{found['cpu_seconds']['median']:.2f} s**" for found in policies.values())))
+    return f"{table(('', *(f'`{policy}`' for policy in policies)), rows)}\n\n{origin(document)}"
+
+
+def _part(part: Mapping[str, object]) -> str:
+    seconds: Spread = part["cpu_seconds"]  # type: ignore[assignment]
+    if not seconds["median"]:
+        return NOTHING
+    samples = f", {part['samples']} samples" if part["samples"] else ""
+    return f"{seconds['median']:.3f} s, {part['share']:.0%}{samples}".replace("%", " %")
+
+
 def _seconds(found: Spread, mark: str = "") -> tuple[str, str]:
     return f"{mark}{found['median']:.2f} s{mark}", f"{found['min']:.2f} – {found['max']:.2f}"
