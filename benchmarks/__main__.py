@@ -10,7 +10,7 @@ from veracity import log
 from veracity_client.errors import VeracityError
 
 COMMANDS = (
-    "latency", "throughput", "proxy", "models", "accuracy", "robustness",
+    "latency", "throughput", "proxy", "models", "gpu", "accuracy", "robustness",
     "concurrency", "heal", "overload", "memory", "soak", "hostile", "figures",
 )  # fmt: skip
 INTERRUPTED = 130  # as of a program that SIGINT ended

@@ -10,7 +10,10 @@ from veracity_client.errors import VeracityError
 
 PAGES = ("README.md", "docs/**/*.md")
 # What the blocks between [[[cog and [[[end]]] can call.
-PROLOGUE = "from evaluation import effects_table, practice_tables as practice, reliability, tables as figures"
+PROLOGUE = (
+    "from evaluation import effects_table, gpu_tables as gpu, practice_tables as practice, reliability, "
+    "tables as figures"
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
