@@ -20,7 +20,7 @@ from veracity.server import Server
 from veracity.server.proxy.access import Access
 from veracity.settings import Settings
 
-FULL_HD = Clip(1920, 1080, 10.0, 6_000_000, voice="de")  # a voice of which the starter is sure: fail_fast stops
+FULL_HD = Clip(1920, 1080, 10.0, 6_000_000, voice="ja")  # a voice of which the starter is sure: fail_fast stops
 
 MESSENGER = (
     "-vf", "scale=1280:720,fps=30", "-c:v", "libx264", "-preset", "veryfast", "-profile:v", "main", "-threads", "1",
