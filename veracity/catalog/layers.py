@@ -18,7 +18,7 @@ MOUTH_FRAMES = 25  # consecutive frames a clip: LipForensics' second
 MOUTH_CLIPS = 4  # LipForensics read 110 frames of a video at most
 MOUTH_SIZE = 96  # pixels; the graph cuts the centre 88 out
 LIP_SIZE = 144  # pixels of the aligned face, where eyes lie 53 apart: from above the eyes to below the chin
-SEMANTIC_FRAMES = 4  # of a clip up to 20 s: on 146 held-out films the AUC is the same with 4 and with 8
+SEMANTIC_FRAMES = 4  # of a clip up to 20 s: on 160 films that did not teach AUC 0.73, and 0.72 with 8
 SEMANTIC_SECONDS = 5.0  # between them in a longer clip
 MOST_SEMANTIC_FRAMES = 8
 
