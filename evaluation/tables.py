@@ -225,7 +225,7 @@ def long_files() -> str:
          f"{row['cpu_seconds']:.1f} s", f"{row['grown_mb']} MB")
         for row in sorted(document["costs"], key=lambda row: (row["kind"], row["seconds"]))
     ]  # fmt: skip
-    head = ("", "time", "× that of a minute", "processor time, decoders included", "memory over a minute's")
+    head = ("", "time", "× that of a minute", "processor time, decoders included", "memory over the process at rest")
     return f"{table(head, rows)}\n\n{origin(document)}"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 from pathlib import Path
 
@@ -32,6 +33,7 @@ def run(args: argparse.Namespace) -> int:
         from benchmarks.peers import measure
     except ModuleNotFoundError as error:
         raise VeracityError(f"{error.name} is not installed in this environment: {ENVIRONMENT} makes one") from None
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # else a plain kill leaves the services running
     settings = Settings.from_env()
     figures = measure.measured(clip_of(args.clip), settings, args.rounds, args.clients)
     measure.show(figures)

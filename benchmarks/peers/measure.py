@@ -6,7 +6,7 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from importlib.metadata import version
@@ -73,13 +73,16 @@ class Contender:
     def sleep(self) -> None:
         """Stop the processes until they are asked: some poll, which would be work beside the others'."""
         self._tree = [one for root in self.processes for one in (root, *root.children(recursive=True))]
-        for process in self._tree:
-            process.suspend()
+        self._signal(psutil.Process.suspend)
 
     def wake(self) -> None:
         """Have the processes go on."""
+        self._signal(psutil.Process.resume)
+
+    def _signal(self, send: Callable[[psutil.Process], None]) -> None:
         for process in self._tree:
-            process.resume()
+            with suppress(psutil.NoSuchProcess):  # a worker may have ended meanwhile
+                send(process)
 
     @contextmanager
     def _awake(self) -> Iterator[None]:
