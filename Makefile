@@ -65,7 +65,7 @@ starter-weights: models ## our networks taught, exported and calibrated anew, ou
 	@scripts/bootstrap $(EXPORT_VENV) requirements/runtime.lock requirements/dev.lock requirements/torch.txt
 	@scripts/starter_weights $(DATA)
 
-measure: models ## what README and docs cite, measured on DATA and brought into them: 15 quiet minutes
+measure: models ## what README and docs cite, measured on DATA and brought into them, on a quiet machine
 	@scripts/measure $(DATA)
 
 check: setup ## what CI checks before any test: style, types, imports, Dockerfile, spelling, generated files, known holes
