@@ -24,7 +24,7 @@ help:
 	@grep -hE '^# make|^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^# //; s/:.*## /  — /'
 
 setup: ## the environment in .venv
-	@scripts/bootstrap $(VENV) requirements/runtime.lock requirements/dev.lock
+	@scripts/bootstrap $(VENV) requirements/runtime.lock requirements/dev.lock requirements/gateway.lock
 
 # Where an encoder cannot be had the rest works: the reason is said here, and by the layer in every verdict.
 models: setup ## the files that are fetched, verified and turned into models
@@ -88,6 +88,7 @@ lock: ## pin the dependencies anew (needs uv)
 	$(LOCK) -c requirements/runtime.lock $(NO_SERVER) $(NO_BUILDER) pyproject.toml -o requirements/image.lock
 	$(LOCK) -c requirements/runtime.lock $(NO_SERVER) --extra hubs pyproject.toml -o requirements/export.lock
 	$(LOCK) -c requirements/runtime.lock --group dev -o requirements/dev.lock
+	$(LOCK) -c requirements/runtime.lock -c requirements/dev.lock gateway/pyproject.toml -o requirements/gateway.lock
 	$(LOCK) --group docs -o requirements/docs.lock
 	$(LOCK) -c requirements/runtime.lock -c requirements/dev.lock --group build -o requirements/build.lock
 	$(LOCK) --no-deps --group fuzz -o requirements/fuzz.lock

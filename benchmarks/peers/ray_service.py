@@ -26,8 +26,10 @@ class Replica:
 
     async def __call__(self, request: Request) -> Response:
         """Answer a form with one item."""
-        form = await request.form()
-        return Response(packed(await self.run(unpacked(await form[FIELD].read()))), media_type=BINARY)
+        item = (await request.form())[FIELD]
+        if isinstance(item, str):
+            return Response(f"{FIELD} is text and no file", 400)
+        return Response(packed(await self.run(unpacked(await item.read()))), media_type=BINARY)
 
     @serve.batch
     async def run(self, requests: list[Arrays]) -> list[Arrays]:
