@@ -56,11 +56,11 @@ def add_ready(commands: Commands[Any]) -> None:
 
 
 def _analyze(args: argparse.Namespace) -> int:
-    return client_cli.run_analyze(args, connect=_own_server)
+    return client_cli.run_analyze(args, connect=own_server)
 
 
 @contextmanager
-def _own_server() -> Iterator[str]:
+def own_server() -> Iterator[str]:
     """Yield the address of a server: the one at the default port, else one that runs until the command ends."""
     from veracity import log
     from veracity.server import Server

@@ -1,0 +1,95 @@
+"""The gateway as an ASGI application."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from importlib.metadata import version
+from typing import Any
+
+import anyio
+import anyio.to_thread
+import structlog
+from fastapi import FastAPI, Request, Response
+from fastapi.openapi.utils import get_openapi
+
+from veracity_gateway import problems
+from veracity_gateway.gateway import Gateway
+from veracity_gateway.jobs.retention import SWEEP_SECONDS
+from veracity_gateway.routes import analyze, health, jobs
+from veracity_gateway.routes.documented import ANY_ERROR, complete
+from veracity_gateway.settings import Settings
+
+log = structlog.get_logger()
+
+DESCRIPTION = "Is this video fake? Media in, a job for each, a verdict with its reasons."
+SWEEPS_BETWEEN_OLD = 60  # what is too old is looked for this much more rarely
+
+
+def make_app(settings: Settings) -> FastAPI:
+    """Return the application. It works on jobs while it is served."""
+    gateway = Gateway(settings)
+    app = FastAPI(
+        title="Veracity gateway",
+        version=version("veracity-gateway"),
+        description=DESCRIPTION,
+        license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        docs_url=None,  # they fetch scripts from elsewhere
+        redoc_url=None,
+        responses=ANY_ERROR,
+        lifespan=_lifespan,
+    )
+    app.state.gateway = gateway
+    problems.install(app)
+    for group in (analyze, jobs, health):
+        app.include_router(group.router)
+    app.middleware("http")(_named_and_counted)
+    app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
+    return app
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncGenerator[None, None]:
+    gateway: Gateway = app.state.gateway
+    async with anyio.create_task_group() as group:
+        group.start_soon(gateway.runner.run)
+        group.start_soon(_sweep, gateway)
+        yield
+        group.cancel_scope.cancel()
+    await gateway.close()
+
+
+async def _sweep(gateway: Gateway) -> None:
+    count = 0
+    while True:
+        try:
+            await anyio.to_thread.run_sync(gateway.retention.sweep)
+            if count % SWEEPS_BETWEEN_OLD == 0:
+                await anyio.to_thread.run_sync(gateway.retention.sweep_old)
+        except Exception:
+            log.exception("what is not needed could not be deleted; it is tried again")
+        count += 1
+        await anyio.sleep(SWEEP_SECONDS)
+
+
+async def _named_and_counted(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
+    request.state.request_id = problems.request_id(request.headers.get("x-request-id"))
+    begun = time.perf_counter()
+    response = await call_next(request)
+    response.headers["X-Request-ID"] = request.state.request_id
+    route = getattr(request.scope.get("route"), "path", "none")
+    gateway: Gateway = request.app.state.gateway
+    gateway.meters.answered(request.method, route, response.status_code, time.perf_counter() - begun)
+    return response
+
+
+def _openapi(app: FastAPI) -> dict[str, Any]:
+    if app.openapi_schema is None:
+        app.openapi_schema = complete(
+            get_openapi(
+                title=app.title, version=app.version, description=app.description, routes=app.routes,
+                license_info=app.license_info,
+            )
+        )  # fmt: skip
+    return app.openapi_schema

@@ -1,0 +1,54 @@
+"""The database: SQLite in a file, or PostgreSQL. Each room declares its tables on :class:`Base`."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from contextlib import contextmanager
+from typing import Any
+
+from sqlalchemy import Engine, create_engine, event
+from sqlalchemy.exc import OperationalError, ProgrammingError
+from sqlalchemy.orm import DeclarativeBase, Session
+
+BUSY_MILLISECONDS = 10_000
+
+
+class Base(DeclarativeBase):
+    """Declares tables."""
+
+
+class Database:
+    """Sessions of one database, whose tables are made where there are none. Safe to use from many threads."""
+
+    def __init__(self, url: str) -> None:
+        self.engine = create_engine(url, pool_pre_ping=True)
+        if self.engine.dialect.name == "sqlite":
+            _set_up_sqlite(self.engine)
+        try:
+            Base.metadata.create_all(self.engine)
+        except (OperationalError, ProgrammingError):  # another gateway makes them at this moment
+            Base.metadata.create_all(self.engine)
+
+    @contextmanager
+    def session(self) -> Generator[Session, None, None]:
+        """Give one transaction, which an exception rolls back."""
+        with Session(self.engine, expire_on_commit=False) as session, session.begin():
+            yield session
+
+    def close(self) -> None:
+        """Let go of the connections."""
+        self.engine.dispose()
+
+
+def _set_up_sqlite(engine: Engine) -> None:
+    @event.listens_for(engine, "connect")
+    def connected(connection: Any, _record: object) -> None:
+        connection.isolation_level = None  # the driver would begin a transaction too late for BEGIN IMMEDIATE
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = FULL")  # an accepted job outlives a power cut
+        connection.execute(f"PRAGMA busy_timeout = {BUSY_MILLISECONDS}")
+        connection.execute("PRAGMA foreign_keys = ON")
+
+    @event.listens_for(engine, "begin")
+    def begun(connection: Any) -> None:
+        connection.exec_driver_sql("BEGIN IMMEDIATE")  # a reader that turns writer would be refused

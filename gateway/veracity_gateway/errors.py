@@ -1,0 +1,67 @@
+"""What can go wrong in the gateway, beside the errors of :mod:`veracity_client.errors`."""
+
+from __future__ import annotations
+
+from veracity_client.errors import BadOption, VeracityError
+
+
+class BadRequest(BadOption):
+    """The request is not as the documentation says: a wrong field, no file, two files."""
+
+
+class BadUrl(BadOption):
+    """A ``video_url`` or the target of a webhook that may not be asked, or that did not answer with media."""
+
+
+class NotFound(VeracityError):
+    """There is no such job or page, or it belongs to someone else."""
+
+    http = 404
+
+
+class NotAllowed(VeracityError):
+    """The path is there, and not with this method."""
+
+    http = 405
+
+
+class Forbidden(VeracityError):
+    """The key lacks the scope that this needs, or a page's request lacks its CSRF token."""
+
+    http = 403
+
+
+class Conflict(VeracityError):
+    """It does not go with what is there: an ``Idempotency-Key`` of another request, a report of a job under way."""
+
+    http = 409
+
+
+class Gone(VeracityError):
+    """It was there and was deleted: media after the verdict, for instance."""
+
+    http = 410
+
+
+class UnsupportedType(VeracityError):
+    """The body's content type is none that this address takes."""
+
+    http = 415
+
+
+class TooManyRequests(VeracityError):
+    """More requests than the key's limit or quota."""
+
+    http = 429
+
+
+class UploadTimeout(VeracityError):
+    """The body did not come in time."""
+
+    http = 408
+
+
+class StorageFull(VeracityError):
+    """The disk or the bucket takes no more."""
+
+    http = 507

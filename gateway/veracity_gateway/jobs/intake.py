@@ -1,0 +1,68 @@
+"""How a file becomes a job, and a repeated request the job that it made before."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+from veracity_gateway.errors import BadRequest
+from veracity_gateway.inbound.files import Received
+from veracity_gateway.jobs.asked import Asked
+from veracity_gateway.jobs.servers import Servers, options_of
+from veracity_gateway.jobs.store import Jobs, NewJob, Once
+from veracity_gateway.jobs.tables import Job
+from veracity_gateway.media import MediaStore
+from veracity_gateway.settings import Settings
+
+LONGEST_KEY = 255  # characters
+
+
+class Intake:
+    """Makes jobs."""
+
+    def __init__(self, jobs: Jobs, media: MediaStore, servers: Servers, settings: Settings) -> None:
+        self._jobs, self._media, self._servers, self._settings = jobs, media, servers, settings
+
+    @property
+    def folder(self) -> Path:
+        """Where files lie while they come in."""
+        return self._settings.data / "incoming"
+
+    def begin(self, new: NewJob, once: Once | None = None) -> Job:
+        """Make a job whose file is still to come, or return the one that the same request made before."""
+        return self._jobs.begin(new, once)
+
+    def finish(self, job: Job, file: Received) -> Job:
+        """Keep the file of a job and let it wait for a worker. The file is gone from where it lay."""
+        try:
+            self._media.put(job.id, file.path)
+            content = self._servers.content(file.sha256, options_of(job.options))
+            return self._jobs.queue(job.id, size=file.size, sha256=file.sha256, content=content)
+        except BaseException:
+            self._media.delete(job.id)
+            self._jobs.upload_failed(job.id)
+            raise
+        finally:
+            file.discard()
+
+    def take(self, new: NewJob, file: Received, once: Once | None = None) -> Job:
+        """Make a job of a file that is there; the same request gives the same job."""
+        try:
+            job = self.begin(new, once)
+        except BaseException:
+            file.discard()
+            raise
+        if job.state != "UPLOADING":
+            file.discard()
+            return job
+        return self.finish(job, file)
+
+
+def once_of(key: str | None, asked: Asked, what: str) -> Once | None:
+    """Return what tells one request from another: the file's digest or its address, and the options."""
+    if key is None:
+        return None
+    if not 0 < len(key) <= LONGEST_KEY:
+        raise BadRequest(f"an Idempotency-Key has 1 to {LONGEST_KEY} characters")
+    said = f"{what} {asked.options.to_json()} {asked.keep_media}"
+    return Once(key, hashlib.sha256(said.encode()).hexdigest())

@@ -1,0 +1,140 @@
+"""Works on jobs: as many at a time as the servers analyse, each under a lease that is renewed while it lives."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextlib import aclosing
+from functools import partial
+from typing import TypeVar
+from uuid import uuid4
+
+import anyio
+import anyio.to_thread
+import structlog
+
+from veracity_client.errors import InternalError, ModelUnavailable, Overloaded, ServerUnavailable, VeracityError
+from veracity_client.verdict import Verdict
+from veracity_gateway.jobs.servers import Servers, options_of
+from veracity_gateway.jobs.store import Jobs
+from veracity_gateway.jobs.tables import Job
+from veracity_gateway.media import MediaStore
+from veracity_gateway.settings import Settings
+
+log = structlog.get_logger()
+
+LOOK_SECONDS = 1.0  # how often a free worker looks for jobs that another gateway took in
+FIRST_PAUSE = 2.0  # seconds before a job is tried again whose server was away; doubles
+LONGEST_PAUSE = 60.0
+PASSING = (Overloaded, ModelUnavailable, ServerUnavailable)  # errors that another try may not meet
+
+Result = TypeVar("Result")
+
+
+class Runner:
+    """Takes jobs until it is cancelled; those under way are given back then."""
+
+    def __init__(self, jobs: Jobs, media: MediaStore, servers: Servers, settings: Settings) -> None:
+        self._jobs, self._media, self._servers, self._settings = jobs, media, servers, settings
+        self._id = uuid4().hex
+        self._scopes: dict[str, anyio.CancelScope] = {}
+        self._wake = anyio.Event()
+
+    async def run(self) -> None:
+        """Work."""
+        workers = self._settings.jobs_at_once
+        if workers is None:
+            workers = await _in_thread(self._servers.at_once)
+        async with anyio.create_task_group() as group:
+            group.start_soon(self._take_over)
+            for _ in range(workers):
+                group.start_soon(self._work)
+
+    def wake(self) -> None:
+        """Say that there is a new job."""
+        self._wake.set()
+        self._wake = anyio.Event()
+
+    def cancel(self, id_: str) -> None:
+        """Stop working on a job at once, if it is this runner's; another's notices when it renews its lease."""
+        if scope := self._scopes.get(id_):
+            scope.cancel()
+
+    @property
+    def under_way(self) -> int:
+        """How many jobs it works on."""
+        return len(self._scopes)
+
+    async def _take_over(self) -> None:
+        while True:
+            for id_ in await self._safely(self._jobs.take_over, self._settings.max_crashes) or ():
+                log.warning("a job is taken over from a gateway that died", job=id_)
+            await anyio.sleep(self._settings.lease_seconds / 2)
+
+    async def _work(self) -> None:
+        while True:
+            wake = self._wake
+            job = await self._safely(self._jobs.claim, self._id, self._settings.lease_seconds)
+            if job is None:
+                with anyio.move_on_after(LOOK_SECONDS):
+                    await wake.wait()
+            elif job.state == "PROCESSING":
+                await self._process(job)
+
+    async def _safely(self, call: Callable[..., Result], *args: object) -> Result | None:
+        """Call in a thread; a database that is away is logged, and asked again later."""
+        try:
+            return await _in_thread(call, *args)
+        except Exception:
+            log.exception("the database does not answer")
+            await anyio.sleep(LOOK_SECONDS)
+            return None
+
+    async def _process(self, job: Job) -> None:
+        with anyio.CancelScope() as scope:
+            self._scopes[job.id] = scope
+            try:
+                async with anyio.create_task_group() as group:
+                    group.start_soon(self._renew, job.id, scope)
+                    await self._analyze(job)
+                    group.cancel_scope.cancel()
+            except anyio.get_cancelled_exc_class():
+                with anyio.CancelScope(shield=True):  # nothing happens where the job was deleted
+                    await self._safely(self._jobs.give_back, job.id, self._id, 0.0)
+                raise
+            finally:
+                del self._scopes[job.id]
+
+    async def _renew(self, id_: str, scope: anyio.CancelScope) -> None:
+        while True:
+            await anyio.sleep(self._settings.lease_seconds / 3)
+            if await self._safely(self._jobs.renew, id_, self._id, self._settings.lease_seconds) is False:
+                scope.cancel()
+
+    async def _analyze(self, job: Job) -> None:
+        try:
+            video = await _in_thread(self._media.read, job.id)
+            async with aclosing(self._servers.stages(video, options_of(job.options))) as events:
+                async for event in events:
+                    if isinstance(event, Verdict):
+                        await _in_thread(self._jobs.complete, job.id, self._id, event)
+                    elif not await _in_thread(self._jobs.happened, job.id, self._id, event):
+                        return
+        except VeracityError as error:
+            await self._failed(job, error)
+        except Exception:
+            log.exception("a job failed", job=job.id)
+            await self._failed(job, InternalError(f"a fault of ours; the log has it under the job {job.id}"))
+
+    async def _failed(self, job: Job, error: VeracityError) -> None:
+        log.info("a job met an error", job=job.id, error=error.to_wire(), attempt=job.attempts)
+        waited = time.time() - job.created
+        if isinstance(error, PASSING) and waited < self._settings.retry_seconds:
+            pause = min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** (job.attempts - 1))
+            await self._safely(self._jobs.give_back, job.id, self._id, pause)
+        else:
+            await self._safely(self._jobs.fail, job.id, self._id, error)
+
+
+async def _in_thread(call: Callable[..., Result], *args: object) -> Result:
+    return await anyio.to_thread.run_sync(partial(call, *args))

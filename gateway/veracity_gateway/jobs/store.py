@@ -1,0 +1,268 @@
+"""Jobs in the database. Every method is one transaction, so that a gateway may die between any two."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+from uuid import uuid4
+
+from sqlalchemy import ColumnElement, delete, func, select, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from veracity_client.errors import Overloaded, VeracityError
+from veracity_client.verdict import StageEvent, Verdict, event_to_json
+from veracity_gateway.database import Database
+from veracity_gateway.errors import Conflict, NotFound
+from veracity_gateway.jobs.tables import ENDED, Deletion, Event, Idempotency, Job, State
+from veracity_gateway.problems import problem
+
+Ended = Callable[[Session, Job], None]
+"""Called in the transaction that ends a job: what has to happen exactly once."""
+
+
+def new_id() -> str:
+    """Return an id that nobody can guess."""
+    return uuid4().hex
+
+
+@dataclass(frozen=True)
+class NewJob:
+    """What is known of a job when it is asked for."""
+
+    owner: str
+    name: str
+    options: str
+    keep_media: bool = False
+    batch: str | None = None
+    source_url: str | None = None
+
+
+@dataclass(frozen=True)
+class Once:
+    """An ``Idempotency-Key``, and a digest of the request that named it."""
+
+    key: str
+    request: str
+
+
+class Jobs:
+    """The jobs of all owners."""
+
+    def __init__(self, database: Database, *, max_queued: int, clock: Callable[[], float] = time.time) -> None:
+        self._database = database
+        self._max_queued = max_queued
+        self._clock = clock
+        self.on_end: list[Ended] = []
+
+    def begin(self, new: NewJob, once: Once | None = None) -> Job:
+        """Make a job whose media are still on their way, or return the one that the same request made before.
+
+        Raises Overloaded where too many wait, Conflict where the key of ``once`` was another request's.
+        """
+        try:
+            return self._begin(new, once)
+        except IntegrityError:
+            if once is None or (job := self.made_by(new.owner, once)) is None:
+                raise
+            return job
+
+    def made_by(self, owner: str, once: Once) -> Job | None:
+        """Return the job that a request with this key made; None where it is the first.
+
+        Raises Conflict where that was another request.
+        """
+        with self._database.session() as session:
+            row = session.scalar(select(Idempotency).where(Idempotency.owner == owner, Idempotency.key == once.key))
+            if row is None:
+                return None
+            if row.request != once.request:
+                raise Conflict("this Idempotency-Key was used for another file or other options")
+            return session.get(Job, row.job)
+
+    def _begin(self, new: NewJob, once: Once | None) -> Job:
+        with self._database.session() as session:
+            waiting = session.scalar(select(func.count()).where(Job.state.in_(("UPLOADING", "QUEUED")))) or 0
+            if waiting >= self._max_queued:
+                raise Overloaded(f"{waiting} jobs wait; try again later")
+            job = Job(id=new_id(), state="UPLOADING", created=self._clock(), **vars(new))
+            session.add(job)
+            if once:
+                session.add(Idempotency(owner=new.owner, job=job.id, created=self._clock(), **vars(once)))
+            session.flush()
+            _add(session, job, "state", {"state": "UPLOADING"})
+            return job
+
+    def queue(self, id_: str, *, size: int, sha256: str, content: str | None) -> Job:
+        """Say that the media are there. A job that was asked before, with the same models, ends with that answer."""
+        with self._database.session() as session:
+            job = _locked(session, id_)
+            if job.state != "UPLOADING":  # the same request came twice
+                return job
+            job.runner, job.lease = None, None
+            job.bytes, job.sha256, job.content, job.media = size, sha256, content, True
+            if not self._answer_from_store(session, job):
+                self._to(session, job, "QUEUED")
+            return job
+
+    def claim(self, runner: str, seconds: float) -> Job | None:
+        """Give the runner the oldest job that waits, for so long; None where there is none."""
+        now = self._clock()
+        with self._database.session() as session:
+            waits = (Job.state == "QUEUED") & (Job.not_before <= now)
+            query = select(Job).where(waits).order_by(Job.created).limit(1).with_for_update(skip_locked=True)
+            job = session.scalar(query)
+            if job is None or self._answer_from_store(session, job):
+                return job
+            job.runner, job.lease, job.attempts = runner, now + seconds, job.attempts + 1
+            job.started = job.started or now
+            self._to(session, job, "PROCESSING")
+            return job
+
+    def claim_download(self, runner: str, seconds: float) -> Job | None:
+        """Give the runner the oldest job whose file is still to be fetched; None where there is none."""
+        now = self._clock()
+        with self._database.session() as session:
+            waits = (Job.state == "UPLOADING") & Job.source_url.is_not(None) & Job.runner.is_(None)
+            query = select(Job).where(waits, Job.not_before <= now).order_by(Job.created).limit(1)
+            job = session.scalar(query.with_for_update(skip_locked=True))
+            if job is not None:
+                job.runner, job.lease, job.attempts = runner, now + seconds, job.attempts + 1
+            return job
+
+    def renew(self, id_: str, runner: str, seconds: float) -> bool:
+        """Keep a job for so long; False where it is no longer the runner's."""
+        with self._database.session() as session:
+            done = session.execute(update(Job).where(*_held(id_, runner)).values(lease=self._clock() + seconds))
+            return bool(done.rowcount)  # type: ignore[attr-defined]
+
+    def happened(self, id_: str, runner: str, event: StageEvent) -> bool:
+        """Note a stage; False where the job is no longer the runner's."""
+        with self._database.session() as session:
+            job = session.scalar(select(Job).where(*_held(id_, runner)).with_for_update())
+            if job is not None:
+                _add(session, job, "stage", json.loads(event_to_json(event))["stage"])
+            return job is not None
+
+    def complete(self, id_: str, runner: str, verdict: Verdict) -> bool:
+        """End a job with its verdict; False where it is no longer the runner's, and nothing happened."""
+        return self._end(id_, runner, "COMPLETE", verdict=verdict.to_json(), **_shown(verdict))
+
+    def fail(self, id_: str, runner: str, error: VeracityError) -> bool:
+        """End a job with an error; False as :meth:`complete`."""
+        return self._end(id_, runner, "ERROR", error=json.dumps(problem(error)))
+
+    def give_back(self, id_: str, runner: str, seconds: float) -> bool:
+        """Let a job wait again, for so long at least; False as :meth:`complete`."""
+        with self._database.session() as session:
+            job = session.scalar(select(Job).where(*_held(id_, runner)).with_for_update())
+            if job is not None:
+                job.runner, job.lease, job.not_before = None, None, self._clock() + seconds
+                self._to(session, job, "QUEUED")
+            return job is not None
+
+    def take_over(self, max_crashes: int) -> list[str]:
+        """Let the jobs of gateways that died wait again; one that was there too often ends. Return their ids."""
+        with self._database.session() as session:
+            lost = Job.state.in_(("PROCESSING", "UPLOADING")) & (Job.lease < self._clock())
+            jobs = session.scalars(select(Job).where(lost).with_for_update(skip_locked=True)).all()
+            for job in jobs:
+                job.runner, job.lease, job.crashes = None, None, job.crashes + 1
+                if job.crashes < max_crashes:
+                    self._to(session, job, "QUEUED" if job.media else "UPLOADING")
+                else:
+                    error = VeracityError(f"the gateway died {job.crashes} times with this job under way")
+                    job.error = json.dumps(problem(error))
+                    self._to(session, job, "ERROR")
+            return [job.id for job in jobs]
+
+    def upload_failed(self, id_: str, error: VeracityError | None = None) -> None:
+        """End a job whose media did not come; without an error, as if it had never been."""
+        with self._database.session() as session:
+            job = session.scalar(select(Job).where(Job.id == id_, Job.state == "UPLOADING").with_for_update())
+            if job is not None and error is None:
+                _forget(session, job)
+            elif job is not None and error is not None:
+                job.error = json.dumps(problem(error))
+                self._to(session, job, "ERROR")
+
+    def delete(self, id_: str, *, by: str) -> None:
+        """Delete a job, its result and its events; that it was, and who deleted it, stays. Its media are another's."""
+        with self._database.session() as session:
+            job = _locked(session, id_)
+            if job.state not in ENDED:
+                self._to(session, job, "CANCELLED")
+            note = Deletion(job=job.id, owner=job.owner, by=by, sha256=job.sha256, at=self._clock())
+            session.add(note)
+            _forget(session, job)
+
+    def media_gone(self, id_: str) -> None:
+        """Note that the media were deleted."""
+        with self._database.session() as session:
+            session.execute(update(Job).where(Job.id == id_).values(media=False))
+
+    def found_out(self, id_: str, provenance: Mapping[str, Any]) -> None:
+        """Keep what the file says of itself."""
+        with self._database.session() as session:
+            session.execute(update(Job).where(Job.id == id_).values(provenance=json.dumps(provenance)))
+
+    def _end(self, id_: str, runner: str, state: State, **values: Any) -> bool:
+        with self._database.session() as session:
+            job = session.scalar(select(Job).where(*_held(id_, runner)).with_for_update())
+            if job is None:
+                return False
+            for name, value in values.items():
+                setattr(job, name, value)
+            job.runner, job.lease = None, None
+            self._to(session, job, state)
+            return True
+
+    def _answer_from_store(self, session: Session, job: Job) -> bool:
+        if job.content is None:
+            return False
+        same = (Job.owner == job.owner) & (Job.content == job.content) & (Job.state == "COMPLETE")
+        before = session.scalar(select(Job).where(same).order_by(Job.created).limit(1))
+        if before is None:
+            return False
+        job.verdict, job.label, job.fake_probability = before.verdict, before.label, before.fake_probability
+        job.answered_from = before.answered_from or before.id
+        self._to(session, job, "COMPLETE")
+        return True
+
+    def _to(self, session: Session, job: Job, state: State) -> None:
+        job.state = state
+        _add(session, job, "state", {"state": state})
+        if state in ENDED:
+            job.finished = self._clock()
+            _add(session, job, "end", {"state": state})
+            for ended in self.on_end:
+                ended(session, job)
+
+
+def _shown(verdict: Verdict) -> dict[str, Any]:
+    return {"label": verdict.label, "fake_probability": verdict.fake_probability}
+
+
+def _held(id_: str, runner: str) -> tuple[ColumnElement[bool], ...]:
+    return Job.id == id_, Job.runner == runner
+
+
+def _locked(session: Session, id_: str, *more: ColumnElement[bool]) -> Job:
+    job = session.scalar(select(Job).where(Job.id == id_, *more).with_for_update())
+    if job is None:
+        raise NotFound(f"there is no job {id_}")
+    return job
+
+
+def _forget(session: Session, job: Job) -> None:
+    session.execute(delete(Idempotency).where(Idempotency.job == job.id))
+    session.delete(job)
+
+
+def _add(session: Session, job: Job, kind: str, data: Mapping[str, Any]) -> None:
+    last = session.scalar(select(func.max(Event.number)).where(Event.job == job.id)) or 0
+    session.add(Event(job=job.id, number=last + 1, kind=kind, data=json.dumps(data)))
+    session.flush()

@@ -1,0 +1,96 @@
+"""Errors as RFC 9457 says: ``application/problem+json`` with type, title, status, detail and the request's id."""
+
+from __future__ import annotations
+
+import errno
+import re
+from collections.abc import Mapping
+from typing import Any
+from uuid import uuid4
+
+import structlog
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from veracity_client.errors import BY_NAME, InternalError, VeracityError
+from veracity_gateway.errors import BadRequest, NotAllowed, NotFound, StorageFull
+
+log = structlog.get_logger()
+
+MEDIA_TYPE = "application/problem+json"
+RETRY_AFTER = "5"  # seconds
+
+
+def problem(error: VeracityError, request_id: str | None = None) -> dict[str, Any]:
+    """Return the body of an error. Its ``type`` is a name for programs, and no address."""
+    name = type(error).__name__
+    said = {
+        "type": f"urn:veracity:error:{name}",
+        "title": re.sub(r"(?<!^)(?=[A-Z])", " ", name).capitalize(),
+        "status": error.http,
+        "detail": error.message,
+    }
+    return said | ({"request_id": request_id} if request_id else {})
+
+
+def name_of(body: Mapping[str, Any]) -> str:
+    """Return the error's class name of a body."""
+    return str(body["type"]).rpartition(":")[2]
+
+
+def error_of(body: Mapping[str, Any]) -> VeracityError:
+    """Return the error of a body, of its class where the client knows that."""
+    return BY_NAME.get(name_of(body), InternalError)(str(body["detail"]))
+
+
+def response(request: Request, error: VeracityError) -> JSONResponse:
+    """Return the answer to a request that failed."""
+    headers = dict(getattr(error, "headers", {}))
+    if error.http == 401:
+        headers["WWW-Authenticate"] = 'Bearer realm="veracity"'
+    if error.http in (429, 503):
+        headers.setdefault("Retry-After", RETRY_AFTER)
+    body = problem(error, request.state.request_id)
+    return JSONResponse(body, error.http, headers, media_type=MEDIA_TYPE)
+
+
+def install(app: FastAPI) -> None:
+    """Answer every error in this form."""
+
+    @app.exception_handler(VeracityError)
+    async def ours(request: Request, error: VeracityError) -> JSONResponse:
+        return response(request, error)
+
+    @app.exception_handler(RequestValidationError)
+    async def invalid(request: Request, error: RequestValidationError) -> JSONResponse:
+        return response(request, BadRequest("; ".join(_said(each) for each in error.errors())))
+
+    @app.exception_handler(HTTPException)
+    async def http(request: Request, error: HTTPException) -> JSONResponse:
+        kind = {404: NotFound, 405: NotAllowed}.get(error.status_code, BadRequest)
+        ours = kind(f"{request.method} {request.url.path[:200]}: {error.detail}")
+        answer = response(request, ours)
+        answer.headers.update(error.headers or {})
+        return answer
+
+    @app.exception_handler(OSError)
+    async def system(request: Request, error: OSError) -> JSONResponse:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            return response(request, StorageFull("the disk is full; nothing of this request was kept"))
+        return await unknown(request, error)
+
+    @app.exception_handler(Exception)
+    async def unknown(request: Request, error: Exception) -> JSONResponse:
+        log.error("a request failed", request_id=request.state.request_id, exc_info=error)
+        return response(request, InternalError("a fault of ours; the log has it under the request id"))
+
+
+def request_id(given: str | None) -> str:
+    """Return the caller's ``X-Request-ID`` where it is one, else a new one."""
+    return given if given and re.fullmatch(r"[\w.-]{1,64}", given) else uuid4().hex
+
+
+def _said(error: Mapping[str, Any]) -> str:
+    return f"{'.'.join(str(part) for part in error['loc'][1:])}: {error['msg']}"

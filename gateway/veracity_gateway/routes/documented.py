@@ -1,0 +1,89 @@
+"""What FastAPI cannot see of the bodies that are read as they come: their parts, for the OpenAPI document."""
+
+from __future__ import annotations
+
+from typing import Any, get_args
+
+import msgspec
+
+from veracity_client.verdict import LayerName, OperatingPoint, Policy, Verdict
+from veracity_gateway.routes.shown import Problem
+
+OPTIONS: dict[str, Any] = {
+    "policy": {"type": "string", "enum": list(get_args(Policy)), "default": "fail_fast"},
+    "operating_point": {"type": "string", "enum": list(get_args(OperatingPoint)), "default": "balanced"},
+    "audio_track": {"type": "integer", "minimum": 0},
+    "video_track": {"type": "integer", "minimum": 0},
+    "deadline_seconds": {"type": "number", "exclusiveMinimum": 0, "maximum": 3600, "default": 300},
+    "keep_media": {"type": "boolean", "default": False, "description": "keep the file after the verdict"},
+}
+LAYERS = list(get_args(LayerName))
+AS_TEXT = {"layers": {"type": "string", "example": "audio,visual", "description": f"some of {','.join(LAYERS)}"}}
+AS_LIST = {"layers": {"type": "array", "minItems": 1, "items": {"type": "string", "enum": LAYERS}}}
+FILE = {"type": "string", "format": "binary"}
+VERDICT = {"$ref": "#/components/schemas/Verdict"}
+URL = {"type": "string", "format": "uri", "example": "https://example.org/clip.mp4"}
+
+
+def _multipart(video: dict[str, Any]) -> dict[str, Any]:
+    properties = {"video": video, **OPTIONS, **AS_TEXT}
+    return {"schema": {"type": "object", "required": ["video"], "properties": properties}}
+
+
+_JSON = {
+    "schema": {
+        "type": "object",
+        "required": ["video_url"],
+        "properties": {"video_url": URL, **OPTIONS, **AS_LIST},
+        "additionalProperties": False,
+    },
+    "example": {"video_url": "https://example.org/clip.mp4", "policy": "exhaustive"},
+}
+
+
+def _body(*, several: bool = False, url: bool = True) -> dict[str, Any]:
+    video = {"type": "array", "minItems": 1, "maxItems": 100, "items": FILE} if several else FILE
+    content = {"multipart/form-data": _multipart(video)} | ({"application/json": _JSON} if url else {})
+    return {"requestBody": {"required": True, "content": content}}
+
+
+ANALYZE = _body()
+BATCH = _body(several=True, url=False)
+PREDICT = _body() | {
+    "responses": {"200": {"description": "The verdict", "content": {"application/json": {"schema": VERDICT}}}}
+}
+ANY_ERROR: dict[int | str, dict[str, Any]] = {
+    "default": {
+        "description": "An error, as RFC 9457 says",
+        "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
+    }
+}
+
+
+def _bytes(kind: str) -> dict[str, Any]:
+    return {"description": "The file", "content": {kind: {"schema": FILE}}}
+
+
+EVENTS: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "What happens, until the job ends",
+        "content": {"text/event-stream": {"schema": {"type": "string"}}},
+    }
+}
+MEDIA: dict[int | str, dict[str, Any]] = {
+    200: _bytes("application/octet-stream"),
+    206: _bytes("application/octet-stream"),
+}
+
+
+def complete(document: dict[str, Any]) -> dict[str, Any]:
+    """Add the verdict's and the error's schemas, and take out the errors that FastAPI would give."""
+    _, found = msgspec.json.schema_components([Verdict], ref_template="#/components/schemas/{name}")
+    schemas = document["components"]["schemas"]
+    schemas |= found | {"Problem": Problem.model_json_schema()}
+    for name in ("HTTPValidationError", "ValidationError"):
+        schemas.pop(name, None)
+    for path in document["paths"].values():
+        for operation in path.values():
+            operation["responses"].pop("422", None)
+    return document
