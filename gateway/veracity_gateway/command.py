@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import os
 import signal
+import socket
 import sys
 
 import structlog
@@ -15,6 +16,7 @@ from veracity_client.errors import BadOption
 from veracity_gateway.app import make_app
 from veracity_gateway.settings import PREFIX, Settings
 
+BACKLOG = 2048  # as uvicorn's own
 STOP_SECONDS = 10  # what requests under way get at a stop; jobs are given back
 
 
@@ -34,17 +36,26 @@ def serve(settings: Settings) -> int:
             f"{settings.host} lets other machines in, and there is no API key yet: `veracity gateway keys add`"
         )
     _log_to_stderr()
-    app = make_app(settings)
-    server = uvicorn.Server(
-        uvicorn.Config(
-            app, host=settings.host, port=settings.port, log_level="warning", access_log=False,
-            timeout_graceful_shutdown=STOP_SECONDS, server_header=False,
-        )
-    )  # fmt: skip
-    sys.stdout.write(f"gateway  http://{settings.host}:{settings.port}\n")
-    sys.stdout.flush()
-    server.run()
+    with _listening(settings) as listener:
+        config = uvicorn.Config(
+            make_app(settings), log_level="warning", access_log=False, server_header=False,
+            timeout_graceful_shutdown=STOP_SECONDS,
+        )  # fmt: skip
+        sys.stdout.write(f"gateway  http://{settings.host}:{listener.getsockname()[1]}\n")
+        sys.stdout.flush()
+        uvicorn.Server(config).run([listener])
     return 0
+
+
+def _listening(settings: Settings) -> socket.socket:
+    try:
+        return socket.create_server((settings.host, settings.port), family=_family(settings.host), backlog=BACKLOG)
+    except OSError as error:
+        raise BadOption(f"{settings.host} port {settings.port} cannot be listened at: {error.strerror}") from None
+
+
+def _family(host: str) -> socket.AddressFamily:
+    return socket.AF_INET6 if ":" in host else socket.AF_INET
 
 
 def _log_to_stderr() -> None:
