@@ -16,7 +16,6 @@ from veracity_client.errors import BadOption
 from veracity_gateway.app import make_app
 from veracity_gateway.settings import PREFIX, Settings
 
-BACKLOG = 2048  # as uvicorn's own
 STOP_SECONDS = 10  # what requests under way get at a stop; jobs are given back
 
 
@@ -36,26 +35,40 @@ def serve(settings: Settings) -> int:
             f"{settings.host} lets other machines in, and there is no API key yet: `veracity gateway keys add`"
         )
     _log_to_stderr()
-    with _listening(settings) as listener:
-        config = uvicorn.Config(
-            make_app(settings), log_level="warning", access_log=False, server_header=False,
-            timeout_graceful_shutdown=STOP_SECONDS,
-        )  # fmt: skip
-        sys.stdout.write(f"gateway  http://{settings.host}:{listener.getsockname()[1]}\n")
-        sys.stdout.flush()
-        uvicorn.Server(config).run([listener])
+    make_server(settings, announce=True).run()
     return 0
 
 
-def _listening(settings: Settings) -> socket.socket:
-    try:
-        return socket.create_server((settings.host, settings.port), family=_family(settings.host), backlog=BACKLOG)
-    except OSError as error:
-        raise BadOption(f"{settings.host} port {settings.port} cannot be listened at: {error.strerror}") from None
+class Server(uvicorn.Server):
+    """uvicorn's, which knows the port that it listens at, and may say it."""
+
+    announce = False
+
+    @property
+    def port(self) -> int:
+        """The port; it is known once the server has started."""
+        port: int = self.servers[0].sockets[0].getsockname()[1]
+        return port
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen."""
+        await super().startup(sockets)
+        if self.started and self.announce:
+            host = f"[{self.config.host}]" if ":" in self.config.host else self.config.host
+            sys.stdout.write(f"gateway  http://{host}:{self.port}\n")
+            sys.stdout.flush()
 
 
-def _family(host: str) -> socket.AddressFamily:
-    return socket.AF_INET6 if ":" in host else socket.AF_INET
+def make_server(settings: Settings, *, announce: bool = False) -> Server:
+    """Return the gateway's server, which is not run yet."""
+    server = Server(
+        uvicorn.Config(
+            make_app(settings), host=settings.host, port=settings.port, log_level="warning", access_log=False,
+            timeout_graceful_shutdown=STOP_SECONDS, server_header=False,
+        )
+    )  # fmt: skip
+    server.announce = announce
+    return server
 
 
 def _log_to_stderr() -> None:
