@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
 import c2pa
 
-from veracity_gateway.provenance.records import Action, Credentials, Problem, Signer, State
+from veracity_gateway.provenance.records import Action, Credentials, Problem, Signer, State, TimeStamp
 from veracity_gateway.provenance.words import ACTIONS, MOST, SOURCE_TYPES, clean, cleaned, problem, source_type
 
 STATES: dict[str, State] = {"Trusted": "trusted", "Valid": "valid", "Invalid": "invalid"}
+SIGNERS, AUTHORITIES, BOTH = "urn:veracity:signers", "urn:veracity:authorities", "urn:veracity:both"
+UNTRUSTED = "signingCredential.untrusted"
+CERTIFICATE = re.compile(r"-----BEGIN CERTIFICATE-----[\w+/=\s]+-----END CERTIFICATE-----", re.A)
 ACTION_LABEL = "c2pa.actions"  # also c2pa.actions.v2, and c2pa.actions.v2__1 where there are several
 
 
@@ -26,14 +30,9 @@ def settings(signers: Path, authorities: Path) -> dict[str, Any]:
     c2pa ignores a name that it does not know, so each of these has a test. ``decode_identity_assertions`` would ask for
     a ``did:web`` whatever ``allowed_network_hosts`` says (contentauth/c2pa-rs#1645).
     """
-    anchors = [
-        {"trust_anchors": path.read_text(), "trust_kind": kind}
-        for path, kind in ((signers, "manifest"), (authorities, "tsa"))
-        if path.stat().st_size
-    ]
     return {
         "version": 1,
-        "trust": {"anchors": anchors},
+        "trust": {"anchors": _anchors(_certificates(signers), _certificates(authorities))},
         "verify": {"verify_trust": True, "remote_manifest_fetch": False, "ocsp_fetch": False},
         "core": {
             "allowed_network_hosts": [],
@@ -42,6 +41,29 @@ def settings(signers: Path, authorities: Path) -> dict[str, Any]:
             "max_decompressed_manifest_size_in_mb": 64,
         },
     }
+
+
+def _certificates(path: Path) -> list[str]:
+    return CERTIFICATE.findall(path.read_text())
+
+
+def _anchors(signers: list[str], authorities: list[str]) -> list[dict[str, str]]:
+    """Return the lists as c2pa takes them.
+
+    c2pa 0.91 accepts a signer by any of them, whatever their kind. It does say by which: so no certificate is on two.
+    """
+    both = [certificate for certificate in signers if certificate in authorities]
+    lists = (
+        (SIGNERS, "manifest", [certificate for certificate in signers if certificate not in both]),
+        (BOTH, "manifest", both),
+        (BOTH, "tsa", both),
+        (AUTHORITIES, "tsa", [certificate for certificate in authorities if certificate not in both]),
+    )
+    return [
+        {"trust_uri": uri, "trust_kind": kind, "trust_anchors": "\n".join(certificates)}
+        for uri, kind, certificates in lists
+        if certificates
+    ]
 
 
 def read(source: IO[bytes], options: dict[str, Any]) -> tuple[State, Credentials | None]:
@@ -53,7 +75,10 @@ def read(source: IO[bytes], options: dict[str, Any]) -> tuple[State, Credentials
         if isinstance(error, c2pa.C2paError.ManifestNotFound):
             return "none", None
         raise Unreadable(_reason(error)) from error
-    return STATES[report["validation_state"]], _credentials(report)
+    state = STATES[report["validation_state"]]
+    if state == "trusted" and report["validation_results"].get("trustListUri") not in (SIGNERS, BOTH):
+        state = "valid"
+    return state, _credentials(report, state)
 
 
 def _reason(error: c2pa.C2paError) -> str:
@@ -66,17 +91,20 @@ def _reason(error: c2pa.C2paError) -> str:
     return f"the content credentials are damaged: {clean(said)}"
 
 
-def _credentials(report: dict[str, Any]) -> Credentials:
+def _credentials(report: dict[str, Any], state: State) -> Credentials:
     manifests = report["manifests"]
     active = manifests[report["active_manifest"]]
     signature = active.get("signature_info") or {}
-    failures, codes = _results(report["validation_results"])
+    results = report["validation_results"]
+    failures = _failures(results)
+    if state == "valid" and UNTRUSTED not in failures:
+        failures.append(UNTRUSTED)
     return Credentials(
         signer=Signer(
             cleaned(signature.get("common_name")), cleaned(signature.get("issuer")), cleaned(signature.get("alg"))
         ),
         signed_at=cleaned(signature.get("time")),
-        time_stamp=_time_stamp(codes),
+        time_stamp=_time_stamp(results),
         generator=_generator(active),
         actions=tuple(_actions(report))[:MOST],
         ingredients=len(active.get("ingredients", ())),
@@ -85,21 +113,23 @@ def _credentials(report: dict[str, Any]) -> Credentials:
     )
 
 
-def _results(results: dict[str, Any]) -> tuple[list[str], set[str]]:
-    """Return the codes of what failed, ingredients included, and all codes about the file's own manifest."""
+def _failures(results: dict[str, Any]) -> list[str]:
+    """Return the codes of what failed, ingredients included."""
+    deltas = (delta.get("validationDeltas") or {} for delta in results.get("ingredientDeltas") or ())
+    parts = [results.get("activeManifest") or {}, *deltas]
+    return list(dict.fromkeys(clean(entry["code"]) for part in parts for entry in part.get("failure") or ()))
+
+
+def _time_stamp(results: dict[str, Any]) -> TimeStamp | None:
+    """Return what the time stamp is worth. By which list it is trusted, c2pa says at the end of its explanation."""
     active = results.get("activeManifest") or {}
-    parts = [active, *(delta.get("validationDeltas") or {} for delta in results.get("ingredientDeltas") or ())]
-    failures = [clean(entry["code"]) for part in parts for entry in part.get("failure") or ()]
-    codes = {entry["code"] for entries in active.values() if isinstance(entries, list) for entry in entries}
-    return list(dict.fromkeys(failures)), codes
-
-
-def _time_stamp(codes: set[str]) -> Any:
-    if "timeStamp.trusted" in codes:
+    said = {entry["code"]: entry for entries in active.values() if isinstance(entries, list) for entry in entries}
+    trusted = str(said.get("timeStamp.trusted", {}).get("explanation"))
+    if trusted.endswith((f": {AUTHORITIES}", f": {BOTH}")):
         return "trusted"
-    if "timeStamp.untrusted" in codes or "timeStamp.validated" in codes:
+    if said.keys() & {"timeStamp.trusted", "timeStamp.untrusted", "timeStamp.validated"}:
         return "unknown authority"
-    return "invalid" if any(code.startswith("timeStamp.") for code in codes) else None
+    return "invalid" if any(code.startswith("timeStamp.") for code in said) else None
 
 
 def _generator(manifest: dict[str, Any]) -> str | None:

@@ -1,4 +1,4 @@
-"""EXIF, IPTC, XMP and PNG's texts of a picture, by Pillow, which decodes no pixels. Only in the child process."""
+"""EXIF, IPTC, XMP and PNG's texts of a picture, by Pillow. Only in the child process."""
 
 from __future__ import annotations
 
@@ -18,13 +18,14 @@ FIRST = (Base.Make, Base.Model, Base.Software, Base.DateTime, Base.Artist, Base.
 SECOND = (Base.DateTimeOriginal, Base.DateTimeDigitized, Base.LensModel, Base.UserComment)
 PLACE = (ExifTags.GPS.GPSLatitude, ExifTags.GPS.GPSLongitude)
 IPTC = {(2, 65): "Software", (2, 80): "By-line", (2, 110): "Credit", (2, 120): "Caption"}
+MOST_PIXELS = 64_000_000  # that are decoded for the texts behind them
 XMP_CHUNK = "XML:com.adobe.xmp"
 COMMENT_CODES = {b"ASCII\0\0\0": "ascii", b"UNICODE\0": "utf-16", b"\0" * 8: "utf-8"}
 
 
 def read(source: IO[bytes]) -> Facts | None:
     """Return what a picture says of itself; None where it is no picture."""
-    Image.MAX_IMAGE_PIXELS = None  # no pixel is decoded, so their number is no danger
+    Image.MAX_IMAGE_PIXELS = None  # we decode none but those of small PNGs
     warnings.simplefilter("ignore")  # Pillow warns of each damaged EXIF entry
     pi_heif.register_heif_opener()
     facts = Facts()
@@ -50,7 +51,7 @@ def read(source: IO[bytes]) -> Facts | None:
 
 
 def _exif(picture: ImageFile.ImageFile, facts: Facts) -> None:
-    exif = picture.getexif()
+    exif = Image.Image.getexif(picture)  # that of a PNG would decode its pixels
     details = exif.get_ifd(Ifd.Exif)
     for tags, entries in ((FIRST, exif), (SECOND, details)):
         for tag in tags:
@@ -83,7 +84,19 @@ def _xmp(picture: ImageFile.ImageFile, facts: Facts) -> None:
 
 
 def _texts(picture: ImageFile.ImageFile, facts: Facts) -> None:
-    if isinstance(picture, PngImagePlugin.PngImageFile):
-        for name, text in picture.info.items():
-            if isinstance(text, str) and name != XMP_CHUNK:
-                facts.add("PNG text", name, text)
+    """Add a PNG's texts. Those behind the pixels are found only by decoding these."""
+    if not isinstance(picture, PngImagePlugin.PngImageFile):
+        return
+    before = _add_texts(picture, facts, set())
+    if picture.width * picture.height > MOST_PIXELS:
+        facts.unread.append("PNG text: what comes after the pixels, which are too many")
+        return
+    picture.load()
+    _add_texts(picture, facts, before)
+
+
+def _add_texts(picture: ImageFile.ImageFile, facts: Facts, known: set[object]) -> set[object]:
+    for name, text in picture.info.items():
+        if isinstance(text, str) and name not in known | {XMP_CHUNK}:
+            facts.add("PNG text", name, text)
+    return set(picture.info)

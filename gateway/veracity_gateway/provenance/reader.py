@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import signal
 import subprocess
@@ -13,9 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-import structlog
-
-from veracity_gateway.provenance.child import OUT_OF_MEMORY
+from veracity_gateway.provenance.limits import OUT_OF_MEMORY
 from veracity_gateway.provenance.records import Provenance, State
 
 ROOT = Path(__file__).parents[2]  # the folder that holds this package
@@ -24,7 +23,7 @@ OUTPUT_BYTES = 2 * MIB  # all that a child may write
 UNKNOWN_SIGNER = "signingCredential.untrusted"  # of itself it makes credentials valid, not invalid
 STDERR_BYTES = 2000  # of a child's last words, for the log
 
-logger = structlog.get_logger(__name__)
+logger = logging.getLogger(__name__)  # the child imports this module too, and structlog takes it long
 
 
 @dataclass(frozen=True)
@@ -56,7 +55,7 @@ def read(
             output.seek(0)
             return _parsed(output.read(OUTPUT_BYTES))
         errors.seek(0)
-        logger.warning("the reader of provenance failed", status=status, stderr=_tail(errors))
+        logger.warning("the reader of provenance failed with %s: %s", status, _tail(errors))
     return _unreadable(_reason(status, seconds, memory_bytes))
 
 
@@ -78,7 +77,7 @@ def _run(given: str, source: IO[bytes], output: IO[bytes], errors: IO[bytes], se
 
 
 def _parsed(text: bytes) -> Provenance:
-    from pydantic import TypeAdapter, ValidationError  # here: the child imports this module too, and starts sooner
+    from pydantic import TypeAdapter, ValidationError  # here, as above
 
     try:
         found: dict[str, Any] = json.loads(text)
@@ -111,7 +110,7 @@ def _means(found: dict[str, Any]) -> str:
     sentences: dict[State, str] = {
         "trusted": f"Signed by {who}, who is on the list of known signers, and unchanged since. "
         "That says who vouches for it, not that it shows the truth.",
-        "valid": f"Unchanged since it was signed in the name of {who}, but the signer is not on the list of known signers. "
+        "valid": f"Unchanged since it was signed in the name of {who}, by a signer who is on no list of known ones. "
         "Anyone can sign in any name.",
         "invalid": f"Its content credentials do not hold: {failed}. What they say counts for nothing.",
         "none": "It has no content credentials. Few files have; this says nothing about it.",

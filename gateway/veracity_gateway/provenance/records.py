@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 State = Literal["trusted", "valid", "invalid", "none", "unreadable"]
+TimeStamp = Literal["trusted", "unknown authority", "invalid"]
 Kind = Literal["ai", "edit", "camera"]
 
 NOTICE = (
@@ -46,11 +47,14 @@ class Problem:
 
 @dataclass(frozen=True)
 class Credentials:
-    """The content credentials in a file. Their thumbnails are left out: any picture can be put there."""
+    """The content credentials in a file. Their thumbnails are left out: any picture can be put there.
+
+    ``signed_at`` is the time stamp's; how much it is worth, ``time_stamp`` says.
+    """
 
     signer: Signer
     signed_at: str | None
-    time_stamp: Literal["trusted", "unknown authority", "invalid"] | None
+    time_stamp: TimeStamp | None
     generator: str | None
     actions: tuple[Action, ...]
     ingredients: int
