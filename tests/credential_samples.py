@@ -13,7 +13,7 @@ import c2pa
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID, ObjectIdentifier
+from cryptography.x509.oid import AuthorityInformationAccessOID, ExtendedKeyUsageOID, NameOID, ObjectIdentifier
 
 IPTC = "http://cv.iptc.org/newscodes/digitalsourcetype/"
 PEM = serialization.Encoding.PEM
@@ -32,25 +32,26 @@ class Identity:
         return self.certificate + self.issuer
 
 
-def authority(purpose: ObjectIdentifier, organisation: str = "Example News", days: int = 30) -> Identity:
-    """Make a certificate authority and a certificate of it for ``purpose``, valid for ``days``."""
+def authority(purpose: ObjectIdentifier, organisation: str, ocsp: str | None = None) -> Identity:
+    """Make a certificate authority and a certificate of it; ``ocsp`` is where to ask whether it was revoked."""
     root_key, leaf_key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
     root_name, leaf_name = _name("Example Root", organisation), _name("Example Signer", organisation)
     root = _draft(root_name, root_name, root_key.public_key(), root_key.public_key(), 365, ca=True).sign(
         root_key, hashes.SHA256()
     )
-    leaf = (
-        _draft(root_name, leaf_name, root_key.public_key(), leaf_key.public_key(), days, ca=False)
-        .add_extension(x509.ExtendedKeyUsage([purpose]), critical=True)
-        .sign(root_key, hashes.SHA256())
-    )
+    draft = _draft(root_name, leaf_name, root_key.public_key(), leaf_key.public_key(), 30, ca=False)
+    draft = draft.add_extension(x509.ExtendedKeyUsage([purpose]), critical=True)
+    if ocsp:
+        access = x509.AccessDescription(AuthorityInformationAccessOID.OCSP, x509.UniformResourceIdentifier(ocsp))
+        draft = draft.add_extension(x509.AuthorityInformationAccess([access]), critical=False)
+    leaf = draft.sign(root_key, hashes.SHA256())
     key = leaf_key.private_bytes(PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     return Identity(leaf.public_bytes(PEM), key, root.public_bytes(PEM))
 
 
-def signer(organisation: str = "Example News") -> Identity:
+def signer(organisation: str = "Example News", ocsp: str | None = None) -> Identity:
     """Make a certificate that may sign content credentials."""
-    return authority(ExtendedKeyUsageOID.EMAIL_PROTECTION, organisation)
+    return authority(ExtendedKeyUsageOID.EMAIL_PROTECTION, organisation, ocsp)
 
 
 def _name(common: str, organisation: str) -> x509.Name:

@@ -198,6 +198,29 @@ def test_no_host_is_allowed_even_where_fetching_is(tmp_path: Path, me: Identity,
         assert asked == []
 
 
+def test_nobody_is_asked_whether_a_certificate_was_revoked(tmp_path: Path, trust: TrustLists) -> None:
+    with listening() as (address, asked):
+        other = signer("Another", ocsp=f"{address}/ocsp")
+        signed = sign(picture(tmp_path / "a.jpg"), tmp_path / "b.jpg", other, GENERATED)
+        trust.signers.write_bytes(other.issuer)
+        options = credentials.settings(trust.signers, trust.authorities)
+        with signed.open("rb") as source:
+            assert credentials.read(source, options)[0] == "trusted"
+        assert asked == []
+        options["verify"]["ocsp_fetch"], options["core"] = True, {}
+        with signed.open("rb") as source:
+            credentials.read(source, options)
+        assert asked
+
+
+def test_c2pa_knows_each_setting_by_its_name(trust: TrustLists) -> None:
+    options = credentials.settings(trust.signers, trust.authorities)
+    for section in ("trust", "verify", "core"):
+        for name in options[section]:
+            with pytest.raises(c2pa.C2paError):  # an unknown name is ignored, with whatever it is given
+                c2pa.Settings.from_dict({"version": 1, section: {name: {"of": "a wrong type"}}})
+
+
 def test_the_lists_in_the_package_are_whole() -> None:
     lists = TrustLists()
     table = lists.signers.with_name("README.md").read_text()
@@ -217,6 +240,8 @@ def listening() -> Iterator[tuple[str, list[str]]]:
         def do_GET(self) -> None:
             asked.append(self.path)
             self.send_error(404)
+
+        do_POST = do_GET  # noqa: N815
 
         def log_message(self, *_: object) -> None:
             pass

@@ -27,7 +27,7 @@ class Unreadable(Exception):
 def settings(signers: Path, authorities: Path) -> dict[str, Any]:
     """Return c2pa's settings: whom to trust, and that the network is never asked.
 
-    c2pa ignores a name that it does not know, so each of these has a test. ``decode_identity_assertions`` would ask for
+    c2pa ignores a name that it does not know; a test holds these. ``decode_identity_assertions`` would ask for
     a ``did:web`` whatever ``allowed_network_hosts`` says (contentauth/c2pa-rs#1645).
     """
     return {
