@@ -16,7 +16,18 @@ def test_answers_at_the_port_that_it_took(tmp_path: Path) -> None:
 
 
 def test_the_command_says_the_port_that_it_took(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "veracity.cli", "gateway", "--url", NOWHERE, "--port", "0", "--data", tmp_path]
+    command = [
+        sys.executable,
+        "-m",
+        "veracity.cli",
+        "gateway",
+        "--url",
+        NOWHERE,
+        "--port",
+        "0",
+        "--data",
+        str(tmp_path),
+    ]
     with subprocess.Popen(command, stdout=subprocess.PIPE, env=os.environ, text=True) as process:
         assert process.stdout
         name, url = process.stdout.readline().split()

@@ -60,7 +60,7 @@ class JobQueries:
         """Count jobs by state."""
         with self._database.session() as session:
             found = session.execute(select(Job.state, func.count()).where(*wanted.clauses()).group_by(Job.state))
-            return dict(found.tuples().all())
+            return {str(row[0]): int(row[1]) for row in found}
 
     def events(self, id_: str, after: int = 0) -> list[Event]:
         """Return what happened to a job after the event of that number."""

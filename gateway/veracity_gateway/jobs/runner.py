@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import tempfile
 import time
 from collections.abc import Callable
 from contextlib import aclosing
 from functools import partial
+from pathlib import Path
 from typing import TypeVar
 from uuid import uuid4
 
@@ -15,6 +17,7 @@ import structlog
 
 from veracity_client.errors import InternalError, ModelUnavailable, Overloaded, ServerUnavailable, VeracityError
 from veracity_client.verdict import Verdict
+from veracity_gateway import provenance
 from veracity_gateway.jobs.servers import Servers, options_of
 from veracity_gateway.jobs.store import Jobs
 from veracity_gateway.jobs.tables import Job
@@ -26,6 +29,7 @@ log = structlog.get_logger()
 LOOK_SECONDS = 1.0  # how often a free worker looks for jobs that another gateway took in
 FIRST_PAUSE = 2.0  # seconds before a job is tried again whose server was away; doubles
 LONGEST_PAUSE = 60.0
+PROVENANCE_SECONDS, PROVENANCE_BYTES_A_SECOND = 20.0, 20e6
 PASSING = (Overloaded, ModelUnavailable, ServerUnavailable)  # errors that another try may not meet
 
 Result = TypeVar("Result")
@@ -114,6 +118,7 @@ class Runner:
     async def _analyze(self, job: Job) -> None:
         try:
             video = await _in_thread(self._media.read, job.id)
+            await _in_thread(self._look_at_provenance, job, video)
             async with aclosing(self._servers.stages(video, options_of(job.options))) as events:
                 async for event in events:
                     if isinstance(event, Verdict):
@@ -125,6 +130,18 @@ class Runner:
         except Exception:
             log.exception("a job failed", job=job.id)
             await self._failed(job, InternalError(f"a fault of ours; the log has it under the job {job.id}"))
+
+    def _look_at_provenance(self, job: Job, video: bytes) -> None:
+        """Keep what the file says of itself: beside the verdict, which it does not touch."""
+        if job.provenance is not None:
+            return
+        folder = self._settings.data / "incoming"
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=folder) as file:
+            file.write(video)
+            file.flush()
+            seconds = PROVENANCE_SECONDS + len(video) / PROVENANCE_BYTES_A_SECOND
+            self._jobs.found_out(job.id, provenance.read(Path(file.name), seconds=seconds).to_dict())
 
     async def _failed(self, job: Job, error: VeracityError) -> None:
         log.info("a job met an error", job=job.id, error=error.to_wire(), attempt=job.attempts)

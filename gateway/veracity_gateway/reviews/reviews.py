@@ -70,9 +70,9 @@ class Reviews:
         """Return the jobs of an owner (None: of all) whose reviewers all say the same, by their last words."""
         with self._database.session() as session:
             query = select(Review, Job).join(Job, Job.id == Review.job).order_by(Review.id)
-            rows = session.execute(query if owner is None else query.where(Job.owner == owner)).tuples().all()
-        last = {(review.job, review.reviewer): review for review, _ in rows}
-        jobs = {job.id: job for _, job in rows}
+            rows = session.execute(query if owner is None else query.where(Job.owner == owner)).all()
+        last = {(row.Review.job, row.Review.reviewer): row.Review for row in rows}
+        jobs: dict[str, Job] = {row.Job.id: row.Job for row in rows}
         found = []
         for id_, job in jobs.items():
             said = [review.truth for (of, _), review in last.items() if of == id_]
