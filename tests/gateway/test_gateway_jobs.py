@@ -225,12 +225,13 @@ def test_two_files_are_refused_where_one_is_wanted(client: httpx.Client, data: P
 def raw(client: httpx.Client, head: str, body: bytes, *, hang_up: bool = False) -> bytes:
     with socket.create_connection((client.base_url.host, client.base_url.port or 80), timeout=SECONDS) as connection:
         connection.sendall(head.replace("\n", "\r\n").encode() + b"\r\n\r\n" + body)
-        return b"" if hang_up else connection.recv(65536)
+        if hang_up:
+            return b""
+        with connection.makefile("rb") as answer:
+            return answer.read()
 
 
-HEAD = (
-    "POST /analyze-video HTTP/1.1\nHost: localhost\nContent-Type: multipart/form-data; boundary=b\nContent-Length: {}"
-)
+HEAD = "POST /analyze-video HTTP/1.1\nHost: localhost\nConnection: close\nContent-Type: multipart/form-data; boundary=b\nContent-Length: {}"
 PART = b'--b\r\nContent-Disposition: form-data; name="video"; filename="a.mp4"\r\n\r\n'
 
 
