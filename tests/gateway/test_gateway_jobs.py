@@ -231,7 +231,10 @@ def raw(client: httpx.Client, head: str, body: bytes, *, hang_up: bool = False) 
             return answer.read()
 
 
-HEAD = "POST /analyze-video HTTP/1.1\nHost: localhost\nConnection: close\nContent-Type: multipart/form-data; boundary=b\nContent-Length: {}"
+HEAD = (
+    "POST /analyze-video HTTP/1.1\nHost: localhost\nConnection: close\n"
+    "Content-Type: multipart/form-data; boundary=b\nContent-Length: {}"
+)
 PART = b'--b\r\nContent-Disposition: form-data; name="video"; filename="a.mp4"\r\n\r\n'
 
 
