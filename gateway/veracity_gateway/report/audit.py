@@ -26,7 +26,10 @@ BLOCK = 4096
 
 @dataclass(frozen=True)
 class Entry:
-    """One line of the log: what happened (``event``) to what, and to which report. ``entry`` is the digest of the rest."""
+    """One line of the log: what happened (``event``) to what. ``entry`` is the digest of the rest.
+
+    ``sha256`` is that of the report's evidence; None where it is about no report.
+    """
 
     sequence: int
     time: str

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 from typing import Any, NoReturn
@@ -33,6 +34,16 @@ def parse(content: bytes) -> Any:
         raise ValueError("nested too deep") from None
 
 
+def from_base64(text: object) -> bytes:
+    """Decode base64 in the one form that it has; raises ValueError for any other."""
+    if not isinstance(text, str):
+        raise ValueError("base64 is text")
+    content = base64.b64decode(text, validate=True)
+    if base64.b64encode(content).decode() != text:
+        raise ValueError("not in the one form of base64")
+    return content
+
+
 def clean(value: Any) -> Any:
     """Return JSON types in which every text can be written as UTF-8: a name need not be, and its bytes stay legible."""
     if isinstance(value, str):
@@ -43,7 +54,7 @@ def clean(value: Any) -> Any:
 
 
 def _legible(text: str) -> str:
-    """Write bytes that were no UTF-8 as ``\\xNN``, and other halves of surrogate pairs as ``\\uNNNN``."""
+    """Write escapes for bytes that were no UTF-8, which Python keeps as halves of surrogate pairs, and other halves."""
     given = "".join(f"\\x{ord(c) - 0xDC00:02x}" if "\udc80" <= c <= "\udcff" else c for c in text)
     return given.encode("utf-8", "backslashreplace").decode("utf-8")
 

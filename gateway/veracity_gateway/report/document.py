@@ -42,7 +42,7 @@ def stamped_bytes(document: Mapping[str, Any]) -> bytes:
 def make_report(
     evidence: Evidence, key: SigningKey, log: AuditLog | None = None, service: TimestampService | None = None
 ) -> Report:
-    """Enter the report in the log, sign it, and have it stamped. The entry's time is that at which the analysis ended."""
+    """Enter the report in the log, at the time when the analysis ended; sign it, and have it stamped."""
     subject, time = evidence.verdict.video_id, evidence.times.finished
     chain = log.append(EVENT, subject, digest(evidence), time) if log else None
     return sign_report(evidence, key, chain, service)

@@ -1,12 +1,4 @@
-"""What can go wrong with reports.
-
-    VeracityError
-    ├── BadEvidence        what a report was to be made of cannot be written as canonical JSON, or does not fit together
-    ├── UnreadableReport   what was to be verified is no report, or of a version that is not known
-    ├── SigningKeyError    the key cannot be read, is of another kind, or is open to others
-    ├── AuditLogError      the log cannot be read or written
-    └── TimestampError     the time-stamp service did not answer, or answered something else
-"""
+"""What can go wrong with reports."""
 
 from __future__ import annotations
 

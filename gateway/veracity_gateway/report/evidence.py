@@ -18,7 +18,7 @@ import msgspec
 from veracity_client import __version__
 from veracity_client.options import Options
 from veracity_client.verdict import Verdict
-from veracity_gateway.report.canonical import clean
+from veracity_gateway.report.canonical import canonical, clean
 from veracity_gateway.report.errors import BadEvidence
 from veracity_gateway.report.limits import limits_of
 
@@ -115,7 +115,7 @@ def make_evidence(
         reviews=reviews,
     )
     try:
-        return msgspec.convert(clean(msgspec.to_builtins(made)), Evidence)
+        return msgspec.json.decode(canonical(clean(msgspec.to_builtins(made))), type=Evidence)
     except (TypeError, ValueError) as error:
         raise BadEvidence(f"no report can be made of this: {error}") from None
 

@@ -22,7 +22,8 @@ FILTERS = ("clock", "looked_at", "moment", "percent", "score", "sentence", "sign
 def to_html(report: Report) -> str:
     """Return the page. The same report gives the same text."""
     style = STYLE.read_text("utf-8")
-    return _environment().get_template("report.html.jinja").render(
+    template = _environment().get_template("report.html.jinja")
+    return template.render(
         report=report,
         evidence=report.evidence,
         verdict=report.evidence.verdict,

@@ -18,7 +18,7 @@ GENERAL = (
 UNCALIBRATED = (
     "The models were not calibrated together: a higher probability means more likely fake, but it is not a frequency."
 )
-DEGRADED = "Something that should have taken part in this analysis did not; what it would have found is not in the verdict."
+DEGRADED = "Something that should have taken part did not; what it would have found is not in the verdict."
 RATIO = (
     "The likelihood ratio is held within bounds: beyond them the clips of the calibration cannot tell. It holds for "
     "files like those clips."

@@ -1,7 +1,7 @@
 """The report as PDF, from its HTML; the signed document is attached to it as ``report.json``.
 
-It is made in a process of its own: WeasyPrint's order and the dates that fontTools writes into fonts follow the process's
-environment, and the same report is to give the same bytes.
+It is made in a process of its own: the dates that fontTools writes into fonts follow the environment, and the same
+report is to give the same bytes.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Reads a report on standard input and writes its PDF to standard output; :mod:`veracity_gateway.report.pdf` runs it."""
+"""Reads a report on standard input, writes its PDF to standard output. :mod:`veracity_gateway.report.pdf` runs it."""
 
 from __future__ import annotations
 

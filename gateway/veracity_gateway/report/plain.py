@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime, timezone
 from typing import Any
 
@@ -55,10 +55,10 @@ def rates(verdict: Verdict) -> str | None:
     if (found := verdict.rates) is None:
         return None
     return (
-        f"Measured at the operating point “{verdict.operating_point}” on {found.reals} real and {found.fakes} fake clips "
-        f"of sources that nothing was fitted on: {percent(found.real_called_fake)} of the real ones were called fake, "
+        f"Measured at the operating point “{verdict.operating_point}” on {found.reals} real and {found.fakes} fake "
+        f"clips of sources that nothing was fitted on: {percent(found.real_called_fake)} of the real ones called fake, "
         f"{percent(found.fake_called_real)} of the fakes real (of the kind of fake with the most), and "
-        f"{percent(found.inconclusive)} got no such word."
+        f"{percent(found.inconclusive)} of all inconclusive."
     )
 
 
@@ -93,6 +93,12 @@ def why(result: LayerResult) -> str:
     """Say why a layer has the score that it has, or none."""
     said = (result.reasoning, result.reason) if result.status == "scored" else (result.reason, result.reasoning)
     return sentence(said[0] or said[1])
+
+
+def asked(options: Mapping[str, Any]) -> str:
+    """Say what was asked for."""
+    shown = {name: ", ".join(map(str, held)) if isinstance(held, list) else held for name, held in options.items()}
+    return "; ".join(f"{name} {held}" for name, held in shown.items() if held is not None)
 
 
 def visible(text: object) -> str:

@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_public_key,
 )
 
+from veracity_gateway.report.canonical import from_base64
 from veracity_gateway.report.errors import SigningKeyError
 
 ALGORITHM = "Ed25519"
@@ -40,8 +41,8 @@ class Signature:
         if self.algorithm != ALGORITHM:
             return f"the algorithm {self.algorithm} is not known, only {ALGORITHM} is"
         try:
-            public = base64.b64decode(self.public_key, validate=True)
-            key, value = Ed25519PublicKey.from_public_bytes(public), base64.b64decode(self.value, validate=True)
+            public = from_base64(self.public_key)
+            key, value = Ed25519PublicKey.from_public_bytes(public), from_base64(self.value)
         except ValueError as error:
             return f"the signature is damaged: {error}"
         if self.key_id != key_id(public):
