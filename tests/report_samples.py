@@ -10,6 +10,7 @@ from PIL import Image
 
 from veracity_client.options import Options
 from veracity_client.verdict import Verdict
+from veracity_gateway.provenance.records import Credentials, Declared, Metadata, Provenance, Signer
 from veracity_gateway.report.evidence import Circumstances, Evidence, Picture, Review, Times, make_evidence
 
 DATA = Path(__file__).parent / "data"
@@ -17,10 +18,14 @@ FILM = Verdict.from_json((DATA / "verdict_film.json").read_bytes())  # inconclus
 VOICE = Verdict.from_json((DATA / "verdict_voice.json").read_bytes())  # fake, no picture
 NOON = datetime(2026, 5, 4, 12, 0, tzinfo=timezone.utc)
 TIMES = Times(NOON, NOON + timedelta(seconds=1), NOON + timedelta(seconds=7.5))
-PROVENANCE = {
-    "c2pa": {"state": "Valid", "trusted": False, "claims": [{"generator": "a camera", "signed": None}]},
-    "metadata": {"software": "<b>Editor</b>", "edits": []},
-}
+SIGNER = Signer("<b>Camera maker</b>", None, "Es256")
+PROVENANCE = Provenance(
+    "valid",
+    "the signature holds, and the signer is on no list",
+    credentials=Credentials(SIGNER, None, None, "a camera", (), 0, 1, ()),
+    metadata=Metadata("MP4", None, None, ("<b>Editor</b>",), (), (), False, (), ()),
+    declared=(Declared("ai", "it was made by a generative model", "XMP", "trainedAlgorithmicMedia"),),
+).to_dict()
 
 
 def png(colour: str = "red") -> bytes:

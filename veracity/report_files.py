@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import argparse
 import sys
+import tempfile
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from veracity_client import __version__
 from veracity_client.cli import Wrap
@@ -78,6 +79,7 @@ class ReportFiles:
     args: argparse.Namespace
     key: SigningKey
     circumstances: Circumstances | None = None
+    provenance: dict[str, Any] | None = None
 
     def watch(self, name: str, detector: Detector, video: bytes, options: Options) -> Verdict:
         """Analyse, and keep what a report tells of it."""
@@ -89,6 +91,7 @@ class ReportFiles:
         times = Times(started, started, _now())
         fingerprint = fingerprints.pop() if len(fingerprints) == 1 else None
         self.circumstances = Circumstances(name, options, times, fingerprint, {"veracity": __version__})
+        self.provenance = _provenance(video)
         return verdict
 
     def show(self, name: str, found: Verdict | VeracityError | Line, text: str) -> None:
@@ -118,7 +121,9 @@ class ReportFiles:
             raise InternalError("a verdict came that was not watched")
         log = AuditLog(FileRows(self.args.audit_log)) if self.args.audit_log else None
         service = TimestampService(self.args.timestamp_url) if self.args.timestamp_url else None
-        report = make_report(make_evidence(verdict, self.circumstances), self.key, log, service)
+        report = make_report(
+            make_evidence(verdict, self.circumstances, provenance=self.provenance), self.key, log, service
+        )
         for name, make in _makers().items():
             if target := getattr(self.args, name):
                 target.write_bytes(make(report))
@@ -129,6 +134,16 @@ def _makers() -> dict[str, Callable[[Report], bytes]]:
     from veracity_gateway.report.pdf import to_pdf
 
     return {"report": lambda report: report.to_json(), "html": lambda report: to_html(report).encode(), "pdf": to_pdf}
+
+
+def _provenance(video: bytes) -> dict[str, Any]:
+    """Return what the bytes that were analysed say of their origin."""
+    from veracity_gateway import provenance
+
+    with tempfile.NamedTemporaryFile() as file:
+        file.write(video)
+        file.flush()
+        return provenance.read(Path(file.name)).to_dict()
 
 
 def _key(given: Path | None) -> SigningKey:

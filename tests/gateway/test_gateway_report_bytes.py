@@ -13,17 +13,17 @@ from report_samples import FILM, NOON, TIMES, VOICE, circumstances, evidence, fu
 from veracity_client.verdict import Verdict
 from veracity_gateway.report.canonical import canonical, clean, parse
 from veracity_gateway.report.document import Report, make_report
-from veracity_gateway.report.errors import BadEvidence
+from veracity_gateway.report.errors import BadEvidence, UnreadableReport
 from veracity_gateway.report.evidence import Evidence, Picture, Times, make_evidence
 from veracity_gateway.report.html import to_html
 from veracity_gateway.report.pdf import to_pdf
 from veracity_gateway.report.signing import SigningKey
 
 SHOW = """
-import sys, msgspec
+import sys
 from veracity_gateway.report.document import Report
 from veracity_gateway.report.html import to_html
-sys.stdout.buffer.write(to_html(msgspec.json.decode(sys.stdin.buffer.read(), type=Report)).encode())
+sys.stdout.buffer.write(to_html(Report.from_json(sys.stdin.buffer.read())).encode())
 """
 HOSTILE = [
     "<script>alert(1)</script>.mp4",
@@ -80,8 +80,11 @@ def test_the_same_pdf_comes_twice(full: Report) -> None:
     assert to_pdf(full) == first
 
 
-def test_the_document_is_canonical(full: Report) -> None:
+def test_the_document_is_canonical_and_reads_back(full: Report) -> None:
     document = full.to_json()
+    assert Report.from_json(document) == full
+    with pytest.raises(UnreadableReport):
+        Report.from_json(b"{}")
     assert canonical(parse(document)) == document
     assert b'"schema":"veracity-report/1"' in document
 
@@ -172,6 +175,8 @@ def test_the_page_says_what_an_analyst_and_a_court_need(full: Report) -> None:
         "What it cannot see",
         "32 samples, 1.28 of 3.93 s",
         "took no part in any score",
+        "Content credentials (C2PA): Valid, of a signer who is on no list",
+        "trainedAlgorithmicMedia",
         "An analyst cannot tell",
         "not proof",
         "f" * 64,
@@ -180,14 +185,20 @@ def test_the_page_says_what_an_analyst_and_a_court_need(full: Report) -> None:
         assert said in text, said
 
 
+@pytest.mark.parametrize("provenance", [{}, {"state": 3}, {"state": {"a": [1]}}, {"state": "new"}])
+def test_provenance_of_any_form_is_shown(provenance: dict[str, object], key: SigningKey) -> None:
+    assert "<h2>Provenance" in to_html(make_report(evidence(FILM, provenance=provenance), key))
+
+
 def test_a_layer_that_did_not_look_says_why(key: SigningKey) -> None:
     page = to_html(make_report(evidence(VOICE), key))
     assert page.count("not examined: it had nothing that it could judge – the file has no video track") == 3
 
 
 def test_words_of_a_newer_server_are_shown(key: SigningKey) -> None:
-    layer = replace(FILM.layer_results["1_audio"], status="postponed")
-    newer = replace(FILM, label="edited", layer_results={"9_smell": layer}, likelihood_ratio=None, rates=None)
+    layer = replace(FILM.layer_results["1_audio"], status="postponed")  # type: ignore[arg-type]
+    other = replace(FILM, layer_results={"9_smell": layer}, likelihood_ratio=None, rates=None)
+    newer = replace(other, label="edited")  # type: ignore[arg-type]
     page = to_html(make_report(evidence(newer), key))
     assert all(word in page for word in ("Called edited", "9_smell", "postponed"))
 

@@ -97,9 +97,19 @@ def test_what_cannot_become_a_report_is_refused_before_anything_is_analysed(
 
 
 @triton
+@pytest.mark.slow
 def test_analyze_writes_what_verify_finds_ok(doubles: Server, labelled_clips: Path, tmp_path: Path) -> None:
     made = {name: tmp_path / f"report.{name}" for name in ("html", "pdf", "json")}
-    options = ["--html", made["html"], "--pdf", made["pdf"], "--report", made["json"], "--audit-log", tmp_path / "log"]
+    options: list[str | Path] = [
+        "--html",
+        made["html"],
+        "--pdf",
+        made["pdf"],
+        "--report",
+        made["json"],
+        "--audit-log",
+        tmp_path / "log",
+    ]
     done = veracity(
         "analyze", labelled_clips / "fake", "--url", doubles.grpc_url, *options, XDG_DATA_HOME=str(tmp_path)
     )
@@ -114,13 +124,22 @@ def test_analyze_writes_what_verify_finds_ok(doubles: Server, labelled_clips: Pa
     document = json.loads(made["json"].read_bytes())
     assert document["evidence"]["name"] == str(labelled_clips / "fake")
     assert document["evidence"]["verdict"]["label"] == "fake"
+    assert document["evidence"]["provenance"]["state"] in {"none", "unreadable"}
 
 
 @triton
 def test_a_report_that_cannot_be_written_is_said_after_the_verdict(
     doubles: Server, labelled_clips: Path, tmp_path: Path
 ) -> None:
-    arguments = ["analyze", labelled_clips / "real", "--json", "--url", doubles.grpc_url, "--html", tmp_path]
+    arguments: list[str | Path] = [
+        "analyze",
+        labelled_clips / "real",
+        "--json",
+        "--url",
+        doubles.grpc_url,
+        "--html",
+        tmp_path,
+    ]
     done = veracity(*arguments, XDG_DATA_HOME=str(tmp_path))
     assert done.returncode == 3
     assert len(done.stdout.splitlines()) == 1
@@ -130,7 +149,14 @@ def test_a_report_that_cannot_be_written_is_said_after_the_verdict(
 
 @triton
 def test_an_error_has_no_report(doubles: Server, labelled_clips: Path, tmp_path: Path) -> None:
-    arguments = ["analyze", labelled_clips / "error", "--url", doubles.grpc_url, "--html", tmp_path / "out.html"]
+    arguments: list[str | Path] = [
+        "analyze",
+        labelled_clips / "error",
+        "--url",
+        doubles.grpc_url,
+        "--html",
+        tmp_path / "out.html",
+    ]
     done = veracity(*arguments, XDG_DATA_HOME=str(tmp_path))
     assert done.returncode == 3
     assert not (tmp_path / "out.html").exists()

@@ -1,10 +1,12 @@
 """What verify finds: every change, every forged part, and what it could not look at."""
 
+import base64
 import copy
 import hashlib
 import io
 import json
 import stat
+import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -105,6 +107,7 @@ def test_a_whole_report_is_ok_in_every_respect(report: Report, all_of_it: Expect
     assert len(found) == 8
 
 
+@pytest.mark.slow
 def test_every_change_of_the_document_fails(key: SigningKey, tmp_path: Path) -> None:
     full = full_evidence()
     short = Verdict.from_json(canonical(shortened(json.loads(full.verdict.to_json()))))
@@ -222,6 +225,22 @@ def test_a_service_that_gives_no_time_stamp_is_an_error(key: SigningKey, authori
 def test_a_service_that_is_not_there_is_an_error(key: SigningKey, url: str) -> None:
     with pytest.raises(TimestampError, match="did not answer"):
         make_report(evidence(), key, None, TimestampService(url, timeout=2))
+
+
+def test_openssl_says_the_same(report: Report, folder: Path, authority: TimeAuthority, tmp_path: Path) -> None:
+    document = json.loads(report.to_json())
+    signed, stamped, value, stamp = (tmp_path / name for name in ("signed", "stamped", "value", "stamp"))
+    del document["timestamp"]
+    stamped.write_bytes(canonical(document))
+    value.write_bytes(base64.b64decode(document.pop("signature")["value"]))
+    signed.write_bytes(canonical(document))
+    stamp.write_bytes(report.timestamp or b"")
+    key = folder / "keys" / "report-key.pub.pem"
+    for command in (
+        ["pkeyutl", "-verify", "-pubin", "-inkey", key, "-rawin", "-in", signed, "-sigfile", value],
+        ["ts", "-verify", "-data", stamped, "-in", stamp, "-CAfile", authority.ca],
+    ):
+        subprocess.run(["openssl", *map(str, command)], capture_output=True, check=True)
 
 
 def test_a_page_is_checked_with_what_it_shows(report: Report, all_of_it: Expected) -> None:

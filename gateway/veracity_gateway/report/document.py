@@ -6,8 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
+
 from veracity_gateway.report.audit import AuditLog, Entry
 from veracity_gateway.report.canonical import canonical, digest
+from veracity_gateway.report.errors import UnreadableReport
 from veracity_gateway.report.evidence import Evidence
 from veracity_gateway.report.signing import Signature, SigningKey
 from veracity_gateway.report.timestamps import TimestampService
@@ -27,6 +30,14 @@ class Report:
     def to_json(self) -> bytes:
         """Return the document."""
         return canonical(self)
+
+    @classmethod
+    def from_json(cls, document: bytes) -> Report:
+        """Read a document, to show it again; nothing is verified. Raises :class:`UnreadableReport`."""
+        try:
+            return msgspec.json.decode(document, type=cls)
+        except msgspec.MsgspecError as error:
+            raise UnreadableReport(f"it is no report: {error}") from None
 
 
 def signed_bytes(document: Mapping[str, Any]) -> bytes:

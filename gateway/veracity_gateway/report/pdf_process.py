@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 
-import msgspec
 from weasyprint import HTML, Attachment
 from weasyprint.urls import URLFetcher
 
@@ -17,7 +16,7 @@ from veracity_gateway.report.pdf import ATTACHED
 def main() -> None:
     """Make the PDF."""
     document = sys.stdin.buffer.read()
-    report = msgspec.json.decode(document, type=Report)
+    report = Report.from_json(document)
     made = report.evidence.times.finished
     attached = Attachment(
         string=document.decode(),

@@ -33,6 +33,13 @@ STATUS = {
     "skipped": "not examined: it was not asked",
     "failed": "not examined: it failed",
 }
+CREDENTIALS = {
+    "trusted": "Trusted",
+    "valid": "Valid, of a signer who is on no list",
+    "invalid": "Invalid",
+    "none": "none in the file",
+    "unreadable": "not readable",
+}
 OPINIONS = {"agree": "agrees", "disagree": "disagrees", "cannot_tell": "cannot tell"}
 PRIORS = (0.01, 0.1, 0.5, 0.9)
 
