@@ -10,7 +10,7 @@ import pytest
 from command_line import documents, in_a_terminal, run
 
 from veracity.server import Server
-from veracity_client.card import printable
+from veracity_client.console import printable
 from veracity_client.verdict import Verdict
 
 triton = pytest.mark.triton
