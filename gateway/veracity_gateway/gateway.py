@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from veracity_gateway.database import Database
+from veracity_gateway.issued import Reports
 from veracity_gateway.jobs.intake import Intake
 from veracity_gateway.jobs.queries import JobQueries
 from veracity_gateway.jobs.retention import Retention
@@ -69,6 +70,11 @@ class Gateway:
     def reviews(self) -> Reviews:
         """What analysts say of verdicts."""
         return Reviews(self.database)
+
+    @cached_property
+    def reports(self) -> Reports:
+        """The signed reports."""
+        return Reports(self.database, self.reviews, self.settings)
 
     @cached_property
     def meters(self) -> Meters:

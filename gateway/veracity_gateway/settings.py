@@ -38,6 +38,8 @@ class Settings(BaseSettings):
     max_queued: Count = Field(10_000, description="jobs that wait; more are refused")
     keep_days: Seconds = Field(30.0, description="after which a job and its result are deleted")
     unfinished_hours: Seconds = Field(24.0, description="after which an upload that did not end is deleted")
+    signing_key: Path | None = Field(None, description="Ed25519 key (PEM) of reports; else one of the data folder")
+    timestamp_url: str = Field("", description="an RFC 3161 service that stamps reports")
     idempotency_hours: Seconds = Field(24.0, description="how long an Idempotency-Key is known")
 
     def database_url(self) -> str:

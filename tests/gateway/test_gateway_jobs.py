@@ -12,6 +12,7 @@ import httpx
 import media_samples
 import pytest
 
+from veracity.cli import main
 from veracity.server import Server
 from veracity_client.verdict import Verdict
 
@@ -285,3 +286,32 @@ def test_a_review_is_added_and_exported(client: httpx.Client, talking: bytes) ->
     assert all(not line.startswith(job) for line in client.get("/reviews/manifest.csv").text.splitlines())
     assert len(client.get(at).json()["reviews"]) == 2
     problem(client.post(at, json={"opinion": "perhaps"}), 400, "BadRequest")
+
+
+def test_a_report_is_signed_chained_and_the_same_each_time(
+    client: httpx.Client, talking: bytes, tmp_path: Path
+) -> None:
+    job = ended(client, send(client, talking + b"report"))["job_id"]
+    at = f"/jobs/{job}/report"
+    found = client.get(f"{at}.json")
+    assert client.get(f"{at}.json").content == found.content
+    for kind in ("json", "html", "pdf"):
+        (tmp_path / f"report.{kind}").write_bytes(client.get(f"{at}.{kind}").content)
+    (tmp_path / "audit.jsonl").write_bytes(client.get("/audit").content)
+    (tmp_path / "clip.mp4").write_bytes(talking + b"report")
+    log = ["--audit", str(tmp_path / "audit.jsonl")]
+    for kind in ("json", "html", "pdf"):
+        assert main(["verify", str(tmp_path / f"report.{kind}"), str(tmp_path / "clip.mp4"), *log]) == 0
+    (tmp_path / "clip.mp4").write_bytes(talking)
+    assert main(["verify", str(tmp_path / "report.json"), str(tmp_path / "clip.mp4")]) == 1
+    assert "sandbox" in client.get(f"{at}.html").headers["content-security-policy"]
+    client.post(f"/jobs/{job}/reviews", json={"opinion": "cannot_tell", "note": "too short"})
+    assert "too short" in client.get(f"{at}.html").text
+    client.delete(f"/jobs/{job}")
+    last = json.loads(client.get("/audit").text.splitlines()[-1])
+    assert (last["event"], last["subject"]) == ("deleted", f"{job} by local")
+
+
+def test_there_is_no_report_without_a_verdict(client: httpx.Client) -> None:
+    job = ended(client, send(client, b"no report"))["job_id"]
+    problem(client.get(f"/jobs/{job}/report.json"), 409, "Conflict")

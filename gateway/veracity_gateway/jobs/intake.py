@@ -8,7 +8,7 @@ from pathlib import Path
 from veracity_gateway.errors import BadRequest
 from veracity_gateway.inbound.files import Received
 from veracity_gateway.jobs.asked import Asked
-from veracity_gateway.jobs.servers import Servers, options_of
+from veracity_gateway.jobs.servers import Servers, content_of, options_of
 from veracity_gateway.jobs.store import Jobs, NewJob, Once
 from veracity_gateway.jobs.tables import Job
 from veracity_gateway.media import MediaStore
@@ -36,8 +36,9 @@ class Intake:
         """Keep the file of a job and let it wait for a worker. The file is gone from where it lay."""
         try:
             self._media.put(job.id, file.path)
-            content = self._servers.content(file.sha256, options_of(job.options))
-            return self._jobs.queue(job.id, size=file.size, sha256=file.sha256, content=content)
+            said = self._servers.fingerprint()
+            content = content_of(file.sha256, options_of(job.options), said)
+            return self._jobs.queue(job.id, size=file.size, sha256=file.sha256, content=content, fingerprint=said)
         except BaseException:
             self._media.delete(job.id)
             self._jobs.upload_failed(job.id)

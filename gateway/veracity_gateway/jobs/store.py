@@ -15,9 +15,10 @@ from sqlalchemy.orm import Session
 
 from veracity_client.errors import Overloaded, VeracityError
 from veracity_client.verdict import StageEvent, Verdict, event_to_json
+from veracity_gateway.audit import DELETED, log_in, moment
 from veracity_gateway.database import Database
 from veracity_gateway.errors import Conflict, NotFound
-from veracity_gateway.jobs.tables import ENDED, Deletion, Event, Idempotency, Job, State
+from veracity_gateway.jobs.tables import ENDED, Event, Idempotency, Job, State
 from veracity_gateway.problems import problem
 
 Ended = Callable[[Session, Job], None]
@@ -96,14 +97,15 @@ class Jobs:
             _add(session, job, "state", {"state": "UPLOADING"})
             return job
 
-    def queue(self, id_: str, *, size: int, sha256: str, content: str | None) -> Job:
+    def queue(self, id_: str, *, size: int, sha256: str, content: str | None, fingerprint: str | None) -> Job:
         """Say that the media are there. A job that was asked before, with the same models, ends with that answer."""
         with self._database.session() as session:
             job = _locked(session, id_)
             if job.state != "UPLOADING":  # the same request came twice
                 return job
             job.runner, job.lease = None, None
-            job.bytes, job.sha256, job.content, job.media = size, sha256, content, True
+            job.bytes, job.sha256, job.media = size, sha256, True
+            job.content, job.fingerprint = content, fingerprint
             if not self._answer_from_store(session, job):
                 self._to(session, job, "QUEUED")
             return job
@@ -195,8 +197,7 @@ class Jobs:
             job = _locked(session, id_)
             if job.state not in ENDED:
                 self._to(session, job, "CANCELLED")
-            note = Deletion(job=job.id, owner=job.owner, by=by, sha256=job.sha256, at=self._clock())
-            session.add(note)
+            log_in(session).append(DELETED, f"{job.id} by {by}", None, moment(self._clock()))
             _forget(session, job)
 
     def media_gone(self, id_: str) -> None:

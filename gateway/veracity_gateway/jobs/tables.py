@@ -34,6 +34,8 @@ class Job(Base):
     sha256: Mapped[str | None] = mapped_column(String(64))
     content: Mapped[str | None] = mapped_column(String(64))
     """A digest of the file, the options and the servers' fingerprint: what an answer depends on."""
+    fingerprint: Mapped[str | None] = mapped_column(String(128))
+    """What the servers said of themselves when it was queued."""
     options: Mapped[str] = mapped_column(Text)
     source_url: Mapped[str | None] = mapped_column(Text)
     created: Mapped[float]
@@ -82,16 +84,3 @@ class Idempotency(Base):
     """A digest of what was asked."""
     job: Mapped[str] = mapped_column(String(32))
     created: Mapped[float] = mapped_column(index=True)
-
-
-class Deletion(Base):
-    """That a job was deleted: who, when, and the digest of its file. Nothing else of it is kept."""
-
-    __tablename__ = "deletions"
-
-    id: Mapped[int] = mapped_column(primary_key=True)
-    job: Mapped[str] = mapped_column(String(32))
-    owner: Mapped[str] = mapped_column(String(64))
-    by: Mapped[str] = mapped_column(String(64))
-    sha256: Mapped[str | None] = mapped_column(String(64))
-    at: Mapped[float]

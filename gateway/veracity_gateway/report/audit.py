@@ -87,6 +87,10 @@ class AuditLog:
             faults.append(error.message)
         return faults
 
+    def entries(self) -> Iterator[Entry]:
+        """Return all in their order."""
+        return self._rows.entries()
+
     def find(self, sequence: int) -> Entry | None:
         """Return the entry of this number."""
         return next((entry for entry in self._rows.entries() if entry.sequence == sequence), None)
