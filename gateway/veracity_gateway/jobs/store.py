@@ -20,6 +20,9 @@ from veracity_gateway.errors import Conflict, NotFound
 from veracity_gateway.jobs.tables import ENDED, Deletion, Event, Idempotency, Job, State
 from veracity_gateway.problems import problem
 
+Begun = Callable[[Session, Job], None]
+"""Called in the transaction that makes a job, where it is no repeated request; what it raises is why there is none."""
+
 Ended = Callable[[Session, Job], None]
 """Called in the transaction that ends a job: what has to happen exactly once."""
 
@@ -56,6 +59,7 @@ class Jobs:
         self._database = database
         self._max_queued = max_queued
         self._clock = clock
+        self.on_begin: list[Begun] = []
         self.on_end: list[Ended] = []
 
     def begin(self, new: NewJob, once: Once | None = None) -> Job:
@@ -93,6 +97,8 @@ class Jobs:
             if once:
                 session.add(Idempotency(owner=new.owner, job=job.id, created=self._clock(), **vars(once)))
             session.flush()
+            for begun in self.on_begin:
+                begun(session, job)
             _add(session, job, "state", {"state": "UPLOADING"})
             return job
 
@@ -195,7 +201,8 @@ class Jobs:
             job = _locked(session, id_)
             if job.state not in ENDED:
                 self._to(session, job, "CANCELLED")
-            note = Deletion(job=job.id, owner=job.owner, by=by, sha256=job.sha256, at=self._clock())
+            note = Deletion(job=job.id, owner=job.owner, by=by, sha256=job.sha256)
+            note.created, note.at = job.created, self._clock()
             session.add(note)
             _forget(session, job)
 

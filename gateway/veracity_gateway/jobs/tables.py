@@ -88,10 +88,13 @@ class Deletion(Base):
     """That a job was deleted: who, when, and the digest of its file. Nothing else of it is kept."""
 
     __tablename__ = "deletions"
+    __table_args__ = (Index("deletions_of_owner", "owner", "created"),)
 
     id: Mapped[int] = mapped_column(primary_key=True)
     job: Mapped[str] = mapped_column(String(32))
     owner: Mapped[str] = mapped_column(String(64))
     by: Mapped[str] = mapped_column(String(64))
     sha256: Mapped[str | None] = mapped_column(String(64))
+    created: Mapped[float]
+    """When the job was made: it counts in its key's quota."""
     at: Mapped[float]
