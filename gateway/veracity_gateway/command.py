@@ -35,7 +35,7 @@ def serve(settings: Settings) -> int:
         raise BadOption(
             f"{settings.host} lets other machines in, and there is no API key yet: `veracity gateway keys add`"
         )
-    _log_to_stderr()
+    log_to_stderr()
     make_server(settings, announce=True).run()
     return 0
 
@@ -72,7 +72,8 @@ def make_server(settings: Settings, *, announce: bool = False) -> Server:
     return server
 
 
-def _log_to_stderr() -> None:
+def log_to_stderr() -> None:
+    """Log JSON lines, whose tracebacks are without the values of variables: keys are among them."""
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,

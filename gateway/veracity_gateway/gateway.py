@@ -76,6 +76,7 @@ class Gateway:
         """What analysts say of verdicts."""
         return Reviews(self.database)
 
+    @cached_property
     def keys(self) -> Keys:
         """The API keys."""
         return Keys(self.database)

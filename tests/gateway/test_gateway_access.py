@@ -93,7 +93,7 @@ def test_wrong_keys(served: Served) -> None:
     other = served.keys.add("other", ["read"], 600)
     mixed = key.rpartition("_")[0] + "_" + other.rpartition("_")[2]
     for wrong in (mixed, key[:-1], key.upper(), "vk_", "ключ", "x" * 5000):
-        answer = served.client().get("/jobs", headers={b"Authorization": b"Bearer " + wrong.encode()})  # type: ignore[dict-item]
+        answer = served.client().get("/jobs", headers={b"Authorization": b"Bearer " + wrong.encode()})
         assert name_of(answer) == (401, "Unauthorized")
 
 

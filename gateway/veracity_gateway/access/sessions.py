@@ -53,7 +53,7 @@ class Sessions:
         with self._database.reading() as session:
             query = select(Key, PageSession.seen).join(PageSession, PageSession.key == Key.id)
             wanted = PageSession.digest == digest, Key.revoked.is_(None), ~self._over(now)
-            found = session.execute(query.where(*wanted)).tuples().one_or_none()
+            found = session.execute(query.where(*wanted)).one_or_none()
         if found is None:
             return None
         key, seen = found
