@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from importlib.metadata import version
 from typing import Any
@@ -11,13 +10,16 @@ from typing import Any
 import anyio
 import anyio.to_thread
 import structlog
-from fastapi import FastAPI, Request, Response
+from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from veracity_gateway import problems
+from veracity_gateway.access.documented import declare_access
+from veracity_gateway.access.guard import Guard
+from veracity_gateway.answering import Answering
 from veracity_gateway.gateway import Gateway
 from veracity_gateway.jobs.retention import SWEEP_SECONDS
-from veracity_gateway.routes import analyze, health, jobs, reports, reviews
+from veracity_gateway.routes import analyze, health, jobs, reports, reviews, session
 from veracity_gateway.routes.documented import ANY_ERROR, complete
 from veracity_gateway.settings import Settings
 
@@ -42,9 +44,10 @@ def make_app(settings: Settings) -> FastAPI:
     )
     app.state.gateway = gateway
     problems.install(app)
-    for group in (analyze, jobs, reports, reviews, health):
+    for group in (analyze, jobs, reports, reviews, session, health):
         app.include_router(group.router)
-    app.middleware("http")(_named_and_counted)
+    app.add_middleware(Guard, gateway)
+    app.add_middleware(Answering, gateway.meters)  # the outermost
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
     return app
 
@@ -73,23 +76,11 @@ async def _sweep(gateway: Gateway) -> None:
         await anyio.sleep(SWEEP_SECONDS)
 
 
-async def _named_and_counted(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
-    request.state.request_id = problems.request_id(request.headers.get("x-request-id"))
-    begun = time.perf_counter()
-    response = await call_next(request)
-    response.headers["X-Request-ID"] = request.state.request_id
-    route = getattr(request.scope.get("route"), "path", "none")
-    gateway: Gateway = request.app.state.gateway
-    gateway.meters.answered(request.method, route, response.status_code, time.perf_counter() - begun)
-    return response
-
-
 def _openapi(app: FastAPI) -> dict[str, Any]:
     if app.openapi_schema is None:
-        app.openapi_schema = complete(
-            get_openapi(
-                title=app.title, version=app.version, description=app.description, routes=app.routes,
-                license_info=app.license_info,
-            )
+        document = get_openapi(
+            title=app.title, version=app.version, description=app.description, routes=app.routes,
+            license_info=app.license_info,
         )  # fmt: skip
+        app.openapi_schema = declare_access(complete(document))
     return app.openapi_schema

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
+
 from veracity_client.errors import BadOption, VeracityError
 
 
@@ -31,6 +34,12 @@ class Forbidden(VeracityError):
     http = 403
 
 
+class WrongHost(VeracityError):
+    """The request's ``Host`` is none that this gateway answers as."""
+
+    http = 421
+
+
 class Conflict(VeracityError):
     """It does not go with what is there: an ``Idempotency-Key`` of another request, a report of a job under way."""
 
@@ -50,9 +59,13 @@ class UnsupportedType(VeracityError):
 
 
 class TooManyRequests(VeracityError):
-    """More requests than the key's limit or quota."""
+    """More requests than the key's limit or quota; ``wait`` seconds later there is one again."""
 
     http = 429
+
+    def __init__(self, message: str, wait: float = 1.0, headers: Mapping[str, str] | None = None) -> None:
+        super().__init__(message)
+        self.headers = {"Retry-After": str(max(1, math.ceil(wait))), **(headers or {})}
 
 
 class UploadTimeout(VeracityError):

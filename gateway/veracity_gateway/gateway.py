@@ -5,6 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
+from veracity_gateway.access.identity import Identity
+from veracity_gateway.access.keys import Keys
+from veracity_gateway.access.limits import Rates, count_job
+from veracity_gateway.access.sessions import Sessions
 from veracity_gateway.database import Database
 from veracity_gateway.issued import Reports
 from veracity_gateway.jobs.intake import Intake
@@ -44,7 +48,9 @@ class Gateway:
     @cached_property
     def jobs(self) -> Jobs:
         """What changes jobs."""
-        return Jobs(self.database, max_queued=self.settings.max_queued)
+        jobs = Jobs(self.database, max_queued=self.settings.max_queued)
+        jobs.on_begin.append(count_job)
+        return jobs
 
     @cached_property
     def queries(self) -> JobQueries:
@@ -75,6 +81,26 @@ class Gateway:
     def reports(self) -> Reports:
         """The signed reports."""
         return Reports(self.database, self.reviews, self.settings)
+
+    @cached_property
+    def keys(self) -> Keys:
+        """The API keys."""
+        return Keys(self.database)
+
+    @cached_property
+    def sessions(self) -> Sessions:
+        """The page's sessions."""
+        return Sessions(self.database, self.settings)
+
+    @cached_property
+    def identity(self) -> Identity:
+        """Who asks."""
+        return Identity(self.keys, self.sessions)
+
+    @cached_property
+    def rates(self) -> Rates:
+        """How often each key asked."""
+        return Rates()
 
     @cached_property
     def meters(self) -> Meters:

@@ -14,7 +14,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-from veracity_client.errors import BY_NAME, InternalError, VeracityError
+from veracity_client.errors import BY_NAME, InternalError, TooLarge, VeracityError
 from veracity_gateway.errors import BadRequest, NotAllowed, NotFound, StorageFull
 
 log = structlog.get_logger()
@@ -69,7 +69,7 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(HTTPException)
     async def http(request: Request, error: HTTPException) -> JSONResponse:
-        kind = {404: NotFound, 405: NotAllowed}.get(error.status_code, BadRequest)
+        kind = {404: NotFound, 405: NotAllowed, 413: TooLarge}.get(error.status_code, BadRequest)
         ours = kind(f"{request.method} {request.url.path[:200]}: {error.detail}")
         answer = response(request, ours)
         answer.headers.update(error.headers or {})
@@ -81,10 +81,11 @@ def install(app: FastAPI) -> None:
             return response(request, StorageFull("the disk is full; nothing of this request was kept"))
         return await unknown(request, error)
 
-    @app.exception_handler(Exception)
-    async def unknown(request: Request, error: Exception) -> JSONResponse:
-        log.error("a request failed", request_id=request.state.request_id, exc_info=error)
-        return response(request, InternalError("a fault of ours; the log has it under the request id"))
+
+async def unknown(request: Request, error: Exception) -> JSONResponse:
+    """Return the answer to a request that met a fault of ours, which is logged."""
+    log.error("a request failed", request_id=request.state.request_id, exc_info=error)
+    return response(request, InternalError("a fault of ours; the log has it under the request id"))
 
 
 def request_id(given: str | None) -> str:

@@ -42,6 +42,9 @@ class Settings(BaseSettings):
     timestamp_url: str = Field("", description="an RFC 3161 service that stamps reports")
     idempotency_hours: Seconds = Field(24.0, description="how long an Idempotency-Key is known")
 
+    session_idle_seconds: float = Field(3600.0, ge=120, description="after which a session of the page ends unused")
+    session_seconds: Seconds = Field(43_200.0, description="after which a session of the page ends")
+
     def database_url(self) -> str:
         """Return SQLAlchemy's URL; psycopg is the driver of PostgreSQL."""
         if not self.database:

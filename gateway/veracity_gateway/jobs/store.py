@@ -18,8 +18,11 @@ from veracity_client.verdict import StageEvent, Verdict, event_to_json
 from veracity_gateway.audit import DELETED, log_in, moment
 from veracity_gateway.database import Database
 from veracity_gateway.errors import Conflict, NotFound
-from veracity_gateway.jobs.tables import ENDED, Event, Idempotency, Job, State
+from veracity_gateway.jobs.tables import ENDED, Deletion, Event, Idempotency, Job, State
 from veracity_gateway.problems import problem
+
+Begun = Callable[[Session, Job], None]
+"""Called in the transaction that makes a job, where it is no repeated request; what it raises is why there is none."""
 
 Ended = Callable[[Session, Job], None]
 """Called in the transaction that ends a job: what has to happen exactly once."""
@@ -57,6 +60,7 @@ class Jobs:
         self._database = database
         self._max_queued = max_queued
         self._clock = clock
+        self.on_begin: list[Begun] = []
         self.on_end: list[Ended] = []
 
     def begin(self, new: NewJob, once: Once | None = None) -> Job:
@@ -94,6 +98,8 @@ class Jobs:
             if once:
                 session.add(Idempotency(owner=new.owner, job=job.id, created=self._clock(), **vars(once)))
             session.flush()
+            for begun in self.on_begin:
+                begun(session, job)
             _add(session, job, "state", {"state": "UPLOADING"})
             return job
 
@@ -198,6 +204,7 @@ class Jobs:
             if job.state not in ENDED:
                 self._to(session, job, "CANCELLED")
             log_in(session).append(DELETED, f"{job.id} by {by}", None, moment(self._clock()))
+            session.add(Deletion(owner=job.owner, created=job.created))
             _forget(session, job)
 
     def media_gone(self, id_: str) -> None:

@@ -84,3 +84,14 @@ class Idempotency(Base):
     """A digest of what was asked."""
     job: Mapped[str] = mapped_column(String(32))
     created: Mapped[float] = mapped_column(index=True)
+
+
+class Deletion(Base):
+    """That a job was deleted: it counts in its key's quota still. Which job it was is in the audit log."""
+
+    __tablename__ = "deletions"
+    __table_args__ = (Index("deletions_of_owner", "owner", "created"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    owner: Mapped[str] = mapped_column(String(64))
+    created: Mapped[float]

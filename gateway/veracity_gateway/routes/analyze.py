@@ -20,7 +20,7 @@ from veracity_gateway.jobs.store import NewJob, new_id
 from veracity_gateway.jobs.tables import Job
 from veracity_gateway.problems import problem
 from veracity_gateway.routes.documented import ANALYZE, BATCH, PREDICT
-from veracity_gateway.routes.parts import Analyst, TheGateway
+from veracity_gateway.routes.parts import Analyst, Submitter, TheGateway
 from veracity_gateway.routes.shown import Accepted, BatchAccepted, Problem, Refused, accepted
 
 router = APIRouter(tags=["analysis"])
@@ -32,7 +32,7 @@ Key = Annotated[str | None, Header(alias="Idempotency-Key", max_length=255)]
 
 @router.post("/analyze-video", status_code=202, openapi_extra=ANALYZE)
 async def analyze_video(
-    request: Request, response: Response, gateway: TheGateway, caller: Analyst, key: Key = None
+    request: Request, response: Response, gateway: TheGateway, caller: Submitter, key: Key = None
 ) -> Accepted:
     """Take a file, or the address of one, and make a job of it."""
     if _is_json(request):
@@ -48,7 +48,7 @@ async def analyze_video(
 
 
 @router.post("/batches", status_code=202, openapi_extra=BATCH)
-async def analyze_batch(request: Request, response: Response, gateway: TheGateway, caller: Analyst) -> BatchAccepted:
+async def analyze_batch(request: Request, response: Response, gateway: TheGateway, caller: Submitter) -> BatchAccepted:
     """Take several files and make a job of each; a file that is refused does not hold up the others."""
     form = await _form(request, gateway, MOST_FILES)
     batch, jobs, refused = new_id(), [], []
