@@ -13,6 +13,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 
 from veracity_client.errors import BY_NAME, InternalError, TooLarge, VeracityError
 from veracity_gateway.errors import BadRequest, NotAllowed, NotFound, StorageFull
@@ -73,6 +74,8 @@ def install(app: FastAPI) -> None:
         ours = kind(f"{request.method} {request.url.path[:200]}: {error.detail}")
         answer = response(request, ours)
         answer.headers.update(error.headers or {})
+        if error.status_code == 405:  # the router names the methods of one route alone
+            answer.headers["Allow"] = ", ".join(sorted(_methods(request)))
         return answer
 
     @app.exception_handler(OSError)
@@ -91,6 +94,16 @@ async def unknown(request: Request, error: Exception) -> JSONResponse:
 def request_id(given: str | None) -> str:
     """Return the caller's ``X-Request-ID`` where it is one, else a new one."""
     return given if given and re.fullmatch(r"[\w.-]{1,64}", given) else uuid4().hex
+
+
+def _methods(request: Request) -> set[str]:
+    """Return the methods of all routes of a path."""
+    return {
+        method
+        for route in request.app.routes
+        if route.matches(request.scope)[0] is not Match.NONE
+        for method in getattr(route, "methods", None) or ()
+    }
 
 
 def _said(error: Mapping[str, Any]) -> str:

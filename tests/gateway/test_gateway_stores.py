@@ -64,7 +64,7 @@ def test_two_gateways_share_database_and_bucket(
             while bucket.older_than(time.time() + 60):
                 assert time.monotonic() < deadline
                 time.sleep(0.5)
-            kept = httpx.post(f"{first}/analyze-video", files={"video": ("a.wav", voice)}, data={"keep_media": "yes"})
+            kept = httpx.post(f"{first}/analyze-video", files={"video": ("a.wav", voice)}, data={"keep_media": "true"})
             all_complete(second, 7)
             job = kept.json()["job_id"]
             assert httpx.get(f"{second}/jobs/{job}/media").content == voice

@@ -27,7 +27,8 @@ URL = {"type": "string", "format": "uri", "example": "https://example.org/clip.m
 
 def _multipart(video: dict[str, Any]) -> dict[str, Any]:
     properties = {"video": video, **OPTIONS, **AS_TEXT}
-    return {"schema": {"type": "object", "required": ["video"], "properties": properties}}
+    schema = {"type": "object", "required": ["video"], "properties": properties, "additionalProperties": False}
+    return {"schema": schema}
 
 
 _JSON = {
@@ -52,11 +53,10 @@ BATCH = _body(several=True, url=False)
 PREDICT = _body() | {
     "responses": {"200": {"description": "The verdict", "content": {"application/json": {"schema": VERDICT}}}}
 }
+PROBLEM = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
 ANY_ERROR: dict[int | str, dict[str, Any]] = {
-    "default": {
-        "description": "An error, as RFC 9457 says",
-        "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
-    }
+    "4XX": {"description": "The request's error, as RFC 9457 says", "content": PROBLEM},
+    "5XX": {"description": "The gateway's or the servers' error, in the same form", "content": PROBLEM},
 }
 
 
@@ -79,6 +79,7 @@ MEDIA: dict[int | str, dict[str, Any]] = {
 def complete(document: dict[str, Any]) -> dict[str, Any]:
     """Add the verdict's and the error's schemas, and take out the errors that FastAPI would give."""
     _, found = msgspec.json.schema_components([Verdict], ref_template="#/components/schemas/{name}")
+    document["servers"] = [{"url": "/", "description": "this gateway"}]
     schemas = document["components"]["schemas"]
     schemas |= found | {"Problem": Problem.model_json_schema()}
     for name in ("HTTPValidationError", "ValidationError"):

@@ -28,7 +28,8 @@ def _answers(kind: str, schema: dict[str, Any]) -> dict[int | str, dict[str, Any
 
 
 TEXT, BYTES = {"type": "string"}, {"type": "string", "format": "binary"}
-OBJECT = {"type": "object", "required": ["evidence", "signature", "chain", "timestamp"]}
+PARTS = ("evidence", "signature", "chain", "timestamp")
+OBJECT = {"type": "object", "required": list(PARTS), "properties": {name: {} for name in PARTS}}
 
 
 @router.get("/jobs/{job_id}/report.json", response_class=Response, responses=_answers("application/json", OBJECT))
