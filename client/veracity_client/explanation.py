@@ -76,7 +76,7 @@ class Spectrogram:
 class MouthStrip:
     """One face's mouth in a row from left to right, grey, at ``times``: at most 16 frames of those that lips saw.
 
-    ``windows`` are the seconds that were examined, each with its score; None where the score of the lips does not count.
+    ``windows`` are the seconds that were examined, each with its score; None where that does not count.
     """
 
     face: int

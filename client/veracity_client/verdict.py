@@ -230,7 +230,10 @@ class Verdict:
 
 @dataclass(frozen=True)
 class StageEvent:
-    """One step: ``stage`` is probe, sound, speech, frames, explanation or a layer's key; ``seconds`` since the start."""
+    """One step: ``stage`` is probe, sound, speech, frames, explanation or a layer's key.
+
+    ``seconds`` have passed since the start.
+    """
 
     stage: str
     status: StageStatus

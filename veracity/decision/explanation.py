@@ -74,9 +74,7 @@ def _worst(items: Sequence[Sample], scores: NDArray[np.float64]) -> list[int]:
     return list(best.values())[:MOMENTS]
 
 
-def _moment(
-    layer: str, output: ModelOutput, k: int, score: float, tracks: Sequence[Track], most_bytes: int
-) -> Moment:
+def _moment(layer: str, output: ModelOutput, k: int, score: float, tracks: Sequence[Track], most_bytes: int) -> Moment:
     item = output.items[k]
     crop, side = pictures.png_within(item.tensor, SIDE, most_bytes)
     cam = None if output.maps is None else _cam(output.maps[k], side)

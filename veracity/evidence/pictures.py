@@ -23,7 +23,7 @@ def png(image: Image) -> bytes:
 
 
 def png_within(image: Image, side: int, most_bytes: int) -> tuple[bytes, int]:
-    """Return a PNG of a square picture [S, S, 3] and its side, at most ``side``; smaller where the file is too large."""
+    """Return a PNG of a picture [S, S, 3] and its side: at most ``side``, smaller where the file is too large."""
     side = min(side, len(image))
     found = png(_to(image, side))
     while len(found) > most_bytes and side > LEAST_SIDE:

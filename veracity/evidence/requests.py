@@ -48,7 +48,7 @@ class Sample:
 class ModelOutput:
     """One model's logits of *fake*, float32 [n], for n samples; ``details`` [n, …] is what else its detector keeps.
 
-    ``maps`` [n, rows, columns] are the model's class-activation maps, where it has them and an explanation is asked for.
+    ``maps`` [n, rows, columns] are the model's class-activation maps, where it has some and an explanation is wanted.
     """
 
     model: str
