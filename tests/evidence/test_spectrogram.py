@@ -4,12 +4,13 @@ import time
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from veracity.evidence.spectrogram import COLUMNS, log_mel
 
 
-def tone(seconds: float, hertz: float) -> np.ndarray[tuple[int], np.dtype[np.int16]]:
-    return (10_000 * np.sin(2 * np.pi * hertz * np.arange(round(16_000 * seconds)) / 16_000)).astype(np.int16)
+def tone(seconds: float, hertz: float) -> NDArray[np.int16]:
+    return np.asarray(10_000 * np.sin(2 * np.pi * hertz * np.arange(round(16_000 * seconds)) / 16_000), np.int16)
 
 
 @pytest.mark.parametrize("hertz", [100, 1000, 4000, 7900])

@@ -76,7 +76,8 @@ class ModelOutput:
 
     def _taken(self, kept: Sequence[int]) -> ModelOutput:
         """Return the output for some of the samples, in this order."""
-        details, maps = (None if rows is None else rows[kept] for rows in (self.details, self.maps))
+        details = None if self.details is None else self.details[kept]
+        maps = None if self.maps is None else self.maps[kept]
         return ModelOutput(self.model, tuple(self.items[k] for k in kept), self.logits[kept], details, maps)
 
     def averaged(self) -> ModelOutput:

@@ -44,4 +44,4 @@ def _mel_bands() -> NDArray[np.float64]:
     bins = np.fft.rfftfreq(PIECE, 1 / SAMPLE_RATE)
     rise = (bins - edges[:-2, None]) / np.diff(edges)[:-1, None]
     fall = (edges[2:, None] - bins) / np.diff(edges)[1:, None]
-    return np.maximum(0, np.minimum(rise, fall))
+    return np.asarray(np.maximum(0, np.minimum(rise, fall)))
