@@ -79,6 +79,8 @@ def add_analyze(commands: argparse._SubParsersAction[Any]) -> argparse.ArgumentP
     parser.add_argument("--layers", type=_layers, metavar="NAME,…", help=f"some of {','.join(get_args(LayerName))}")
     parser.add_argument("--audio-track", type=int, metavar="N", help="which sound track, from 0; else chosen")
     parser.add_argument("--video-track", type=int, metavar="N", help="which video track, from 0; else chosen")
+    parser.add_argument("--explain", action="store_true",
+                        help="add pictures of what the models saw, to be found with --json or --out")  # fmt: skip
     parser.add_argument(
         "--url",
         action="append",
@@ -164,7 +166,8 @@ def _detector(url: str | Sequence[str], args: argparse.Namespace) -> Detector:
 
 def _options(args: argparse.Namespace) -> Options:
     chosen: dict[str, Any] = {"layers": args.layers} if args.layers else {}
-    chosen |= {name: getattr(args, name) for name in ("policy", "operating_point", "audio_track", "video_track")}
+    names = ("policy", "operating_point", "audio_track", "video_track", "explain")
+    chosen |= {name: getattr(args, name) for name in names}
     return Options(**chosen)
 
 
