@@ -61,6 +61,18 @@ class UploadTimeout(VeracityError):
     http = 408
 
 
+class UrlUnavailable(VeracityError):
+    """The address that a caller named does not answer, or answers that it cannot now."""
+
+    http = 502
+
+
+class UrlTimeout(VeracityError):
+    """The address that a caller named does not answer in time."""
+
+    http = 504
+
+
 class StorageFull(VeracityError):
     """The disk or the bucket takes no more."""
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from veracity_gateway.database import Database
+from veracity_gateway.jobs.downloads import Downloads
 from veracity_gateway.jobs.intake import Intake
 from veracity_gateway.jobs.queries import JobQueries
 from veracity_gateway.jobs.retention import Retention
@@ -14,6 +15,7 @@ from veracity_gateway.jobs.servers import Servers
 from veracity_gateway.jobs.store import Jobs
 from veracity_gateway.media import MediaStore
 from veracity_gateway.meters import Meters
+from veracity_gateway.outbound import Outbound
 from veracity_gateway.settings import Settings
 
 
@@ -55,9 +57,15 @@ class Gateway:
         return Intake(self.jobs, self.media, self.servers, self.settings)
 
     @cached_property
+    def outbound(self) -> Outbound:
+        """What asks addresses that callers name."""
+        return Outbound(private=self.settings.fetch_private)
+
+    @cached_property
     def runner(self) -> Runner:
         """What works on jobs."""
-        return Runner(self.jobs, self.media, self.servers, self.settings)
+        downloads = Downloads(self.jobs, self.intake, self.outbound, self.settings)
+        return Runner(self.jobs, self.media, self.servers, self.settings, downloads)
 
     @cached_property
     def retention(self) -> Retention:

@@ -48,11 +48,15 @@ class Incoming:
         if kind is not None:
             self.discard()
 
+    def expect(self, size: int) -> None:
+        """Say how large the file is going to be; raises TooLarge."""
+        if size > self._most:
+            raise TooLarge(f"over {self._most:,} bytes, which is the most that this gateway takes of a file")
+
     def write(self, content: bytes) -> None:
         """Add bytes; raises TooLarge, and OSError where the disk is full."""
         self._size += len(content)
-        if self._size > self._most:
-            raise TooLarge(f"over {self._most:,} bytes, which is the most that this gateway takes of a file")
+        self.expect(self._size)
         self._digest.update(content)
         self._file.write(content)
 

@@ -33,17 +33,16 @@ class Intake:
         return self._jobs.begin(new, once)
 
     def finish(self, job: Job, file: Received) -> Job:
-        """Keep the file of a job and let it wait for a worker. The file is gone from where it lay."""
+        """Keep the file of a job and let it wait for a worker. Where this raises, the file lies where it lay."""
         try:
             self._media.put(job.id, file.path)
             content = self._servers.content(file.sha256, options_of(job.options))
-            return self._jobs.queue(job.id, size=file.size, sha256=file.sha256, content=content)
+            done = self._jobs.queue(job.id, name=file.name, size=file.size, sha256=file.sha256, content=content)
         except BaseException:
             self._media.delete(job.id)
-            self._jobs.upload_failed(job.id)
             raise
-        finally:
-            file.discard()
+        file.discard()
+        return done
 
     def take(self, new: NewJob, file: Received, once: Once | None = None) -> Job:
         """Make a job of a file that is there; the same request gives the same job."""
@@ -55,7 +54,12 @@ class Intake:
         if job.state != "UPLOADING":
             file.discard()
             return job
-        return self.finish(job, file)
+        try:
+            return self.finish(job, file)
+        except BaseException:
+            file.discard()
+            self._jobs.upload_failed(job.id)
+            raise
 
 
 def once_of(key: str | None, asked: Asked, what: str) -> Once | None:

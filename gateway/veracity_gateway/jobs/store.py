@@ -96,14 +96,14 @@ class Jobs:
             _add(session, job, "state", {"state": "UPLOADING"})
             return job
 
-    def queue(self, id_: str, *, size: int, sha256: str, content: str | None) -> Job:
+    def queue(self, id_: str, *, name: str, size: int, sha256: str, content: str | None) -> Job:
         """Say that the media are there. A job that was asked before, with the same models, ends with that answer."""
         with self._database.session() as session:
             job = _locked(session, id_)
             if job.state != "UPLOADING":  # the same request came twice
                 return job
-            job.runner, job.lease = None, None
-            job.bytes, job.sha256, job.content, job.media = size, sha256, content, True
+            job.runner, job.lease, job.attempts = None, None, 0
+            job.name, job.bytes, job.sha256, job.content, job.media = name, size, sha256, content, True
             if not self._answer_from_store(session, job):
                 self._to(session, job, "QUEUED")
             return job
@@ -161,7 +161,7 @@ class Jobs:
             job = session.scalar(select(Job).where(*_held(id_, runner)).with_for_update())
             if job is not None:
                 job.runner, job.lease, job.not_before = None, None, self._clock() + seconds
-                self._to(session, job, "QUEUED")
+                self._to(session, job, "QUEUED" if job.media else "UPLOADING")
             return job is not None
 
     def take_over(self, max_crashes: int) -> list[str]:
