@@ -16,8 +16,8 @@ from fastapi.openapi.utils import get_openapi
 
 from veracity_gateway import problems
 from veracity_gateway.gateway import Gateway
-from veracity_gateway.jobs.retention import SWEEP_SECONDS
-from veracity_gateway.routes import analyze, health, jobs
+from veracity_gateway.jobs.retention import DAY, SWEEP_SECONDS
+from veracity_gateway.routes import analyze, health, jobs, webhooks
 from veracity_gateway.routes.documented import ANY_ERROR, complete
 from veracity_gateway.settings import Settings
 
@@ -42,7 +42,7 @@ def make_app(settings: Settings) -> FastAPI:
     )
     app.state.gateway = gateway
     problems.install(app)
-    for group in (analyze, jobs, health):
+    for group in (analyze, jobs, webhooks, health):
         app.include_router(group.router)
     app.middleware("http")(_named_and_counted)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
@@ -54,6 +54,7 @@ async def _lifespan(app: FastAPI) -> AsyncGenerator[None, None]:
     gateway: Gateway = app.state.gateway
     async with anyio.create_task_group() as group:
         group.start_soon(gateway.runner.run)
+        group.start_soon(gateway.deliveries.run)
         group.start_soon(_sweep, gateway)
         yield
         group.cancel_scope.cancel()
@@ -61,12 +62,13 @@ async def _lifespan(app: FastAPI) -> AsyncGenerator[None, None]:
 
 
 async def _sweep(gateway: Gateway) -> None:
-    count = 0
+    count, keep = 0, gateway.settings.keep_days * DAY
     while True:
         try:
             await anyio.to_thread.run_sync(gateway.retention.sweep)
             if count % SWEEPS_BETWEEN_OLD == 0:
                 await anyio.to_thread.run_sync(gateway.retention.sweep_old)
+                await anyio.to_thread.run_sync(gateway.webhooks.delete_before, time.time() - keep)
         except Exception:
             log.exception("what is not needed could not be deleted; it is tried again")
         count += 1

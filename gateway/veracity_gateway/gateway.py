@@ -17,6 +17,9 @@ from veracity_gateway.media import MediaStore
 from veracity_gateway.meters import Meters
 from veracity_gateway.outbound import Outbound
 from veracity_gateway.settings import Settings
+from veracity_gateway.webhooks.delivery import Deliveries
+from veracity_gateway.webhooks.endpoints import Webhooks
+from veracity_gateway.webhooks.outbox import Outbox
 
 
 @dataclass(frozen=True)
@@ -44,7 +47,10 @@ class Gateway:
     @cached_property
     def jobs(self) -> Jobs:
         """What changes jobs."""
-        return Jobs(self.database, max_queued=self.settings.max_queued)
+        jobs = Jobs(self.database, max_queued=self.settings.max_queued)
+        jobs.on_end.append(self.webhooks.job_ended)
+        jobs.on_delete.append(self.webhooks.job_deleted)
+        return jobs
 
     @cached_property
     def queries(self) -> JobQueries:
@@ -66,6 +72,16 @@ class Gateway:
         """What works on jobs."""
         downloads = Downloads(self.jobs, self.intake, self.outbound, self.settings)
         return Runner(self.jobs, self.media, self.servers, self.settings, downloads)
+
+    @cached_property
+    def webhooks(self) -> Webhooks:
+        """The addresses that want to be told."""
+        return Webhooks(self.database)
+
+    @cached_property
+    def deliveries(self) -> Deliveries:
+        """What tells them."""
+        return Deliveries(Outbox(self.database), self.outbound)
 
     @cached_property
     def retention(self) -> Retention:

@@ -20,8 +20,8 @@ from veracity_gateway.errors import Conflict, NotFound
 from veracity_gateway.jobs.tables import ENDED, Deletion, Event, Idempotency, Job, State
 from veracity_gateway.problems import problem
 
-Ended = Callable[[Session, Job], None]
-"""Called in the transaction that ends a job: what has to happen exactly once."""
+Changed = Callable[[Session, Job], None]
+"""Called in the transaction that ends or deletes a job: what has to happen exactly once."""
 
 
 def new_id() -> str:
@@ -56,7 +56,8 @@ class Jobs:
         self._database = database
         self._max_queued = max_queued
         self._clock = clock
-        self.on_end: list[Ended] = []
+        self.on_end: list[Changed] = []
+        self.on_delete: list[Changed] = []
 
     def begin(self, new: NewJob, once: Once | None = None) -> Job:
         """Make a job whose media are still on their way, or return the one that the same request made before.
@@ -197,6 +198,8 @@ class Jobs:
                 self._to(session, job, "CANCELLED")
             note = Deletion(job=job.id, owner=job.owner, by=by, sha256=job.sha256, at=self._clock())
             session.add(note)
+            for deleted in self.on_delete:
+                deleted(session, job)
             _forget(session, job)
 
     def media_gone(self, id_: str) -> None:
