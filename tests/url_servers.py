@@ -34,6 +34,7 @@ class Site(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Page)
         self.asked: list[tuple[str, dict[str, str]]] = []
         self.busy = 0  # how many requests are refused yet with 503
+        self.quick = False  # whether what drips comes at once
         self.scheme = "https" if tls else "http"
         if tls:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -104,7 +105,7 @@ class Page(BaseHTTPRequestHandler):
         self._head(len(MOVIE))
         for byte in MOVIE:
             self.wfile.write(bytes([byte]))
-            time.sleep(0.05)
+            time.sleep(0.0 if self.server.quick else 0.05)
 
     def _head(self, length: int | None) -> None:
         self.send_response(200)

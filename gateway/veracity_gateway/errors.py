@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from veracity_client.errors import BadOption, VeracityError
 
 
@@ -41,6 +43,25 @@ class Gone(VeracityError):
     """It was there and was deleted: media after the verdict, for instance."""
 
     http = 410
+
+
+class WrongVersion(VeracityError):
+    """A request to ``/uploads`` that does not say ``Tus-Resumable: 1.0.0``."""
+
+    http = 412
+    headers: ClassVar[dict[str, str]] = {"Tus-Version": "1.0.0"}
+
+
+class UploadBusy(VeracityError):
+    """Another request writes to this upload at this moment."""
+
+    http = 423
+
+
+class ChecksumMismatch(VeracityError):
+    """What came of an upload has not the ``Upload-Checksum`` that it was sent with; it was not kept."""
+
+    http = 460
 
 
 class UnsupportedType(VeracityError):

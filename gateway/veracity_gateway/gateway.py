@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from veracity_gateway.database import Database
+from veracity_gateway.inbound.tus import Uploads
 from veracity_gateway.jobs.downloads import Downloads
 from veracity_gateway.jobs.intake import Intake
 from veracity_gateway.jobs.queries import JobQueries
@@ -66,6 +67,11 @@ class Gateway:
     def outbound(self) -> Outbound:
         """What asks addresses that callers name."""
         return Outbound(private=self.settings.fetch_private)
+
+    @cached_property
+    def uploads(self) -> Uploads:
+        """Uploads that may be interrupted."""
+        return Uploads(self.queries, self.intake, self.settings)
 
     @cached_property
     def runner(self) -> Runner:

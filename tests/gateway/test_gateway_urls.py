@@ -13,6 +13,7 @@ import httpx
 import pytest
 import structlog
 from gateway_server import gateway, settings_in
+from killed_gateway import killed_at_the_end
 from url_servers import MOVIE, TEXTS, Site, site
 
 from veracity_client.errors import TooLarge
@@ -272,18 +273,26 @@ def test_deleting_a_job_stops_its_download(remote: Site, tmp_path: Path) -> None
             time.sleep(0.02)
 
 
-def test_a_download_goes_on_after_a_restart(remote: Site, tmp_path: Path) -> None:
+def test_a_download_is_given_back_at_a_stop(remote: Site, tmp_path: Path) -> None:
     settings = settings_in(tmp_path, fetch_private=True)
     with gateway(settings) as url:
         job = asked(url, remote.at("/drip"))
         while not remote.asked:
             time.sleep(0.02)
-    TEXTS["/drip"] = MOVIE  # it answers at once now
-    try:
-        with gateway(settings) as url:
-            ended(url, job, "QUEUED", "PROCESSING")
-    finally:
-        del TEXTS["/drip"]
+    remote.quick = True
+    with gateway(settings) as url:
+        ended(url, job, "QUEUED", "PROCESSING")
+
+
+@pytest.mark.slow
+def test_a_download_is_taken_over_after_a_kill(remote: Site, tmp_path: Path) -> None:
+    with killed_at_the_end(tmp_path) as url:
+        job = asked(url, remote.at("/drip"))
+        while not remote.asked:
+            time.sleep(0.02)
+    remote.quick = True
+    with killed_at_the_end(tmp_path) as url:
+        assert ended(url, job, "QUEUED", "PROCESSING")["sha256"] == hashlib.sha256(MOVIE).hexdigest()
 
 
 def test_private_addresses_are_refused_at_the_request(tmp_path: Path) -> None:

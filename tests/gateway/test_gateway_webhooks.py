@@ -1,14 +1,9 @@
 """Webhooks: signed as Standard Webhooks says, sent until they are taken, one message of each end of a job."""
 
 import json
-import os
-import signal
 import socket
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
@@ -17,7 +12,8 @@ from typing import Any
 import anyio
 import httpx
 import pytest
-from gateway_server import NOWHERE, gateway, settings_in
+from gateway_server import gateway, settings_in
+from killed_gateway import killed_at_the_end
 from standardwebhooks import Webhook
 from standardwebhooks.webhooks import WebhookVerificationError
 
@@ -310,18 +306,7 @@ def test_what_is_no_webhook_is_refused(tmp_path: Path) -> None:
             assert (answer.status_code, answer.json()["status"]) == (400, 400), answer.text
 
 
-@contextmanager
-def killed_at_the_end(folder: Path) -> Iterator[str]:
-    """A gateway of its own process, which gets SIGKILL at the end of the block."""
-    command = [sys.executable, "-m", "veracity.cli", "gateway", "--url", NOWHERE, "--port", "0", "--data", str(folder)]
-    env = os.environ | {"VERACITY_GATEWAY_FETCH_PRIVATE": "true", "VERACITY_GATEWAY_JOBS_AT_ONCE": "1"}
-    env["VERACITY_GATEWAY_LEASE_SECONDS"] = "2"
-    with subprocess.Popen(command, stdout=subprocess.PIPE, env=env, text=True) as process:
-        assert process.stdout
-        yield process.stdout.readline().split()[1]
-        process.send_signal(signal.SIGKILL)
-
-
+@pytest.mark.slow
 def test_one_message_of_each_end_after_a_kill(receiver: Receiver, tmp_path: Path) -> None:
     port = socket.create_server(("127.0.0.1", 0))
     away = f"http://127.0.0.1:{port.getsockname()[1]}/"

@@ -10,6 +10,7 @@ from pathlib import Path
 from types import TracebackType
 
 from veracity_client.errors import TooLarge
+from veracity_gateway.settings import Settings
 
 LONGEST_NAME = 255  # characters
 
@@ -69,6 +70,16 @@ class Incoming:
         """Delete what came."""
         self._file.close()
         self.path.unlink(missing_ok=True)
+
+
+def incoming(settings: Settings) -> Path:
+    """Return the folder where files lie while they come in."""
+    return settings.data / "incoming"
+
+
+def part_of(settings: Settings, id_: str) -> Path:
+    """Return where the bytes of a resumable upload lie until it is complete."""
+    return incoming(settings) / id_
 
 
 def cleaned(name: str) -> str:

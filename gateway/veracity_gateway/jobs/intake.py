@@ -6,7 +6,7 @@ import hashlib
 from pathlib import Path
 
 from veracity_gateway.errors import BadRequest
-from veracity_gateway.inbound.files import Received
+from veracity_gateway.inbound.files import Received, incoming
 from veracity_gateway.jobs.asked import Asked
 from veracity_gateway.jobs.servers import Servers, options_of
 from veracity_gateway.jobs.store import Jobs, NewJob, Once
@@ -26,7 +26,7 @@ class Intake:
     @property
     def folder(self) -> Path:
         """Where files lie while they come in."""
-        return self._settings.data / "incoming"
+        return incoming(self._settings)
 
     def begin(self, new: NewJob, once: Once | None = None) -> Job:
         """Make a job whose file is still to come, or return the one that the same request made before."""

@@ -39,6 +39,8 @@ class NewJob:
     keep_media: bool = False
     batch: str | None = None
     source_url: str | None = None
+    bytes: int | None = None
+    """How many are going to come, where that is known."""
 
 
 @dataclass(frozen=True)
