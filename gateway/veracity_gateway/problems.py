@@ -65,7 +65,7 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(RequestValidationError)
     async def invalid(request: Request, error: RequestValidationError) -> JSONResponse:
-        return response(request, BadRequest("; ".join(_said(each) for each in error.errors())))
+        return response(request, bad_request(error))
 
     @app.exception_handler(HTTPException)
     async def http(request: Request, error: HTTPException) -> JSONResponse:
@@ -73,6 +73,8 @@ def install(app: FastAPI) -> None:
         ours = kind(f"{request.method} {request.url.path[:200]}: {error.detail}")
         answer = response(request, ours)
         answer.headers.update(error.headers or {})
+        if error.status_code == 405 and (allowed := _allowed(request)):
+            answer.headers["Allow"] = ", ".join(sorted(allowed))
         return answer
 
     @app.exception_handler(OSError)
@@ -87,9 +89,20 @@ def install(app: FastAPI) -> None:
         return response(request, InternalError("a fault of ours; the log has it under the request id"))
 
 
+def bad_request(error: RequestValidationError) -> BadRequest:
+    """Return what FastAPI found wrong as our error."""
+    return BadRequest("; ".join(_said(each) for each in error.errors()))
+
+
 def request_id(given: str | None) -> str:
     """Return the caller's ``X-Request-ID`` where it is one, else a new one."""
     return given if given and re.fullmatch(r"[\w.-]{1,64}", given) else uuid4().hex
+
+
+def _allowed(request: Request) -> set[str]:
+    """Return the methods of a path that the document has; the router says those of the first route alone."""
+    paths: dict[str, dict[str, Any]] = request.app.openapi()["paths"]
+    return {method.upper() for method in paths.get(request.scope["route"].path, ())}
 
 
 def _said(error: Mapping[str, Any]) -> str:

@@ -7,6 +7,7 @@ import socket
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import anyio
 import httpx
@@ -22,7 +23,6 @@ from veracity_gateway.inbound.files import Received
 from veracity_gateway.inbound.urls import check_url, fetch, name_of
 from veracity_gateway.jobs import runner
 from veracity_gateway.outbound import Outbound, is_public
-from veracity_gateway.settings import Settings
 
 PRIVATE = [
     "127.0.0.1", "10.1.2.3", "172.16.0.1", "192.168.0.1", "169.254.169.254", "100.64.0.1", "0.0.0.0", "224.0.0.1",
@@ -40,8 +40,8 @@ def remote() -> Iterator[Site]:
         yield server
 
 
-def fetched(url: str, folder: Path, outbound: Outbound | None = None, **given: object) -> Received:
-    settings = Settings(**{"data": folder, "fetch_private": True, **given})
+def fetched(url: str, folder: Path, outbound: Outbound | None = None, **given: Any) -> Received:
+    settings = settings_in(folder, **{"fetch_private": True, **given})
 
     async def run() -> Received:
         return await fetch(url, folder / "in", settings, outbound=outbound)

@@ -27,7 +27,7 @@ router = APIRouter(tags=["analysis"])
 
 JSON_BYTES = 64 << 10
 MOST_FILES = 100  # of a batch
-Key = Annotated[str | None, Header(alias="Idempotency-Key", max_length=255)]
+Key = Annotated[str | None, Header(alias="Idempotency-Key", min_length=1, max_length=255)]
 
 
 @router.post("/analyze-video", status_code=202, openapi_extra=ANALYZE)

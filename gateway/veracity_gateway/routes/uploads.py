@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import anyio.to_thread
 from fastapi import APIRouter, Header, Request, Response
+from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 
 from veracity_client.errors import VeracityError
@@ -17,17 +18,21 @@ from veracity_gateway.gateway import Gateway
 from veracity_gateway.inbound.tus import CHECKSUMS, checksum_of
 from veracity_gateway.jobs.retention import HOUR
 from veracity_gateway.jobs.tables import Job
+from veracity_gateway.problems import bad_request
 from veracity_gateway.routes.documented import PART, tus
 from veracity_gateway.routes.jobs import JobId
 from veracity_gateway.routes.parts import Analyst, TheGateway
 
 VERSION = "1.0.0"
 EXTENSIONS = "creation,creation-with-upload,termination,expiration,checksum"
+METADATA = r"^([!-+\--~]+( [A-Za-z0-9+/]*={0,2})?(, ?|$))*$"  # names, each with a value in base64
+CHECKSUM = r"^(sha1 [A-Za-z0-9+/]{27}=|sha256 [A-Za-z0-9+/]{43}=)?$"
 PART_TYPE = "application/offset+octet-stream"
 
 Size = Annotated[int, Header(ge=0, lt=1 << 63)]
-Text = Annotated[str, Header(max_length=16_384)]
-MaybeText = Annotated[str | None, Header(max_length=256)]
+Length = Annotated[int, Header(ge=1, lt=1 << 63)]
+Metadata = Annotated[str, Header(max_length=16_384, pattern=METADATA, examples=["filename Y2xpcC5tcDQ="])]
+Sum = Annotated[str, Header(pattern=CHECKSUM)]
 
 
 class TusRoute(APIRoute):
@@ -42,9 +47,10 @@ class TusRoute(APIRoute):
                 if request.method != "OPTIONS" and request.headers.get("tus-resumable") != VERSION:
                     raise WrongVersion(f"send the header Tus-Resumable: {VERSION}")
                 response = await answer(request)
+            except RequestValidationError as error:
+                raise _versioned(bad_request(error)) from None
             except VeracityError as error:
-                error.headers = {**getattr(error, "headers", {}), "Tus-Resumable": VERSION}  # type: ignore[attr-defined]
-                raise
+                raise _versioned(error) from None
             response.headers["Tus-Resumable"] = VERSION
             return response
 
@@ -81,9 +87,9 @@ async def begin_upload(
     request: Request,
     gateway: TheGateway,
     caller: Analyst,
-    upload_length: Size,
-    upload_metadata: Text = "",
-    upload_checksum: MaybeText = None,
+    upload_length: Length,
+    upload_metadata: Metadata = "",
+    upload_checksum: Sum = "",
 ) -> Response:
     """Begin an upload. Its metadata are ``filename`` and the options of ``/analyze-video``; the body may be a part."""
     checksum = checksum_of(upload_checksum)
@@ -123,7 +129,7 @@ async def continue_upload(
     gateway: TheGateway,
     caller: Analyst,
     upload_offset: Size,
-    upload_checksum: MaybeText = None,
+    upload_checksum: Sum = "",
 ) -> Response:
     """Add a part to an upload. The last one makes it a job."""
     if not _is_part(request):
@@ -143,6 +149,11 @@ async def end_upload(upload_id: JobId, gateway: TheGateway, caller: Analyst) -> 
         raise Conflict(f"the upload is complete: delete /jobs/{job.id}")
     await anyio.to_thread.run_sync(lambda: gateway.retention.delete(job.id, by=caller.id))
     return Response(status_code=204)
+
+
+def _versioned(error: VeracityError) -> VeracityError:
+    error.headers = {**getattr(error, "headers", {}), "Tus-Resumable": VERSION}  # type: ignore[attr-defined]
+    return error
 
 
 def _is_part(request: Request) -> bool:

@@ -30,7 +30,7 @@ class WebhookAsked(BaseModel):
         json_schema_extra={"examples": [{"url": "https://example.org/hook", "events": ["job.complete", "job.error"]}]},
     )
 
-    url: str = Field(max_length=LONGEST_URL, description="public, http or https")
+    url: str = Field(max_length=LONGEST_URL, pattern="^[Hh][Tt][Tt][Pp][Ss]?://", description="public")
     events: list[EventType] = Field(list(EVENT_TYPES), min_length=1, max_length=16)
 
 
