@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from importlib.metadata import version
@@ -18,8 +19,8 @@ from veracity_gateway.access.documented import declare_access
 from veracity_gateway.access.guard import Guard
 from veracity_gateway.answering import Answering
 from veracity_gateway.gateway import Gateway
-from veracity_gateway.jobs.retention import SWEEP_SECONDS
-from veracity_gateway.routes import analyze, health, jobs, reports, reviews, session
+from veracity_gateway.jobs.retention import DAY, SWEEP_SECONDS
+from veracity_gateway.routes import analyze, health, jobs, reports, reviews, session, uploads, webhooks
 from veracity_gateway.routes.documented import ANY_ERROR, complete
 from veracity_gateway.settings import Settings
 
@@ -44,7 +45,7 @@ def make_app(settings: Settings) -> FastAPI:
     )
     app.state.gateway = gateway
     problems.install(app)
-    for group in (analyze, jobs, reports, reviews, session, health):
+    for group in (analyze, uploads, jobs, reports, reviews, webhooks, session, health):
         app.include_router(group.router)
     app.add_middleware(Guard, gateway)
     app.add_middleware(Answering, gateway.meters)  # the outermost
@@ -57,6 +58,7 @@ async def _lifespan(app: FastAPI) -> AsyncGenerator[None, None]:
     gateway: Gateway = app.state.gateway
     async with anyio.create_task_group() as group:
         group.start_soon(gateway.runner.run)
+        group.start_soon(gateway.deliveries.run)
         group.start_soon(_sweep, gateway)
         yield
         group.cancel_scope.cancel()
@@ -64,12 +66,13 @@ async def _lifespan(app: FastAPI) -> AsyncGenerator[None, None]:
 
 
 async def _sweep(gateway: Gateway) -> None:
-    count = 0
+    count, keep = 0, gateway.settings.keep_days * DAY
     while True:
         try:
             await anyio.to_thread.run_sync(gateway.retention.sweep)
             if count % SWEEPS_BETWEEN_OLD == 0:
                 await anyio.to_thread.run_sync(gateway.retention.sweep_old)
+                await anyio.to_thread.run_sync(gateway.webhooks.delete_before, time.time() - keep)
         except Exception:
             log.exception("what is not needed could not be deleted; it is tried again")
         count += 1

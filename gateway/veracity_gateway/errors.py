@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from typing import ClassVar
 
 from veracity_client.errors import BadOption, VeracityError
 
@@ -52,6 +53,25 @@ class Gone(VeracityError):
     http = 410
 
 
+class WrongVersion(VeracityError):
+    """A request to ``/uploads`` that does not say ``Tus-Resumable: 1.0.0``."""
+
+    http = 412
+    headers: ClassVar[dict[str, str]] = {"Tus-Version": "1.0.0"}
+
+
+class UploadBusy(VeracityError):
+    """Another request writes to this upload at this moment."""
+
+    http = 423
+
+
+class ChecksumMismatch(VeracityError):
+    """What came of an upload has not the ``Upload-Checksum`` that it was sent with; it was not kept."""
+
+    http = 460
+
+
 class UnsupportedType(VeracityError):
     """The body's content type is none that this address takes."""
 
@@ -72,6 +92,18 @@ class UploadTimeout(VeracityError):
     """The body did not come in time."""
 
     http = 408
+
+
+class UrlUnavailable(VeracityError):
+    """The address that a caller named does not answer, or answers that it cannot now."""
+
+    http = 502
+
+
+class UrlTimeout(VeracityError):
+    """The address that a caller named does not answer in time."""
+
+    http = 504
 
 
 class StorageFull(VeracityError):

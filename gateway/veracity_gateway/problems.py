@@ -13,7 +13,6 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
-from starlette.routing import Match
 
 from veracity_client.errors import BY_NAME, InternalError, TooLarge, VeracityError
 from veracity_gateway.errors import BadRequest, NotAllowed, NotFound, StorageFull
@@ -66,7 +65,7 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(RequestValidationError)
     async def invalid(request: Request, error: RequestValidationError) -> JSONResponse:
-        return response(request, BadRequest("; ".join(_said(each) for each in error.errors())))
+        return response(request, bad_request(error))
 
     @app.exception_handler(HTTPException)
     async def http(request: Request, error: HTTPException) -> JSONResponse:
@@ -74,8 +73,8 @@ def install(app: FastAPI) -> None:
         ours = kind(f"{request.method} {request.url.path[:200]}: {error.detail}")
         answer = response(request, ours)
         answer.headers.update(error.headers or {})
-        if error.status_code == 405:  # the router names the methods of one route alone
-            answer.headers["Allow"] = ", ".join(sorted(_methods(request)))
+        if error.status_code == 405 and (allowed := _allowed(request)):
+            answer.headers["Allow"] = ", ".join(sorted(allowed))
         return answer
 
     @app.exception_handler(OSError)
@@ -91,19 +90,20 @@ async def unknown(request: Request, error: Exception) -> JSONResponse:
     return response(request, InternalError("a fault of ours; the log has it under the request id"))
 
 
+def bad_request(error: RequestValidationError) -> BadRequest:
+    """Return what FastAPI found wrong as our error."""
+    return BadRequest("; ".join(_said(each) for each in error.errors()))
+
+
 def request_id(given: str | None) -> str:
     """Return the caller's ``X-Request-ID`` where it is one, else a new one."""
     return given if given and re.fullmatch(r"[\w.-]{1,64}", given) else uuid4().hex
 
 
-def _methods(request: Request) -> set[str]:
-    """Return the methods of all routes of a path."""
-    return {
-        method
-        for route in request.app.routes
-        if route.matches(request.scope)[0] is not Match.NONE
-        for method in getattr(route, "methods", None) or ()
-    }
+def _allowed(request: Request) -> set[str]:
+    """Return the methods of a path that the document has; the router says those of the first route alone."""
+    paths: dict[str, dict[str, Any]] = request.app.openapi()["paths"]
+    return {method.upper() for method in paths.get(request.scope["route"].path, ())}
 
 
 def _said(error: Mapping[str, Any]) -> str:

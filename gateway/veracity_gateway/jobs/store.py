@@ -24,8 +24,8 @@ from veracity_gateway.problems import problem
 Begun = Callable[[Session, Job], None]
 """Called in the transaction that makes a job, where it is no repeated request; what it raises is why there is none."""
 
-Ended = Callable[[Session, Job], None]
-"""Called in the transaction that ends a job: what has to happen exactly once."""
+Changed = Callable[[Session, Job], None]
+"""Called in the transaction that ends or deletes a job: what has to happen exactly once."""
 
 
 def new_id() -> str:
@@ -43,6 +43,8 @@ class NewJob:
     keep_media: bool = False
     batch: str | None = None
     source_url: str | None = None
+    bytes: int | None = None
+    """How many are going to come, where that is known."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,8 @@ class Jobs:
         self._max_queued = max_queued
         self._clock = clock
         self.on_begin: list[Begun] = []
-        self.on_end: list[Ended] = []
+        self.on_end: list[Changed] = []
+        self.on_delete: list[Changed] = []
 
     def begin(self, new: NewJob, once: Once | None = None) -> Job:
         """Make a job whose media are still on their way, or return the one that the same request made before.
@@ -103,14 +106,16 @@ class Jobs:
             _add(session, job, "state", {"state": "UPLOADING"})
             return job
 
-    def queue(self, id_: str, *, size: int, sha256: str, content: str | None, fingerprint: str | None) -> Job:
+    def queue(
+        self, id_: str, *, name: str, size: int, sha256: str, content: str | None, fingerprint: str | None
+    ) -> Job:
         """Say that the media are there. A job that was asked before, with the same models, ends with that answer."""
         with self._database.session() as session:
             job = _locked(session, id_)
             if job.state != "UPLOADING":  # the same request came twice
                 return job
-            job.runner, job.lease = None, None
-            job.bytes, job.sha256, job.media = size, sha256, True
+            job.runner, job.lease, job.attempts = None, None, 0
+            job.name, job.bytes, job.sha256, job.media = name, size, sha256, True
             job.content, job.fingerprint = content, fingerprint
             if not self._answer_from_store(session, job):
                 self._to(session, job, "QUEUED")
@@ -169,7 +174,7 @@ class Jobs:
             job = session.scalar(select(Job).where(*_held(id_, runner)).with_for_update())
             if job is not None:
                 job.runner, job.lease, job.not_before = None, None, self._clock() + seconds
-                self._to(session, job, "QUEUED")
+                self._to(session, job, "QUEUED" if job.media else "UPLOADING")
             return job is not None
 
     def take_over(self, max_crashes: int) -> list[str]:
@@ -205,6 +210,8 @@ class Jobs:
                 self._to(session, job, "CANCELLED")
             log_in(session).append(DELETED, f"{job.id} by {by}", None, moment(self._clock()))
             session.add(Deletion(owner=job.owner, created=job.created))
+            for deleted in self.on_delete:
+                deleted(session, job)
             _forget(session, job)
 
     def media_gone(self, id_: str) -> None:
