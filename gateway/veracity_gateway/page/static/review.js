@@ -1,0 +1,46 @@
+// An analyst's own opinion, beside the verdict. Reviews are added, never changed.
+import { ask } from "./api.js";
+import { announce, card, el, fill, unique } from "./dom.js";
+import { when } from "./format.js";
+import { problemCard } from "./problem.js";
+
+const OPINIONS = { agree: "Agree", disagree: "Disagree", cannot_tell: "Cannot tell" };
+
+export function reviewCard(job) {
+  const list = el("ul", { class: "reviews" });
+  const said = el("div", {});
+  const note = el("textarea", { id: unique("note"), rows: "2", maxlength: "4000" });
+  const name = unique("opinion");
+  const radios = Object.entries(OPINIONS).map(([value, words]) => {
+    const id = `${name}-${value}`;
+    return el("span", { class: "segment" }, el("input", { type: "radio", id, name, value, required: true, class: "visually-hidden" }), el("label", { for: id }, words));
+  });
+  const form = el("form", { class: "review", on: { submit } },
+    el("fieldset", { class: "segments" }, el("legend", {}, "Does the verdict fit what you know?"), radios),
+    el("label", { for: note.id }, "Note: what you saw, or how you know"), note, said,
+    el("div", { class: "row end" }, el("button", { class: "primary" }, "Add review")));
+
+  async function submit(event) {
+    event.preventDefault();
+    const opinion = new FormData(form).get(name);
+    try {
+      await ask(job.links?.reviews ?? `/jobs/${job.job_id}/reviews`, { method: "POST", body: { opinion, note: note.value } });
+      form.reset();
+      fill(said);
+      announce("Review added");
+      await show();
+    } catch (error) {
+      if (error.name !== "AbortError") fill(said, problemCard(error));
+    }
+  }
+  async function show() {
+    const found = await ask(job.links?.reviews ?? `/jobs/${job.job_id}/reviews`);
+    fill(list, found.reviews.map((each) => el("li", {},
+      el("strong", {}, OPINIONS[each.opinion] ?? each.opinion), el("span", { class: "muted small" }, ` ${each.by ?? each.reviewer ?? ""} ${when(each.at ?? each.created)}`),
+      each.note && el("p", {}, each.note))));
+  }
+  show().catch((error) => {
+    if (error.name !== "AbortError") fill(said, el("p", { class: "muted small" }, `Earlier reviews cannot be shown: ${error.message}`));
+  });
+  return card("Your review", form, list);
+}
