@@ -7,8 +7,13 @@ const chosen = { ...USUAL };
 
 /** @returns {{node: Node, fields: () => Record<string, string>, json: () => Record<string, any>}} */
 export function optionsForm() {
-  const node = el("details", { class: "options" },
-    el("summary", {}, "Options"),
+  const said = el("span", { class: "muted" });
+  const show = () => {
+    said.textContent = [POLICIES[chosen.policy][0], POINTS[chosen.operating_point][0], chosen.keep_media ? "the file is kept" : "the file is deleted after the verdict"].join(" · ");
+  };
+  show();
+  const node = el("details", { class: "options", on: { change: show } },
+    el("summary", {}, "Options ", said),
     el("div", { class: "option-grid" },
       radios("policy", "How much to look at", POLICIES),
       radios("operating_point", "How often a word may be wrong", POINTS),

@@ -4,8 +4,9 @@ import { el, fill, icon, svg } from "./dom.js";
 import { clock, percent } from "./format.js";
 
 const USUAL_FRAME = 1 / 25; // seconds, until two frames were seen
+const LETTER = 13; // pixels of the screen
 const NEAR = 0.08; // seconds around a moment in which its heat map is shown
-const KEYS = "Keys: space plays, , and . step frames, arrows move a second, Shift five, M mutes.";
+const KEYS = [["space", "plays"], [", .", "step a frame"], ["← →", "move a second, with Shift five"], ["M", "mutes"]];
 
 /**
  * @param {import("./clip.js").Clip} clip
@@ -16,7 +17,7 @@ export function createPlayer(clip, seen) {
   const media = moving ? el(clip.kind === "sound" ? "audio" : "video", { preload: "auto", playsinline: true }) : el("img", { alt: "The picture that was analysed" });
   const boxes = svg("svg", { class: "boxes", viewBox: `0 0 ${clip.width || 1} ${clip.height || 1}`, "aria-hidden": "true" });
   const inset = el("div", { class: "inset", hidden: true });
-  const failed = el("p", { class: "note", hidden: true }, "This browser cannot play the file. The timeline and the tables hold without it.");
+  const failed = el("p", { class: "note", hidden: true }, "This browser cannot show the file. The timeline and the tables hold without it.");
   const screen = el("div", { class: `screen ${clip.kind}` }, media, clip.kind !== "sound" && boxes, inset);
   const listeners = new Set();
   let frame = USUAL_FRAME;
@@ -28,7 +29,10 @@ export function createPlayer(clip, seen) {
     get time() { return moving ? shown : 0; },
     get duration() { return clip.seconds || media.duration || 0; },
     get playing() { return moving && !media.paused; },
-    load({ url }) { media.src = url; },
+    load({ url }) {
+      media.src = url;
+      player.node.hidden = false;
+    },
     onTime(call) { listeners.add(call); call(player.time); },
     seek(time) {
       shown = Math.min(Math.max(0, time), Math.max(0, player.duration - 0.001));
@@ -36,8 +40,11 @@ export function createPlayer(clip, seen) {
       tell();
     },
     step(count) {
-      if (moving) media.pause();
-      player.seek(shown + count * frame + (count > 0 ? 0.001 : -0.001));
+      if (!moving) return;
+      media.pause();
+      shown = Math.min(Math.max(0, shown + count * frame), player.duration);
+      media.currentTime = shown + frame * (count > 0 ? 0.25 : 0.5); // inside the frame, of which the rate is an estimate
+      tell();
     },
     toggle() {
       if (!moving) return;
@@ -53,9 +60,13 @@ export function createPlayer(clip, seen) {
   };
 
   function tell() {
-    if (clip.kind !== "sound") fill(boxes, boxShown.on ? clip.faces.map((face) => drawn(clip, face, player.time)) : []);
+    if (clip.kind !== "sound") fill(boxes, boxShown.on ? clip.faces.map((face) => drawn(clip, face, player.time, letter())) : []);
     showInset();
     for (const call of listeners) call(player.time);
+  }
+  /** The size of letters in the clip's own pixels, so that they look alike on every screen. */
+  function letter() {
+    return LETTER / (Math.min(boxes.clientWidth / clip.width, boxes.clientHeight / clip.height) || 1);
   }
   function showInset() {
     const moment = seen?.moments.find((each) => each.cam && Math.abs(each.time - player.time) < NEAR);
@@ -64,34 +75,34 @@ export function createPlayer(clip, seen) {
     inset.hidden = !moment;
     if (moment) fill(inset, el("img", { src: moment.crop, alt: "" }), el("img", { src: moment.cam, alt: "", class: "cam" }), el("span", {}, "What the model weighed here"));
   }
-  function watch() {
-    if (stopped) return;
-    if (media.requestVideoFrameCallback) {
-      media.requestVideoFrameCallback((_, { mediaTime }) => {
-        const step = mediaTime - shown;
-        if (player.playing && step > 0.005 && step < frame) frame = step;
-        shown = mediaTime;
-        tell();
-        watch();
-      });
-    } else {
-      shown = media.currentTime;
+  function watchFrames() {
+    media.requestVideoFrameCallback((_, { mediaTime }) => {
+      if (stopped) return;
+      const step = mediaTime - shown;
+      if (player.playing && step > 0.005 && step < frame) frame = step;
+      shown = mediaTime;
       tell();
-      requestAnimationFrame(watch);
-    }
+      watchFrames();
+    });
+  }
+  function watchClock() {
+    shown = media.currentTime;
+    tell();
+    if (player.playing && !stopped) requestAnimationFrame(watchClock);
   }
   media.addEventListener("error", () => {
     if (!media.getAttribute("src")) return;
     failed.hidden = false;
     screen.hidden = true;
+    bar?.forEach((part) => { part.hidden = true; });
   });
-  if (clip.kind === "video") watch();
-  if (clip.kind === "sound") media.addEventListener("timeupdate", () => { shown = media.currentTime; tell(); });
+  if (media.requestVideoFrameCallback) watchFrames();
+  else if (moving) for (const event of ["play", "seeked"]) media.addEventListener(event, watchClock);
   if (moving) media.addEventListener("loadedmetadata", () => { if (shown) media.currentTime = shown; });
 
   const boxShown = { on: true };
   const bar = moving ? controls(player, boxShown, tell) : null;
-  player.node = el("div", { class: "player", on: { keydown: (event) => player.key(event) && event.preventDefault() } }, screen, failed, bar);
+  player.node = el("div", { class: "player", hidden: true, on: { keydown: (event) => player.key(event) && event.preventDefault() } }, screen, failed, bar);
   tell();
   return player;
 }
@@ -121,17 +132,16 @@ function controls(player, boxShown, redraw) {
   return [el("div", { class: "controls", role: "group", "aria-label": "Player" },
     video && step(-1, "back", "One frame back (,)"), play, video && step(1, "next", "One frame on (.)"),
     time, el("span", { class: "spring" }), rate, mute, video && clip.faces.length > 0 && faces),
-  el("p", { class: "muted small keys" }, KEYS)];
+  el("p", { class: "muted small keys" }, KEYS.map(([name, does]) => el("span", {}, el("kbd", {}, name), ` ${does}`)))];
 }
 
 /** A face's frame and name. The scores are of the row of that face. */
-function drawn(clip, face, time) {
+function drawn(clip, face, time, size) {
   const box = boxAt(face, time);
   if (!box) return null;
   const [x0, y0, x1, y1] = box;
   const row = clip.rows.find((each) => each.face === face.id);
   const score = (row && scoreAt(row, time)) ?? face.score;
-  const size = Math.max(10, clip.width / 34);
   const words = `Face ${face.number}${score === null || score === undefined ? "" : ` · ${percent(score)}`}`;
   const wide = words.length * size * 0.56 + size * 0.6;
   const top = y0 > size * 1.6 ? y0 - size * 1.5 : y1;

@@ -16,7 +16,7 @@ export function reviewCard(job) {
     return el("span", { class: "segment" }, el("input", { type: "radio", id, name, value, required: true, class: "visually-hidden" }), el("label", { for: id }, words));
   });
   const form = el("form", { class: "review", on: { submit } },
-    el("fieldset", { class: "segments" }, el("legend", {}, "Does the verdict fit what you know?"), radios),
+    el("fieldset", { class: "opinions" }, el("legend", {}, "Does the verdict fit what you know?"), el("div", { class: "segments-row" }, radios)),
     el("label", { for: note.id }, "Note: what you saw, or how you know"), note, said,
     el("div", { class: "row end" }, el("button", { class: "primary" }, "Add review")));
 

@@ -36,7 +36,7 @@ function strength(verdict) {
       : `They are about ${factor} times likelier if the clip is ${side[0]} than if it is ${side[1]}.`),
     scale(ratio),
     el("p", { class: "muted small" }, `Likelihood ratio, log10 ${signed(ratio.log10)}; the measured clips can tell from ${signed(ratio.low)} to ${signed(ratio.high)}.`),
-    prior(ratio));
+    verdict.fake_probability !== null && prior(ratio, verdict.fake_probability));
 }
 
 /** The ratio on a line from "real" to "fake", with the range that the measurements can tell. */
@@ -51,16 +51,17 @@ function scale(ratio) {
     svg("text", { x: 10, y: 41 }, "real"), svg("text", { x: 150, y: 41, "text-anchor": "middle" }, "either"), svg("text", { x: 290, y: 41, "text-anchor": "end" }, "fake"));
 }
 
-/** What follows from the findings, for whoever had a belief beforehand. */
-function prior(ratio) {
+/** What follows for whoever had another belief beforehand than the verdict's `prior`, 0.5: odds are multiplied. */
+function prior(ratio, probability) {
   const id = unique("prior");
   const after = el("output", { for: id });
   const before = el("output", { for: id });
   const input = el("input", { id, type: "range", min: "1", max: "99", value: String(Math.round(100 * ratio.prior)), on: { input: show } });
   function show() {
-    const odds = (input.value / (100 - input.value)) * 10 ** ratio.log10;
+    const odds = (input.value / (100 - input.value)) * ((1 - ratio.prior) / ratio.prior);
     before.textContent = `${input.value} %`;
-    after.textContent = percent(odds / (1 + odds));
+    const found = (odds * probability) / (odds * probability + 1 - probability);
+    after.textContent = percent(found);
   }
   show();
   return el("div", { class: "prior" },
