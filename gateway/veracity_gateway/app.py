@@ -18,7 +18,7 @@ from veracity_gateway import problems
 from veracity_gateway.gateway import Gateway
 from veracity_gateway.jobs.retention import SWEEP_SECONDS
 from veracity_gateway.page import route as page
-from veracity_gateway.routes import analyze, health, jobs
+from veracity_gateway.routes import analyze, health, jobs, reviews
 from veracity_gateway.routes.documented import ANY_ERROR, complete
 from veracity_gateway.settings import Settings
 
@@ -43,7 +43,7 @@ def make_app(settings: Settings) -> FastAPI:
     )
     app.state.gateway = gateway
     problems.install(app)
-    for group in (analyze, jobs, health, page):
+    for group in (analyze, jobs, reviews, health, page):
         app.include_router(group.router)
     app.middleware("http")(_named_and_counted)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import os
 import signal
+import socket
 import sys
 
 import structlog
@@ -34,17 +35,40 @@ def serve(settings: Settings) -> int:
             f"{settings.host} lets other machines in, and there is no API key yet: `veracity gateway keys add`"
         )
     _log_to_stderr()
-    app = make_app(settings)
-    server = uvicorn.Server(
+    make_server(settings, announce=True).run()
+    return 0
+
+
+class Server(uvicorn.Server):
+    """uvicorn's, which knows the port that it listens at, and may say it."""
+
+    announce = False
+
+    @property
+    def port(self) -> int:
+        """The port; it is known once the server has started."""
+        port: int = self.servers[0].sockets[0].getsockname()[1]
+        return port
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen."""
+        await super().startup(sockets)
+        if self.started and self.announce:
+            host = f"[{self.config.host}]" if ":" in self.config.host else self.config.host
+            sys.stdout.write(f"gateway  http://{host}:{self.port}\n")
+            sys.stdout.flush()
+
+
+def make_server(settings: Settings, *, announce: bool = False) -> Server:
+    """Return the gateway's server, which is not run yet."""
+    server = Server(
         uvicorn.Config(
-            app, host=settings.host, port=settings.port, log_level="warning", access_log=False,
+            make_app(settings), host=settings.host, port=settings.port, log_level="warning", access_log=False,
             timeout_graceful_shutdown=STOP_SECONDS, server_header=False,
         )
     )  # fmt: skip
-    sys.stdout.write(f"gateway  http://{settings.host}:{settings.port}\n")
-    sys.stdout.flush()
-    server.run()
-    return 0
+    server.announce = announce
+    return server
 
 
 def _log_to_stderr() -> None:

@@ -14,6 +14,7 @@ from veracity_gateway.jobs.servers import Servers
 from veracity_gateway.jobs.store import Jobs
 from veracity_gateway.media import MediaStore
 from veracity_gateway.meters import Meters
+from veracity_gateway.reviews.reviews import Reviews
 from veracity_gateway.settings import Settings
 
 
@@ -63,6 +64,11 @@ class Gateway:
     def retention(self) -> Retention:
         """What deletes."""
         return Retention(self.database, self.jobs, self.media, self.settings)
+
+    @cached_property
+    def reviews(self) -> Reviews:
+        """What analysts say of verdicts."""
+        return Reviews(self.database)
 
     @cached_property
     def meters(self) -> Meters:

@@ -5,18 +5,21 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import time
-from collections.abc import AsyncGenerator
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import aclosing, contextmanager
 from dataclasses import asdict
 
 import msgspec
+import structlog
 
 from veracity_client import AsyncDetector, Detector, Options
 from veracity_client.batch import jobs_of
-from veracity_client.errors import BadOption
+from veracity_client.errors import BadOption, ServerUnavailable
 from veracity_client.info import ServerInfo
 from veracity_client.verdict import StageEvent, Verdict
 from veracity_gateway.settings import Settings
+
+log = structlog.get_logger()
 
 INFO_SECONDS = 15.0  # how long what the servers say of themselves is believed
 
@@ -55,22 +58,34 @@ class Servers:
         return hashlib.sha256(msgspec.json.encode([sha256, *prints, chosen], order="sorted")).hexdigest()
 
     async def analyze(self, video: bytes, options: Options) -> Verdict:
-        """Return the verdict; raises as the client does."""
-        return await self._async.analyze(video, options)
+        """Return the verdict; raises as the client does, without the servers' addresses."""
+        with _addresses_kept():
+            return await self._async.analyze(video, options)
 
     async def stages(self, video: bytes, options: Options) -> AsyncGenerator[StageEvent | Verdict, None]:
         """Yield what happens, the verdict last; over HTTP the verdict alone."""
         if self._async.protocol == "http":
             yield await self.analyze(video, options)
             return
-        async with aclosing(self._async.stages(video, options)) as events:
-            async for event in events:
-                yield event
+        with _addresses_kept():
+            async with aclosing(self._async.stages(video, options)) as events:
+                async for event in events:
+                    yield event
 
     async def close(self) -> None:
         """Let go of the connections."""
         await self._async.close()
         await asyncio.to_thread(self._detector.close)
+
+
+@contextmanager
+def _addresses_kept() -> Iterator[None]:
+    """Tell callers that no server answers, and the log alone at which address."""
+    try:
+        yield
+    except ServerUnavailable as error:
+        log.warning("no server answers", error=error.message)
+        raise ServerUnavailable("no Veracity server answers") from None
 
 
 def options_of(text: str) -> Options:

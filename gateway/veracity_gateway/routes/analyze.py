@@ -65,7 +65,7 @@ async def analyze_batch(request: Request, response: Response, gateway: TheGatewa
 
 
 @router.post("/predict", openapi_extra=PREDICT)
-async def predict(request: Request, gateway: TheGateway, caller: Analyst) -> Response:
+async def predict(request: Request, gateway: TheGateway, _caller: Analyst) -> Response:
     """Answer with the verdict itself. Nothing is kept."""
     if _is_json(request):
         url, asked = await _named(request)

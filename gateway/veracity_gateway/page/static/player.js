@@ -100,6 +100,7 @@ export function createPlayer(clip, seen) {
   else if (moving) for (const event of ["play", "seeked"]) media.addEventListener(event, watchClock);
   if (moving) media.addEventListener("loadedmetadata", () => { if (shown) media.currentTime = shown; });
 
+  new ResizeObserver(tell).observe(screen);
   const boxShown = { on: true };
   const bar = moving ? controls(player, boxShown, tell) : null;
   player.node = el("div", { class: "player", hidden: true, on: { keydown: (event) => player.key(event) && event.preventDefault() } }, screen, failed, bar);

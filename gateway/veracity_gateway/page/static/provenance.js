@@ -6,17 +6,15 @@ const STATES = {
   trusted: "Content credentials of a known signer", valid: "Content credentials of an unknown signer", invalid: "Content credentials that do not hold",
   none: "No content credentials", unreadable: "Content credentials could not be read",
 };
-const NOTICE = "This is what the file says of itself. Anyone can write such marks, and anyone can strip them: their absence proves nothing. None of it enters the score.";
 
 export function provenanceCard(found) {
   if (!found) return null;
-  const c2pa = found.c2pa ?? found;
   return card("What the file says of itself",
-    el("p", { class: "muted small" }, found.notice ?? NOTICE),
-    el("p", {}, el("strong", {}, STATES[c2pa.state] ?? `Content credentials: ${c2pa.state}`)),
-    c2pa.means && el("p", {}, c2pa.means),
+    el("p", { class: "muted small" }, found.notice),
+    el("p", {}, el("strong", {}, STATES[found.state] ?? `Content credentials: ${found.state}`)),
+    found.means && el("p", {}, found.means),
     declared(found.declared ?? []),
-    credentials(found.credentials ?? c2pa.credentials),
+    credentials(found.credentials),
     metadata(found.metadata));
 }
 
