@@ -15,12 +15,14 @@ POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; media-src 'self' blob:; "
     "connect-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 )
-# What was announced to screen readers, and what had the focus, as long as the document lives
+# What was announced to screen readers while the document lives
 RECORDER = """
 window.announced = [];
 addEventListener("DOMContentLoaded", () => {
   const live = document.getElementById("live");
-  new MutationObserver(() => announced.push(live.textContent)).observe(live, {childList: true, characterData: true, subtree: true});
+  if (!live) return;
+  const observer = new MutationObserver(() => announced.push(live.textContent));
+  observer.observe(live, {childList: true, characterData: true, subtree: true});
 });
 """
 

@@ -2,6 +2,8 @@
 import { announce, el, fill } from "./dom.js";
 import { localFiles } from "./upload.js";
 
+const GONE = 410; // deleted after the verdict, maybe since the job was read
+
 /**
  * @param {(source: {url: string, blob: Blob | null}) => void} found
  * @returns {{node: Node, stop: () => void}}
@@ -15,25 +17,25 @@ export function mediaOf(job, clip, found) {
     fill(node);
     found({ url, blob });
   };
-  const file = localFiles.get(job.job_id);
-  if (file) give(file);
-  else if (job.media) kept(job, clip, give, found).catch(() => fill(node, el("p", { class: "note" }, "The file could not be fetched.")));
-  else fill(node, chooser(job, (chosen) => {
+  const choose = () => fill(node, chooser(job, (chosen) => {
     localFiles.set(job.job_id, chosen);
     give(chosen);
   }));
+  const file = localFiles.get(job.job_id);
+  if (file) give(file);
+  else if (!job.media) choose();
+  else kept(job, clip, { give, found, choose }).catch(() => fill(node, el("p", { class: "note" }, "The file could not be fetched.")));
   return { node, stop: () => urls.forEach((url) => URL.revokeObjectURL(url)) };
 }
 
 /** A picture is fetched whole, since it is sent as a file to save; players ask for the parts they need. */
-async function kept(job, clip, give, found) {
-  if (clip.kind !== "picture") {
-    found({ url: job.links.media, blob: null });
-    return;
-  }
-  const answer = await fetch(job.links.media);
-  if (!answer.ok) throw new Error(answer.statusText);
-  give(await answer.blob());
+async function kept(job, clip, { give, found, choose }) {
+  const whole = clip.kind === "picture";
+  const answer = await fetch(job.links.media, whole ? {} : { headers: { Range: "bytes=0-0" } });
+  if (answer.status === GONE) choose();
+  else if (!answer.ok) throw new Error(answer.statusText);
+  else if (whole) give(await answer.blob());
+  else found({ url: job.links.media, blob: null });
 }
 
 function chooser(job, use) {
