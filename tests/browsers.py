@@ -1,0 +1,83 @@
+"""Debian's Chromium for tests of pages: complaints are kept, and the page's policy holds."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, ConsoleMessage, Page, Route, sync_playwright
+
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; media-src 'self' blob:; "
+    "connect-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+)
+# What was announced to screen readers while the document lives
+RECORDER = """
+window.announced = [];
+addEventListener("DOMContentLoaded", () => {
+  const live = document.getElementById("live");
+  if (!live) return;
+  const observer = new MutationObserver(() => announced.push(live.textContent));
+  observer.observe(live, {childList: true, characterData: true, subtree: true});
+});
+"""
+
+
+@contextmanager
+def chromium() -> Iterator[Browser]:
+    """A browser; the test is skipped where there is none."""
+    path = shutil.which("chromium")
+    if path is None:
+        pytest.skip("Chromium is not installed")
+    with sync_playwright() as playwright:
+        running = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        yield running
+        running.close()
+
+
+@dataclass
+class Watched:
+    """A page, and what the browser complained of."""
+
+    page: Page
+    complaints: list[str] = field(default_factory=list)
+
+    def noted(self, message: ConsoleMessage) -> None:
+        """Note a complaint; that an answer was an error is for the page to say."""
+        if message.type in ("error", "warning") and "Failed to load resource" not in message.text:
+            self.complaints.append(message.text)
+
+
+@contextmanager
+def watched(browser: Browser, width: int = 1280, *, dark: bool = False) -> Iterator[Watched]:
+    """A page under the policy that the gateway sends; it must not have complained at the end."""
+    context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme="dark" if dark else "light")
+    found = Watched(context.new_page())
+    found.page.add_init_script(RECORDER)
+    found.page.on("console", found.noted)
+    found.page.on("pageerror", lambda error: found.complaints.append(str(error)))
+    found.page.route(lambda url: url.rstrip("/").count("/") == 2, _with_policy)
+    try:
+        yield found
+        assert not found.complaints, found.complaints
+    finally:
+        context.close()
+
+
+def serious(page: Page) -> list[tuple[str, list[str]]]:
+    """Return what axe-core finds that is serious or critical."""
+    found = Axe().run(page).response["violations"]
+    return [
+        (one["id"], [f"{node['html'][:200]} {node['failureSummary'][:300]}" for node in one["nodes"]])
+        for one in found
+        if one["impact"] in ("serious", "critical")
+    ]
+
+
+def _with_policy(route: Route) -> None:
+    answer = route.fetch()
+    route.fulfill(response=answer, headers={"content-security-policy": POLICY} | answer.headers)
