@@ -105,9 +105,10 @@ dist: setup ## all wheels and source distributions, in dist/
 	@rm -rf dist
 	@for project in client gateway .; do $(BIN)/python -m build --no-isolation --outdir dist $$project >/dev/null || exit 1; done; ls dist
 
-schema: setup ## the verdict's JSON Schema, from the dataclasses
+schema: setup ## the verdict's JSON Schema, from the dataclasses, and the gateway's OpenAPI document
 	@$(BIN)/python -m veracity_client.schema > docs/api/verdict.schema.json
 	@$(BIN)/python -m veracity_client.schema reasons > docs/api/reasons.md
+	@$(BIN)/python -m veracity_gateway.document > docs/api/gateway.openapi.json
 
 clean:
 	rm -rf $(VENV) .venv-3.* $(EXPORT_VENV) $(PEERS_VENV) $(DOCS_VENV) dist site $(SAMPLE)

@@ -42,6 +42,7 @@ def make_app(settings: Settings) -> FastAPI:
         docs_url=None,  # they fetch scripts from elsewhere
         redoc_url=None,
         responses=ANY_ERROR,
+        generate_unique_id_function=lambda route: route.name,
         lifespan=_lifespan,
     )
     app.state.gateway = gateway

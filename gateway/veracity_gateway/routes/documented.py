@@ -19,7 +19,8 @@ OPTIONS: dict[str, Any] = {
     "keep_media": {"type": "boolean", "default": False, "description": "keep the file after the verdict"},
 }
 LAYERS = list(get_args(LayerName))
-AS_TEXT = {"layers": {"type": "string", "example": "audio,visual", "description": f"some of {','.join(LAYERS)}"}}
+ONE = f"({'|'.join(LAYERS)})"
+AS_TEXT = {"layers": {"type": "string", "pattern": f"^{ONE}(,{ONE})*$", "example": "audio,visual"}}
 AS_LIST = {"layers": {"type": "array", "minItems": 1, "items": {"type": "string", "enum": LAYERS}}}
 FILE = {"type": "string", "format": "binary"}
 VERDICT = {"$ref": "#/components/schemas/Verdict"}
@@ -65,10 +66,19 @@ def _bytes(kind: str) -> dict[str, Any]:
     return {"description": "The file", "content": {kind: {"schema": FILE}}}
 
 
+EVENT = {
+    "type": "object",
+    "required": ["id", "event", "data"],
+    "properties": {
+        "id": {"type": "string", "description": "a number; the next request's Last-Event-ID"},
+        "event": {"type": "string", "enum": ["state", "stage", "end"]},
+        "data": {"type": "string", "description": "JSON: a state, or what a stage says"},
+    },
+}
 EVENTS: dict[int | str, dict[str, Any]] = {
     200: {
-        "description": "What happens, until the job ends",
-        "content": {"text/event-stream": {"schema": {"type": "string"}}},
+        "description": "What happens, until the job ends: each event as this says",
+        "content": {"text/event-stream": {"schema": EVENT}},
     }
 }
 MEDIA: dict[int | str, dict[str, Any]] = {
@@ -96,6 +106,14 @@ _TUS_HEADERS = {
 }
 
 
+TUS_VERSION = {
+    "name": "Tus-Resumable",
+    "in": "header",
+    "required": True,
+    "schema": {"type": "string", "enum": ["1.0.0"]},
+}
+
+
 def tus(status: int, description: str, *names: str) -> dict[int | str, dict[str, Any]]:
     """Return what documents an answer that is made of headers."""
     headers = {name: _TUS_HEADERS[name] for name in ("Tus-Resumable", *names)}
@@ -103,14 +121,27 @@ def tus(status: int, description: str, *names: str) -> dict[int | str, dict[str,
 
 
 def complete(document: dict[str, Any]) -> dict[str, Any]:
-    """Add the verdict's and the error's schemas, and take out the errors that FastAPI would give."""
+    """Add the verdict's and the error's schemas and tus' version, and take out the errors that FastAPI would give."""
     _, found = msgspec.json.schema_components([Verdict], ref_template="#/components/schemas/{name}")
     document["servers"] = [{"url": "/", "description": "this gateway"}]
     schemas = document["components"]["schemas"]
-    schemas |= found | {"Problem": Problem.model_json_schema()}
+    schemas |= _plain(found) | {"Problem": Problem.model_json_schema()}
     for name in ("HTTPValidationError", "ValidationError"):
         schemas.pop(name, None)
-    for path in document["paths"].values():
-        for operation in path.values():
+    for path, operations in document["paths"].items():
+        for method, operation in operations.items():
             operation["responses"].pop("422", None)
+            if path.startswith("/uploads") and method != "options":
+                operation.setdefault("parameters", []).append(TUS_VERSION)
     return document
+
+
+def _plain(schema: Any) -> Any:
+    """Say of a tuple of one type how long it is: tools that make clients do not know ``prefixItems``."""
+    if isinstance(schema, list):
+        return [_plain(each) for each in schema]
+    if not isinstance(schema, dict):
+        return schema
+    if (items := schema.get("prefixItems")) and all(item == items[0] for item in items):
+        return {"type": "array", "items": _plain(items[0]), "minItems": len(items), "maxItems": len(items)}
+    return {name: _plain(each) for name, each in schema.items()}

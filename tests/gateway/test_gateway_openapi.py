@@ -1,0 +1,82 @@
+"""The gateway's OpenAPI document: as it is checked in, held against the gateway, and as a client made from it."""
+
+import importlib
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import gateway_server
+import httpx
+import media_samples
+import pytest
+
+from veracity.server import Server
+from veracity.settings import CHECKOUT
+from veracity_gateway.document import document
+
+DOCUMENT = CHECKOUT / "docs" / "api" / "gateway.openapi.json"
+HERE = Path(__file__).parent
+BIN = Path(sys.executable).parent
+CLIENT = "gateway_client"
+HOOKS = """\
+import schemathesis
+
+schemathesis.serializer.alias("application/offset+octet-stream", "application/octet-stream")
+"""
+
+
+@pytest.fixture(scope="module")
+def url(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    folder = tmp_path_factory.mktemp("gateway")
+    with gateway_server.gateway(gateway_server.settings_in(folder, urls=(server.grpc_url,))) as address:
+        yield address
+
+
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="this Python has an older FastAPI, which writes it otherwise")
+def test_the_document_that_is_checked_in_is_the_present_one() -> None:
+    assert DOCUMENT.read_text() == document(), "make schema"
+
+
+@pytest.mark.triton
+@pytest.mark.slow
+@pytest.mark.timeout(900)  # some thousand requests
+def test_the_gateway_does_as_the_document_says(url: str, tmp_path: Path) -> None:
+    (tmp_path / "schemathesis.toml").write_bytes((HERE / "schemathesis.toml").read_bytes())
+    (tmp_path / "hooks.py").write_text(HOOKS)
+    command = [
+        str(BIN / "st"), "run", f"{url}/openapi.json", "--checks", "all", "--seed", "1", "--phases", "examples,coverage",
+        "--exclude-checks", "ignored_auth",  # without a key all are local; test_gateway_access.py has keys
+        "--exclude-path", "/predict", "--exclude-path-regex", r"report\.pdf$",  # each takes seconds
+        "--request-timeout", "60",
+    ]  # fmt: skip
+    environment = os.environ | {"SCHEMATHESIS_HOOKS": str(tmp_path / "hooks.py")}
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout[-6000:]
+
+
+@pytest.mark.triton
+def test_a_client_made_from_the_document_asks_for_a_verdict(
+    url: str, media_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not shutil.which("openapi-python-client", path=str(BIN)):
+        pytest.skip("openapi-python-client is not installed")
+    (tmp_path / "openapi.json").write_bytes(httpx.get(f"{url}/openapi.json").content)
+    command = ["generate", "--path", "openapi.json", "--output-path", CLIENT, "--meta", "none"]
+    subprocess.run([str(BIN / "openapi-python-client"), *command], cwd=tmp_path, check=True, capture_output=True)
+    monkeypatch.syspath_prepend(tmp_path)
+    made = importlib.import_module(f"{CLIENT}.client").Client(base_url=url)
+    send, job = (importlib.import_module(f"{CLIENT}.api.{name}") for name in ("analysis.analyze_video", "jobs.job"))
+    models, types = importlib.import_module(f"{CLIENT}.models"), importlib.import_module(f"{CLIENT}.types")
+    with media_samples.speech(media_folder).open("rb") as file:
+        body = models.AnalyzeVideoFilesBody(video=types.File(file, "speech.wav", "audio/wav"), layers="audio")
+        accepted = send.sync(client=made, body=body)
+    deadline = time.monotonic() + 60
+    while (found := job.sync(accepted.job_id, client=made)).state not in ("COMPLETE", "ERROR"):
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+    assert found.state == "COMPLETE"
+    assert found.label in ("fake", "real", "inconclusive")
