@@ -1,4 +1,5 @@
 # make demo [VIDEO=clip.mp4]   a verdict out of a real tritonserver, from nothing
+# make demo-page               the page for people, until Ctrl-C
 # make test                    every test that needs no torch, but the image's build
 SHELL := /bin/bash
 VENV := .venv
@@ -17,7 +18,7 @@ LOCK := uv pip compile --quiet --universal --python-version 3.10 --no-annotate -
 NO_SERVER := --excludes requirements/no-server.txt
 NO_BUILDER := --excludes requirements/no-builder.txt
 
-.PHONY: help setup models demo serve test test-wheels test-pythons test-export test-peers test-image fuzz starter-weights measure \
+.PHONY: help setup models demo demo-page serve test test-wheels test-pythons test-export test-peers test-image fuzz starter-weights measure \
 	check docs lock sbom dist schema clean
 
 help:
@@ -36,6 +37,9 @@ demo: models ## what all four layers say of VIDEO, or of a sample made on the sp
 
 serve: models ## the server, until Ctrl-C
 	@$(BIN)/veracity serve
+
+demo-page: models ## the page for people, with a server behind it, until Ctrl-C
+	@$(BIN)/veracity gateway $(ARGS)
 
 test: models ## tests that need no torch; but for the image's build, which takes minutes
 	@$(BIN)/python -m pytest $(TWO) -m "not export and not gpu and not image and not wheel" $(ARGS)
@@ -97,9 +101,9 @@ sbom: setup ## bills of materials (CycloneDX) of the default profile: with pip's
 	@$(BIN)/python scripts/sbom.py requirements/runtime.lock dist/veracity.cdx.json
 	@$(BIN)/python scripts/sbom.py requirements/image.lock dist/veracity-image.cdx.json; ls dist/*.cdx.json
 
-dist: setup ## both wheels and source distributions, in dist/
+dist: setup ## all wheels and source distributions, in dist/
 	@rm -rf dist
-	@for project in client .; do $(BIN)/python -m build --no-isolation --outdir dist $$project >/dev/null || exit 1; done; ls dist
+	@for project in client gateway .; do $(BIN)/python -m build --no-isolation --outdir dist $$project >/dev/null || exit 1; done; ls dist
 
 schema: setup ## the verdict's JSON Schema, from the dataclasses
 	@$(BIN)/python -m veracity_client.schema > docs/api/verdict.schema.json

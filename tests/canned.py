@@ -3,6 +3,7 @@
 import shutil
 from pathlib import Path
 
+from veracity_client.explanation import Cam, Explanation, Moment, MouthStrip, Spectrogram
 from veracity_client.reasons import Reason
 from veracity_client.verdict import (
     Face,
@@ -38,6 +39,15 @@ LAYERS = {
         code="weights_missing",
     ),
 }
+PNG = b"\x89PNG\r\n\x1a\n"
+EXPLANATION = Explanation(
+    moments=(
+        Moment("2_visual", 1.2, 0.2, 0, (1.0, 2.0, 3.5, 4.0), PNG, Cam(((0.0, 1.0), (0.5, 0.25)), -2.5, 1.5, PNG)),
+    ),
+    spectrogram=Spectrogram(0.0, 4.0, PNG, (Span(0.0, 4.0, 0.97),), 0.7),
+    mouths=(MouthStrip(0, (0.0, 0.04), PNG, (Span(0.0, 1.0, 0.5),)),),
+    generative_signature_words="moderate",
+)
 VERDICT = Verdict(
     video_id="7f1f4d1e-0000-4000-8000-000000000000",
     final_verdict=True,
@@ -59,6 +69,7 @@ VERDICT = Verdict(
     processing_time=0.7,
     degraded_reasons=(Reason("model_down", "lipsync_starter does not answer"),),
     inconclusive_reason=Reason("between_thresholds", "filled here although the label is fake: every field is"),
+    explanation=EXPLANATION,
 )
 
 CONFIG = """

@@ -1,5 +1,8 @@
 """A gateway as ``veracity gateway`` serves it, on a free port, in a thread of the test's process."""
 
+import os
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -10,6 +13,7 @@ from typing import Any
 from veracity_gateway.command import make_server
 from veracity_gateway.settings import Settings
 
+COMMAND = (sys.executable, "-m", "veracity.cli", "gateway")
 NOWHERE = "localhost:1"  # no Veracity server answers there
 START_SECONDS = 30.0
 
@@ -36,3 +40,23 @@ def gateway(settings: Settings) -> Iterator[str]:
         server.should_exit = True
         thread.join(START_SECONDS)
         assert not thread.is_alive(), "the gateway did not end"
+
+
+@contextmanager
+def running_gateway(*arguments: str | Path, **environment: str) -> Iterator[tuple[str, subprocess.Popen[str]]]:
+    """Run ``veracity gateway`` in front of no server; gives its base URL and the process, whose log is standard error.
+
+    SIGTERM ends it, which it has to follow.
+    """
+    command = [*COMMAND, "--url", NOWHERE, "--port", "0", *arguments]
+    variables = os.environ | environment
+    with subprocess.Popen(command, env=variables, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout
+            assert process.stderr
+            said = process.stdout.readline()
+            assert said.startswith("gateway  http://"), said + process.stderr.read()
+            yield said.split()[1], process
+        finally:
+            process.terminate()
+            assert process.wait(START_SECONDS) == 0

@@ -21,7 +21,7 @@ def _run(argv: Sequence[str] | None) -> int:
 
 def parser() -> Parser:
     """Return the parser of all commands. Imported here, so that a broken installation exits with 3 as well."""
-    from veracity import __version__, gateway_commands, sample, settings_command
+    from veracity import __version__, gateway_commands, sample, settings_command, verify_command
     from veracity.calibrate import command as calibrate
     from veracity.install import install_command, weights_command
     from veracity.install.doctor import command as doctor
@@ -41,6 +41,7 @@ def parser() -> Parser:
         install_command.add,
         weights_command.add,
         sample.add,
+        verify_command.add,
     ):
         add(commands)
     return made

@@ -12,17 +12,13 @@ from rich.table import Table
 from rich.text import Text
 
 from veracity_client.client import Detector
+from veracity_client.console import printable
 from veracity_client.errors import InternalError, VeracityError
 from veracity_client.results import Line
 from veracity_client.verdict import LayerResult, Options, Span, StageEvent, Verdict
 
 COLOURS = {"fake": "red", "real": "green", "inconclusive": "yellow"}
 WORST = 3  # moments on the card
-
-
-def printable(text: str) -> str:
-    """Return ``text`` on one line, with escapes for what a terminal would obey or could not show."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def clock(seconds: float) -> str:

@@ -18,7 +18,7 @@ from veracity_client.errors import VeracityError
 from veracity_client.inputs import expand, without
 from veracity_client.ordered import ordered_map
 from veracity_client.progress import FilesProgress
-from veracity_client.reports import Json
+from veracity_client.reports import Json, Reporter
 from veracity_client.results import Line, ResultsFile
 from veracity_client.verdict import LayerName, OperatingPoint, Options, Policy
 
@@ -29,6 +29,8 @@ DEFAULT_URL = "localhost:8001"
 
 Connect = Callable[[], AbstractContextManager[str]]
 """Gives a server where no ``--url`` was given: a context manager that yields its url and may stop it afterwards."""
+Wrap = Callable[[Reporter], Reporter]
+"""Gives a reporter that does more with what is found, around the one that shows it."""
 
 DESCRIPTION = "Say of each video whether it is fake."
 EPILOG = """\
@@ -77,6 +79,8 @@ def add_analyze(commands: argparse._SubParsersAction[Any]) -> argparse.ArgumentP
     parser.add_argument("--layers", type=_layers, metavar="NAME,…", help=f"some of {','.join(get_args(LayerName))}")
     parser.add_argument("--audio-track", type=int, metavar="N", help="which sound track, from 0; else chosen")
     parser.add_argument("--video-track", type=int, metavar="N", help="which video track, from 0; else chosen")
+    parser.add_argument("--explain", action="store_true",
+                        help="add pictures of what the models saw, to be found with --json or --out")  # fmt: skip
     parser.add_argument(
         "--url",
         action="append",
@@ -91,13 +95,14 @@ def add_analyze(commands: argparse._SubParsersAction[Any]) -> argparse.ArgumentP
     return parser
 
 
-def run_analyze(args: argparse.Namespace, connect: Connect | None = None) -> int:
+def run_analyze(args: argparse.Namespace, connect: Connect | None = None, wrap: Wrap | None = None) -> int:
     """Analyse the files, several at a time, and report in the order given; return the highest exit code.
 
     A file is read when its turn comes. ``connect`` is called once where no ``--url`` was given. KeyboardInterrupt goes
     through.
     """
-    report = Json() if args.json else _screen()
+    shown: Reporter = Json() if args.json else _screen()
+    report = wrap(shown) if wrap else shown
     names, notes = expand(args.files)
     for note in notes:
         sys.stderr.write(f"{note}\n")
@@ -111,7 +116,7 @@ def run_analyze(args: argparse.Namespace, connect: Connect | None = None) -> int
 
 
 def _analyze_all(
-    args: argparse.Namespace, names: Sequence[str], left: deque[str], report: Json | Screen, connect: Connect | None
+    args: argparse.Namespace, names: Sequence[str], left: deque[str], report: Reporter, connect: Connect | None
 ) -> int:
     """Analyse and report; ``left`` loses each file that was reported."""
     options, code, kept = _options(args), 0, 0
@@ -161,7 +166,8 @@ def _detector(url: str | Sequence[str], args: argparse.Namespace) -> Detector:
 
 def _options(args: argparse.Namespace) -> Options:
     chosen: dict[str, Any] = {"layers": args.layers} if args.layers else {}
-    chosen |= {name: getattr(args, name) for name in ("policy", "operating_point", "audio_track", "video_track")}
+    names = ("policy", "operating_point", "audio_track", "video_track", "explain")
+    chosen |= {name: getattr(args, name) for name in names}
     return Options(**chosen)
 
 

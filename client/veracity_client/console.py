@@ -19,6 +19,11 @@ INTERRUPTED = 130
 PLAIN = {"–": "-", "—": "-", "…": "...", "’": "'", "“": '"', "”": '"', "×": "x", "≥": ">=", "≤": "<="}
 
 
+def printable(text: str) -> str:
+    """Return ``text`` on one line, with escapes for what could not be seen, and for what a terminal would obey."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
 class Parser(argparse.ArgumentParser):
     """A wrong command line exits with 3, since 2 says inconclusive. Parsers of sub-commands inherit this."""
 

@@ -20,7 +20,8 @@ class Options:
 
     ``operating_point`` says how often a word of the verdict may be wrong: 1 % (strict), 5 % or 10 % (screening) of the
     real clips called fake, and as many of the fakes called real. ``audio_track`` and ``video_track`` count from 0; None
-    takes the track that a player would, or the one that holds something, and ``input`` says which.
+    takes the track that a player would, or the one that holds something, and ``input`` says which. ``explain`` adds the
+    verdict's ``explanation``: pictures of what the models saw, up to 1 MB.
     """
 
     policy: Policy = "fail_fast"
@@ -29,6 +30,7 @@ class Options:
     deadline_seconds: float = 300.0
     video_track: int | None = None
     operating_point: OperatingPoint = "balanced"
+    explain: bool = False
 
     def __post_init__(self) -> None:
         if not self.layers:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, Protocol
 
 from veracity_client.client import Detector
 from veracity_client.errors import VeracityError
@@ -20,6 +20,19 @@ def json_line(name: str, found: Verdict | VeracityError, more: Mapping[str, Any]
     """
     said = found.to_dict() if isinstance(found, Verdict) else {"error": found.to_dict()}
     return json.dumps({"file": name, **(more or {}), **said}) + "\n"
+
+
+class Reporter(Protocol):
+    """What is told of each file as ``analyze`` goes on."""
+
+    def watch(self, name: str, detector: Detector, video: bytes, options: Options, /) -> Verdict:
+        """Analyse one file."""
+
+    def show(self, name: str, found: Verdict | VeracityError | Line, text: str, /) -> None:
+        """Say what was found; ``text`` is the file's line of results."""
+
+    def failed(self, names: Iterable[str], error: VeracityError, /) -> None:
+        """Say why the whole run ended, and which files had no turn."""
 
 
 class Json:

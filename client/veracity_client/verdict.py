@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
+from veracity_client.explanation import Explanation
 from veracity_client.options import LayerName as LayerName
 from veracity_client.options import OperatingPoint as OperatingPoint
 from veracity_client.options import Options as Options
 from veracity_client.options import Policy as Policy
 from veracity_client.reasons import AnyReasonCode, Reason
+from veracity_client.span import Span as Span
 from veracity_client.words import open_words
 
 Label = Literal["fake", "real", "inconclusive"]
@@ -28,15 +30,6 @@ Schema = Literal["veracity/1"]
 if not TYPE_CHECKING:  # other words of a newer server are passed through
     Label, Status, AppliedPolicy = open_words(Label), open_words(Status), open_words(AppliedPolicy)
     StageStatus, Schema = open_words(StageStatus), open_words(Schema)
-
-
-@dataclass(frozen=True)
-class Span:
-    """One stretch of the clip and its score."""
-
-    start: float
-    end: float
-    score: float
 
 
 @dataclass(frozen=True)
@@ -188,6 +181,7 @@ class Verdict:
     ``timings`` holds seconds of each stage; stages overlap, so they add up to more than ``processing_time``.
     ``degraded_reasons`` say why the verdict is degraded, ``inconclusive_reason`` why its label is inconclusive.
     ``rates`` and ``thresholds`` are those of the ``operating_point``; None where the models are not calibrated.
+    ``explanation`` is there where it was asked for; a document without one lacks the name.
     """
 
     video_id: str
@@ -214,15 +208,19 @@ class Verdict:
     operating_point: OperatingPoint = "balanced"
     rates: Rates | None = None
     likelihood_ratio: LikelihoodRatio | None = None
+    explanation: Explanation | None = None  # stays the last: see to_json
 
     def to_dict(self) -> dict[str, Any]:
         """Return the verdict as JSON types."""
         plain: dict[str, Any] = msgspec.to_builtins(self)
+        if self.explanation is None:
+            del plain["explanation"]
         return plain
 
     def to_json(self) -> str:
         """Return the one JSON document that every transport answers."""
-        return msgspec.json.encode(self).decode()
+        text = msgspec.json.encode(self).decode()
+        return text.removesuffix(_NO_EXPLANATION) + "}" if self.explanation is None else text
 
     @classmethod
     def from_json(cls, text: str | bytes) -> Verdict:
@@ -232,7 +230,10 @@ class Verdict:
 
 @dataclass(frozen=True)
 class StageEvent:
-    """One step: ``stage`` is probe, sound, speech, frames or a layer's key; ``seconds`` since the start."""
+    """One step: ``stage`` is probe, sound, speech, frames, explanation or a layer's key.
+
+    ``seconds`` have passed since the start.
+    """
 
     stage: str
     status: StageStatus
@@ -245,11 +246,14 @@ class StageEvent:
 # are the first at once
 _VERDICTS = msgspec.json.Decoder(Verdict)
 _EVENTS = msgspec.json.Decoder(StageEvent)
+_NO_EXPLANATION = ',"explanation":null}'
 
 
 def event_to_json(event: StageEvent | Verdict) -> str:
     """Return one message of the stream."""
-    return msgspec.json.encode({"verdict" if isinstance(event, Verdict) else "stage": event}).decode()
+    if isinstance(event, Verdict):
+        return f'{{"verdict":{event.to_json()}}}'
+    return msgspec.json.encode({"stage": event}).decode()
 
 
 def event_from_json(text: str | bytes) -> StageEvent | Verdict | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from importlib.metadata import version
 from typing import Any
@@ -11,14 +11,17 @@ from typing import Any
 import anyio
 import anyio.to_thread
 import structlog
-from fastapi import FastAPI, Request, Response
+from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from veracity_gateway import problems
+from veracity_gateway.access.documented import declare_access
+from veracity_gateway.access.guard import Guard
+from veracity_gateway.answering import Answering
 from veracity_gateway.gateway import Gateway
-from veracity_gateway.jobs.retention import SWEEP_SECONDS
+from veracity_gateway.jobs.retention import DAY, SWEEP_SECONDS
 from veracity_gateway.page import route as page
-from veracity_gateway.routes import analyze, health, jobs, reviews
+from veracity_gateway.routes import analyze, health, jobs, reports, reviews, session, uploads, webhooks
 from veracity_gateway.routes.documented import ANY_ERROR, complete
 from veracity_gateway.settings import Settings
 
@@ -43,9 +46,10 @@ def make_app(settings: Settings) -> FastAPI:
     )
     app.state.gateway = gateway
     problems.install(app)
-    for group in (analyze, jobs, reviews, health, page):
+    for group in (analyze, uploads, jobs, reports, reviews, webhooks, session, health, page):
         app.include_router(group.router)
-    app.middleware("http")(_named_and_counted)
+    app.add_middleware(Guard, gateway)
+    app.add_middleware(Answering, gateway.meters)  # the outermost
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
     return app
 
@@ -55,6 +59,7 @@ async def _lifespan(app: FastAPI) -> AsyncGenerator[None, None]:
     gateway: Gateway = app.state.gateway
     async with anyio.create_task_group() as group:
         group.start_soon(gateway.runner.run)
+        group.start_soon(gateway.deliveries.run)
         group.start_soon(_sweep, gateway)
         yield
         group.cancel_scope.cancel()
@@ -62,35 +67,24 @@ async def _lifespan(app: FastAPI) -> AsyncGenerator[None, None]:
 
 
 async def _sweep(gateway: Gateway) -> None:
-    count = 0
+    count, keep = 0, gateway.settings.keep_days * DAY
     while True:
         try:
             await anyio.to_thread.run_sync(gateway.retention.sweep)
             if count % SWEEPS_BETWEEN_OLD == 0:
                 await anyio.to_thread.run_sync(gateway.retention.sweep_old)
+                await anyio.to_thread.run_sync(gateway.webhooks.delete_before, time.time() - keep)
         except Exception:
             log.exception("what is not needed could not be deleted; it is tried again")
         count += 1
         await anyio.sleep(SWEEP_SECONDS)
 
 
-async def _named_and_counted(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
-    request.state.request_id = problems.request_id(request.headers.get("x-request-id"))
-    begun = time.perf_counter()
-    response = await call_next(request)
-    response.headers["X-Request-ID"] = request.state.request_id
-    route = getattr(request.scope.get("route"), "path", "none")
-    gateway: Gateway = request.app.state.gateway
-    gateway.meters.answered(request.method, route, response.status_code, time.perf_counter() - begun)
-    return response
-
-
 def _openapi(app: FastAPI) -> dict[str, Any]:
     if app.openapi_schema is None:
-        app.openapi_schema = complete(
-            get_openapi(
-                title=app.title, version=app.version, description=app.description, routes=app.routes,
-                license_info=app.license_info,
-            )
+        document = get_openapi(
+            title=app.title, version=app.version, description=app.description, routes=app.routes,
+            license_info=app.license_info,
         )  # fmt: skip
+        app.openapi_schema = declare_access(complete(document))
     return app.openapi_schema

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import os
 import signal
 import socket
@@ -13,6 +12,8 @@ import uvicorn
 from pydantic import ValidationError
 
 from veracity_client.errors import BadOption
+from veracity_gateway.access.commands import any_active_key
+from veracity_gateway.access.origin import is_loopback
 from veracity_gateway.app import make_app
 from veracity_gateway.settings import PREFIX, Settings
 
@@ -30,11 +31,11 @@ def settings_from_env(**given: object) -> Settings:
 
 def serve(settings: Settings) -> int:
     """Serve until SIGTERM or SIGINT. Raises :class:`BadOption` where others could come in without a key."""
-    if not is_loopback(settings.host):
+    if not is_loopback(settings.host) and not any_active_key(settings):
         raise BadOption(
             f"{settings.host} lets other machines in, and there is no API key yet: `veracity gateway keys add`"
         )
-    _log_to_stderr()
+    log_to_stderr()
     make_server(settings, announce=True).run()
     return 0
 
@@ -71,7 +72,8 @@ def make_server(settings: Settings, *, announce: bool = False) -> Server:
     return server
 
 
-def _log_to_stderr() -> None:
+def log_to_stderr() -> None:
+    """Log JSON lines, whose tracebacks are without the values of variables: keys are among them."""
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,
@@ -86,11 +88,3 @@ def _log_to_stderr() -> None:
 def stop_on_sigterm() -> None:
     """Leave on SIGTERM in the ordinary way, so that what was started is stopped."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(os.EX_OK))
-
-
-def is_loopback(host: str) -> bool:
-    """Say whether an address is this machine's alone."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

@@ -11,6 +11,7 @@ from sqlalchemy.exc import OperationalError, ProgrammingError
 from sqlalchemy.orm import DeclarativeBase, Session
 
 BUSY_MILLISECONDS = 10_000
+READS = "veracity_reads"  # of a connection
 
 
 class Base(DeclarativeBase):
@@ -35,6 +36,14 @@ class Database:
         with Session(self.engine, expire_on_commit=False) as session, session.begin():
             yield session
 
+    @contextmanager
+    def reading(self) -> Generator[Session, None, None]:
+        """Give a transaction that only reads, and on SQLite waits for no writer."""
+        with self.engine.connect() as connection:
+            reads = connection.execution_options(**{READS: True})
+            with Session(reads, expire_on_commit=False) as session:
+                yield session
+
     def close(self) -> None:
         """Let go of the connections."""
         self.engine.dispose()
@@ -51,4 +60,5 @@ def _set_up_sqlite(engine: Engine) -> None:
 
     @event.listens_for(engine, "begin")
     def begun(connection: Any) -> None:
-        connection.exec_driver_sql("BEGIN IMMEDIATE")  # a reader that turns writer would be refused
+        reads = connection.get_execution_options().get(READS)
+        connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")  # a reader that turns writer is refused

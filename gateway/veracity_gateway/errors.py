@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
+from typing import ClassVar
+
 from veracity_client.errors import BadOption, VeracityError
 
 
@@ -31,6 +35,12 @@ class Forbidden(VeracityError):
     http = 403
 
 
+class WrongHost(VeracityError):
+    """The request's ``Host`` is none that this gateway answers as."""
+
+    http = 421
+
+
 class Conflict(VeracityError):
     """It does not go with what is there: an ``Idempotency-Key`` of another request, a report of a job under way."""
 
@@ -43,6 +53,25 @@ class Gone(VeracityError):
     http = 410
 
 
+class WrongVersion(VeracityError):
+    """A request to ``/uploads`` that does not say ``Tus-Resumable: 1.0.0``."""
+
+    http = 412
+    headers: ClassVar[dict[str, str]] = {"Tus-Version": "1.0.0"}
+
+
+class UploadBusy(VeracityError):
+    """Another request writes to this upload at this moment."""
+
+    http = 423
+
+
+class ChecksumMismatch(VeracityError):
+    """What came of an upload has not the ``Upload-Checksum`` that it was sent with; it was not kept."""
+
+    http = 460
+
+
 class UnsupportedType(VeracityError):
     """The body's content type is none that this address takes."""
 
@@ -50,15 +79,31 @@ class UnsupportedType(VeracityError):
 
 
 class TooManyRequests(VeracityError):
-    """More requests than the key's limit or quota."""
+    """More requests than the key's limit or quota; ``wait`` seconds later there is one again."""
 
     http = 429
+
+    def __init__(self, message: str, wait: float = 1.0, headers: Mapping[str, str] | None = None) -> None:
+        super().__init__(message)
+        self.headers = {"Retry-After": str(max(1, math.ceil(wait))), **(headers or {})}
 
 
 class UploadTimeout(VeracityError):
     """The body did not come in time."""
 
     http = 408
+
+
+class UrlUnavailable(VeracityError):
+    """The address that a caller named does not answer, or answers that it cannot now."""
+
+    http = 502
+
+
+class UrlTimeout(VeracityError):
+    """The address that a caller named does not answer in time."""
+
+    http = 504
 
 
 class StorageFull(VeracityError):

@@ -5,7 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
+from veracity_gateway.access.identity import Identity
+from veracity_gateway.access.keys import Keys
+from veracity_gateway.access.limits import Rates, count_job
+from veracity_gateway.access.sessions import Sessions
 from veracity_gateway.database import Database
+from veracity_gateway.inbound.tus import Uploads
+from veracity_gateway.issued import Reports
+from veracity_gateway.jobs.downloads import Downloads
 from veracity_gateway.jobs.intake import Intake
 from veracity_gateway.jobs.queries import JobQueries
 from veracity_gateway.jobs.retention import Retention
@@ -14,8 +21,12 @@ from veracity_gateway.jobs.servers import Servers
 from veracity_gateway.jobs.store import Jobs
 from veracity_gateway.media import MediaStore
 from veracity_gateway.meters import Meters
+from veracity_gateway.outbound import Outbound
 from veracity_gateway.reviews.reviews import Reviews
 from veracity_gateway.settings import Settings
+from veracity_gateway.webhooks.delivery import Deliveries
+from veracity_gateway.webhooks.endpoints import Webhooks
+from veracity_gateway.webhooks.outbox import Outbox
 
 
 @dataclass(frozen=True)
@@ -43,7 +54,11 @@ class Gateway:
     @cached_property
     def jobs(self) -> Jobs:
         """What changes jobs."""
-        return Jobs(self.database, max_queued=self.settings.max_queued)
+        jobs = Jobs(self.database, max_queued=self.settings.max_queued)
+        jobs.on_begin.append(count_job)
+        jobs.on_end.append(self.webhooks.job_ended)
+        jobs.on_delete.append(self.webhooks.job_deleted)
+        return jobs
 
     @cached_property
     def queries(self) -> JobQueries:
@@ -56,9 +71,30 @@ class Gateway:
         return Intake(self.jobs, self.media, self.servers, self.settings)
 
     @cached_property
+    def outbound(self) -> Outbound:
+        """What asks addresses that callers name."""
+        return Outbound(private=self.settings.fetch_private)
+
+    @cached_property
+    def uploads(self) -> Uploads:
+        """Uploads that may be interrupted."""
+        return Uploads(self.queries, self.intake, self.settings)
+
+    @cached_property
     def runner(self) -> Runner:
         """What works on jobs."""
-        return Runner(self.jobs, self.media, self.servers, self.settings)
+        downloads = Downloads(self.jobs, self.intake, self.outbound, self.settings)
+        return Runner(self.jobs, self.media, self.servers, self.settings, downloads)
+
+    @cached_property
+    def webhooks(self) -> Webhooks:
+        """The addresses that want to be told."""
+        return Webhooks(self.database)
+
+    @cached_property
+    def deliveries(self) -> Deliveries:
+        """What tells them."""
+        return Deliveries(Outbox(self.database), self.outbound)
 
     @cached_property
     def retention(self) -> Retention:
@@ -69,6 +105,31 @@ class Gateway:
     def reviews(self) -> Reviews:
         """What analysts say of verdicts."""
         return Reviews(self.database)
+
+    @cached_property
+    def reports(self) -> Reports:
+        """The signed reports."""
+        return Reports(self.database, self.reviews, self.settings)
+
+    @cached_property
+    def keys(self) -> Keys:
+        """The API keys."""
+        return Keys(self.database)
+
+    @cached_property
+    def sessions(self) -> Sessions:
+        """The page's sessions."""
+        return Sessions(self.database, self.settings)
+
+    @cached_property
+    def identity(self) -> Identity:
+        """Who asks."""
+        return Identity(self.keys, self.sessions)
+
+    @cached_property
+    def rates(self) -> Rates:
+        """How often each key asked."""
+        return Rates()
 
     @cached_property
     def meters(self) -> Meters:

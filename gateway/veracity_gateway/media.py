@@ -18,11 +18,13 @@ CHUNK_BYTES = 1 << 20
 class MediaStore:
     """Whole files by id. What goes wrong at the store is :class:`ServerUnavailable`, a full disk ``OSError``."""
 
-    def __init__(self, place: str | Path) -> None:
+    def __init__(self, place: str | Path, *, retries: int = 5) -> None:
         """Use a folder, or ``s3://BUCKET/PREFIX`` with the keys that AWS's environment variables give."""
-        self._store: ObjectStore = (
-            LocalStore(place, mkdir=True, automatic_cleanup=False) if isinstance(place, Path) else from_url(place)
-        )
+        self._store: ObjectStore
+        if isinstance(place, Path):
+            self._store = LocalStore(place, mkdir=True, automatic_cleanup=False)
+        else:
+            self._store = from_url(place, retry_config={"max_retries": retries})
 
     def put(self, id_: str, file: Path) -> None:
         """Keep a copy of a file."""

@@ -14,7 +14,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-from veracity_client.errors import BY_NAME, InternalError, VeracityError
+from veracity_client.errors import BY_NAME, InternalError, TooLarge, VeracityError
 from veracity_gateway.errors import BadRequest, NotAllowed, NotFound, StorageFull
 
 log = structlog.get_logger()
@@ -65,14 +65,16 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(RequestValidationError)
     async def invalid(request: Request, error: RequestValidationError) -> JSONResponse:
-        return response(request, BadRequest("; ".join(_said(each) for each in error.errors())))
+        return response(request, bad_request(error))
 
     @app.exception_handler(HTTPException)
     async def http(request: Request, error: HTTPException) -> JSONResponse:
-        kind = {404: NotFound, 405: NotAllowed}.get(error.status_code, BadRequest)
+        kind = {404: NotFound, 405: NotAllowed, 413: TooLarge}.get(error.status_code, BadRequest)
         ours = kind(f"{request.method} {request.url.path[:200]}: {error.detail}")
         answer = response(request, ours)
         answer.headers.update(error.headers or {})
+        if error.status_code == 405 and (allowed := _allowed(request)):
+            answer.headers["Allow"] = ", ".join(sorted(allowed))
         return answer
 
     @app.exception_handler(OSError)
@@ -81,15 +83,27 @@ def install(app: FastAPI) -> None:
             return response(request, StorageFull("the disk is full; nothing of this request was kept"))
         return await unknown(request, error)
 
-    @app.exception_handler(Exception)
-    async def unknown(request: Request, error: Exception) -> JSONResponse:
-        log.error("a request failed", request_id=request.state.request_id, exc_info=error)
-        return response(request, InternalError("a fault of ours; the log has it under the request id"))
+
+async def unknown(request: Request, error: Exception) -> JSONResponse:
+    """Return the answer to a request that met a fault of ours, which is logged."""
+    log.error("a request failed", request_id=request.state.request_id, exc_info=error)
+    return response(request, InternalError("a fault of ours; the log has it under the request id"))
+
+
+def bad_request(error: RequestValidationError) -> BadRequest:
+    """Return what FastAPI found wrong as our error."""
+    return BadRequest("; ".join(_said(each) for each in error.errors()))
 
 
 def request_id(given: str | None) -> str:
     """Return the caller's ``X-Request-ID`` where it is one, else a new one."""
     return given if given and re.fullmatch(r"[\w.-]{1,64}", given) else uuid4().hex
+
+
+def _allowed(request: Request) -> set[str]:
+    """Return the methods of a path that the document has; the router says those of the first route alone."""
+    paths: dict[str, dict[str, Any]] = request.app.openapi()["paths"]
+    return {method.upper() for method in paths.get(request.scope["route"].path, ())}
 
 
 def _said(error: Mapping[str, Any]) -> str:

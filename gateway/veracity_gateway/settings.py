@@ -38,7 +38,12 @@ class Settings(BaseSettings):
     max_queued: Count = Field(10_000, description="jobs that wait; more are refused")
     keep_days: Seconds = Field(30.0, description="after which a job and its result are deleted")
     unfinished_hours: Seconds = Field(24.0, description="after which an upload that did not end is deleted")
+    signing_key: Path | None = Field(None, description="Ed25519 key (PEM) of reports; else one of the data folder")
+    timestamp_url: str = Field("", description="an RFC 3161 service that stamps reports")
     idempotency_hours: Seconds = Field(24.0, description="how long an Idempotency-Key is known")
+
+    session_idle_seconds: float = Field(3600.0, ge=120, description="after which a session of the page ends unused")
+    session_seconds: Seconds = Field(43_200.0, description="after which a session of the page ends")
 
     def database_url(self) -> str:
         """Return SQLAlchemy's URL; psycopg is the driver of PostgreSQL."""

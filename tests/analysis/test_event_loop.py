@@ -53,7 +53,8 @@ def test_no_picture_is_touched_and_no_digest_computed_on_the_event_loop(
     infer, source = LocalInfer(full_context.settings.model_repository), Source(talking.read_bytes())
 
     def work() -> None:
-        verdict = asyncio.run(analyze(source, infer, Options(policy="exhaustive"), full_context))
+        verdict = asyncio.run(analyze(source, infer, Options(policy="exhaustive", explain=True), full_context))
         assert verdict.layers_executed == (1, 2, 3, 4)
+        assert verdict.explanation
 
     assert slow_calls(work) == {}

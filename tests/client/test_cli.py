@@ -10,7 +10,7 @@ import pytest
 from command_line import documents, in_a_terminal, run
 
 from veracity.server import Server
-from veracity_client.card import printable
+from veracity_client.console import printable
 from veracity_client.verdict import Verdict
 
 triton = pytest.mark.triton
@@ -73,11 +73,21 @@ def test_standard_input(doubles: Server) -> None:
 
 @triton
 def test_options_reach_the_server(doubles: Server, labelled_clips: Path) -> None:
-    options = ["--policy", "decided", "--layers", "semantic,audio", "--audio-track", "2", "--timeout", "50"]
+    options = [
+        "--policy",
+        "decided",
+        "--layers",
+        "semantic,audio",
+        "--audio-track",
+        "2",
+        "--explain",
+        "--timeout",
+        "50",
+    ]
     done = run("--json", *options, labelled_clips / "real", url=doubles.grpc_url)
     asked = json.loads(documents(done)[0]["reasoning"])["options"]
     assert 0 < asked.pop("deadline_seconds") <= 50
-    assert asked == {"policy": "decided", "layers": ["semantic", "audio"], "audio_track": 2}
+    assert asked == {"policy": "decided", "layers": ["semantic", "audio"], "audio_track": 2, "explain": True}
 
 
 ODD = [

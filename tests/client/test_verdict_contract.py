@@ -1,5 +1,6 @@
 """The contract: what is written is read, what is not known is ignored in answers and refused in questions."""
 
+import base64
 import dataclasses
 import json
 import subprocess
@@ -7,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any, get_args
 
+import canned
 import pytest
 from canned import VERDICT
 from hypothesis import given
@@ -78,6 +80,24 @@ def test_any_text_and_number_comes_back_equal(text: str, score: float | None, ti
     assert Verdict.from_json(verdict.to_json()) == verdict
 
 
+def test_without_an_explanation_the_document_lacks_its_name() -> None:
+    plain = dataclasses.replace(VERDICT, explanation=None)
+    written = VERDICT.to_dict()
+    del written["explanation"]
+    assert plain.to_dict() == written
+    assert json.loads(plain.to_json()) == json.loads(json.dumps(written))
+    assert event_to_json(plain) == f'{{"verdict":{plain.to_json()}}}'
+    assert Verdict.from_json(plain.to_json()) == event_from_json(event_to_json(plain)) == plain
+
+
+def test_pictures_are_base64_text() -> None:
+    crop = json.loads(VERDICT.to_json())["explanation"]["moments"][0]["crop"]
+    assert base64.b64decode(crop) == canned.PNG
+    read = Verdict.from_json(VERDICT.to_json()).explanation
+    assert read is not None
+    assert read.moments[0].crop == canned.PNG
+
+
 def test_what_a_newer_server_added_is_ignored() -> None:
     plain = json.loads(VERDICT.to_json())
     layers = {key: with_stranger(layer) for key, layer in plain["layer_results"].items()}
@@ -112,6 +132,7 @@ def test_what_an_older_server_does_not_say_yet_has_its_default() -> None:
 def test_an_option_that_is_not_given_is_not_sent_since_an_older_server_would_refuse_its_name() -> None:
     assert set(json.loads(Options().to_json())) == {"policy", "layers", "deadline_seconds"}
     assert json.loads(Options(operating_point="strict").to_json())["operating_point"] == "strict"
+    assert json.loads(Options(explain=True).to_json())["explain"] is True
 
 
 @pytest.mark.parametrize(
@@ -135,6 +156,7 @@ WRONG: dict[str, list[object]] = {
     "audio_track": ["0", 1.0, True, -1, [0]],
     "video_track": ["0", 1.0, True, -1, [0]],
     "deadline_seconds": ["5", None, True, 0, -1, 3601, [1], 10**400],
+    "explain": [1, 0, None, "true", []],
     "deadline": [5],
 }
 

@@ -1,5 +1,6 @@
 """Jobs over HTTP, in front of a real tritonserver: from the file to the verdict, and everything that may go wrong."""
 
+import json
 import socket
 import time
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ import httpx
 import media_samples
 import pytest
 
+from veracity.cli import main
 from veracity.server import Server
 from veracity_client.verdict import Verdict
 
@@ -75,13 +77,12 @@ def test_a_file_becomes_a_verdict(client: httpx.Client, talking: bytes) -> None:
     job = ended(client, said["job_id"])
     assert job["state"] == "COMPLETE"
     assert (job["name"], job["bytes"]) == ("a film.mp4", len(talking))
-    verdict = Verdict.from_json(
-        client.get(f"/jobs/{said['job_id']}").content.partition(b'"verdict":')[2][:-1].rpartition(b',"provenance"')[0]
-    )
+    verdict = Verdict.from_json(json.dumps(job["verdict"]))
     assert verdict.policy == "exhaustive"
     assert verdict.input.sha256 == job["sha256"]
     assert verdict.layer_results["4_semantic"].status == "skipped"
     assert job["label"] == verdict.label
+    assert job["provenance"]["state"] == "none"
     assert job["progress"]["fraction"] == 1.0
     assert job["progress"]["stages"]["1_audio"]["status"] == "done"
 
@@ -222,24 +223,24 @@ def test_two_files_are_refused_where_one_is_wanted(client: httpx.Client, data: P
     assert left_behind(data) == []
 
 
-def raw(client: httpx.Client, head: str, body: bytes) -> bytes:
+def raw(client: httpx.Client, head: str, body: bytes, *, hang_up: bool = False) -> bytes:
     with socket.create_connection((client.base_url.host, client.base_url.port or 80), timeout=SECONDS) as connection:
         connection.sendall(head.replace("\n", "\r\n").encode() + b"\r\n\r\n" + body)
-        connection.shutdown(socket.SHUT_WR)
-        answer = b""
-        while part := connection.recv(65536):
-            answer += part
-    return answer
+        if hang_up:
+            return b""
+        with connection.makefile("rb") as answer:
+            return answer.read()
 
 
 HEAD = (
-    "POST /analyze-video HTTP/1.1\nHost: localhost\nContent-Type: multipart/form-data; boundary=b\nContent-Length: {}"
+    "POST /analyze-video HTTP/1.1\nHost: localhost\nConnection: close\n"
+    "Content-Type: multipart/form-data; boundary=b\nContent-Length: {}"
 )
 PART = b'--b\r\nContent-Disposition: form-data; name="video"; filename="a.mp4"\r\n\r\n'
 
 
 def test_a_body_that_is_cut_leaves_nothing(client: httpx.Client, data: Path) -> None:
-    raw(client, HEAD.format(100_000), PART + b"x" * 50_000)
+    raw(client, HEAD.format(100_000), PART + b"x" * 50_000, hang_up=True)
     deadline = time.monotonic() + 10
     while left_behind(data):
         assert time.monotonic() < deadline
@@ -285,3 +286,32 @@ def test_a_review_is_added_and_exported(client: httpx.Client, talking: bytes) ->
     assert all(not line.startswith(job) for line in client.get("/reviews/manifest.csv").text.splitlines())
     assert len(client.get(at).json()["reviews"]) == 2
     problem(client.post(at, json={"opinion": "perhaps"}), 400, "BadRequest")
+
+
+def test_a_report_is_signed_chained_and_the_same_each_time(
+    client: httpx.Client, talking: bytes, tmp_path: Path
+) -> None:
+    job = ended(client, send(client, talking + b"report"))["job_id"]
+    at = f"/jobs/{job}/report"
+    found = client.get(f"{at}.json")
+    assert client.get(f"{at}.json").content == found.content
+    for kind in ("json", "html", "pdf"):
+        (tmp_path / f"report.{kind}").write_bytes(client.get(f"{at}.{kind}").content)
+    (tmp_path / "audit.jsonl").write_bytes(client.get("/audit").content)
+    (tmp_path / "clip.mp4").write_bytes(talking + b"report")
+    log = ["--audit", str(tmp_path / "audit.jsonl")]
+    for kind in ("json", "html", "pdf"):
+        assert main(["verify", str(tmp_path / f"report.{kind}"), str(tmp_path / "clip.mp4"), *log]) == 0
+    (tmp_path / "clip.mp4").write_bytes(talking)
+    assert main(["verify", str(tmp_path / "report.json"), str(tmp_path / "clip.mp4")]) == 1
+    assert "sandbox" in client.get(f"{at}.html").headers["content-security-policy"]
+    client.post(f"/jobs/{job}/reviews", json={"opinion": "cannot_tell", "note": "too short"})
+    assert "too short" in client.get(f"{at}.html").text
+    client.delete(f"/jobs/{job}")
+    last = json.loads(client.get("/audit").text.splitlines()[-1])
+    assert (last["event"], last["subject"]) == ("deleted", f"{job} by local")
+
+
+def test_there_is_no_report_without_a_verdict(client: httpx.Client) -> None:
+    job = ended(client, send(client, b"no report"))["job_id"]
+    problem(client.get(f"/jobs/{job}/report.json"), 409, "Conflict")

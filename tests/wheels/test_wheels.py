@@ -40,9 +40,9 @@ def _isolation() -> None:
 
 @pytest.fixture(scope="session")
 def wheels(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with both wheels and both source distributions, as ``make dist`` makes them."""
+    """A folder with the wheels and the source distributions, as ``make dist`` makes them."""
     folder = tmp_path_factory.mktemp("dist")
-    for project in (CHECKOUT / "client", CHECKOUT):
+    for project in (CHECKOUT / "client", CHECKOUT / "gateway", CHECKOUT):
         command = [sys.executable, "-m", "build", "--no-isolation", "--outdir", str(folder), str(project)]
         subprocess.run(command, check=True, capture_output=True)
     return folder
@@ -56,7 +56,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module", params=sorted(PYTHONS, key=lambda version: version != DEFAULT))
 def place(request: pytest.FixtureRequest, wheels: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """An empty folder with an environment ``v`` of one Python, into which the two wheels were installed."""
+    """An empty folder with an environment ``v`` of one Python, into which the wheels were installed."""
     found = subprocess.run([CHECKOUT / "scripts" / "find_python", request.param], capture_output=True, text=True)
     if found.returncode:
         pytest.skip(f"Python {request.param} is not installed here")
@@ -116,7 +116,8 @@ def test_wheels_hold_what_is_committed_and_nothing_that_was_built(wheels: Path) 
     (engine,) = wheels.glob("veracity-[0-9]*.whl")
     names = zipfile.ZipFile(engine).namelist()
     assert {f"veracity/{name}" for name in listed.stdout.split()} == {n for n in names if "/model_repository/" in n}
-    for wheel, package in ((engine, "veracity"), (next(wheels.glob("veracity_client-*.whl")), "veracity_client")):
+    others = [(next(wheels.glob(f"{name}-*.whl")), name) for name in ("veracity_client", "veracity_gateway")]
+    for wheel, package in ((engine, "veracity"), *others):
         names = zipfile.ZipFile(wheel).namelist()
         assert f"{package}/py.typed" in names
         assert any(name.endswith("licenses/LICENSE") for name in names)

@@ -84,7 +84,7 @@ class Analysis:
     def send(self, model: str, samples: Sequence[Sample]) -> asyncio.Task[ModelOutput]:
         """Send samples to a model at once; its output is awaited when the layer is scored."""
         sound = NO_SOUND if self.evidence.sound is None else self.evidence.sound
-        task = asyncio.create_task(score(self.infer, detector(model), samples, sound))
+        task = asyncio.create_task(score(self.infer, detector(model), samples, sound, maps=self.options.explain))
         self.tasks.append(task)
         return task
 

@@ -23,9 +23,11 @@ from veracity.catalog import LAYERS
 from veracity.catalog.layers import tracks_of
 from veracity.decision import report, wording
 from veracity.decision.decision import decide, reason_to_stop
+from veracity.decision.explanation import explain
 from veracity.evidence.requests import Infer, ModelOutput
 from veracity.media import Media, Probe, Source
 from veracity_client.errors import AnalysisTimeout
+from veracity_client.explanation import Explanation
 from veracity_client.verdict import Options, StageEvent, Verdict
 
 AUDIO = LAYERS[0]
@@ -76,7 +78,8 @@ async def _observe(video: Source, infer: Infer, options: Options, context: Analy
         analysis = Analysis(infer, options, context, roster, tell, begun)
         try:
             await _gather_evidence(analysis, media)
-            return Observation(_conclude(analysis), analysis.evidence.outputs)
+            explanation = await _explain(analysis) if options.explain and not context.timing_only else None
+            return Observation(_conclude(analysis, explanation), analysis.evidence.outputs)
         finally:
             analysis.cancel()
 
@@ -142,7 +145,13 @@ def _frames_are_needed(analysis: Analysis, probe: Probe) -> bool:
     return False
 
 
-def _conclude(analysis: Analysis) -> Verdict:
+async def _explain(analysis: Analysis) -> Explanation:
+    """Draw the explanation. Scores of profile ``bench`` mean nothing, so they get none."""
+    async with analysis.stage("explanation"):
+        return await asyncio.to_thread(explain, analysis.evidence, analysis.roster.calibration)
+
+
+def _conclude(analysis: Analysis, explanation: Explanation | None) -> Verdict:
     decision = decide(analysis.evidence, analysis.roster.calibration, timing_only=analysis.context.timing_only)
     return report.verdict(
         analysis.evidence,
@@ -151,4 +160,5 @@ def _conclude(analysis: Analysis) -> Verdict:
         policy=analysis.options.policy,
         profile=analysis.roster.profile,
         seconds=time.monotonic() - analysis.begun,
+        explanation=explanation,
     )

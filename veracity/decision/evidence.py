@@ -18,11 +18,12 @@ from veracity_client.verdict import InputInfo, LayerResult, Span
 
 @dataclass(frozen=True)
 class ScoredLayer:
-    """A layer's result with its timeline and the scores of each face."""
+    """A layer's result with its timeline and the scores of each face; ``model`` is the one whose scores they are."""
 
     result: LayerResult
     spans: tuple[Span, ...] = ()
     faces: Mapping[int, tuple[Span, ...]] | None = None
+    model: str = ""
 
 
 @dataclass

@@ -9,11 +9,19 @@ from veracity.decision.decision import Decision
 from veracity.decision.evidence import Evidence, ScoredLayer
 from veracity.decision.scoring import IS_FAKE, worst
 from veracity.evidence.faces import Track
+from veracity_client.explanation import Explanation
 from veracity_client.verdict import Face, FaceBox, Policy, Profile, Span, Verdict
 
 
 def verdict(
-    evidence: Evidence, decision: Decision, *, video_id: str, policy: Policy, profile: Profile, seconds: float
+    evidence: Evidence,
+    decision: Decision,
+    *,
+    video_id: str,
+    policy: Policy,
+    profile: Profile,
+    seconds: float,
+    explanation: Explanation | None = None,
 ) -> Verdict:
     """Return the document that a client gets; ``seconds`` is how long the analysis took."""
     if evidence.input is None:
@@ -51,6 +59,7 @@ def verdict(
         operating_point=decision.operating_point,
         rates=decision.rates,
         likelihood_ratio=decision.likelihood_ratio,
+        explanation=explanation,
     )
 
 

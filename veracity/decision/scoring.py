@@ -89,7 +89,7 @@ def score_layer(
         generative_signature=probability if layer.name == "semantic" else None,
         coverage=examined,
     )
-    return ScoredLayer(_not_judged_if_untrained(result), spans, _face_spans(first, scores))
+    return ScoredLayer(_not_judged_if_untrained(result), spans, _face_spans(first, scores), first.model)
 
 
 def _not_judged_if_untrained(result: LayerResult) -> LayerResult:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import functools
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pkgutil import resolve_name
 from typing import Any, Literal, Protocol
 
@@ -24,6 +25,7 @@ from veracity.evidence.requests import Infer, ModelOutput, Sample
 
 Batch = Mapping[str, NDArray[Any]]  # tensors by name, [batch, …]
 Sound = NDArray[np.int16]  # [samples], 16 kHz from time 0; empty where there is none
+CAM = "CAM"  # the tensor's name
 NO_SOUND: Sound = np.zeros(0, np.int16)
 
 
@@ -48,6 +50,11 @@ class Detector(Protocol):
     @property
     def colour(self) -> bool:
         """Whether a run of frames is kept in colour for it: a second of full HD takes 156 MB then, in grey 52."""
+        ...
+
+    @property
+    def mouth(self) -> tuple[slice, slice]:
+        """Rows and columns of the mouth in its samples' pictures, where it is shown mouths."""
         ...
 
     def cut(self, excerpt: Any) -> Sequence[NDArray[Any]]:
@@ -86,8 +93,16 @@ def samples(of: Detector, excerpt: Excerpt) -> list[Sample]:
     return [Sample(excerpt.start, excerpt.end, tensor, face, width) for tensor in of.cut(excerpt)]
 
 
-async def score(infer: Infer, by: Detector, given: Sequence[Sample], sound: Sound = NO_SOUND) -> ModelOutput:
-    """Run a detector on samples, all its requests at once: Triton batches them. Raises what ``infer`` raises."""
+async def score(
+    infer: Infer, by: Detector, given: Sequence[Sample], sound: Sound = NO_SOUND, *, maps: bool = False
+) -> ModelOutput:
+    """Run a detector on samples, all its requests at once: Triton batches them. Raises what ``infer`` raises.
+
+    With ``maps`` the output keeps the class-activation maps of a model that has them.
+    """
     batches = await asyncio.to_thread(by.requests, given, sound)
     responses = await asyncio.gather(*(infer(by.model.name, batch) for batch in batches))
-    return by.read(given, responses)
+    output = by.read(given, responses)
+    if maps and any(tensor.name == CAM for tensor in by.model.outputs):
+        return replace(output, maps=np.concatenate([np.asarray(one[CAM], np.float32) for one in responses]))
+    return output

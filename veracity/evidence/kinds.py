@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from veracity.catalog import Model
 from veracity.evidence.crops import Image, face_crop, mouth_crops, picture_crops, whole_picture
 from veracity.evidence.excerpts import Excerpt, FaceInFrame, FaceRun, WholeFrame, run_landmarks
-from veracity.evidence.lips import lip_crops
+from veracity.evidence.lips import MOUTH_COLUMNS, MOUTH_ROWS, lip_crops
 from veracity.evidence.pooling import Pooling
 from veracity.evidence.requests import ModelOutput, Sample, sound_around
 from veracity.evidence.speech import SpeechWindow
@@ -30,6 +30,7 @@ class LogitDetector(ABC, Generic[E]):
     model: Model
     excerpt: ClassVar[type[Excerpt]]
     colour: ClassVar[bool] = False
+    mouth: ClassVar[tuple[slice, slice]] = (slice(None), slice(None))
 
     @property
     def sound(self) -> Literal["none", "optional", "required"]:
@@ -103,6 +104,7 @@ class LipRuns(LogitDetector[FaceRun]):
     """Aligned lips with the face round them, of 25 consecutive frames: uint8 grey [25, 144, 144]."""
 
     excerpt = FaceRun
+    mouth = (MOUTH_ROWS, MOUTH_COLUMNS)
 
     def cut(self, excerpt: FaceRun) -> Sequence[Image]:
         """Return the lips in every frame, landmarks interpolated between the frames that were searched."""

@@ -46,12 +46,16 @@ class Sample:
 
 @dataclass(frozen=True, eq=False)
 class ModelOutput:
-    """One model's logits of *fake*, float32 [n], for n samples; ``details`` [n, …] is what else its detector keeps."""
+    """One model's logits of *fake*, float32 [n], for n samples; ``details`` [n, …] is what else its detector keeps.
+
+    ``maps`` [n, rows, columns] are the model's class-activation maps, where it has some and an explanation is wanted.
+    """
 
     model: str
     items: tuple[Sample, ...]
     logits: NDArray[np.float32]
     details: NDArray[np.float64] | None = None
+    maps: NDArray[np.float32] | None = None
 
     @classmethod
     def joined(cls, parts: Sequence[ModelOutput]) -> ModelOutput:
@@ -59,18 +63,22 @@ class ModelOutput:
         items = [item for part in parts for item in part.items]
         order = sorted(range(len(items)), key=lambda k: (items[k].start, items[k].face or 0))
         logits = np.concatenate([part.logits for part in parts])
-        rows = [part.details for part in parts if part.details is not None]
-        details = np.concatenate(rows)[order] if rows else None
-        return cls(parts[0].model, tuple(items[k] for k in order), logits[order], details).averaged()
+        details = _joined([part.details for part in parts])
+        maps = _joined([part.maps for part in parts])
+        whole = cls(parts[0].model, tuple(items), logits, details, maps)
+        return whole._taken(order).averaged()
 
     @property
     def spread(self) -> ModelOutput:
         """What counts for the clip as a whole: the samples that were not taken for a neighbour's score."""
         kept = [k for k, item in enumerate(self.items) if not item.near]
-        if len(kept) == len(self.items):
-            return self
-        rows = None if self.details is None else self.details[kept]
-        return ModelOutput(self.model, tuple(self.items[k] for k in kept), self.logits[kept], rows)
+        return self if len(kept) == len(self.items) else self._taken(kept)
+
+    def _taken(self, kept: Sequence[int]) -> ModelOutput:
+        """Return the output for some of the samples, in this order."""
+        details = None if self.details is None else self.details[kept]
+        maps = None if self.maps is None else self.maps[kept]
+        return ModelOutput(self.model, tuple(self.items[k] for k in kept), self.logits[kept], details, maps)
 
     def averaged(self) -> ModelOutput:
         """Samples of one time and one face are views of one thing: the first stands for them, with the mean logit."""
@@ -78,10 +86,17 @@ class ModelOutput:
         for k, item in enumerate(self.items):
             views[item.start, item.face].append(k)
         means = np.array([self.logits[several].mean() for several in views.values()], np.float32)
-        rows = self.details
-        if rows is not None:
-            rows = np.array([rows[several].mean(axis=0) for several in views.values()])
-        return ModelOutput(self.model, tuple(self.items[several[0]] for several in views.values()), means, rows)
+        details, maps = (
+            None if rows is None else np.array([rows[several].mean(axis=0) for several in views.values()])
+            for rows in (self.details, self.maps)
+        )
+        first = tuple(self.items[several[0]] for several in views.values())
+        return ModelOutput(self.model, first, means, details, maps)
+
+
+def _joined(parts: Sequence[NDArray[Any] | None]) -> NDArray[Any] | None:
+    rows = [part for part in parts if part is not None]
+    return np.concatenate(rows) if rows else None
 
 
 def sound_around(sample: Sample, sound: NDArray[np.int16], tensor: Tensor) -> NDArray[np.int16]:

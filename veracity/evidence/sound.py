@@ -76,7 +76,7 @@ async def read_sound(media: Media, track: int | None = None) -> list[Sound]:
         except VeracityError as error:
             first = first or error
             continue
-        if len(order) == 1 or any(_is_audible(sound) for sound in sounds):
+        if len(order) == 1 or any(is_audible(sound.samples) for sound in sounds):
             return sounds
         first = sounds if first is None or isinstance(first, VeracityError) else first
     if isinstance(first, VeracityError):
@@ -111,8 +111,9 @@ async def _read_channels(media: Media, track: int, channels: Sequence[tuple[int,
     return [Sound(await media.audio(track, channel), track, channel, power) for channel, power in channels]
 
 
-def _is_audible(sound: Sound) -> bool:
-    return bool(sound.samples.size) and max(int(sound.samples.max()), -int(sound.samples.min())) >= SILENCE
+def is_audible(samples: NDArray[np.int16]) -> bool:
+    """Return whether sound, int16 [samples], is ever over -60 dB."""
+    return bool(samples.size) and max(int(samples.max()), -int(samples.min())) >= SILENCE
 
 
 def find_speech(sounds: Sequence[Sound], vad: Vad, stopped: Stopped = never) -> tuple[Sound, Spans]:

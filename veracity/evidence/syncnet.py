@@ -66,6 +66,7 @@ class SyncNet:
     excerpt: ClassVar[type[FaceRun]] = FaceRun
     sound: ClassVar[Literal["required"]] = "required"
     colour: ClassVar[bool] = True
+    mouth: ClassVar[tuple[slice, slice]] = (slice(94, 152), slice(74, 150))
 
     def cut(self, excerpt: FaceRun) -> Sequence[Image]:
         """Return the face in every frame, uint8 [25, 224, 224, 3]."""

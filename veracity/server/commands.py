@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from veracity import report_files
 from veracity.install.install_command import before_serving
 from veracity.settings_command import SettingsHelp
 from veracity_client import cli as client_cli
@@ -19,7 +20,9 @@ Commands = argparse._SubParsersAction  # what add_subparsers() returns; argparse
 
 def add_analyze(commands: Commands[Any]) -> None:
     """Add ``analyze``: the client's command, with a server of our own where none answers."""
-    client_cli.add_analyze(commands).set_defaults(command=_analyze)
+    parser = client_cli.add_analyze(commands)
+    report_files.add_options(parser)
+    parser.set_defaults(command=_analyze)
 
 
 def add_serve(commands: Commands[Any]) -> None:
@@ -56,7 +59,7 @@ def add_ready(commands: Commands[Any]) -> None:
 
 
 def _analyze(args: argparse.Namespace) -> int:
-    return client_cli.run_analyze(args, connect=own_server)
+    return client_cli.run_analyze(args, connect=own_server, wrap=report_files.writer(args))
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from pathlib import Path
 from types import TracebackType
 
 from veracity_client.errors import TooLarge
+from veracity_gateway.settings import Settings
 
 LONGEST_NAME = 255  # characters
 
@@ -48,11 +49,15 @@ class Incoming:
         if kind is not None:
             self.discard()
 
+    def expect(self, size: int) -> None:
+        """Say how large the file is going to be; raises TooLarge."""
+        if size > self._most:
+            raise TooLarge(f"over {self._most:,} bytes, which is the most that this gateway takes of a file")
+
     def write(self, content: bytes) -> None:
         """Add bytes; raises TooLarge, and OSError where the disk is full."""
         self._size += len(content)
-        if self._size > self._most:
-            raise TooLarge(f"over {self._most:,} bytes, which is the most that this gateway takes of a file")
+        self.expect(self._size)
         self._digest.update(content)
         self._file.write(content)
 
@@ -65,6 +70,16 @@ class Incoming:
         """Delete what came."""
         self._file.close()
         self.path.unlink(missing_ok=True)
+
+
+def incoming(settings: Settings) -> Path:
+    """Return the folder where files lie while they come in."""
+    return settings.data / "incoming"
+
+
+def part_of(settings: Settings, id_: str) -> Path:
+    """Return where the bytes of a resumable upload lie until it is complete."""
+    return incoming(settings) / id_
 
 
 def cleaned(name: str) -> str:

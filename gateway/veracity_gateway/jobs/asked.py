@@ -14,7 +14,7 @@ from veracity_gateway.errors import BadRequest
 
 KEEP_MEDIA = "keep_media"
 NUMBERS = ("audio_track", "video_track", "deadline_seconds")
-TRUE, FALSE = ("true", "1", "yes", "on"), ("false", "0", "no", "off", "")
+BOOLEANS = {"true": True, "false": False}
 
 
 @dataclass(frozen=True)
@@ -57,11 +57,9 @@ def _number(name: str, value: str) -> float | int:
 
 
 def _boolean(name: str, value: str) -> bool:
-    if value.lower() in TRUE:
-        return True
-    if value.lower() in FALSE:
-        return False
-    raise BadRequest(f"{name} is true or false, got {value[:64]!r}")
+    if value not in BOOLEANS:
+        raise BadRequest(f"{name} is true or false, got {value[:64]!r}")
+    return BOOLEANS[value]
 
 
 _USUAL = {each.name: each.default for each in fields(Options)}

@@ -6,9 +6,9 @@ import hashlib
 from pathlib import Path
 
 from veracity_gateway.errors import BadRequest
-from veracity_gateway.inbound.files import Received
+from veracity_gateway.inbound.files import Received, incoming
 from veracity_gateway.jobs.asked import Asked
-from veracity_gateway.jobs.servers import Servers, options_of
+from veracity_gateway.jobs.servers import Servers, content_of, options_of
 from veracity_gateway.jobs.store import Jobs, NewJob, Once
 from veracity_gateway.jobs.tables import Job
 from veracity_gateway.media import MediaStore
@@ -26,24 +26,26 @@ class Intake:
     @property
     def folder(self) -> Path:
         """Where files lie while they come in."""
-        return self._settings.data / "incoming"
+        return incoming(self._settings)
 
     def begin(self, new: NewJob, once: Once | None = None) -> Job:
         """Make a job whose file is still to come, or return the one that the same request made before."""
         return self._jobs.begin(new, once)
 
     def finish(self, job: Job, file: Received) -> Job:
-        """Keep the file of a job and let it wait for a worker. The file is gone from where it lay."""
+        """Keep the file of a job and let it wait for a worker. Where this raises, the file lies where it lay."""
         try:
             self._media.put(job.id, file.path)
-            content = self._servers.content(file.sha256, options_of(job.options))
-            return self._jobs.queue(job.id, size=file.size, sha256=file.sha256, content=content)
+            said = self._servers.fingerprint()
+            content = content_of(file.sha256, options_of(job.options), said)
+            done = self._jobs.queue(
+                job.id, name=file.name, size=file.size, sha256=file.sha256, content=content, fingerprint=said
+            )
         except BaseException:
             self._media.delete(job.id)
-            self._jobs.upload_failed(job.id)
             raise
-        finally:
-            file.discard()
+        file.discard()
+        return done
 
     def take(self, new: NewJob, file: Received, once: Once | None = None) -> Job:
         """Make a job of a file that is there; the same request gives the same job."""
@@ -55,7 +57,12 @@ class Intake:
         if job.state != "UPLOADING":
             file.discard()
             return job
-        return self.finish(job, file)
+        try:
+            return self.finish(job, file)
+        except BaseException:
+            file.discard()
+            self._jobs.upload_failed(job.id)
+            raise
 
 
 def once_of(key: str | None, asked: Asked, what: str) -> Once | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timezone
 
 from sqlalchemy import ColumnElement, func, or_, select, tuple_
 
@@ -39,7 +39,7 @@ class JobQueries:
 
     def job(self, id_: str, owner: str | None) -> Job:
         """Return a job of an owner, None for any; raises NotFound, also for one of someone else."""
-        with self._database.session() as session:
+        with self._database.reading() as session:
             job = session.scalar(select(Job).where(Job.id == id_, *Filter(owner).clauses()))
         if job is None:
             raise NotFound(f"there is no job {id_[:64]}")
@@ -50,7 +50,7 @@ class JobQueries:
         query = select(Job).where(*wanted.clauses())
         if after:
             query = query.where(tuple_(Job.created, Job.id) < _cursor(after))
-        with self._database.session() as session:
+        with self._database.reading() as session:
             jobs = list(session.scalars(query.order_by(Job.created.desc(), Job.id.desc()).limit(limit + 1)))
         more = len(jobs) > limit
         jobs = jobs[:limit]
@@ -58,29 +58,29 @@ class JobQueries:
 
     def states(self, wanted: Filter) -> dict[str, int]:
         """Count jobs by state."""
-        with self._database.session() as session:
+        with self._database.reading() as session:
             found = session.execute(select(Job.state, func.count()).where(*wanted.clauses()).group_by(Job.state))
-            return dict(found.tuples().all())
+            return {str(row[0]): int(row[1]) for row in found}
 
     def events(self, id_: str, after: int = 0) -> list[Event]:
         """Return what happened to a job after the event of that number."""
-        with self._database.session() as session:
+        with self._database.reading() as session:
             query = select(Event).where(Event.job == id_, Event.number > after).order_by(Event.number)
             return list(session.scalars(query))
 
     def is_gone(self, id_: str) -> bool:
         """Say whether a job was deleted."""
-        with self._database.session() as session:
+        with self._database.reading() as session:
             return session.get(Job, id_) is None
 
     def expired(self, before: float) -> list[Job]:
         """Return the jobs that ended before a time."""
-        with self._database.session() as session:
+        with self._database.reading() as session:
             return list(session.scalars(select(Job).where(Job.finished < before)))
 
     def oldest_waiting(self) -> float | None:
         """Return when the job was made that has waited longest; None where none waits."""
-        with self._database.session() as session:
+        with self._database.reading() as session:
             return session.scalar(select(func.min(Job.created)).where(Job.state == "QUEUED"))
 
 
@@ -88,7 +88,7 @@ def rfc3339(seconds: float | None) -> str | None:
     """Return a time as HTTP's bodies have it."""
     if seconds is None:
         return None
-    return datetime.utcfromtimestamp(seconds).isoformat(timespec="milliseconds") + "Z"
+    return datetime.fromtimestamp(seconds, timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def _cursor(text: str) -> tuple[float, str]:

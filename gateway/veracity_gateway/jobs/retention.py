@@ -9,6 +9,7 @@ import structlog
 from sqlalchemy import delete, select
 
 from veracity_gateway.database import Database
+from veracity_gateway.inbound.files import incoming, part_of
 from veracity_gateway.jobs.queries import JobQueries
 from veracity_gateway.jobs.store import Jobs
 from veracity_gateway.jobs.tables import ENDED, Idempotency, Job
@@ -43,6 +44,7 @@ class Retention:
         unfinished = now - self._settings.unfinished_hours * HOUR
         for id_ in self._ids((Job.state == "UPLOADING") & (Job.created < unfinished)):
             self._jobs.upload_failed(id_)
+            part_of(self._settings, id_).unlink(missing_ok=True)
         for id_ in self._media.older_than(unfinished):
             if not self._ids(Job.id == id_):
                 log.warning("media of no job are deleted", job=id_)
@@ -57,6 +59,7 @@ class Retention:
     def delete(self, id_: str, *, by: str) -> None:
         """Delete a job with its media, the media first: what is left of a deletion that fails can be deleted again."""
         self._media.delete(id_)
+        part_of(self._settings, id_).unlink(missing_ok=True)
         self._jobs.delete(id_, by=by)
 
     def _ids(self, which: object) -> list[str]:
@@ -64,5 +67,5 @@ class Retention:
             return list(session.scalars(select(Job.id).where(which)))  # type: ignore[arg-type]
 
     def _incoming(self) -> list[Path]:
-        folder = self._settings.data / "incoming"
+        folder = incoming(self._settings)
         return [path for path in folder.glob("*") if path.is_file()] if folder.is_dir() else []

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 from functools import partial
+from pathlib import Path
 from typing import TypeVar
 from uuid import uuid4
 
@@ -15,9 +17,12 @@ import structlog
 
 from veracity_client.errors import InternalError, ModelUnavailable, Overloaded, ServerUnavailable, VeracityError
 from veracity_client.verdict import Verdict
+from veracity_gateway import provenance
+from veracity_gateway.errors import UrlTimeout, UrlUnavailable
+from veracity_gateway.jobs.downloads import Downloads
 from veracity_gateway.jobs.servers import Servers, options_of
 from veracity_gateway.jobs.store import Jobs
-from veracity_gateway.jobs.tables import Job
+from veracity_gateway.jobs.tables import ENDED, Job
 from veracity_gateway.media import MediaStore
 from veracity_gateway.settings import Settings
 
@@ -26,16 +31,26 @@ log = structlog.get_logger()
 LOOK_SECONDS = 1.0  # how often a free worker looks for jobs that another gateway took in
 FIRST_PAUSE = 2.0  # seconds before a job is tried again whose server was away; doubles
 LONGEST_PAUSE = 60.0
+PROVENANCE_SECONDS, PROVENANCE_BYTES_A_SECOND = 20.0, 20e6
 PASSING = (Overloaded, ModelUnavailable, ServerUnavailable)  # errors that another try may not meet
 
+URL_PASSING = (UrlTimeout, UrlUnavailable)
+DOWNLOADS_AT_ONCE = 2
+MOST_DOWNLOADS = 3  # times that an address is asked which does not answer
+
 Result = TypeVar("Result")
+Claim = Callable[[str, float], "Job | None"]
+Work = Callable[[Job], Awaitable[None]]
 
 
 class Runner:
     """Takes jobs until it is cancelled; those under way are given back then."""
 
-    def __init__(self, jobs: Jobs, media: MediaStore, servers: Servers, settings: Settings) -> None:
+    def __init__(
+        self, jobs: Jobs, media: MediaStore, servers: Servers, settings: Settings, downloads: Downloads
+    ) -> None:
         self._jobs, self._media, self._servers, self._settings = jobs, media, servers, settings
+        self._downloads = downloads
         self._id = uuid4().hex
         self._scopes: dict[str, anyio.CancelScope] = {}
         self._wake = anyio.Event()
@@ -48,7 +63,9 @@ class Runner:
         async with anyio.create_task_group() as group:
             group.start_soon(self._take_over)
             for _ in range(workers):
-                group.start_soon(self._work)
+                group.start_soon(self._work, self._jobs.claim, self._analyze)
+            for _ in range(DOWNLOADS_AT_ONCE):
+                group.start_soon(self._work, self._jobs.claim_download, self._download)
 
     def wake(self) -> None:
         """Say that there is a new job."""
@@ -71,15 +88,15 @@ class Runner:
                 log.warning("a job is taken over from a gateway that died", job=id_)
             await anyio.sleep(self._settings.lease_seconds / 2)
 
-    async def _work(self) -> None:
+    async def _work(self, claim: Claim, work: Work) -> None:
         while True:
             wake = self._wake
-            job = await self._safely(self._jobs.claim, self._id, self._settings.lease_seconds)
+            job = await self._safely(claim, self._id, self._settings.lease_seconds)
             if job is None:
                 with anyio.move_on_after(LOOK_SECONDS):
                     await wake.wait()
-            elif job.state == "PROCESSING":
-                await self._process(job)
+            elif job.state not in ENDED:  # else it was answered from the store
+                await self._process(job, work)
 
     async def _safely(self, call: Callable[..., Result], *args: object) -> Result | None:
         """Call in a thread; a database that is away is logged, and asked again later."""
@@ -90,13 +107,13 @@ class Runner:
             await anyio.sleep(LOOK_SECONDS)
             return None
 
-    async def _process(self, job: Job) -> None:
+    async def _process(self, job: Job, work: Work) -> None:
         with anyio.CancelScope() as scope:
             self._scopes[job.id] = scope
             try:
                 async with anyio.create_task_group() as group:
                     group.start_soon(self._renew, job.id, scope)
-                    await self._analyze(job)
+                    await self._try(job, work)
                     group.cancel_scope.cancel()
             except anyio.get_cancelled_exc_class():
                 with anyio.CancelScope(shield=True):  # nothing happens where the job was deleted
@@ -112,28 +129,52 @@ class Runner:
                 scope.cancel()
 
     async def _analyze(self, job: Job) -> None:
+        video = await _in_thread(self._media.read, job.id)
+        await _in_thread(self._look_at_provenance, job, video)
+        async with aclosing(self._servers.stages(video, options_of(job.options))) as events:
+            async for event in events:
+                if isinstance(event, Verdict):
+                    await _in_thread(self._jobs.complete, job.id, self._id, event)
+                elif not await _in_thread(self._jobs.happened, job.id, self._id, event):
+                    return
+
+    async def _download(self, job: Job) -> None:
+        await self._downloads.fetch(job, self._id)
+        self.wake()
+
+    async def _try(self, job: Job, work: Work) -> None:
         try:
-            video = await _in_thread(self._media.read, job.id)
-            async with aclosing(self._servers.stages(video, options_of(job.options))) as events:
-                async for event in events:
-                    if isinstance(event, Verdict):
-                        await _in_thread(self._jobs.complete, job.id, self._id, event)
-                    elif not await _in_thread(self._jobs.happened, job.id, self._id, event):
-                        return
+            await work(job)
         except VeracityError as error:
             await self._failed(job, error)
         except Exception:
             log.exception("a job failed", job=job.id)
             await self._failed(job, InternalError(f"a fault of ours; the log has it under the job {job.id}"))
 
+    def _look_at_provenance(self, job: Job, video: bytes) -> None:
+        """Keep what the file says of itself: beside the verdict, which it does not touch."""
+        if job.provenance is not None:
+            return
+        folder = self._settings.data / "incoming"
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=folder) as file:
+            file.write(video)
+            file.flush()
+            seconds = PROVENANCE_SECONDS + len(video) / PROVENANCE_BYTES_A_SECOND
+            self._jobs.found_out(job.id, provenance.read(Path(file.name), seconds=seconds).to_dict())
+
     async def _failed(self, job: Job, error: VeracityError) -> None:
         log.info("a job met an error", job=job.id, error=error.to_wire(), attempt=job.attempts)
-        waited = time.time() - job.created
-        if isinstance(error, PASSING) and waited < self._settings.retry_seconds:
+        if self._may_pass(job, error):
             pause = min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** (job.attempts - 1))
             await self._safely(self._jobs.give_back, job.id, self._id, pause)
         else:
             await self._safely(self._jobs.fail, job.id, self._id, error)
+
+    def _may_pass(self, job: Job, error: VeracityError) -> bool:
+        if isinstance(error, URL_PASSING):
+            return job.attempts < MOST_DOWNLOADS
+        return isinstance(error, PASSING) and time.time() - job.created < self._settings.retry_seconds
 
 
 async def _in_thread(call: Callable[..., Result], *args: object) -> Result:

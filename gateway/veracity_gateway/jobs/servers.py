@@ -48,14 +48,10 @@ class Servers:
         """Return how many videos keep all servers busy."""
         return jobs_of(self.info())
 
-    def content(self, sha256: str, options: Options) -> str | None:
-        """Return a digest of what an answer depends on; None where the servers do not all say the same."""
+    def fingerprint(self) -> str | None:
+        """Return what the servers say of themselves; None where they do not all say the same."""
         prints = {server.fingerprint if server else None for server in self.info()}
-        if len(prints) != 1 or None in prints:
-            return None
-        chosen = asdict(options) | {"layers": sorted(options.layers)}
-        del chosen["deadline_seconds"]
-        return hashlib.sha256(msgspec.json.encode([sha256, *prints, chosen], order="sorted")).hexdigest()
+        return prints.pop() if len(prints) == 1 else None
 
     async def analyze(self, video: bytes, options: Options) -> Verdict:
         """Return the verdict; raises as the client does, without the servers' addresses."""
@@ -86,6 +82,15 @@ def _addresses_kept() -> Iterator[None]:
     except ServerUnavailable as error:
         log.warning("no server answers", error=error.message)
         raise ServerUnavailable("no Veracity server answers") from None
+
+
+def content_of(sha256: str, options: Options, fingerprint: str | None) -> str | None:
+    """Return a digest of what an answer depends on; None where the servers do not say what they are."""
+    if fingerprint is None:
+        return None
+    chosen = asdict(options) | {"layers": sorted(options.layers)}
+    del chosen["deadline_seconds"]
+    return hashlib.sha256(msgspec.json.encode([sha256, fingerprint, chosen], order="sorted")).hexdigest()
 
 
 def options_of(text: str) -> Options:

@@ -15,13 +15,17 @@ from sqlalchemy.orm import Session
 
 from veracity_client.errors import Overloaded, VeracityError
 from veracity_client.verdict import StageEvent, Verdict, event_to_json
+from veracity_gateway.audit import DELETED, log_in, moment
 from veracity_gateway.database import Database
 from veracity_gateway.errors import Conflict, NotFound
 from veracity_gateway.jobs.tables import ENDED, Deletion, Event, Idempotency, Job, State
 from veracity_gateway.problems import problem
 
-Ended = Callable[[Session, Job], None]
-"""Called in the transaction that ends a job: what has to happen exactly once."""
+Begun = Callable[[Session, Job], None]
+"""Called in the transaction that makes a job, where it is no repeated request; what it raises is why there is none."""
+
+Changed = Callable[[Session, Job], None]
+"""Called in the transaction that ends or deletes a job: what has to happen exactly once."""
 
 
 def new_id() -> str:
@@ -39,6 +43,8 @@ class NewJob:
     keep_media: bool = False
     batch: str | None = None
     source_url: str | None = None
+    bytes: int | None = None
+    """How many are going to come, where that is known."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +62,9 @@ class Jobs:
         self._database = database
         self._max_queued = max_queued
         self._clock = clock
-        self.on_end: list[Ended] = []
+        self.on_begin: list[Begun] = []
+        self.on_end: list[Changed] = []
+        self.on_delete: list[Changed] = []
 
     def begin(self, new: NewJob, once: Once | None = None) -> Job:
         """Make a job whose media are still on their way, or return the one that the same request made before.
@@ -93,17 +101,22 @@ class Jobs:
             if once:
                 session.add(Idempotency(owner=new.owner, job=job.id, created=self._clock(), **vars(once)))
             session.flush()
+            for begun in self.on_begin:
+                begun(session, job)
             _add(session, job, "state", {"state": "UPLOADING"})
             return job
 
-    def queue(self, id_: str, *, size: int, sha256: str, content: str | None) -> Job:
+    def queue(
+        self, id_: str, *, name: str, size: int, sha256: str, content: str | None, fingerprint: str | None
+    ) -> Job:
         """Say that the media are there. A job that was asked before, with the same models, ends with that answer."""
         with self._database.session() as session:
             job = _locked(session, id_)
             if job.state != "UPLOADING":  # the same request came twice
                 return job
-            job.runner, job.lease = None, None
-            job.bytes, job.sha256, job.content, job.media = size, sha256, content, True
+            job.runner, job.lease, job.attempts = None, None, 0
+            job.name, job.bytes, job.sha256, job.media = name, size, sha256, True
+            job.content, job.fingerprint = content, fingerprint
             if not self._answer_from_store(session, job):
                 self._to(session, job, "QUEUED")
             return job
@@ -161,7 +174,7 @@ class Jobs:
             job = session.scalar(select(Job).where(*_held(id_, runner)).with_for_update())
             if job is not None:
                 job.runner, job.lease, job.not_before = None, None, self._clock() + seconds
-                self._to(session, job, "QUEUED")
+                self._to(session, job, "QUEUED" if job.media else "UPLOADING")
             return job is not None
 
     def take_over(self, max_crashes: int) -> list[str]:
@@ -195,8 +208,10 @@ class Jobs:
             job = _locked(session, id_)
             if job.state not in ENDED:
                 self._to(session, job, "CANCELLED")
-            note = Deletion(job=job.id, owner=job.owner, by=by, sha256=job.sha256, at=self._clock())
-            session.add(note)
+            log_in(session).append(DELETED, f"{job.id} by {by}", None, moment(self._clock()))
+            session.add(Deletion(owner=job.owner, created=job.created))
+            for deleted in self.on_delete:
+                deleted(session, job)
             _forget(session, job)
 
     def media_gone(self, id_: str) -> None:

@@ -34,6 +34,8 @@ class Job(Base):
     sha256: Mapped[str | None] = mapped_column(String(64))
     content: Mapped[str | None] = mapped_column(String(64))
     """A digest of the file, the options and the servers' fingerprint: what an answer depends on."""
+    fingerprint: Mapped[str | None] = mapped_column(String(128))
+    """What the servers said of themselves when it was queued."""
     options: Mapped[str] = mapped_column(Text)
     source_url: Mapped[str | None] = mapped_column(Text)
     created: Mapped[float]
@@ -85,13 +87,11 @@ class Idempotency(Base):
 
 
 class Deletion(Base):
-    """That a job was deleted: who, when, and the digest of its file. Nothing else of it is kept."""
+    """That a job was deleted: it counts in its key's quota still. Which job it was is in the audit log."""
 
     __tablename__ = "deletions"
+    __table_args__ = (Index("deletions_of_owner", "owner", "created"),)
 
     id: Mapped[int] = mapped_column(primary_key=True)
-    job: Mapped[str] = mapped_column(String(32))
     owner: Mapped[str] = mapped_column(String(64))
-    by: Mapped[str] = mapped_column(String(64))
-    sha256: Mapped[str | None] = mapped_column(String(64))
-    at: Mapped[float]
+    created: Mapped[float]

@@ -10,7 +10,7 @@ from sqlalchemy import ForeignKey, String, Text, select
 from sqlalchemy.orm import Mapped, mapped_column
 
 from veracity_gateway.database import Base, Database
-from veracity_gateway.errors import BadRequest, Conflict
+from veracity_gateway.errors import Conflict
 from veracity_gateway.jobs.tables import Job
 
 Opinion = Literal["agree", "disagree", "cannot_tell"]
@@ -51,7 +51,7 @@ class Reviews:
     def add(self, job: Job, reviewer: str, opinion: Opinion, truth: Truth | None, note: str) -> Review:
         """Add a review. An earlier one of the same analyst stays, and counts no more.
 
-        Raises Conflict where the job has no verdict, BadRequest where opinion and truth do not go together.
+        Raises Conflict where the job has no verdict, or opinion and truth do not go with its label.
         """
         if job.state != "COMPLETE" or job.label is None:
             raise Conflict(f"the job is {job.state}: there is no verdict to review")
@@ -70,9 +70,9 @@ class Reviews:
         """Return the jobs of an owner (None: of all) whose reviewers all say the same, by their last words."""
         with self._database.session() as session:
             query = select(Review, Job).join(Job, Job.id == Review.job).order_by(Review.id)
-            rows = session.execute(query if owner is None else query.where(Job.owner == owner)).tuples().all()
-        last = {(review.job, review.reviewer): review for review, _ in rows}
-        jobs = {job.id: job for _, job in rows}
+            rows = session.execute(query if owner is None else query.where(Job.owner == owner)).all()
+        last = {(row.Review.job, row.Review.reviewer): row.Review for row in rows}
+        jobs: dict[str, Job] = {row.Job.id: row.Job for row in rows}
         found = []
         for id_, job in jobs.items():
             said = [review.truth for (of, _), review in last.items() if of == id_]
@@ -88,9 +88,9 @@ def _truth(label: str, opinion: Opinion, truth: Truth | None) -> Truth | None:
     elif label in OPPOSITE:
         follows = OPPOSITE[label] if opinion == "disagree" else OPPOSITE[OPPOSITE[label]]
     elif opinion == "disagree" and truth is None:
-        raise BadRequest("the verdict is inconclusive: say with truth, real or fake, what it should have been")
+        raise Conflict("the verdict is inconclusive: say with truth, real or fake, what it should have been")
     else:
         return truth
     if truth is not None and truth != follows:
-        raise BadRequest(f"the verdict is {label}: who says {opinion} does not say {truth}")
+        raise Conflict(f"the verdict is {label}: who says {opinion} does not say {truth}")
     return follows

@@ -20,23 +20,23 @@ from veracity_gateway.jobs.store import NewJob, new_id
 from veracity_gateway.jobs.tables import Job
 from veracity_gateway.problems import problem
 from veracity_gateway.routes.documented import ANALYZE, BATCH, PREDICT
-from veracity_gateway.routes.parts import Analyst, TheGateway
+from veracity_gateway.routes.parts import Analyst, Submitter, TheGateway
 from veracity_gateway.routes.shown import Accepted, BatchAccepted, Problem, Refused, accepted
 
 router = APIRouter(tags=["analysis"])
 
 JSON_BYTES = 64 << 10
 MOST_FILES = 100  # of a batch
-Key = Annotated[str | None, Header(alias="Idempotency-Key", max_length=255)]
+Key = Annotated[str | None, Header(alias="Idempotency-Key", min_length=1, max_length=255)]
 
 
 @router.post("/analyze-video", status_code=202, openapi_extra=ANALYZE)
 async def analyze_video(
-    request: Request, response: Response, gateway: TheGateway, caller: Analyst, key: Key = None
+    request: Request, response: Response, gateway: TheGateway, caller: Submitter, key: Key = None
 ) -> Accepted:
     """Take a file, or the address of one, and make a job of it."""
     if _is_json(request):
-        url, asked = await _named(request)
+        url, asked = await _named(request, gateway)
         new = NewJob(caller.id, name_of(url), asked.options.to_json(), asked.keep_media, source_url=url)
         job = await anyio.to_thread.run_sync(gateway.intake.begin, new, once_of(key, asked, url))
     else:
@@ -48,7 +48,7 @@ async def analyze_video(
 
 
 @router.post("/batches", status_code=202, openapi_extra=BATCH)
-async def analyze_batch(request: Request, response: Response, gateway: TheGateway, caller: Analyst) -> BatchAccepted:
+async def analyze_batch(request: Request, response: Response, gateway: TheGateway, caller: Submitter) -> BatchAccepted:
     """Take several files and make a job of each; a file that is refused does not hold up the others."""
     form = await _form(request, gateway, MOST_FILES)
     batch, jobs, refused = new_id(), [], []
@@ -68,8 +68,8 @@ async def analyze_batch(request: Request, response: Response, gateway: TheGatewa
 async def predict(request: Request, gateway: TheGateway, _caller: Analyst) -> Response:
     """Answer with the verdict itself. Nothing is kept."""
     if _is_json(request):
-        url, asked = await _named(request)
-        file = await fetch(url, gateway.intake.folder, gateway.settings)
+        url, asked = await _named(request, gateway)
+        file = await fetch(url, gateway.intake.folder, gateway.settings, outbound=gateway.outbound)
     else:
         form = await _form(request, gateway, 1)
         file, asked = form.files[0], _asked(form)
@@ -109,7 +109,7 @@ def _is_json(request: Request) -> bool:
     return request.headers.get("content-type", "").partition(";")[0].strip().lower() == "application/json"
 
 
-async def _named(request: Request) -> tuple[str, Asked]:
+async def _named(request: Request, gateway: Gateway) -> tuple[str, Asked]:
     """Return the address of a JSON body, and what is asked about it."""
     body = bytearray()
     async for chunk in request.stream():
@@ -123,4 +123,4 @@ async def _named(request: Request) -> tuple[str, Asked]:
     if not isinstance(given, dict) or not isinstance(given.get("video_url"), str):
         raise BadRequest("the body is a JSON object with a video_url")
     url: str = given.pop("video_url")
-    return check_url(url), Asked.from_json(given)
+    return check_url(url, private=gateway.settings.fetch_private), Asked.from_json(given)

@@ -27,7 +27,8 @@ URL = {"type": "string", "format": "uri", "example": "https://example.org/clip.m
 
 def _multipart(video: dict[str, Any]) -> dict[str, Any]:
     properties = {"video": video, **OPTIONS, **AS_TEXT}
-    return {"schema": {"type": "object", "required": ["video"], "properties": properties}}
+    schema = {"type": "object", "required": ["video"], "properties": properties, "additionalProperties": False}
+    return {"schema": schema}
 
 
 _JSON = {
@@ -52,11 +53,10 @@ BATCH = _body(several=True, url=False)
 PREDICT = _body() | {
     "responses": {"200": {"description": "The verdict", "content": {"application/json": {"schema": VERDICT}}}}
 }
+PROBLEM = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
 ANY_ERROR: dict[int | str, dict[str, Any]] = {
-    "default": {
-        "description": "An error, as RFC 9457 says",
-        "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
-    }
+    "4XX": {"description": "The request's error, as RFC 9457 says", "content": PROBLEM},
+    "5XX": {"description": "The gateway's or the servers' error, in the same form", "content": PROBLEM},
 }
 
 
@@ -75,10 +75,36 @@ MEDIA: dict[int | str, dict[str, Any]] = {
     206: _bytes("application/octet-stream"),
 }
 
+PART = {"requestBody": {"required": True, "content": {"application/offset+octet-stream": {"schema": FILE}}}}
+
+
+def _header(type_: str, text: str) -> dict[str, Any]:
+    return {"schema": {"type": type_}, "description": text}
+
+
+_TUS_HEADERS = {
+    "Tus-Version": _header("string", "the versions of tus"),
+    "Tus-Extension": _header("string", "the extensions of tus"),
+    "Tus-Max-Size": _header("integer", "the largest file, in bytes"),
+    "Tus-Checksum-Algorithm": _header("string", "what Upload-Checksum may name"),
+    "Tus-Resumable": _header("string", "the version of tus: 1.0.0"),
+    "Upload-Offset": _header("integer", "how many bytes are there"),
+    "Upload-Length": _header("integer", "how many bytes the file has"),
+    "Upload-Expires": _header("string", "when an upload that is not complete is deleted"),
+    "Location": _header("string", "where the upload goes on"),
+}
+
+
+def tus(status: int, description: str, *names: str) -> dict[int | str, dict[str, Any]]:
+    """Return what documents an answer that is made of headers."""
+    headers = {name: _TUS_HEADERS[name] for name in ("Tus-Resumable", *names)}
+    return {status: {"description": description, "headers": headers}}
+
 
 def complete(document: dict[str, Any]) -> dict[str, Any]:
     """Add the verdict's and the error's schemas, and take out the errors that FastAPI would give."""
     _, found = msgspec.json.schema_components([Verdict], ref_template="#/components/schemas/{name}")
+    document["servers"] = [{"url": "/", "description": "this gateway"}]
     schemas = document["components"]["schemas"]
     schemas |= found | {"Problem": Problem.model_json_schema()}
     for name in ("HTTPValidationError", "ValidationError"):

@@ -1,0 +1,1 @@
+"""Tells other services that jobs ended, as https://www.standardwebhooks.com says."""

@@ -1,0 +1,128 @@
+"""Several gateways that share a PostgreSQL and a bucket, and one that dies with its jobs under way."""
+
+import time
+from collections import Counter
+from pathlib import Path
+
+import gateway_server
+import gateway_stores
+import httpx
+import media_samples
+import pytest
+
+from benchmarks.gateway import GatewayProcess
+from veracity.server import Server
+from veracity_client.errors import ServerUnavailable
+from veracity_gateway.media import MediaStore
+
+pytestmark = pytest.mark.triton
+
+SECONDS = 120.0
+
+
+def post(url: str, content: bytes, key: str) -> str:
+    found = httpx.post(f"{url}/analyze-video", files={"video": ("a.wav", content)}, headers={"Idempotency-Key": key})
+    return str(found.raise_for_status().json()["job_id"])
+
+
+def states(url: str) -> Counter[str]:
+    return Counter(job["state"] for job in httpx.get(f"{url}/jobs").json()["jobs"])
+
+
+def all_complete(url: str, count: int) -> None:
+    deadline = time.monotonic() + SECONDS
+    while states(url) != Counter(COMPLETE=count):
+        assert time.monotonic() < deadline, states(url)
+        time.sleep(0.2)
+
+
+def ends(url: str) -> list[int]:
+    jobs = httpx.get(f"{url}/jobs").json()["jobs"]
+    return [httpx.get(f"{url}/jobs/{job['job_id']}/events").text.count("event: end") for job in jobs]
+
+
+def test_two_gateways_share_database_and_bucket(
+    server: Server, media_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    voice = media_samples.speech(media_folder).read_bytes()
+    for name in ("pg", "s3"):
+        (tmp_path / name).mkdir()
+    with gateway_stores.postgresql(tmp_path / "pg") as database, gateway_stores.s3(tmp_path / "s3") as environment:
+        for name, value in environment.items():
+            monkeypatch.setenv(name, value)
+        bucket = MediaStore(f"s3://{gateway_stores.BUCKET}/jobs")
+        settings = {"database": database, "media": f"s3://{gateway_stores.BUCKET}/jobs", "urls": (server.grpc_url,)}
+        one = gateway_server.settings_in(tmp_path / "one", **settings)
+        two = gateway_server.settings_in(tmp_path / "two", **settings)
+        with gateway_server.gateway(one) as first, gateway_server.gateway(two) as second:
+            for number in range(6):
+                post(first, voice + bytes([number]), str(number))
+            assert post(second, voice + bytes([0]), "0") in httpx.get(f"{first}/jobs").text  # the key is known to both
+            all_complete(second, 6)
+            assert ends(first) == [1] * 6
+            deadline = time.monotonic() + SECONDS
+            while bucket.older_than(time.time() + 60):
+                assert time.monotonic() < deadline
+                time.sleep(0.5)
+            kept = httpx.post(f"{first}/analyze-video", files={"video": ("a.wav", voice)}, data={"keep_media": "true"})
+            all_complete(second, 7)
+            job = kept.json()["job_id"]
+            assert httpx.get(f"{second}/jobs/{job}/media").content == voice
+            assert httpx.delete(f"{second}/jobs/{job}").status_code == 204
+            assert bucket.older_than(time.time() + 60) == []
+
+
+def test_a_store_that_is_away_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in gateway_stores.KEYS.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    monkeypatch.setenv("AWS_ALLOW_HTTP", "true")
+    store = MediaStore("s3://media/jobs", retries=0)
+    with pytest.raises(ServerUnavailable, match="does not answer"):
+        store.check()
+    (tmp_path / "file").write_bytes(b"x")
+    with pytest.raises(ServerUnavailable, match="does not answer"):
+        store.put("0" * 32, tmp_path / "file")
+
+
+def test_jobs_outlive_a_gateway_that_is_killed(server: Server, media_folder: Path, tmp_path: Path) -> None:
+    talking = media_samples.talking(media_folder).read_bytes()
+    gateway = GatewayProcess(server.grpc_url, tmp_path, lease_seconds=2.0, jobs_at_once=2)
+    gateway.start()
+    try:
+        for number in range(4):
+            post(gateway.url, talking + bytes([number]), str(number))
+        deadline = time.monotonic() + SECONDS
+        while not states(gateway.url)["PROCESSING"]:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        gateway.kill()
+        gateway.start()
+        assert post(gateway.url, talking + bytes([0]), "0")  # as a client that heard no answer
+        all_complete(gateway.url, 4)
+        assert ends(gateway.url) == [1] * 4
+        jobs = httpx.get(f"{gateway.url}/jobs").json()["jobs"]
+        again = [httpx.get(f"{gateway.url}/jobs/{job['job_id']}").json()["attempts"] for job in jobs]
+        assert max(again) > 1
+    finally:
+        gateway.stop()
+
+
+def test_a_job_that_kills_its_gateway_ends(server: Server, media_folder: Path, tmp_path: Path) -> None:
+    talking = media_samples.talking(media_folder).read_bytes()
+    gateway = GatewayProcess(server.grpc_url, tmp_path, lease_seconds=1.0, max_crashes=1)
+    gateway.start()
+    try:
+        job = post(gateway.url, talking + b"deadly", "one")
+        deadline = time.monotonic() + SECONDS
+        while not states(gateway.url)["PROCESSING"]:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        gateway.kill()
+        gateway.start()
+        while (found := httpx.get(f"{gateway.url}/jobs/{job}").json())["state"] != "ERROR":
+            assert time.monotonic() < deadline, found
+            time.sleep(0.2)
+        assert "died 1 times" in found["error"]["detail"]
+    finally:
+        gateway.stop()

