@@ -214,13 +214,13 @@ class Verdict:
         """Return the verdict as JSON types."""
         plain: dict[str, Any] = msgspec.to_builtins(self)
         if self.explanation is None:
-            del plain["explanation"]
+            plain.pop("explanation", None)  # one that was read without it does not have it
         return plain
 
     def to_json(self) -> str:
         """Return the one JSON document that every transport answers."""
         text = msgspec.json.encode(self).decode()
-        return text.removesuffix(_NO_EXPLANATION) + "}" if self.explanation is None else text
+        return text.removesuffix(_NO_EXPLANATION) + "}" if text.endswith(_NO_EXPLANATION) else text
 
     @classmethod
     def from_json(cls, text: str | bytes) -> Verdict:

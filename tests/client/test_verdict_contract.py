@@ -233,3 +233,10 @@ def test_the_published_schema_is_fresh_and_takes_a_verdict() -> None:
     assert published == json.loads(json.dumps(verdict_schema())), "make schema"
     assert set(published["$defs"]["Verdict"]["properties"]) == set(VERDICT.to_dict())
     assert set(published["$defs"]["Verdict"]["properties"]["label"]["enum"]) == {"fake", "real", "inconclusive"}
+
+
+def test_a_verdict_that_was_read_is_written_as_it_came() -> None:
+    for written in (VERDICT, dataclasses.replace(VERDICT, explanation=None)):
+        again = Verdict.from_json(written.to_json())
+        assert again.to_json() == written.to_json()
+        assert json.dumps(again.to_dict()) == json.dumps(written.to_dict())

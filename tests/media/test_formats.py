@@ -8,7 +8,7 @@ import media_samples as samples
 import numpy as np
 import pytest
 from media_samples import frames, probe, run
-from PIL import Image
+from PIL import Image, ImageCms
 
 from veracity.media.ffmpeg import find_ffmpeg
 from veracity.media.sandbox import Limits
@@ -51,6 +51,17 @@ def test_stills(tmp_path: Path, ffmpeg: Path, suffix: str) -> None:
     assert found.seconds == pytest.approx(0.04)
     (frame,) = run(frames(tmp_path / f"still.{suffix}", ffmpeg, [0, 1]))
     assert np.abs(frame.image.astype(int) - np.array(picture())).mean() < 6
+
+
+@pytest.mark.parametrize("suffix", ["png", "jpg", "webp", "tiff"])
+def test_a_picture_with_a_colour_profile(tmp_path: Path, ffmpeg: Path, suffix: str) -> None:
+    """As screenshots have one, and what editors write."""
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    path = tmp_path / f"profile.{suffix}"
+    picture().save(path, icc_profile=profile)
+    found = run(probe(path, ffmpeg))
+    assert found.video
+    assert (found.video.width, found.video.height) == (96, 64)
 
 
 def test_an_animated_webp(tmp_path: Path, ffmpeg: Path) -> None:

@@ -13,6 +13,7 @@ from markupsafe import Markup
 from veracity_gateway.report import figures, plain
 from veracity_gateway.report.document import Report
 from veracity_gateway.report.limits import layer_words
+from veracity_gateway.report.pictures import pictures_of
 
 EMBEDDED = '<script type="application/json" id="veracity-report">'
 STYLE = Path(__file__).parent / "templates" / "report.css"
@@ -27,6 +28,7 @@ def to_html(report: Report) -> str:
         report=report,
         evidence=report.evidence,
         verdict=report.evidence.verdict,
+        pictures=(*report.evidence.pictures, *pictures_of(report.evidence.verdict)),
         style=Markup(style),  # noqa: S704 - a file of ours
         style_sha256=base64.b64encode(hashlib.sha256(style.encode()).digest()).decode(),
         embedded=Markup(embeddable(report.to_json()).decode()),  # noqa: S704 - it has no < in it

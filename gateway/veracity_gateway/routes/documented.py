@@ -15,6 +15,7 @@ OPTIONS: dict[str, Any] = {
     "audio_track": {"type": "integer", "minimum": 0},
     "video_track": {"type": "integer", "minimum": 0},
     "deadline_seconds": {"type": "number", "exclusiveMinimum": 0, "maximum": 3600, "default": 300},
+    "explain": {"type": "boolean", "default": False, "description": "add pictures of what the models reacted to"},
     "keep_media": {"type": "boolean", "default": False, "description": "keep the file after the verdict"},
 }
 LAYERS = list(get_args(LayerName))
