@@ -28,6 +28,7 @@ def test_a_browser_asks_whether_a_file_changed(client: httpx.Client, path: str, 
     assert found.status_code == 200
     assert found.headers["content-type"].startswith(kind)
     assert found.headers["cache-control"] == "no-cache"
+    assert "script-src 'self'; style-src 'self'" in found.headers["content-security-policy"]
     assert client.head(path).status_code == 200
     again = client.get(path, headers={"If-None-Match": found.headers["etag"]})
     assert (again.status_code, again.content) == (304, b"")

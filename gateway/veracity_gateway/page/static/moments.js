@@ -17,7 +17,7 @@ export function timelineTable(clip, player) {
   if (!lines.length) return null;
   const moving = clip.kind !== "picture";
   return el("details", { class: "twin" },
-    el("summary", {}, `The ${moving ? "timeline" : "scores"} as a table (${lines.length} rows)`),
+    el("summary", {}, `The ${moving ? "timeline" : "scores"} as a table (${lines.length} ${lines.length === 1 ? "row" : "rows"})`),
     el("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Scores over time" },
       el("table", {},
         el("caption", { class: "visually-hidden" }, "P(fake) of each stretch that was examined"),

@@ -17,7 +17,7 @@ export function createPlayer(clip, seen) {
   const media = moving ? el(clip.kind === "sound" ? "audio" : "video", { preload: "auto", playsinline: true }) : el("img", { alt: "The picture that was analysed" });
   const boxes = svg("svg", { class: "boxes", viewBox: `0 0 ${clip.width || 1} ${clip.height || 1}`, "aria-hidden": "true" });
   const inset = el("div", { class: "inset", hidden: true });
-  const failed = el("p", { class: "note", hidden: true }, "This browser cannot show the file. The timeline and the tables hold without it.");
+  const failed = el("p", { class: "note", hidden: true }, "This browser cannot show the file. The scores hold without it.");
   const screen = el("div", { class: `screen ${clip.kind}` }, media, clip.kind !== "sound" && boxes, inset);
   const listeners = new Set();
   let frame = USUAL_FRAME;

@@ -3,6 +3,8 @@ import { card, el, facts, icon, svg, unique } from "./dom.js";
 import { duration, percent, share, times } from "./format.js";
 import { LABELS, LAYERS, POINTS, POLICIES, STATUS } from "./words.js";
 
+const MOMENT = 0.1; // seconds: a picture has no length to speak of
+
 export function verdictCard(verdict) {
   const label = LABELS[verdict.label] ?? LABELS.inconclusive;
   return el("section", { class: `card verdict is-${verdict.label}`, "aria-labelledby": "verdict-title" },
@@ -112,8 +114,10 @@ export function examinedTable(verdict) {
 
 export function coverage(found) {
   if (!found) return "looked at";
+  const samples = `${found.samples} ${found.samples === 1 ? "sample" : "samples"}`;
+  if (found.seconds_total < MOMENT) return samples;
   const part = found.seconds_total > 0 ? ` (${share(Math.min(1, found.seconds_examined / found.seconds_total))})` : "";
-  return `${duration(found.seconds_examined)} of ${duration(found.seconds_total)}${part}, ${found.samples} ${found.samples === 1 ? "sample" : "samples"}`;
+  return `${duration(found.seconds_examined)} of ${duration(found.seconds_total)}${part}, ${samples}`;
 }
 
 export function sentence(text) {
