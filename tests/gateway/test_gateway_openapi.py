@@ -74,6 +74,7 @@ def test_a_client_made_from_the_document_asks_for_a_verdict(
     with media_samples.speech(media_folder).open("rb") as file:
         body = models.AnalyzeVideoFilesBody(video=types.File(file, "speech.wav", "audio/wav"), layers="audio")
         accepted = send.sync(client=made, body=body)
+    assert isinstance(accepted, models.Accepted), accepted
     deadline = time.monotonic() + 60
     while (found := job.sync(accepted.job_id, client=made)).state not in ("COMPLETE", "ERROR"):
         assert time.monotonic() < deadline

@@ -57,9 +57,10 @@ def _number(name: str, value: str) -> float | int:
 
 
 def _boolean(name: str, value: str) -> bool:
-    if value not in BOOLEANS:
+    found = BOOLEANS.get(value.lower())  # Python's clients write True
+    if found is None:
         raise BadRequest(f"{name} is true or false, got {value[:64]!r}")
-    return BOOLEANS[value]
+    return found
 
 
 _USUAL = {each.name: each.default for each in fields(Options)}
