@@ -36,7 +36,7 @@ def url(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[st
         yield address
 
 
-@pytest.mark.skipif(sys.version_info < (3, 11), reason="this Python has an older FastAPI, which writes it otherwise")
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="the FastAPI of Python 3.10 writes it otherwise")
 def test_the_document_that_is_checked_in_is_the_present_one() -> None:
     assert DOCUMENT.read_text() == document(), "make schema"
 
@@ -48,7 +48,8 @@ def test_the_gateway_does_as_the_document_says(url: str, tmp_path: Path) -> None
     (tmp_path / "schemathesis.toml").write_bytes((HERE / "schemathesis.toml").read_bytes())
     (tmp_path / "hooks.py").write_text(HOOKS)
     command = [
-        str(BIN / "st"), "run", f"{url}/openapi.json", "--checks", "all", "--seed", "1", "--phases", "examples,coverage",
+        str(BIN / "st"), "run", f"{url}/openapi.json",
+        "--checks", "all", "--seed", "1", "--phases", "examples,coverage",
         "--exclude-checks", "ignored_auth",  # without a key all are local; test_gateway_access.py has keys
         "--exclude-path", "/predict", "--exclude-path-regex", r"report\.pdf$",  # each takes seconds
         "--request-timeout", "60",
@@ -63,7 +64,7 @@ def test_a_client_made_from_the_document_asks_for_a_verdict(
     url: str, media_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if not shutil.which("openapi-python-client", path=str(BIN)):
-        pytest.skip("openapi-python-client is not installed")
+        pytest.skip("openapi-python-client is not installed; it wants an older typer than we lock")
     (tmp_path / "openapi.json").write_bytes(httpx.get(f"{url}/openapi.json").content)
     command = ["generate", "--path", "openapi.json", "--output-path", CLIENT, "--meta", "none"]
     subprocess.run([str(BIN / "openapi-python-client"), *command], cwd=tmp_path, check=True, capture_output=True)
