@@ -4,6 +4,7 @@ import json
 import os
 import pwd
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -43,7 +44,7 @@ def postgresql(folder: Path) -> Iterator[str]:
             _until(lambda: subprocess.run(ready, check=False).returncode == 0)
             yield f"postgresql://postgres@/postgres?host={folder}"
         finally:
-            process.terminate()
+            process.send_signal(signal.SIGINT)  # on SIGTERM it waits for its clients
 
 
 @contextmanager

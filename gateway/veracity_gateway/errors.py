@@ -106,6 +106,12 @@ class UrlTimeout(VeracityError):
     http = 504
 
 
+class StoreUnavailable(VeracityError):
+    """The database or the store of media does not answer."""
+
+    http = 503
+
+
 class StorageFull(VeracityError):
     """The disk or the bucket takes no more."""
 

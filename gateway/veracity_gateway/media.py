@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
@@ -9,14 +11,15 @@ from pathlib import Path
 from obstore.exceptions import BaseError
 from obstore.store import LocalStore, ObjectStore, from_url
 
-from veracity_client.errors import ServerUnavailable
-from veracity_gateway.errors import Gone
+from veracity_client.errors import VeracityError
+from veracity_gateway.errors import Gone, StorageFull, StoreUnavailable
 
 CHUNK_BYTES = 1 << 20
+NO_SPACE = os.strerror(errno.ENOSPC)
 
 
 class MediaStore:
-    """Whole files by id. What goes wrong at the store is :class:`ServerUnavailable`, a full disk ``OSError``."""
+    """Whole files by id. What goes wrong at the store is :class:`StoreUnavailable` or :class:`StorageFull`."""
 
     def __init__(self, place: str | Path, *, retries: int = 5) -> None:
         """Use a folder, or ``s3://BUCKET/PREFIX`` with the keys that AWS's environment variables give."""
@@ -74,7 +77,7 @@ class MediaStore:
         return found
 
     def check(self) -> None:
-        """Ask the store for anything; raises ServerUnavailable where it does not answer."""
+        """Ask the store for anything; raises StoreUnavailable where it does not answer."""
         try:
             next(iter(self._store.list(chunk_size=1)), None)
         except BaseError as error:
@@ -89,5 +92,7 @@ def _gone() -> Gone:
     return Gone("the media were deleted")
 
 
-def _unavailable(error: BaseError) -> ServerUnavailable:
-    return ServerUnavailable(f"the store of media does not answer: {type(error).__name__}")
+def _unavailable(error: BaseError) -> VeracityError:
+    if NO_SPACE in str(error):
+        return StorageFull("the store of media takes no more; nothing of this request was kept")
+    return StoreUnavailable(f"the store of media does not answer: {type(error).__name__}")

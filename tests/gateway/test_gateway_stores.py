@@ -1,8 +1,12 @@
 """Several gateways that share a PostgreSQL and a bucket, and one that dies with its jobs under way."""
 
+import contextlib
+import os
+import subprocess
 import time
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import gateway_server
 import gateway_stores
@@ -12,7 +16,7 @@ import pytest
 
 from benchmarks.gateway import GatewayProcess
 from veracity.server import Server
-from veracity_client.errors import ServerUnavailable
+from veracity_gateway.errors import StoreUnavailable
 from veracity_gateway.media import MediaStore
 
 pytestmark = pytest.mark.triton
@@ -20,13 +24,17 @@ pytestmark = pytest.mark.triton
 SECONDS = 120.0
 
 
+def http(method: str, url: str, **more: Any) -> httpx.Response:
+    return httpx.request(method, url, timeout=SECONDS, **more)
+
+
 def post(url: str, content: bytes, key: str) -> str:
-    found = httpx.post(f"{url}/analyze-video", files={"video": ("a.wav", content)}, headers={"Idempotency-Key": key})
+    found = http("POST", f"{url}/analyze-video", files={"video": ("a.wav", content)}, headers={"Idempotency-Key": key})
     return str(found.raise_for_status().json()["job_id"])
 
 
 def states(url: str) -> Counter[str]:
-    return Counter(job["state"] for job in httpx.get(f"{url}/jobs").json()["jobs"])
+    return Counter(job["state"] for job in http("GET", f"{url}/jobs").json()["jobs"])
 
 
 def all_complete(url: str, count: int) -> None:
@@ -37,8 +45,8 @@ def all_complete(url: str, count: int) -> None:
 
 
 def ends(url: str) -> list[int]:
-    jobs = httpx.get(f"{url}/jobs").json()["jobs"]
-    return [httpx.get(f"{url}/jobs/{job['job_id']}/events").text.count("event: end") for job in jobs]
+    jobs = http("GET", f"{url}/jobs").json()["jobs"]
+    return [http("GET", f"{url}/jobs/{job['job_id']}/events").text.count("event: end") for job in jobs]
 
 
 def test_two_gateways_share_database_and_bucket(
@@ -57,18 +65,22 @@ def test_two_gateways_share_database_and_bucket(
         with gateway_server.gateway(one) as first, gateway_server.gateway(two) as second:
             for number in range(6):
                 post(first, voice + bytes([number]), str(number))
-            assert post(second, voice + bytes([0]), "0") in httpx.get(f"{first}/jobs").text  # the key is known to both
+            assert (
+                post(second, voice + bytes([0]), "0") in http("GET", f"{first}/jobs").text
+            )  # the key is known to both
             all_complete(second, 6)
             assert ends(first) == [1] * 6
             deadline = time.monotonic() + SECONDS
             while bucket.older_than(time.time() + 60):
                 assert time.monotonic() < deadline
                 time.sleep(0.5)
-            kept = httpx.post(f"{first}/analyze-video", files={"video": ("a.wav", voice)}, data={"keep_media": "true"})
+            kept = http(
+                "POST", f"{first}/analyze-video", files={"video": ("a.wav", voice)}, data={"keep_media": "true"}
+            )
             all_complete(second, 7)
             job = kept.json()["job_id"]
-            assert httpx.get(f"{second}/jobs/{job}/media").content == voice
-            assert httpx.delete(f"{second}/jobs/{job}").status_code == 204
+            assert http("GET", f"{second}/jobs/{job}/media").content == voice
+            assert http("DELETE", f"{second}/jobs/{job}").status_code == 204
             assert bucket.older_than(time.time() + 60) == []
 
 
@@ -78,10 +90,10 @@ def test_a_store_that_is_away_is_said(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
     monkeypatch.setenv("AWS_ALLOW_HTTP", "true")
     store = MediaStore("s3://media/jobs", retries=0)
-    with pytest.raises(ServerUnavailable, match="does not answer"):
+    with pytest.raises(StoreUnavailable, match="does not answer"):
         store.check()
     (tmp_path / "file").write_bytes(b"x")
-    with pytest.raises(ServerUnavailable, match="does not answer"):
+    with pytest.raises(StoreUnavailable, match="does not answer"):
         store.put("0" * 32, tmp_path / "file")
 
 
@@ -101,8 +113,8 @@ def test_jobs_outlive_a_gateway_that_is_killed(server: Server, media_folder: Pat
         assert post(gateway.url, talking + bytes([0]), "0")  # as a client that heard no answer
         all_complete(gateway.url, 4)
         assert ends(gateway.url) == [1] * 4
-        jobs = httpx.get(f"{gateway.url}/jobs").json()["jobs"]
-        again = [httpx.get(f"{gateway.url}/jobs/{job['job_id']}").json()["attempts"] for job in jobs]
+        jobs = http("GET", f"{gateway.url}/jobs").json()["jobs"]
+        again = [http("GET", f"{gateway.url}/jobs/{job['job_id']}").json()["attempts"] for job in jobs]
         assert max(again) > 1
     finally:
         gateway.stop()
@@ -120,9 +132,40 @@ def test_a_job_that_kills_its_gateway_ends(server: Server, media_folder: Path, t
             time.sleep(0.05)
         gateway.kill()
         gateway.start()
-        while (found := httpx.get(f"{gateway.url}/jobs/{job}").json())["state"] != "ERROR":
+        while (found := http("GET", f"{gateway.url}/jobs/{job}").json())["state"] != "ERROR":
             assert time.monotonic() < deadline, found
             time.sleep(0.2)
         assert "died 1 times" in found["error"]["detail"]
     finally:
         gateway.stop()
+
+
+def test_a_full_disk_is_said_and_keeps_nothing(tmp_path: Path) -> None:
+    small = tmp_path / "small"
+    small.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(small)]
+    if os.getuid() or subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("only root can make a root")
+    try:
+        with gateway_server.gateway(gateway_server.settings_in(tmp_path / "data")) as url:
+            (tmp_path / "data" / "incoming").symlink_to(small)
+            files = {"video": ("a.mp4", b"x" * 2_000_000)}
+            found = http("POST", f"{url}/analyze-video", files=files)
+            assert (found.status_code, found.json()["type"]) == (507, "urn:veracity:error:StorageFull")
+            assert list(small.iterdir()) == []
+            assert http("GET", f"{url}/jobs").json()["jobs"] == []
+    finally:
+        subprocess.run(["umount", str(small)], check=True)
+
+
+def test_a_database_that_went_away_is_said(tmp_path: Path) -> None:
+    (tmp_path / "pg").mkdir()
+    with gateway_stores.postgresql(tmp_path / "pg") as database:
+        settings = gateway_server.settings_in(tmp_path / "data", database=database)
+        stack = contextlib.ExitStack()
+        url = stack.enter_context(gateway_server.gateway(settings))
+        assert http("GET", f"{url}/jobs").status_code == 200
+    with stack:  # the gateway outlives it
+        found = http("GET", f"{url}/jobs")
+        assert (found.status_code, found.json()["type"]) == (503, "urn:veracity:error:StoreUnavailable")
+        assert http("GET", f"{url}/health/live").status_code == 200

@@ -98,7 +98,7 @@ def _cut_in_the_middle(upload: str, at: int) -> None:
     head += "".join(f"{name}: {value}\r\n" for name, value in PART.items()) + "\r\n"
     with socket.create_connection((where.hostname, where.port)) as connection:
         connection.sendall(head.encode() + FILE[at : at + 100_000])
-    until = time.monotonic() + 10
+    until = time.monotonic() + 60
     while offset(upload) < at + 100_000:
         assert time.monotonic() < until
         time.sleep(0.05)

@@ -77,6 +77,11 @@ def incoming(settings: Settings) -> Path:
     return settings.data / "incoming"
 
 
+def inspected(settings: Settings) -> Path:
+    """Return the folder where a file lies while its provenance is read."""
+    return settings.data / "inspected"
+
+
 def part_of(settings: Settings, id_: str) -> Path:
     """Return where the bytes of a resumable upload lie until it is complete."""
     return incoming(settings) / id_

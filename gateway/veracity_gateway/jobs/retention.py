@@ -9,7 +9,7 @@ import structlog
 from sqlalchemy import delete, select
 
 from veracity_gateway.database import Database
-from veracity_gateway.inbound.files import incoming, part_of
+from veracity_gateway.inbound.files import incoming, inspected, part_of
 from veracity_gateway.jobs.queries import JobQueries
 from veracity_gateway.jobs.store import Jobs
 from veracity_gateway.jobs.tables import ENDED, Idempotency, Job
@@ -49,7 +49,7 @@ class Retention:
             if not self._ids(Job.id == id_):
                 log.warning("media of no job are deleted", job=id_)
                 self._media.delete(id_)
-        for path in self._incoming():
+        for path in self._left_behind():
             if path.stat().st_mtime < unfinished:
                 path.unlink(missing_ok=True)
         with self._database.session() as session:
@@ -66,6 +66,6 @@ class Retention:
         with self._database.session() as session:
             return list(session.scalars(select(Job.id).where(which)))  # type: ignore[arg-type]
 
-    def _incoming(self) -> list[Path]:
-        folder = incoming(self._settings)
-        return [path for path in folder.glob("*") if path.is_file()] if folder.is_dir() else []
+    def _left_behind(self) -> list[Path]:
+        folders = (incoming(self._settings), inspected(self._settings))
+        return [path for folder in folders if folder.is_dir() for path in folder.glob("*") if path.is_file()]

@@ -18,7 +18,8 @@ import structlog
 from veracity_client.errors import InternalError, ModelUnavailable, Overloaded, ServerUnavailable, VeracityError
 from veracity_client.verdict import Verdict
 from veracity_gateway import provenance
-from veracity_gateway.errors import UrlTimeout, UrlUnavailable
+from veracity_gateway.errors import StoreUnavailable, UrlTimeout, UrlUnavailable
+from veracity_gateway.inbound.files import inspected
 from veracity_gateway.jobs.downloads import Downloads
 from veracity_gateway.jobs.servers import Servers, options_of
 from veracity_gateway.jobs.store import Jobs
@@ -32,7 +33,7 @@ LOOK_SECONDS = 1.0  # how often a free worker looks for jobs that another gatewa
 FIRST_PAUSE = 2.0  # seconds before a job is tried again whose server was away; doubles
 LONGEST_PAUSE = 60.0
 PROVENANCE_SECONDS, PROVENANCE_BYTES_A_SECOND = 20.0, 20e6
-PASSING = (Overloaded, ModelUnavailable, ServerUnavailable)  # errors that another try may not meet
+PASSING = (Overloaded, ModelUnavailable, ServerUnavailable, StoreUnavailable)  # errors that another try may not meet
 
 URL_PASSING = (UrlTimeout, UrlUnavailable)
 DOWNLOADS_AT_ONCE = 2
@@ -155,7 +156,7 @@ class Runner:
         """Keep what the file says of itself: beside the verdict, which it does not touch."""
         if job.provenance is not None:
             return
-        folder = self._settings.data / "incoming"
+        folder = inspected(self._settings)
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(dir=folder) as file:
             file.write(video)

@@ -94,6 +94,7 @@ const ERRORS = {
   AnalysisTimeout: ["The analysis took too long", "Try a shorter part of the clip."],
   Overloaded: ["The server has too much work", "Try again in a few minutes."],
   ModelUnavailable: ["A model is not available", "Try again later; whoever runs the server can see why."],
+  StoreUnavailable: ["The place where jobs are kept does not answer", "Try again later."],
   ServerUnavailable: ["No analysis server answers", "Try again later."],
   StorageFull: ["There is no space left for files", "Whoever runs this gateway has to make some."],
   UploadTimeout: ["The upload took too long", "Try again over a faster connection."],
