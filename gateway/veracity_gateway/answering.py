@@ -12,6 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from veracity_gateway import problems
 from veracity_gateway.access.headers import secure
+from veracity_gateway.errors import BadRequest
 from veracity_gateway.meters import Meters
 
 log = structlog.get_logger()
@@ -35,6 +36,10 @@ class Answering:
         request.state.request_id = problems.request_id(request.headers.get("x-request-id"))
         request.state.headers = {}
         answer = _Answer(request, send, self._meters)
+        if b"%00" in scope["query_string"] or "\0" in scope["path"]:  # PostgreSQL keeps none in a text
+            refused = BadRequest("an address holds no NUL")
+            await problems.response(request, refused)(scope, receive, answer.send)
+            return
         try:
             await self._app(scope, _limited(request, receive), answer.send)
         except ClientDisconnect:

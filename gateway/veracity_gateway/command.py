@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import socket
 import sys
+from contextlib import suppress
 
 import structlog
 import uvicorn
 from pydantic import ValidationError
+from pydantic_settings import SettingsError
 
 from veracity_client.errors import BadOption
 from veracity_gateway.access.commands import any_active_key
 from veracity_gateway.access.origin import is_loopback
 from veracity_gateway.app import make_app
+from veracity_gateway.gateway import Gateway
 from veracity_gateway.settings import PREFIX, Settings
 
 STOP_SECONDS = 10  # what requests under way get at a stop; jobs are given back
@@ -27,6 +31,8 @@ def settings_from_env(**given: object) -> Settings:
     except ValidationError as error:
         said = (f"{PREFIX}{each['loc'][0]}".upper() + f": {each['msg']}" for each in error.errors())
         raise BadOption("; ".join(said)) from None
+    except SettingsError as error:  # a list is JSON
+        raise BadOption(f"{error}: give JSON, such as '[\"host:8001\"]'") from None
 
 
 def serve(settings: Settings) -> int:
@@ -36,6 +42,9 @@ def serve(settings: Settings) -> int:
             f"{settings.host} lets other machines in, and there is no API key yet: `veracity gateway keys add`"
         )
     log_to_stderr()
+    gateway = Gateway(settings)  # what cannot be opened is said now
+    gateway.database.close()
+    gateway.media.check()
     make_server(settings, announce=True).run()
     return 0
 
@@ -72,6 +81,21 @@ def make_server(settings: Settings, *, announce: bool = False) -> Server:
     return server
 
 
+class _Stderr(io.TextIOBase):
+    """Standard error. A line that it does not take, as a full disk, is lost, and not the work that it tells of."""
+
+    def write(self, text: str) -> int:
+        """Write."""
+        with suppress(OSError, ValueError):
+            sys.stderr.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        """Flush."""
+        with suppress(OSError, ValueError):
+            sys.stderr.flush()
+
+
 def log_to_stderr() -> None:
     """Log JSON lines, whose tracebacks are without the values of variables: keys are among them."""
     structlog.configure(
@@ -81,7 +105,7 @@ def log_to_stderr() -> None:
             structlog.processors.format_exc_info,
             structlog.processors.JSONRenderer(),
         ],
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.PrintLoggerFactory(_Stderr()),  # type: ignore[arg-type]
     )
 
 

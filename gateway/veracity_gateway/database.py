@@ -6,12 +6,17 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Any
 
-from sqlalchemy import Engine, create_engine, event
-from sqlalchemy.exc import OperationalError, ProgrammingError
+from sqlalchemy import Engine, create_engine, event, text
+from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import DeclarativeBase, Session
 
 BUSY_MILLISECONDS = 10_000
+TABLES_LOCK = 0x766572616369  # any number that nobody else locks
 READS = "veracity_reads"  # of a connection
+
+
+AWAY = (OperationalError, InterfaceError, PoolTimeout)  # what is raised where the database does not answer
 
 
 class Base(DeclarativeBase):
@@ -25,10 +30,10 @@ class Database:
         self.engine = create_engine(url, pool_pre_ping=True)
         if self.engine.dialect.name == "sqlite":
             _set_up_sqlite(self.engine)
-        try:
-            Base.metadata.create_all(self.engine)
-        except (OperationalError, ProgrammingError):  # another gateway makes them at this moment
-            Base.metadata.create_all(self.engine)
+        with self.engine.begin() as connection:
+            if self.engine.dialect.name == "postgresql":  # another gateway may make them at this moment
+                connection.execute(text(f"SELECT pg_advisory_xact_lock({TABLES_LOCK})"))
+            Base.metadata.create_all(connection)
 
     @contextmanager
     def session(self) -> Generator[Session, None, None]:

@@ -5,6 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
+from obstore.exceptions import BaseError
+from sqlalchemy.exc import SQLAlchemyError
+
+from veracity_client.errors import BadOption
 from veracity_gateway.access.identity import Identity
 from veracity_gateway.access.keys import Keys
 from veracity_gateway.access.limits import Rates, count_job
@@ -38,13 +42,20 @@ class Gateway:
     @cached_property
     def database(self) -> Database:
         """The database."""
-        self.settings.data.mkdir(parents=True, exist_ok=True, mode=0o700)
-        return Database(self.settings.database_url())
+        try:
+            self.settings.data.mkdir(parents=True, exist_ok=True, mode=0o700)
+            return Database(self.settings.database_url())
+        except (SQLAlchemyError, OSError) as error:
+            said = str(getattr(error, "orig", None) or error).strip().partition("\n")[0]
+            raise BadOption(f"the gateway's database cannot be opened: {said}") from None
 
     @cached_property
     def media(self) -> MediaStore:
         """The media of jobs."""
-        return MediaStore(self.settings.media or self.settings.data / "media")
+        try:
+            return MediaStore(self.settings.media or self.settings.data / "media")
+        except (BaseError, ValueError) as error:
+            raise BadOption(f"VERACITY_GATEWAY_MEDIA: give s3://BUCKET/PREFIX; {str(error)[:200]}") from None
 
     @cached_property
     def servers(self) -> Servers:

@@ -193,5 +193,5 @@ def _in_our_words() -> Generator[None, None, None]:
         if any(isinstance(cause, ssl.SSLCertVerificationError) for cause in error.args):
             raise BadUrl("the address's certificate is not valid for its host") from None
         raise UrlUnavailable("no connection to the address") from None
-    except (httpcore.NetworkError, httpcore.ProtocolError):
+    except (httpcore.NetworkError, httpcore.ProtocolError, ssl.SSLError):
         raise UrlUnavailable("the address's answer broke off or is no HTTP") from None

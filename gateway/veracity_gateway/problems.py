@@ -12,11 +12,11 @@ import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.exc import DBAPIError
 from starlette.exceptions import HTTPException
 
 from veracity_client.errors import BY_NAME, InternalError, TooLarge, VeracityError
+from veracity_gateway.database import AWAY
 from veracity_gateway.errors import BadRequest, NotAllowed, NotFound, StorageFull, StoreUnavailable
 
 log = structlog.get_logger()
@@ -79,21 +79,24 @@ def install(app: FastAPI) -> None:
             answer.headers["Allow"] = ", ".join(sorted(allowed))
         return answer
 
-    for kind in (OSError, DBAPIError, PoolTimeout):
+    for kind in (OSError, DBAPIError, *AWAY):
         app.exception_handler(kind)(unknown)
 
 
 async def unknown(request: Request, error: Exception) -> JSONResponse:
     """Return the answer to a request that met a fault of ours, of the disk or of the database; it is logged."""
+    if ours := _of_stores(error):
+        log.error("a request failed", request_id=request.state.request_id, error=str(error))
+        return response(request, ours)
     log.error("a request failed", request_id=request.state.request_id, exc_info=error)
-    return response(request, _of_stores(error) or InternalError("a fault of ours; the log has it under the request id"))
+    return response(request, InternalError("a fault of ours; the log has it under the request id"))
 
 
 def _of_stores(error: Exception) -> VeracityError | None:
     full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
     if full or (isinstance(error, DBAPIError) and "is full" in str(error.orig)):
         return StorageFull("the disk is full; nothing of this request was kept")
-    if isinstance(error, (OperationalError, InterfaceError, PoolTimeout)):
+    if isinstance(error, AWAY):
         return StoreUnavailable("the database does not answer")
     return None
 

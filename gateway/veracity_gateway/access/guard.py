@@ -13,15 +13,17 @@ from veracity_gateway import problems
 from veracity_gateway.access.caller import LOCAL
 from veracity_gateway.access.limits import rate_headers
 from veracity_gateway.access.origin import check_host, check_same_origin, is_loopback
-from veracity_gateway.errors import TooManyRequests
+from veracity_gateway.errors import Forbidden, TooManyRequests
 
 if TYPE_CHECKING:
     from veracity_gateway.gateway import Gateway
 
 PAGE = "/"
 STATIC = "/static/"  # the page's files
-PUBLIC = frozenset({PAGE, "/health/live", "/health/ready", "/version"})
+LIVE = "/health/live"
+PUBLIC = frozenset({PAGE, LIVE, "/health/ready", "/version"})
 LOGIN = ("POST", "/session")
+FORWARDED = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip")
 
 
 def is_public(method: str, path: str) -> bool:
@@ -44,6 +46,9 @@ class Guard:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        if scope["path"] == LIVE:  # whatever the database does
+            await self._app(scope, receive, send)
+            return
         request = Request(scope)
         try:
             check_same_origin(request)
@@ -56,6 +61,8 @@ class Guard:
     def _admit(self, request: Request) -> None:
         if self._is_open():
             check_host(request)
+            if any(name in request.headers for name in FORWARDED):
+                raise Forbidden("behind a proxy the gateway wants API keys: `veracity gateway keys add`")
             request.state.caller = LOCAL
         elif not is_public(request.method, request.url.path):
             key = self._gateway.identity.of(request)

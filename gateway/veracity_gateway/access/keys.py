@@ -85,7 +85,7 @@ class Keys:
 
     def find(self, text: str) -> Key | None:
         """Return the key that this is; None where it is none, or is revoked."""
-        if not (said := FORM.fullmatch(text)):
+        if not text.isascii() or not (said := FORM.fullmatch(text)):
             return None
         with self._database.reading() as session:
             key = session.get(Key, said[1])

@@ -129,5 +129,8 @@ def _header(response: httpcore.Response, name: bytes) -> str:
 
 def _name(response: httpcore.Response) -> str:
     message = Message()
-    message["Content-Disposition"] = _header(response, b"content-disposition").replace("\n", " ")
-    return message.get_filename("")
+    try:
+        message["Content-Disposition"] = _header(response, b"content-disposition").replace("\n", " ")
+        return message.get_filename("")
+    except (ValueError, LookupError):  # a character set that is none
+        return ""

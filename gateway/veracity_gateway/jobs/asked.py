@@ -36,7 +36,11 @@ class Asked:
         keep = given.get(KEEP_MEDIA, False)
         if not isinstance(keep, bool):
             raise BadOption(f"{KEEP_MEDIA} is true or false, got {str(keep)[:64]!r}")
-        return cls(Options.from_json(msgspec.json.encode(options)), keep)
+        try:
+            text = msgspec.json.encode(options)
+        except UnicodeEncodeError:
+            raise BadOption("an option holds half of a character") from None
+        return cls(Options.from_json(text), keep)
 
 
 def _typed(name: str, value: str) -> Any:

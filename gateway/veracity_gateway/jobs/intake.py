@@ -42,7 +42,8 @@ class Intake:
                 job.id, name=file.name, size=file.size, sha256=file.sha256, content=content, fingerprint=said
             )
         except BaseException:
-            self._media.delete(job.id)
+            if self._jobs.waits_for_media(job.id):  # else the same request, sent twice, has queued it
+                self._media.delete(job.id)
             raise
         file.discard()
         return done

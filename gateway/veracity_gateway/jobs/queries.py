@@ -68,10 +68,10 @@ class JobQueries:
             query = select(Event).where(Event.job == id_, Event.number > after).order_by(Event.number)
             return list(session.scalars(query))
 
-    def is_gone(self, id_: str) -> bool:
-        """Say whether a job was deleted."""
+    def state(self, id_: str) -> str | None:
+        """Return the state of a job; None where it was deleted."""
         with self._database.reading() as session:
-            return session.get(Job, id_) is None
+            return session.scalar(select(Job.state).where(Job.id == id_))
 
     def expired(self, before: float) -> list[Job]:
         """Return the jobs that ended before a time."""

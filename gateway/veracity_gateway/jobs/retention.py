@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from veracity_gateway.settings import Settings
 log = structlog.get_logger()
 
 SWEEP_SECONDS = 5.0
+OURS = re.compile(r"[0-9a-f]{32}")  # other files of the place are not touched
 HOUR, DAY = 3600.0, 86400.0
 
 
@@ -46,7 +48,7 @@ class Retention:
             self._jobs.upload_failed(id_)
             part_of(self._settings, id_).unlink(missing_ok=True)
         for id_ in self._media.older_than(unfinished):
-            if not self._ids(Job.id == id_):
+            if OURS.fullmatch(id_) and not self._ids(Job.id == id_):
                 log.warning("media of no job are deleted", job=id_)
                 self._media.delete(id_)
         for path in self._left_behind():

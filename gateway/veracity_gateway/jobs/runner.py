@@ -18,10 +18,11 @@ import structlog
 from veracity_client.errors import InternalError, ModelUnavailable, Overloaded, ServerUnavailable, VeracityError
 from veracity_client.verdict import Verdict
 from veracity_gateway import provenance
+from veracity_gateway.database import AWAY
 from veracity_gateway.errors import StoreUnavailable, UrlTimeout, UrlUnavailable
 from veracity_gateway.inbound.files import inspected
 from veracity_gateway.jobs.downloads import Downloads
-from veracity_gateway.jobs.servers import Servers, options_of
+from veracity_gateway.jobs.servers import INFO_SECONDS, Servers, options_of
 from veracity_gateway.jobs.store import Jobs
 from veracity_gateway.jobs.tables import ENDED, Job
 from veracity_gateway.media import MediaStore
@@ -31,7 +32,8 @@ log = structlog.get_logger()
 
 LOOK_SECONDS = 1.0  # how often a free worker looks for jobs that another gateway took in
 FIRST_PAUSE = 2.0  # seconds before a job is tried again whose server was away; doubles
-LONGEST_PAUSE = 60.0
+LONGEST_PAUSE, MOST_DOUBLINGS = 60.0, 6
+THREADS = 64
 PROVENANCE_SECONDS, PROVENANCE_BYTES_A_SECOND = 20.0, 20e6
 PASSING = (Overloaded, ModelUnavailable, ServerUnavailable, StoreUnavailable)  # errors that another try may not meet
 
@@ -41,7 +43,7 @@ MOST_DOWNLOADS = 3  # times that an address is asked which does not answer
 
 Result = TypeVar("Result")
 Claim = Callable[[str, float], "Job | None"]
-Work = Callable[[Job], Awaitable[None]]
+Work = Callable[[Job, str], Awaitable[None]]
 
 
 class Runner:
@@ -52,21 +54,23 @@ class Runner:
     ) -> None:
         self._jobs, self._media, self._servers, self._settings = jobs, media, servers, settings
         self._downloads = downloads
-        self._id = uuid4().hex
         self._scopes: dict[str, anyio.CancelScope] = {}
+        self._limiter = anyio.CapacityLimiter(THREADS)  # apart from that of requests, which may be slow
         self._wake = anyio.Event()
 
     async def run(self) -> None:
         """Work."""
-        workers = self._settings.jobs_at_once
-        if workers is None:
-            workers = await _in_thread(self._servers.at_once)
         async with anyio.create_task_group() as group:
             group.start_soon(self._take_over)
-            for _ in range(workers):
-                group.start_soon(self._work, self._jobs.claim, self._analyze)
             for _ in range(DOWNLOADS_AT_ONCE):
                 group.start_soon(self._work, self._jobs.claim_download, self._download)
+            workers = 0
+            while True:  # servers that come later may analyse more at a time
+                wanted = self._settings.jobs_at_once or await self._safely(self._servers.at_once) or 1
+                for _ in range(workers, wanted):
+                    group.start_soon(self._work, self._jobs.claim, self._analyze)
+                workers = max(workers, wanted)
+                await anyio.sleep(INFO_SECONDS)
 
     def wake(self) -> None:
         """Say that there is a new job."""
@@ -91,92 +95,104 @@ class Runner:
 
     async def _work(self, claim: Claim, work: Work) -> None:
         while True:
-            wake = self._wake
-            job = await self._safely(claim, self._id, self._settings.lease_seconds)
+            wake, lease = self._wake, uuid4().hex
+            job = await self._safely(claim, lease, self._settings.lease_seconds)
             if job is None:
                 with anyio.move_on_after(LOOK_SECONDS):
                     await wake.wait()
             elif job.state not in ENDED:  # else it was answered from the store
-                await self._process(job, work)
+                await self._process(job, lease, work)
 
     async def _safely(self, call: Callable[..., Result], *args: object) -> Result | None:
         """Call in a thread; a database that is away is logged, and asked again later."""
         try:
-            return await _in_thread(call, *args)
+            return await self._in_thread(call, *args)
+        except AWAY as error:
+            log.warning("the database does not answer", error=type(error).__name__)
         except Exception:
-            log.exception("the database does not answer")
-            await anyio.sleep(LOOK_SECONDS)
-            return None
+            log.exception("the background work met a fault of ours")
+        await anyio.sleep(LOOK_SECONDS)
+        return None
 
-    async def _process(self, job: Job, work: Work) -> None:
+    async def _process(self, job: Job, lease: str, work: Work) -> None:
+        """Work on a job under a lease that is this claim's alone: who lost one and took the job again has another."""
         with anyio.CancelScope() as scope:
             self._scopes[job.id] = scope
             try:
                 async with anyio.create_task_group() as group:
-                    group.start_soon(self._renew, job.id, scope)
-                    await self._try(job, work)
+                    group.start_soon(self._renew, job.id, lease, scope)
+                    await self._try(job, lease, work)
                     group.cancel_scope.cancel()
             except anyio.get_cancelled_exc_class():
                 with anyio.CancelScope(shield=True):  # nothing happens where the job was deleted
-                    await self._safely(self._jobs.give_back, job.id, self._id, 0.0)
+                    await self._safely(self._jobs.give_back, job.id, lease, 0.0)
                 raise
             finally:
-                del self._scopes[job.id]
+                if self._scopes.get(job.id) is scope:
+                    del self._scopes[job.id]
 
-    async def _renew(self, id_: str, scope: anyio.CancelScope) -> None:
+    async def _renew(self, id_: str, lease: str, scope: anyio.CancelScope) -> None:
         while True:
             await anyio.sleep(self._settings.lease_seconds / 3)
-            if await self._safely(self._jobs.renew, id_, self._id, self._settings.lease_seconds) is False:
+            if await self._safely(self._jobs.renew, id_, lease, self._settings.lease_seconds) is False:
                 scope.cancel()
 
-    async def _analyze(self, job: Job) -> None:
-        video = await _in_thread(self._media.read, job.id)
-        await _in_thread(self._look_at_provenance, job, video)
+    async def _analyze(self, job: Job, lease: str) -> None:
+        video = await self._in_thread(self._media.read, job.id)
+        await self._in_thread(self._look_at_provenance, job, video)
         async with aclosing(self._servers.stages(video, options_of(job.options))) as events:
             async for event in events:
                 if isinstance(event, Verdict):
-                    await _in_thread(self._jobs.complete, job.id, self._id, event)
-                elif not await _in_thread(self._jobs.happened, job.id, self._id, event):
+                    said = await self._in_thread(self._servers.fingerprint)
+                    await self._in_thread(self._jobs.complete, job.id, lease, event, said)
+                elif not await self._in_thread(self._jobs.happened, job.id, lease, event):
                     return
 
-    async def _download(self, job: Job) -> None:
-        await self._downloads.fetch(job, self._id)
+    async def _download(self, job: Job, lease: str) -> None:
+        await self._downloads.fetch(job, lease)
         self.wake()
 
-    async def _try(self, job: Job, work: Work) -> None:
+    async def _try(self, job: Job, lease: str, work: Work) -> None:
         try:
-            await work(job)
+            await work(job, lease)
         except VeracityError as error:
-            await self._failed(job, error)
+            await self._failed(job, lease, error)
+        except AWAY:
+            await self._failed(job, lease, StoreUnavailable("the database does not answer"))
         except Exception:
             log.exception("a job failed", job=job.id)
-            await self._failed(job, InternalError(f"a fault of ours; the log has it under the job {job.id}"))
+            await self._failed(job, lease, InternalError(f"a fault of ours; the log has it under the job {job.id}"))
 
     def _look_at_provenance(self, job: Job, video: bytes) -> None:
         """Keep what the file says of itself: beside the verdict, which it does not touch."""
         if job.provenance is not None:
             return
         folder = inspected(self._settings)
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=folder) as file:
-            file.write(video)
-            file.flush()
-            seconds = PROVENANCE_SECONDS + len(video) / PROVENANCE_BYTES_A_SECOND
-            self._jobs.found_out(job.id, provenance.read(Path(file.name), seconds=seconds).to_dict())
+        seconds = PROVENANCE_SECONDS + len(video) / PROVENANCE_BYTES_A_SECOND
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            with tempfile.NamedTemporaryFile(dir=folder) as file:
+                file.write(video)
+                file.flush()
+                found = provenance.read(Path(file.name), seconds=seconds).to_dict()
+        except OSError as error:  # the verdict does not wait for it
+            log.exception("provenance could not be read", job=job.id)
+            found = {"state": "unreadable", "reason": f"it could not be looked at: {error.strerror}"}
+        self._jobs.found_out(job.id, found)
 
-    async def _failed(self, job: Job, error: VeracityError) -> None:
+    async def _failed(self, job: Job, lease: str, error: VeracityError) -> None:
         log.info("a job met an error", job=job.id, error=error.to_wire(), attempt=job.attempts)
         if self._may_pass(job, error):
-            pause = min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** (job.attempts - 1))
-            await self._safely(self._jobs.give_back, job.id, self._id, pause)
+            pause = min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** min(job.attempts - 1, MOST_DOUBLINGS))
+            await self._safely(partial(self._jobs.give_back, failed=True), job.id, lease, pause)
         else:
-            await self._safely(self._jobs.fail, job.id, self._id, error)
+            await self._safely(self._jobs.fail, job.id, lease, error)
 
     def _may_pass(self, job: Job, error: VeracityError) -> bool:
         if isinstance(error, URL_PASSING):
             return job.attempts < MOST_DOWNLOADS
-        return isinstance(error, PASSING) and time.time() - job.created < self._settings.retry_seconds
+        failing = 0.0 if job.failing_since is None else time.time() - job.failing_since
+        return isinstance(error, PASSING) and failing < self._settings.retry_seconds
 
-
-async def _in_thread(call: Callable[..., Result], *args: object) -> Result:
-    return await anyio.to_thread.run_sync(partial(call, *args))
+    async def _in_thread(self, call: Callable[..., Result], *args: object) -> Result:
+        return await anyio.to_thread.run_sync(partial(call, *args), limiter=self._limiter)

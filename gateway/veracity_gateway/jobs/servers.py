@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import threading
 import time
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing, contextmanager
@@ -21,6 +22,7 @@ from veracity_gateway.settings import Settings
 
 log = structlog.get_logger()
 
+READY_SECONDS = 2.0
 INFO_SECONDS = 15.0  # how long what the servers say of themselves is believed
 
 
@@ -32,11 +34,15 @@ class Servers:
         self._detector = Detector(settings.urls, api_key=key)
         self._async = AsyncDetector(settings.urls, api_key=key, timeout=settings.job_seconds)
         self._info: list[ServerInfo | None] = []
-        self._asked = float("-inf")
+        self._asked = self._ready_asked = float("-inf")
+        self._ready, self._asking = False, threading.Lock()
 
     def ready(self) -> bool:
-        """Say whether a server answers with every model of its profile loaded."""
-        return self._detector.ready()
+        """Say whether a server answers with every model of its profile loaded; one asks for all, every other second."""
+        with self._asking:
+            if time.monotonic() - self._ready_asked > READY_SECONDS:
+                self._ready, self._ready_asked = self._detector.ready(), time.monotonic()
+            return self._ready
 
     def info(self) -> list[ServerInfo | None]:
         """Return what the servers say of themselves, a few seconds old at most."""

@@ -17,9 +17,13 @@ from veracity_client.errors import Overloaded, VeracityError
 from veracity_client.verdict import StageEvent, Verdict, event_to_json
 from veracity_gateway.audit import DELETED, log_in, moment
 from veracity_gateway.database import Database
-from veracity_gateway.errors import Conflict, NotFound
+from veracity_gateway.errors import Conflict, NotFound, TooManyRequests
+from veracity_gateway.jobs.servers import content_of, options_of
 from veracity_gateway.jobs.tables import ENDED, Deletion, Event, Idempotency, Job, State
 from veracity_gateway.problems import problem
+
+MOST_UPLOADS = 100  # of an owner, that are not complete
+RETRY_SECONDS = 60.0
 
 Begun = Callable[[Session, Job], None]
 """Called in the transaction that makes a job, where it is no repeated request; what it raises is why there is none."""
@@ -93,9 +97,13 @@ class Jobs:
 
     def _begin(self, new: NewJob, once: Once | None) -> Job:
         with self._database.session() as session:
-            waiting = session.scalar(select(func.count()).where(Job.state.in_(("UPLOADING", "QUEUED")))) or 0
+            waits = (Job.state == "QUEUED") | ((Job.state == "UPLOADING") & Job.source_url.is_not(None))
+            waiting = session.scalar(select(func.count()).where(waits)) or 0
             if waiting >= self._max_queued:
                 raise Overloaded(f"{waiting} jobs wait; try again later")
+            sends = (Job.state == "UPLOADING") & Job.source_url.is_(None) & (Job.owner == new.owner)
+            if (session.scalar(select(func.count()).where(sends)) or 0) >= MOST_UPLOADS:
+                raise TooManyRequests(f"{MOST_UPLOADS} uploads are not complete; end some of them first", RETRY_SECONDS)
             job = Job(id=new_id(), state="UPLOADING", created=self._clock(), **vars(new))
             session.add(job)
             if once:
@@ -114,7 +122,7 @@ class Jobs:
             job = _locked(session, id_)
             if job.state != "UPLOADING":  # the same request came twice
                 return job
-            job.runner, job.lease, job.attempts = None, None, 0
+            job.runner, job.lease, job.attempts, job.failing_since = None, None, 0, None
             job.name, job.bytes, job.sha256, job.media = name, size, sha256, True
             job.content, job.fingerprint = content, fingerprint
             if not self._answer_from_store(session, job):
@@ -160,20 +168,41 @@ class Jobs:
                 _add(session, job, "stage", json.loads(event_to_json(event))["stage"])
             return job is not None
 
-    def complete(self, id_: str, runner: str, verdict: Verdict) -> bool:
-        """End a job with its verdict; False where it is no longer the runner's, and nothing happened."""
-        return self._end(id_, runner, "COMPLETE", verdict=verdict.to_json(), **_shown(verdict))
+    def complete(self, id_: str, runner: str, verdict: Verdict, fingerprint: str | None) -> bool:
+        """End a job with its verdict; False where it is no longer the runner's, and nothing happened.
+
+        Where the servers changed since the job was queued, its answer is that of the present ones.
+        """
+        with self._database.session() as session:
+            job = session.scalar(select(Job).where(*_held(id_, runner)).with_for_update())
+            if job is None:
+                return False
+            if fingerprint != job.fingerprint:
+                job.fingerprint = fingerprint
+                job.content = content_of(job.sha256 or "", options_of(job.options), fingerprint)
+            job.verdict, job.label = verdict.to_json(), verdict.label
+            job.fake_probability = verdict.fake_probability
+            job.runner, job.lease = None, None
+            self._to(session, job, "COMPLETE")
+            return True
 
     def fail(self, id_: str, runner: str, error: VeracityError) -> bool:
         """End a job with an error; False as :meth:`complete`."""
-        return self._end(id_, runner, "ERROR", error=json.dumps(problem(error)))
+        with self._database.session() as session:
+            job = session.scalar(select(Job).where(*_held(id_, runner)).with_for_update())
+            if job is not None:
+                job.error, job.runner, job.lease = json.dumps(problem(error)), None, None
+                self._to(session, job, "ERROR")
+            return job is not None
 
-    def give_back(self, id_: str, runner: str, seconds: float) -> bool:
-        """Let a job wait again, for so long at least; False as :meth:`complete`."""
+    def give_back(self, id_: str, runner: str, seconds: float, *, failed: bool = False) -> bool:
+        """Let a job wait again, for so long at least, because it ``failed`` or not; False as :meth:`complete`."""
         with self._database.session() as session:
             job = session.scalar(select(Job).where(*_held(id_, runner)).with_for_update())
             if job is not None:
                 job.runner, job.lease, job.not_before = None, None, self._clock() + seconds
+                if failed and job.failing_since is None:
+                    job.failing_since = self._clock()
                 self._to(session, job, "QUEUED" if job.media else "UPLOADING")
             return job is not None
 
@@ -212,7 +241,14 @@ class Jobs:
             session.add(Deletion(owner=job.owner, created=job.created))
             for deleted in self.on_delete:
                 deleted(session, job)
+            session.execute(update(Job).where(Job.answered_from == job.id).values(answered_from=None))
             _forget(session, job)
+
+    def waits_for_media(self, id_: str) -> bool:
+        """Say whether the media of a job are still on their way, or it is gone."""
+        with self._database.reading() as session:
+            job = session.get(Job, id_)
+            return job is None or job.state == "UPLOADING"
 
     def media_gone(self, id_: str) -> None:
         """Note that the media were deleted."""
@@ -224,17 +260,6 @@ class Jobs:
         with self._database.session() as session:
             session.execute(update(Job).where(Job.id == id_).values(provenance=json.dumps(provenance)))
 
-    def _end(self, id_: str, runner: str, state: State, **values: Any) -> bool:
-        with self._database.session() as session:
-            job = session.scalar(select(Job).where(*_held(id_, runner)).with_for_update())
-            if job is None:
-                return False
-            for name, value in values.items():
-                setattr(job, name, value)
-            job.runner, job.lease = None, None
-            self._to(session, job, state)
-            return True
-
     def _answer_from_store(self, session: Session, job: Job) -> bool:
         if job.content is None:
             return False
@@ -243,7 +268,7 @@ class Jobs:
         if before is None:
             return False
         job.verdict, job.label, job.fake_probability = before.verdict, before.label, before.fake_probability
-        job.answered_from = before.answered_from or before.id
+        job.answered_from, job.provenance = before.answered_from or before.id, before.provenance
         self._to(session, job, "COMPLETE")
         return True
 
@@ -255,10 +280,6 @@ class Jobs:
             _add(session, job, "end", {"state": state})
             for ended in self.on_end:
                 ended(session, job)
-
-
-def _shown(verdict: Verdict) -> dict[str, Any]:
-    return {"label": verdict.label, "fake_probability": verdict.fake_probability}
 
 
 def _held(id_: str, runner: str) -> tuple[ColumnElement[bool], ...]:

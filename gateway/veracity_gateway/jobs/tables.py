@@ -46,6 +46,8 @@ class Job(Base):
     runner: Mapped[str | None] = mapped_column(String(32))
     lease: Mapped[float | None]
     """Until when the runner has it; one that lives renews it."""
+    failing_since: Mapped[float | None]
+    """When it first met an error that may pass, since it was queued."""
     attempts: Mapped[int] = mapped_column(default=0)
     crashes: Mapped[int] = mapped_column(default=0)
     keep_media: Mapped[bool] = mapped_column(default=False)

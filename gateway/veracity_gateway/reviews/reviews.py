@@ -73,9 +73,12 @@ class Reviews:
             rows = session.execute(query if owner is None else query.where(Job.owner == owner)).all()
         last = {(row.Review.job, row.Review.reviewer): row.Review for row in rows}
         jobs: dict[str, Job] = {row.Job.id: row.Job for row in rows}
+        said_of: dict[str, list[str | None]] = {}
+        for (id_, _), review in last.items():
+            said_of.setdefault(id_, []).append(review.truth)
         found = []
         for id_, job in jobs.items():
-            said = [review.truth for (of, _), review in last.items() if of == id_]
+            said = said_of[id_]
             truths = {truth for truth in said if truth}
             if len(truths) == 1:
                 found.append(Labelled(job, truths.pop(), sum(truth is not None for truth in said)))

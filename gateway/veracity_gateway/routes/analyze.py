@@ -11,7 +11,7 @@ from fastapi import APIRouter, Header, Request, Response
 from veracity_client.errors import TooLarge, VeracityError
 from veracity_gateway.errors import BadRequest
 from veracity_gateway.gateway import Gateway
-from veracity_gateway.inbound.files import Received
+from veracity_gateway.inbound.files import Received, cleaned
 from veracity_gateway.inbound.uploads import Form, receive
 from veracity_gateway.inbound.urls import check_url, fetch, name_of
 from veracity_gateway.jobs.asked import Asked
@@ -37,7 +37,7 @@ async def analyze_video(
     """Take a file, or the address of one, and make a job of it."""
     if _is_json(request):
         url, asked = await _named(request, gateway)
-        new = NewJob(caller.id, name_of(url), asked.options.to_json(), asked.keep_media, source_url=url)
+        new = NewJob(caller.id, cleaned(name_of(url)), asked.options.to_json(), asked.keep_media, source_url=url)
         job = await anyio.to_thread.run_sync(gateway.intake.begin, new, once_of(key, asked, url))
     else:
         form = await _form(request, gateway, 1)
@@ -48,13 +48,19 @@ async def analyze_video(
 
 
 @router.post("/batches", status_code=202, openapi_extra=BATCH)
-async def analyze_batch(request: Request, response: Response, gateway: TheGateway, caller: Submitter) -> BatchAccepted:
-    """Take several files and make a job of each; a file that is refused does not hold up the others."""
+async def analyze_batch(
+    request: Request, response: Response, gateway: TheGateway, caller: Submitter, key: Key = None
+) -> BatchAccepted:
+    """Take several files and make a job of each; a file that is refused does not hold up the others.
+
+    With an Idempotency-Key the same file again, at the same place of the request, is the same job.
+    """
     form = await _form(request, gateway, MOST_FILES)
     batch, jobs, refused = new_id(), [], []
-    for file in form.files:
+    for number, file in enumerate(form.files):
+        once = None if key is None else f"{key[:240]} {number}"
         try:
-            jobs.append(await _take(gateway, caller.id, file, form, None, batch))
+            jobs.append(await _take(gateway, caller.id, file, form, once, batch))
         except VeracityError as error:
             refused.append(Refused(name=file.name, error=Problem(**problem(error))))
     gateway.runner.wake()

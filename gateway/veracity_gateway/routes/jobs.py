@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncGenerator
 from typing import Annotated, Literal
 
@@ -11,10 +12,10 @@ from fastapi import APIRouter, Header, Path, Query, Request, Response
 from fastapi.responses import StreamingResponse
 from sse_starlette import EventSourceResponse, ServerSentEvent
 
-from veracity_gateway.errors import BadRequest, Gone, NotFound
+from veracity_gateway.errors import Gone, NotFound
 from veracity_gateway.gateway import Gateway
 from veracity_gateway.jobs.queries import Filter
-from veracity_gateway.jobs.tables import State
+from veracity_gateway.jobs.tables import ENDED, State
 from veracity_gateway.routes.documented import EVENTS, MEDIA
 from veracity_gateway.routes.parts import Analyst, Reader, TheGateway
 from veracity_gateway.routes.ranges import wanted_range
@@ -77,13 +78,11 @@ async def events(
     job_id: JobId,
     gateway: TheGateway,
     caller: Reader,
-    last: Annotated[str | None, Header(alias="Last-Event-ID", max_length=20)] = None,
+    last: Annotated[int, Header(alias="Last-Event-ID", ge=0, lt=1 << 31)] = 0,
 ) -> EventSourceResponse:
     """Send what happens to a job as server-sent events: what happened before too, or what follows the last one."""
-    if last and not last.isdecimal():
-        raise BadRequest("Last-Event-ID is the id of an event, a number")
     found = await anyio.to_thread.run_sync(gateway.queries.job, job_id, caller.sees)
-    return EventSourceResponse(_events(gateway, found.id, int(last or 0)), ping=15)
+    return EventSourceResponse(_events(gateway, found.id, last), ping=15)
 
 
 @router.get("/jobs/{job_id}/media", response_class=StreamingResponse, responses=MEDIA)
@@ -114,7 +113,8 @@ async def _events(gateway: Gateway, id_: str, last: int) -> AsyncGenerator[Serve
             yield ServerSentEvent(event.data, event=event.kind, id=str(event.number))
             if event.kind == "end":
                 return
-        if await anyio.to_thread.run_sync(gateway.queries.is_gone, id_):
-            yield ServerSentEvent('{"state": "CANCELLED"}', event="end")
+        state = await anyio.to_thread.run_sync(gateway.queries.state, id_)
+        if state is None or state in ENDED:  # it was deleted, or the client had the last event already
+            yield ServerSentEvent(json.dumps({"state": state or "CANCELLED"}), event="end")
             return
         await anyio.sleep(LOOK_SECONDS)

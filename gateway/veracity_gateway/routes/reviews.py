@@ -31,7 +31,7 @@ class NewReview(BaseModel):
 
     opinion: Opinion
     truth: Truth | None = Field(None, description="what the file is; wanted by who disagrees with inconclusive")
-    note: Annotated[str, Field(max_length=NOTE_CHARACTERS)] = ""
+    note: Annotated[str, Field(max_length=NOTE_CHARACTERS, pattern=r"^[^\x00]*$")] = ""
 
 
 class ReviewShown(BaseModel):

@@ -15,6 +15,7 @@ import structlog
 from standardwebhooks import Webhook
 
 from veracity_client.errors import VeracityError
+from veracity_gateway.database import AWAY
 from veracity_gateway.outbound import Outbound
 from veracity_gateway.webhooks.outbox import Answer, Delivery, Outbox
 
@@ -75,6 +76,9 @@ class Deliveries:
             error = f"the answer did not come within {self._answer_seconds:.0f} s"
         except VeracityError as failed:
             error = failed.message
+        except Exception:
+            log.exception("a webhook could not be called", message=delivery.id)
+            error = "a fault of ours; the gateway's log has it"
         said = bytes(body[:RESPONSE_BYTES]).decode(errors="replace").replace("\0", "\N{REPLACEMENT CHARACTER}")
         return Answer(round(time.monotonic() - begun, 3), status, error, said)
 
@@ -82,10 +86,12 @@ class Deliveries:
         """Call in a thread; a database that is away is logged, and asked again later."""
         try:
             return await anyio.to_thread.run_sync(partial(call, *args))
+        except AWAY as error:
+            log.warning("the database does not answer", error=type(error).__name__)
         except Exception:
-            log.exception("the database does not answer")
-            await anyio.sleep(LOOK_SECONDS)
-            return None
+            log.exception("the background work met a fault of ours")
+        await anyio.sleep(LOOK_SECONDS)
+        return None
 
 
 def headers_of(delivery: Delivery, now: float) -> dict[bytes | str, bytes | str]:

@@ -21,6 +21,7 @@ from veracity_gateway.webhooks.tables import Attempt, Endpoint, EventType, Messa
 
 TYPES: dict[str, EventType] = {"COMPLETE": "job.complete", "ERROR": "job.error", "CANCELLED": "job.cancelled"}
 SECRET_BYTES = 32
+OLD_SECRETS = 2  # that sign beside the new one
 ROTATION_SECONDS = 24 * 3600.0  # how long an old secret signs beside the new one
 MOST_ENDPOINTS = 20  # of an owner
 
@@ -70,7 +71,7 @@ class Webhooks:
         with self._database.session() as session:
             endpoint = _found(session, id_, owner)
             before = [(old, until or now + ROTATION_SECONDS) for old, until in _secrets(endpoint, now)]
-            endpoint.secrets = json.dumps([*before, (secret, None)])
+            endpoint.secrets = json.dumps([*before[-OLD_SECRETS:], (secret, None)])
             return endpoint, secret
 
     def enable(self, id_: str, owner: str) -> Endpoint:

@@ -1,0 +1,68 @@
+"""What must not stop the work: a job that fails for long, foreign files beside the media, ends that were missed."""
+
+import os
+import time
+from pathlib import Path
+
+import gateway_server
+import httpx
+from sqlalchemy import text
+
+from veracity_gateway.gateway import Gateway
+
+OLD = time.time() - 3 * 86400
+SECONDS = 30.0
+
+
+def send(url: str, content: bytes) -> str:
+    return str(httpx.post(f"{url}/analyze-video", files={"video": ("a.mp4", content)}).json()["job_id"])
+
+
+def attempts(url: str, job: str) -> int:
+    return int(httpx.get(f"{url}/jobs/{job}").json()["attempts"])
+
+
+def test_a_job_that_failed_a_thousand_times_does_not_stop_the_others(tmp_path: Path) -> None:
+    settings = gateway_server.settings_in(tmp_path)
+    with gateway_server.gateway(settings) as url:
+        first = send(url, b"first")
+        with Gateway(settings).database.session() as session:
+            session.execute(text("UPDATE jobs SET attempts = 1100"))
+        deadline = time.monotonic() + SECONDS
+        while attempts(url, first) <= 1100:
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        second = send(url, b"second")
+        while not attempts(url, second):
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+
+
+def test_files_beside_the_media_are_not_touched(tmp_path: Path) -> None:
+    gateway = Gateway(gateway_server.settings_in(tmp_path))
+    (tmp_path / "media").mkdir()
+    for name in ("backup.tar", "0" * 32):
+        (tmp_path / "media" / name).write_bytes(b"x")
+        os.utime(tmp_path / "media" / name, (OLD, OLD))
+    gateway.retention.sweep_old()
+    assert [path.name for path in (tmp_path / "media").iterdir()] == ["backup.tar"]
+
+
+def test_a_stream_that_missed_nothing_ends(tmp_path: Path) -> None:
+    settings = gateway_server.settings_in(tmp_path, retry_seconds=0.1)
+    with gateway_server.gateway(settings) as url:
+        job = send(url, b"no server")
+        deadline = time.monotonic() + SECONDS
+        while httpx.get(f"{url}/jobs/{job}").json()["state"] != "ERROR":
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        said = httpx.get(f"{url}/jobs/{job}/events", headers={"Last-Event-ID": "999"}).text
+        assert "event: end" in said
+        assert httpx.get(f"{url}/jobs/{job}/events", headers={"Last-Event-ID": "9" * 20}).status_code == 400
+        assert httpx.get(f"{url}/jobs?q=%00").status_code == 400
+
+
+def test_without_keys_nothing_is_answered_behind_a_proxy(tmp_path: Path) -> None:
+    with gateway_server.gateway(gateway_server.settings_in(tmp_path)) as url:
+        found = httpx.get(f"{url}/jobs", headers={"X-Forwarded-For": "203.0.113.5"})
+        assert (found.status_code, found.json()["type"]) == (403, "urn:veracity:error:Forbidden")
