@@ -58,5 +58,28 @@ def _part(part: Mapping[str, object]) -> str:
     return f"{seconds['median']:.3f} s, {part['share']:.0%}{samples}".replace("%", " %")
 
 
+@block
+def sweep() -> str:
+    """Each setting's throughput and latency, beside the committed ones."""
+    document = load("sweep")
+    rows = []
+    for point in document["points"]:
+        mark = "**" if point["name"] == document["best"] else ""
+        rate, seconds = point["files_per_second"], point["seconds"]
+        spread = f"{rate['min']:.2f} – {rate['max']:.2f}"
+        rows.append(
+            (f"{mark}{point['name']}{mark}", f"{mark}{rate['median']:.2f}{mark}", spread, f"{seconds['median']:.2f} s")
+        )
+    head = ("setting", f"files per second, {document['clients']} clients", "range", "one client's video")
+    best = ", ".join(f"`{name}` {_setting(found)}" for name, found in document["best_settings"].items())
+    left = f" Not measured for want of time: {', '.join(document['left_out'])}." if document["left_out"] else ""
+    return f"{table(head, rows)}\n\nBest: {document['best']}; that is {best}.{left}\n\n{origin(document)}"
+
+
+def _setting(found: Mapping[str, int]) -> str:
+    threads = f"threads {found['threads'] or 'as ONNX Runtime chooses'}"
+    return f"({found['instances']} × {threads}, batch {found['max_batch']}, {found['delay_us'] / 1000:g} ms)"
+
+
 def _seconds(found: Spread, mark: str = "") -> tuple[str, str]:
     return f"{mark}{found['median']:.2f} s{mark}", f"{found['min']:.2f} – {found['max']:.2f}"
