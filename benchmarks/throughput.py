@@ -48,6 +48,7 @@ MIX = ("sound", "picture", "720p", "sound", "sound", "picture", "sound") * 2 + (
     "720p", "sound", "picture", "1080p", "sound", "picture",
 )  # fmt: skip
 POISSON = "grpc, Poisson"
+_SENT = re.compile(rb'"timestamp":(\d+),"request_inputs"')  # nanoseconds
 # Where a model was asked nothing, its counts are missing.
 _ASKED = re.compile(
     r"^  (?P<model>\w+), version: \d+\n +Inference count: (?P<items>\d+)\n +Execution count: (?P<runs>\d+)\n"
@@ -67,8 +68,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--concurrency", type=int, nargs="+", default=[1, 2, 4], help="files under way at one time, a level each"
     )
     parser.add_argument(
-        "--load", type=float, nargs="*", default=[0.5, 0.8],
-        help="Poisson rates over gRPC, as shares of the highest throughput that the levels found",
+        "--load", type=float, nargs="*", default=[0.7, 1.1],
+        help="Poisson rates over gRPC, as shares of the highest throughput; the first 40 times come at 0.73 of a rate",
     )  # fmt: skip
     parser.add_argument("--policy", default="exhaustive", choices=("fail_fast", "decided", "exhaustive"))
     parser.add_argument("--requests", type=int, default=40, help="files a level, after one a stream to warm up")
@@ -153,18 +154,32 @@ def _tensor(content: bytes) -> dict[str, Any]:
 
 def level(args: argparse.Namespace, protocol: str, url: str, data: Path, options: Sequence[str]) -> dict[str, Any]:
     """Run perf_analyzer once and return its figures; raises VeracityError where it has none."""
-    report = data.with_name("level.csv")
-    report.unlink(missing_ok=True)
+    report, profile = data.with_name("level.csv"), data.with_name("level.json")
+    for file in (report, profile):
+        file.unlink(missing_ok=True)
+    at_a_rate = "--request-rate-range" in options
     command = [
         args.perf_analyzer, "-m", "deepfake_detector", "-i", protocol, "-u", url, "--input-data", str(data), *options,
         "--request-count", str(args.requests), "--percentile", "95", "-f", str(report), "--verbose-csv",
+        *(["--profile-export-file", str(profile)] if at_a_rate else []),
     ]  # fmt: skip
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if not report.is_file():
         raise VeracityError(f"perf_analyzer failed over {protocol}: {(done.stderr or done.stdout).strip()[-500:]}")
-    with report.open(newline="", encoding="utf-8") as file:
-        found = row_of(next(csv.DictReader(file)))
+    with report.open(newline="", encoding="utf-8") as lines:
+        found = row_of(next(csv.DictReader(lines)))
+    if at_a_rate:
+        found["sent_per_second"] = sent_per_second(profile.read_bytes())
     return found | ({"models": behind(done.stdout)} if "--bls-composing-models" in options else {})
+
+
+def sent_per_second(profile: bytes) -> float:
+    """Return the rate at which requests were sent: the times come from a fixed seed, and few miss the rate asked for.
+
+    ``profile`` is no JSON to a strict reader: it has the bytes of the files as text.
+    """
+    times = sorted(map(int, _SENT.findall(profile)))
+    return round((len(times) - 1) / (times[-1] - times[0]) * 1e9, 3)
 
 
 def row_of(row: Mapping[str, str]) -> dict[str, Any]:

@@ -84,7 +84,7 @@ def throughput() -> str:
 
 def load_of(row: Mapping[str, Any]) -> str:
     """What a level of throughput sent, in words."""
-    return f"{row['concurrency']} at a time" if "concurrency" in row else f"{row['request_rate']:.2f} a second"
+    return f"{row['concurrency']} at a time" if "concurrency" in row else f"{row['sent_per_second']:.2f} a second"
 
 
 @block

@@ -17,6 +17,10 @@ from veracity_client.errors import VeracityError
 CONCURRENT = "Concurrency,Inferences/Second,Client Send,Server Queue,p50 latency,p90 latency,p95 latency,p99 latency\n\
 2,1.19347,19,142,1491606,2006100,2006101,2006102\n"
 RATE = CONCURRENT.replace("Concurrency", "Request Rate").replace("\n2,", "\n1.3,")
+PROFILE = b'{"experiments":[{"experiment":{"mode":"request_rate","value":1.3},"requests":[' + b",".join(
+    b'{"timestamp":%d,"request_inputs":{"VIDEO":"\xff\x00"},"response_timestamps":[1]}' % nanoseconds
+    for nanoseconds in (5_000_000_000, 5_500_000_000, 7_000_000_000)
+)
 OUTPUT = """  Server:\x20
     Inference count: 6
     Execution count: 6
@@ -50,13 +54,15 @@ def test_a_program_whose_library_is_missing(tmp_path: Path, capsys: pytest.Captu
 
 
 def _program(folder: Path, report: str, output: str) -> Path:
-    """A program that keeps its arguments, writes a report to where -f says, and prints."""
+    """A program that keeps its arguments, writes a report and a profile to where it is told, and prints."""
     program = folder / "program"
     (folder / "report").write_text(report)
     (folder / "output").write_text(output)
+    (folder / "profile").write_bytes(PROFILE)
     program.write_text(
         f'#!/bin/sh\nprintf "%s\\n" "$@" > {folder}/arguments\n'
-        f'while [ "$1" != -f ]; do shift; done\ncp {folder}/report "$2"\ncat {folder}/output\n'
+        f'while [ $# -gt 0 ]; do case "$1" in -f) cp {folder}/report "$2";;'
+        f' --profile-export-file) cp {folder}/profile "$2";; esac; shift; done\ncat {folder}/output\n'
     )
     program.chmod(0o755)
     return program
@@ -93,6 +99,7 @@ def test_a_level_has_its_percentiles_and_what_the_models_did(tmp_path: Path) -> 
 
 def test_a_rate_is_poisson_and_has_no_warm_up_which_would_never_end(tmp_path: Path) -> None:
     found = _level(tmp_path, RATE, OUTPUT, throughput.rate_of(0.9))
+    assert found["sent_per_second"] == 1.0
     assert (found["request_rate"], "concurrency" in found, "models" in found) == (1.3, False, False)
     arguments = (tmp_path / "arguments").read_text().split()
     assert arguments[arguments.index("--request-rate-range") + 1] == "0.900:0.900"
@@ -110,12 +117,12 @@ def test_the_page_shows_every_level(monkeypatch: pytest.MonkeyPatch, tmp_path: P
     options = ["--bls-composing-models", "semantic_texture_starter:1"]
     sweeps = {
         "grpc": [_level(tmp_path, CONCURRENT, OUTPUT, options)],
-        throughput.POISSON: [_level(tmp_path, RATE, OUTPUT, options)],
+        throughput.POISSON: [_level(tmp_path, RATE, OUTPUT, [*options, *throughput.rate_of(0.9)])],
     }
     document = {"sweeps": sweeps, "mix": {"sound": 10, "1080p": 1}, "requests": 40, "benchmark": "throughput",
                 "date": "2026-11-30", "version": "1", "commit": "abc", "machine": {"cores": 2, "cpu": "X"}}  # fmt: skip
     monkeypatch.setattr(speed_tables, "load", lambda name: document)
     page = speed_tables.throughput()
     assert "| grpc | 2 at a time | 1.19 | 1.5 s | 2.0 s | 2.0 s | 2.0 s |" in page
-    assert "| grpc, Poisson | 1.30 a second |" in page
+    assert "| grpc, Poisson | 1.00 a second |" in page
     assert "| `semantic_texture_starter` | 5 | 2.5 | 316 ms | 279 ms |" in page
