@@ -67,7 +67,6 @@ POINTS = (
     Point("batches of one request", batch=1),
     Point("no delay", delay_us=0),
     Point("delay of 20 ms", delay_us=20_000),
-    Point("2 instances", instances=2),
 )
 
 
