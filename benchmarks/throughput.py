@@ -65,7 +65,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--perf-analyzer", default="perf_analyzer", help="the program, by name or path")
     parser.add_argument(
-        "--concurrency", type=int, nargs="+", default=[1, 2, 4], help="files under way at one time, a level each"
+        "--concurrency", type=int, nargs="+", default=[1, 4], help="files under way at one time, a level each"
     )
     parser.add_argument(
         "--load", type=float, nargs="*", default=[0.7, 1.1],
