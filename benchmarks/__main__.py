@@ -10,8 +10,8 @@ from veracity import log
 from veracity_client.errors import VeracityError
 
 COMMANDS = (
-    "latency", "throughput", "cold", "decode", "layers", "peers", "long", "gpu", "proxy", "models", "accuracy",
-    "robustness",
+    "latency", "throughput", "cold", "decode", "layers", "sweep", "peers", "long", "gpu", "proxy", "models",
+    "accuracy", "robustness",
     "concurrency", "heal", "overload", "memory", "soak", "hostile", "gateway", "figures",
 )  # fmt: skip
 INTERRUPTED = 130  # as of a program that SIGINT ended

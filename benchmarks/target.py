@@ -65,6 +65,22 @@ def messenger_clip() -> Path:
     return target
 
 
+def sound_of(clip: Path, folder: Path) -> Path:
+    """Write a clip's sound alone into ``folder``, as a WAV file, and return its path."""
+    return _cut(clip, folder / "sound.wav", "-vn")
+
+
+def picture_of(clip: Path, folder: Path) -> Path:
+    """Write a clip's first picture into ``folder``, as a JPEG, and return its path."""
+    return _cut(clip, folder / "picture.jpg", "-frames:v", "1")
+
+
+def _cut(clip: Path, target: Path, *arguments: str) -> Path:
+    command = [find_ffmpeg(Settings.from_env().ffmpeg), "-nostdin", "-v", "error", "-y", "-i", clip, *arguments, target]
+    subprocess.run([str(word) for word in command], check=True)
+    return target
+
+
 def installed() -> dict[str, Any]:
     """Return the profile, and the sha256 of the graph of each model served."""
     settings = Settings.from_env()

@@ -1,8 +1,9 @@
-"""The documents' tables of where time goes: start, reading, layers, and settings of the server."""
+"""The documents' tables of where time goes: start, reading, layers, many files, and settings of the server."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from evaluation.markdown import NOTHING, origin, table
 from evaluation.results import load
@@ -56,6 +57,57 @@ def _part(part: Mapping[str, object]) -> str:
         return NOTHING
     samples = f", {part['samples']} samples" if part["samples"] else ""
     return f"{seconds['median']:.3f} s, {part['share']:.0%}{samples}".replace("%", " %")
+
+
+@block
+def throughput() -> str:
+    """Files per second by protocol and load, and what the models behind the detector did at the highest concurrency."""
+    document = load("throughput")
+    names = ("p50_ms", "p90_ms", "p95_ms", "p99_ms")
+    rows = [
+        (protocol, load_of(row), f"{row['videos_per_second']:.2f}", *(f"{row[name] / 1000:.1f} s" for name in names))
+        for protocol, sweep in document["sweeps"].items()
+        for row in sweep
+    ]
+    levels = table(("protocol", "sent", "files per second", "p50", "p90", "p95", "p99"), rows)
+    most = document["sweeps"]["grpc"][-1]
+    asked = [
+        (f"`{model['model']}`", str(model["requests"]), f"{model['items_a_run']:.1f}", f"{model['queue_ms']:.0f} ms",
+         f"{model['compute_ms']:.0f} ms")
+        for model in most["models"]
+    ]  # fmt: skip
+    head = (f"{load_of(most)} over gRPC", "requests", "items a run", "waits in its queue", "computes")
+    mix = ", ".join(f"{count} × {kind}" for kind, count in document["mix"].items())
+    sent = f"{document['requests']} files a line, in turn out of {mix}."
+    return f"{levels}\n\n{table(head, asked)}\n\n{sent} {origin(document)}"
+
+
+def load_of(row: Mapping[str, Any]) -> str:
+    """What a level of throughput sent, in words."""
+    return f"{row['concurrency']} at a time" if "concurrency" in row else f"{row['sent_per_second']:.2f} a second"
+
+
+@block
+def sweep() -> str:
+    """Each setting's throughput and latency, beside the committed ones."""
+    document = load("sweep")
+    rows = []
+    for point in document["points"]:
+        mark = "**" if point["name"] == document["best"] else ""
+        rate, seconds = point["files_per_second"], point["seconds"]
+        spread = f"{rate['min']:.2f} – {rate['max']:.2f}"
+        rows.append(
+            (f"{mark}{point['name']}{mark}", f"{mark}{rate['median']:.2f}{mark}", spread, f"{seconds['median']:.2f} s")
+        )
+    head = ("setting", f"files per second, {document['clients']} clients", "range", "one client's video")
+    best = ", ".join(f"`{name}` {_setting(found)}" for name, found in document["best_settings"].items())
+    left = f" Not measured for want of time: {', '.join(document['left_out'])}." if document["left_out"] else ""
+    return f"{table(head, rows)}\n\nBest: {document['best']}; that is {best}.{left}\n\n{origin(document)}"
+
+
+def _setting(found: Mapping[str, int]) -> str:
+    threads = f"threads {found['threads'] or 'as ONNX Runtime chooses'}"
+    return f"({found['instances']} × {threads}, batch {found['max_batch']}, {found['delay_us'] / 1000:g} ms)"
 
 
 def _seconds(found: Spread, mark: str = "") -> tuple[str, str]:

@@ -188,22 +188,6 @@ def proxy() -> str:
 
 
 @block
-def throughput() -> str:
-    """Videos per second by protocol and concurrency."""
-    document = load("throughput")
-    rows = [
-        (protocol, str(row["concurrency"]), f"{row['videos_per_second']:.2f}", *_seconds(row, "p50_ms", "p90_ms"))
-        for protocol, sweep in document["sweeps"].items()
-        for row in sweep
-    ]
-    return f"{table(('protocol', 'at a time', 'videos per second', 'p50', 'p90'), rows)}\n\n{origin(document)}"
-
-
-def _seconds(row: Group, *names: str) -> list[str]:
-    return [f"{row[name] / 1000:.1f} s" for name in names]
-
-
-@block
 def models() -> str:
     """Size and time of each graph alone."""
     document = load("models")
