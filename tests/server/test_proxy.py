@@ -21,6 +21,7 @@ from server_models import WAIT_SECONDS, ask, eventually
 from tritonclient.grpc import service_pb2
 from tritonclient.utils import InferenceServerException
 
+from veracity.catalog import MODELS
 from veracity.server import Server
 from veracity.server.proxy import limits
 from veracity_client import Detector
@@ -371,7 +372,7 @@ def test_open_models_are_for_callers_too(models: Path) -> None:
     from veracity.server.proxy.access import Access
 
     with (
-        Server(models, models=["double"], access=Access(open_models=("double",))) as server,
+        Server(models, models=["double"], access=Access(open_models=("double", *MODELS))) as server,
         tritonclient.grpc.InferenceServerClient(server.grpc_url) as client,
     ):
         assert np.array_equal(ask(client, [[1, 2]]), [[11, 22]])

@@ -34,6 +34,7 @@ function envoy_on_response(handle)
   if handle:headers():get(":status") == "503" then handle:headers():replace("retry-after", "{AGAIN_SECONDS}") end
 end
 """
+PATTERN_SIZE = 100_000  # of addresses, which are ours; as it comes Envoy starts with no more than a few open models
 NO_ADDRESS = {"cidr_ranges": [{"address_prefix": "0.0.0.0", "prefix_len": 32}]}  # noqa: S104, of no caller
 
 
@@ -58,7 +59,12 @@ def bootstrap(address: str, ports: Ports, access: Access, limit: Limits, sockets
         *([_cluster("keys", directory / KEYS)] if access.keys else []),
     ]
     node = {"id": "proxy", "cluster": "proxy"}  # Envoy wants names to read certificates from files that change
-    return {"node": node, "static_resources": {"listeners": listeners, "clusters": clusters}}
+    runtime = {"layers": [{"name": "ours", "static_layer": {"re2.max_program_size.error_level": PATTERN_SIZE}}]}
+    return {
+        "node": node,
+        "static_resources": {"listeners": listeners, "clusters": clusters},
+        "layered_runtime": runtime,
+    }
 
 
 def _listener(name: str, address: str, port: int, access: Access, manager: Config, directory: Path) -> Config:
