@@ -74,9 +74,25 @@ def _soak(found: Document) -> list[tuple[str, str, str]]:
     return [(f"{name}: {_quantity(row)}", _change(row), _allowed(row)) for row in found["deltas"]]
 
 
+def _gateway(found: Document) -> list[tuple[str, str, str]]:
+    jobs = found["survival"]
+    ended = f"{jobs['complete']} complete, {jobs['error']} error"
+    return [
+        ("jobs accepted while the gateway and tritonserver were killed", str(jobs["accepted"]), ""),
+        ("jobs ended", ended, "all"),
+        ("jobs lost, doubled", f"{jobs['lost']}, {jobs['doubled']}", "0, 0"),
+        *(
+            (f"more through the gateway, {row['request']}", f"p50 {row['p50_ms']:.1f} ms, p95 {row['p95_ms']:.1f} ms",
+             "p50 at most 15 ms")
+            for row in found["overhead"]
+            if row["way"] == "more through the gateway"
+        ),
+    ]  # fmt: skip
+
+
 _SUMMARY = {
     "concurrency": _concurrency, "heal": _heal, "overload": _overload, "hostile": _hostile, "memory": _memory,
-    "soak": _soak,
+    "soak": _soak, "gateway": _gateway,
 }  # fmt: skip
 
 
@@ -109,6 +125,17 @@ def heal() -> str:
     ]  # fmt: skip
     head = ("", "next verdict, p50", "max", "all as before, p50", "max", "requests lost")
     return f"{table(head, rows)}\n\n{origin(found)}"
+
+
+@block
+def gateway() -> str:
+    """Jobs under kills, and milliseconds by way."""
+    found = load("gateway", of_server=True)
+    rows = [
+        (row["request"], row["way"], f"{row['p50_ms']:.1f} ms", f"{row['p95_ms']:.1f} ms") for row in found["overhead"]
+    ]
+    jobs = table(("", ""), [(what, value) for what, value, _ in _gateway(found)[:3]])
+    return f"{jobs}\n\n{table(('request', 'through', 'p50', 'p95'), rows)}\n\n{origin(found)}"
 
 
 @block
