@@ -8,6 +8,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from veracity.install.advice import extra
 from veracity.server.commands import Commands, own_server
 from veracity_client.errors import BadOption
 
@@ -78,4 +79,4 @@ def _imported(module: str) -> Any:
     try:
         return import_module(f"veracity_gateway.{module}")
     except ModuleNotFoundError as error:
-        raise BadOption(f"{error.name} is missing: pip install 'veracity[gateway]'") from None
+        raise BadOption(f"{error.name} is missing: {extra('gateway')}") from None

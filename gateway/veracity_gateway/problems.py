@@ -86,10 +86,15 @@ def install(app: FastAPI) -> None:
 async def unknown(request: Request, error: Exception) -> JSONResponse:
     """Return the answer to a request that met a fault of ours, of the disk or of the database; it is logged."""
     if ours := _of_stores(error):
-        log.error("a request failed", request_id=request.state.request_id, error=str(error))
+        log.error("a request failed", request_id=request.state.request_id, error=_said_by(error))
         return response(request, ours)
     log.error("a request failed", request_id=request.state.request_id, exc_info=error)
     return response(request, InternalError("a fault of ours; the log has it under the request id"))
+
+
+def _said_by(error: Exception) -> str:
+    """Return what the disk or the database said; not what was asked, which may hold a secret."""
+    return str(getattr(error, "orig", None) or type(error).__name__).strip().partition("\n")[0]
 
 
 def _of_stores(error: Exception) -> VeracityError | None:

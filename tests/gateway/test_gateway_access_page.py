@@ -170,7 +170,7 @@ def test_without_keys_this_machine_comes_in(local: Served) -> None:
 
 @pytest.mark.parametrize("host", ["evil.example", "evil.example:8080", "localhost.evil.example", "0.0.0.0", "[", "a@b"])
 def test_another_name_that_leads_here_is_refused(local: Served, host: str) -> None:
-    for path in ("/session", "/", "/health/live", "/jobs"):
+    for path in ("/session", "/", "/health/ready", "/jobs"):
         assert error_of(local.client().get(path, headers={"Host": host})) == (421, "WrongHost")
 
 

@@ -34,9 +34,10 @@ def test_a_browser_asks_whether_a_file_changed(client: httpx.Client, path: str, 
     assert (again.status_code, again.content) == (304, b"")
 
 
-@pytest.mark.parametrize("name", ["nothing.js", "..%2froute.py", "%2e%2e/route.py", "route.py", "main.js%00"])
+@pytest.mark.parametrize("name", ["nothing.js", "..%2froute.py", "%2e%2e/route.py", "route.py"])
 def test_nothing_else_is_served(client: httpx.Client, name: str) -> None:
     assert client.get(f"/static/{name}").status_code == 404
+    assert client.get(f"/static/{name}%00").status_code == 400
 
 
 def test_every_file_that_is_named_is_there() -> None:

@@ -46,7 +46,7 @@ class Guard:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        if scope["path"] == LIVE:  # whatever the database does
+        if scope["path"] == LIVE and scope["method"] in ("GET", "HEAD"):  # whatever the database does
             await self._app(scope, receive, send)
             return
         request = Request(scope)
