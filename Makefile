@@ -58,7 +58,7 @@ test-image: models ## Dockerfile.triton, step by step in a plain Debian root: wa
 	@$(BIN)/python -m pytest -m image $(ARGS)
 
 test-export: models ## tests that need torch, in an environment of their own
-	@scripts/bootstrap $(EXPORT_VENV) requirements/runtime.lock requirements/dev.lock requirements/torch.txt
+	@scripts/bootstrap $(EXPORT_VENV) requirements/runtime.lock requirements/dev.lock requirements/gateway.lock requirements/torch.txt
 	@$(EXPORT_VENV)/bin/python -m pytest -m export $(ARGS)
 
 fuzz: setup ## our parsers under atheris, each for SECONDS, or those that ARGS names: wants Python 3.11 or newer
@@ -66,7 +66,7 @@ fuzz: setup ## our parsers under atheris, each for SECONDS, or those that ARGS n
 	@$(BIN)/python tests/fuzz/fuzz.py $(SECONDS) $(ARGS)
 
 starter-weights: models ## our networks taught, exported and calibrated anew, out of DATA
-	@scripts/bootstrap $(EXPORT_VENV) requirements/runtime.lock requirements/dev.lock requirements/torch.txt
+	@scripts/bootstrap $(EXPORT_VENV) requirements/runtime.lock requirements/dev.lock requirements/gateway.lock requirements/torch.txt
 	@scripts/starter_weights $(DATA)
 
 measure: models ## what README and docs cite, measured on DATA and brought into them, on a quiet machine
