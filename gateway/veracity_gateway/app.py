@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from importlib.metadata import version
 from typing import Any
@@ -18,7 +18,7 @@ from veracity_gateway import problems
 from veracity_gateway.access.documented import declare_access
 from veracity_gateway.access.guard import Guard
 from veracity_gateway.answering import Answering
-from veracity_gateway.database import AWAY
+from veracity_gateway.background import for_ever, safely
 from veracity_gateway.gateway import Gateway
 from veracity_gateway.jobs.retention import DAY, SWEEP_SECONDS
 from veracity_gateway.page import route as page
@@ -29,7 +29,6 @@ from veracity_gateway.settings import Settings
 log = structlog.get_logger()
 
 DESCRIPTION = "Is this video fake? Media in, a job for each, a verdict with its reasons."
-AGAIN_SECONDS = 1.0
 SWEEPS_BETWEEN_OLD = 60  # what is too old is looked for this much more rarely
 
 
@@ -61,36 +60,21 @@ def make_app(settings: Settings) -> FastAPI:
 async def _lifespan(app: FastAPI) -> AsyncGenerator[None, None]:
     gateway: Gateway = app.state.gateway
     async with anyio.create_task_group() as group:
-        group.start_soon(_for_ever, gateway.runner.run)
-        group.start_soon(_for_ever, gateway.deliveries.run)
+        group.start_soon(for_ever, gateway.runner.run)
+        group.start_soon(for_ever, gateway.deliveries.run)
         group.start_soon(_sweep, gateway)
         yield
         group.cancel_scope.cancel()
     await gateway.close()
 
 
-async def _for_ever(work: Callable[[], Awaitable[None]]) -> None:
-    """Begin again what ended with a fault: one job must not stop the others."""
-    while True:
-        try:
-            await work()
-        except Exception:
-            log.exception("the background work met a fault of ours; it begins again")
-        await anyio.sleep(AGAIN_SECONDS)
-
-
 async def _sweep(gateway: Gateway) -> None:
     count, keep = 0, gateway.settings.keep_days * DAY
     while True:
-        try:
-            await anyio.to_thread.run_sync(gateway.retention.sweep)
-            if count % SWEEPS_BETWEEN_OLD == 0:
-                await anyio.to_thread.run_sync(gateway.retention.sweep_old)
-                await anyio.to_thread.run_sync(gateway.webhooks.delete_before, time.time() - keep)
-        except AWAY as error:
-            log.warning("the database does not answer", error=type(error).__name__)
-        except Exception:
-            log.exception("what is not needed could not be deleted; it is tried again")
+        await safely(gateway.retention.sweep)
+        if count % SWEEPS_BETWEEN_OLD == 0:
+            await safely(gateway.retention.sweep_old)
+            await safely(gateway.webhooks.delete_before, time.time() - keep)
         count += 1
         await anyio.sleep(SWEEP_SECONDS)
 

@@ -78,6 +78,16 @@ class UnsupportedType(VeracityError):
     http = 415
 
 
+class RangeNotSatisfiable(VeracityError):
+    """The bytes that were asked for are not in the file."""
+
+    http = 416
+
+    def __init__(self, size: int) -> None:
+        super().__init__(f"the file has {size:,} bytes")
+        self.headers = {"Content-Range": f"bytes */{size}"}
+
+
 class TooManyRequests(VeracityError):
     """More requests than the key's limit or quota; ``wait`` seconds later there is one again."""
 

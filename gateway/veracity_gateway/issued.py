@@ -21,7 +21,7 @@ from veracity_gateway.report.canonical import digest
 from veracity_gateway.report.document import Report, sign_report
 from veracity_gateway.report.signing import SigningKey
 from veracity_gateway.report.timestamps import TimestampService
-from veracity_gateway.reviews.reviews import Reviews
+from veracity_gateway.reviews.reviews import Review, Reviews
 from veracity_gateway.settings import Settings
 
 
@@ -53,38 +53,36 @@ class Reports:
         if job.state != "COMPLETE" or job.verdict is None:
             raise Conflict(f"the job is {job.state}: there is no verdict to report")
         reviews = self._reviews.of(job.id)
-        return self._kept(job.id, len(reviews)) or self._issue(job, len(reviews))
+        return self._kept(job.id, len(reviews)) or self._issue(job, reviews)
 
     def _kept(self, job: str, reviews: int) -> Report | None:
-        with self._database.session() as session:
+        with self._database.reading() as session:
             row = session.get(IssuedReport, (job, reviews))
             return Report.from_json(row.document) if row else None
 
-    def _issue(self, job: Job, reviews: int) -> Report:
-        made = self._evidence(job)
+    def _issue(self, job: Job, reviews: list[Review]) -> Report:
+        made = _evidence(job, reviews)
         service = TimestampService(self._settings.timestamp_url) if self._settings.timestamp_url else None
         with self._database.session() as session:
             chain = log_in(session).append(REPORTED, job.id, digest(made), moment(time.time()))
         report = sign_report(made, self.key, chain, service)
         try:
             with self._database.session() as session:
-                session.add(IssuedReport(job=job.id, reviews=reviews, document=report.to_json()))
+                session.add(IssuedReport(job=job.id, reviews=len(reviews), document=report.to_json()))
         except IntegrityError:  # another request made it meanwhile, or the job was deleted
-            if (kept := self._kept(job.id, reviews)) is None:
+            if (kept := self._kept(job.id, len(reviews))) is None:
                 raise Conflict("the job was deleted") from None
             return kept
         return report
 
-    def _evidence(self, job: Job) -> reported.Evidence:
-        times = reported.Times(moment(job.created), moment(job.started or job.created), moment(job.finished or 0.0))
-        circumstances = reported.Circumstances(job.name, options_of(job.options), times, job.fingerprint)
-        reviews = tuple(
-            reported.Review(review.reviewer, moment(review.created), review.opinion, review.note)
-            for review in self._reviews.of(job.id)
-        )
-        return reported.make_evidence(
-            Verdict.from_json(job.verdict or ""),
-            circumstances,
-            provenance=json.loads(job.provenance) if job.provenance else None,
-            reviews=reviews,
-        )
+
+def _evidence(job: Job, reviews: list[Review]) -> reported.Evidence:
+    times = reported.Times(moment(job.created), moment(job.started or job.created), moment(job.finished or 0.0))
+    circumstances = reported.Circumstances(job.name, options_of(job.options), times, job.fingerprint)
+    said = (reported.Review(each.reviewer, moment(each.created), each.opinion, each.note) for each in reviews)
+    return reported.make_evidence(
+        Verdict.from_json(job.verdict or ""),
+        circumstances,
+        provenance=json.loads(job.provenance) if job.provenance else None,
+        reviews=tuple(said),
+    )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
@@ -45,6 +44,5 @@ class Meters:
         found = gateway.queries.states(Filter(None))
         for state in STATES:
             self._jobs.labels(state).set(found.get(state, 0))
-        oldest = gateway.queries.oldest_waiting()
-        self._waiting.set(0 if oldest is None else time.time() - oldest)
+        self._waiting.set(gateway.queries.waiting_seconds())
         self._under_way.set(gateway.runner.under_way)

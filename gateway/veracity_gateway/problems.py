@@ -15,7 +15,7 @@ from fastapi.responses import JSONResponse
 from sqlalchemy.exc import DBAPIError
 from starlette.exceptions import HTTPException
 
-from veracity_client.errors import BY_NAME, InternalError, TooLarge, VeracityError
+from veracity_client.errors import InternalError, TooLarge, VeracityError
 from veracity_gateway.database import AWAY
 from veracity_gateway.errors import BadRequest, NotAllowed, NotFound, StorageFull, StoreUnavailable
 
@@ -35,16 +35,6 @@ def problem(error: VeracityError, request_id: str | None = None) -> dict[str, An
         "detail": error.message,
     }
     return said | ({"request_id": request_id} if request_id else {})
-
-
-def name_of(body: Mapping[str, Any]) -> str:
-    """Return the error's class name of a body."""
-    return str(body["type"]).rpartition(":")[2]
-
-
-def error_of(body: Mapping[str, Any]) -> VeracityError:
-    """Return the error of a body, of its class where the client knows that."""
-    return BY_NAME.get(name_of(body), InternalError)(str(body["detail"]))
 
 
 def response(request: Request, error: VeracityError) -> JSONResponse:

@@ -38,6 +38,19 @@ def test_a_job_that_failed_a_thousand_times_does_not_stop_the_others(tmp_path: P
             time.sleep(0.1)
 
 
+def test_a_job_that_waited_long_is_given_its_hour_from_the_first_failure(tmp_path: Path) -> None:
+    settings = gateway_server.settings_in(tmp_path)
+    with gateway_server.gateway(settings) as url:
+        job = send(url, b"queued long ago")
+        with Gateway(settings).database.session() as session:
+            session.execute(text("UPDATE jobs SET created = created - 7200"))
+        deadline = time.monotonic() + SECONDS
+        while attempts(url, job) < 3:
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        assert httpx.get(f"{url}/jobs/{job}").json()["state"] in ("QUEUED", "PROCESSING")
+
+
 def test_files_beside_the_media_are_not_touched(tmp_path: Path) -> None:
     gateway = Gateway(gateway_server.settings_in(tmp_path))
     (tmp_path / "media").mkdir()

@@ -181,6 +181,21 @@ def test_a_batch_makes_a_job_of_each_file(client: httpx.Client, talking: bytes) 
     assert sorted(job["name"] for job in found["jobs"]) == ["0.mp4", "1.mp4", "2.mp4"]
 
 
+def test_a_batch_under_a_key_is_made_once(client: httpx.Client, talking: bytes) -> None:
+    files = [("video", (f"{number}.mp4", talking + b"once" + bytes([number]))) for number in range(2)]
+    first, again = (
+        client.post("/batches", files=files, data={"layers": "audio"}, headers={"Idempotency-Key": key}).json()
+        for key in ("k" * 254 + "1", "k" * 254 + "1")
+    )
+    assert again["jobs"]
+    assert [job["job_id"] for job in again["jobs"]] == [job["job_id"] for job in first["jobs"]]
+    assert again["batch_id"] == first["batch_id"]
+    assert len(client.get(first["status_url"]).json()["jobs"]) == 2
+    other = client.post("/batches", files=files[:1], headers={"Idempotency-Key": "k" * 254 + "2"}).json()
+    assert other["refused"] == []
+    assert other["batch_id"] != first["batch_id"]
+
+
 def test_jobs_are_listed_in_pages(client: httpx.Client, talking: bytes) -> None:
     names = [f"page {number}.mp4" for number in range(3)]
     for name in names:

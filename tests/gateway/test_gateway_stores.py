@@ -13,10 +13,12 @@ import gateway_stores
 import httpx
 import media_samples
 import pytest
+from sqlalchemy import text
 
 from benchmarks.gateway import GatewayProcess
 from veracity.server import Server
 from veracity_gateway.errors import StoreUnavailable
+from veracity_gateway.gateway import Gateway
 from veracity_gateway.media import MediaStore
 
 pytestmark = pytest.mark.triton
@@ -118,6 +120,23 @@ def test_jobs_outlive_a_gateway_that_is_killed(server: Server, media_folder: Pat
         assert max(again) > 1
     finally:
         gateway.stop()
+
+
+def test_a_gateway_that_lost_its_lease_takes_the_job_back(server: Server, media_folder: Path, tmp_path: Path) -> None:
+    talking = media_samples.talking(media_folder).read_bytes()
+    settings = gateway_server.settings_in(tmp_path, urls=(server.grpc_url,), lease_seconds=2.0, jobs_at_once=2)
+    with gateway_server.gateway(settings) as url:
+        first = post(url, talking + b"lost", "lost")
+        deadline = time.monotonic() + SECONDS
+        while not states(url)["PROCESSING"]:
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        with Gateway(settings).database.session() as session:
+            session.execute(text("UPDATE jobs SET lease = 0, runner = 'another'"))
+        post(url, talking + b"next", "next")
+        all_complete(url, 2)
+        assert ends(url) == [1, 1]
+        assert http("GET", f"{url}/jobs/{first}").json()["attempts"] == 2
 
 
 def test_a_job_that_kills_its_gateway_ends(server: Server, media_folder: Path, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The door: what nobody may ask does not reach the routes. An address is closed unless it is named here."""
+"""Who may ask what, checked before the routes. An address is closed unless it is named here."""
 
 from __future__ import annotations
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
-from veracity_gateway.errors import BadRequest
 from veracity_gateway.inbound.files import Received, incoming
 from veracity_gateway.jobs.asked import Asked
 from veracity_gateway.jobs.servers import Servers, content_of, options_of
@@ -13,8 +12,6 @@ from veracity_gateway.jobs.store import Jobs, NewJob, Once
 from veracity_gateway.jobs.tables import Job
 from veracity_gateway.media import MediaStore
 from veracity_gateway.settings import Settings
-
-LONGEST_KEY = 255  # characters
 
 
 class Intake:
@@ -70,7 +67,5 @@ def once_of(key: str | None, asked: Asked, what: str) -> Once | None:
     """Return what tells one request from another: the file's digest or its address, and the options."""
     if key is None:
         return None
-    if not 0 < len(key) <= LONGEST_KEY:
-        raise BadRequest(f"an Idempotency-Key has 1 to {LONGEST_KEY} characters")
     said = f"{what} {asked.options.to_json()} {asked.keep_media}"
     return Once(key, hashlib.sha256(said.encode()).hexdigest())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from datetime import datetime, timezone
 
@@ -78,10 +79,11 @@ class JobQueries:
         with self._database.reading() as session:
             return list(session.scalars(select(Job).where(Job.finished < before)))
 
-    def oldest_waiting(self) -> float | None:
-        """Return when the job was made that has waited longest; None where none waits."""
+    def waiting_seconds(self) -> float:
+        """Return how long the oldest job waits; 0 where none does."""
         with self._database.reading() as session:
-            return session.scalar(select(func.min(Job.created)).where(Job.state == "QUEUED"))
+            oldest = session.scalar(select(func.min(Job.created)).where(Job.state == "QUEUED"))
+        return 0.0 if oldest is None else max(0.0, time.time() - oldest)
 
 
 def rfc3339(seconds: float | None) -> str | None:

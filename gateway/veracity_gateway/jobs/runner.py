@@ -18,6 +18,7 @@ import structlog
 from veracity_client.errors import InternalError, ModelUnavailable, Overloaded, ServerUnavailable, VeracityError
 from veracity_client.verdict import Verdict
 from veracity_gateway import provenance
+from veracity_gateway.background import safely
 from veracity_gateway.database import AWAY
 from veracity_gateway.errors import StoreUnavailable, UrlTimeout, UrlUnavailable
 from veracity_gateway.inbound.files import inspected
@@ -66,7 +67,7 @@ class Runner:
                 group.start_soon(self._work, self._jobs.claim_download, self._download)
             workers = 0
             while True:  # servers that come later may analyse more at a time
-                wanted = self._settings.jobs_at_once or await self._safely(self._servers.at_once) or 1
+                wanted = self._settings.jobs_at_once or await self._call(self._servers.at_once) or 1
                 for _ in range(workers, wanted):
                     group.start_soon(self._work, self._jobs.claim, self._analyze)
                 workers = max(workers, wanted)
@@ -89,30 +90,19 @@ class Runner:
 
     async def _take_over(self) -> None:
         while True:
-            for id_ in await self._safely(self._jobs.take_over, self._settings.max_crashes) or ():
+            for id_ in await self._call(self._jobs.take_over, self._settings.max_crashes) or ():
                 log.warning("a job is taken over from a gateway that died", job=id_)
             await anyio.sleep(self._settings.lease_seconds / 2)
 
     async def _work(self, claim: Claim, work: Work) -> None:
         while True:
             wake, lease = self._wake, uuid4().hex
-            job = await self._safely(claim, lease, self._settings.lease_seconds)
+            job = await self._call(claim, lease, self._settings.lease_seconds)
             if job is None:
                 with anyio.move_on_after(LOOK_SECONDS):
                     await wake.wait()
             elif job.state not in ENDED:  # else it was answered from the store
                 await self._process(job, lease, work)
-
-    async def _safely(self, call: Callable[..., Result], *args: object) -> Result | None:
-        """Call in a thread; a database that is away is logged, and asked again later."""
-        try:
-            return await self._in_thread(call, *args)
-        except AWAY as error:
-            log.warning("the database does not answer", error=type(error).__name__)
-        except Exception:
-            log.exception("the background work met a fault of ours")
-        await anyio.sleep(LOOK_SECONDS)
-        return None
 
     async def _process(self, job: Job, lease: str, work: Work) -> None:
         """Work on a job under a lease that is this claim's alone: who lost one and took the job again has another."""
@@ -125,7 +115,7 @@ class Runner:
                     group.cancel_scope.cancel()
             except anyio.get_cancelled_exc_class():
                 with anyio.CancelScope(shield=True):  # nothing happens where the job was deleted
-                    await self._safely(self._jobs.give_back, job.id, lease, 0.0)
+                    await self._call(self._jobs.give_back, job.id, lease, 0.0)
                 raise
             finally:
                 if self._scopes.get(job.id) is scope:
@@ -134,7 +124,7 @@ class Runner:
     async def _renew(self, id_: str, lease: str, scope: anyio.CancelScope) -> None:
         while True:
             await anyio.sleep(self._settings.lease_seconds / 3)
-            if await self._safely(self._jobs.renew, id_, lease, self._settings.lease_seconds) is False:
+            if await self._call(self._jobs.renew, id_, lease, self._settings.lease_seconds) is False:
                 scope.cancel()
 
     async def _analyze(self, job: Job, lease: str) -> None:
@@ -184,15 +174,18 @@ class Runner:
         log.info("a job met an error", job=job.id, error=error.to_wire(), attempt=job.attempts)
         if self._may_pass(job, error):
             pause = min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** min(job.attempts - 1, MOST_DOUBLINGS))
-            await self._safely(partial(self._jobs.give_back, failed=True), job.id, lease, pause)
+            await self._call(partial(self._jobs.give_back, failed=True), job.id, lease, pause)
         else:
-            await self._safely(self._jobs.fail, job.id, lease, error)
+            await self._call(self._jobs.fail, job.id, lease, error)
 
     def _may_pass(self, job: Job, error: VeracityError) -> bool:
         if isinstance(error, URL_PASSING):
             return job.attempts < MOST_DOWNLOADS
         failing = 0.0 if job.failing_since is None else time.time() - job.failing_since
         return isinstance(error, PASSING) and failing < self._settings.retry_seconds
+
+    async def _call(self, call: Callable[..., Result], *args: object) -> Result | None:
+        return await safely(call, *args, limiter=self._limiter)
 
     async def _in_thread(self, call: Callable[..., Result], *args: object) -> Result:
         return await anyio.to_thread.run_sync(partial(call, *args), limiter=self._limiter)

@@ -63,12 +63,12 @@ class Reviews:
 
     def of(self, job: str) -> list[Review]:
         """Return the reviews of a job, the oldest first."""
-        with self._database.session() as session:
+        with self._database.reading() as session:
             return list(session.scalars(select(Review).where(Review.job == job).order_by(Review.id)))
 
     def labelled(self, owner: str | None) -> list[Labelled]:
         """Return the jobs of an owner (None: of all) whose reviewers all say the same, by their last words."""
-        with self._database.session() as session:
+        with self._database.reading() as session:
             query = select(Review, Job).join(Job, Job.id == Review.job).order_by(Review.id)
             rows = session.execute(query if owner is None else query.where(Job.owner == owner)).all()
         last = {(row.Review.job, row.Review.reviewer): row.Review for row in rows}

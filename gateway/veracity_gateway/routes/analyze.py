@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from typing import Annotated
 
@@ -40,8 +41,8 @@ async def analyze_video(
         new = NewJob(caller.id, cleaned(name_of(url)), asked.options.to_json(), asked.keep_media, source_url=url)
         job = await anyio.to_thread.run_sync(gateway.intake.begin, new, once_of(key, asked, url))
     else:
-        form = await _form(request, gateway, 1)
-        job = await _take(gateway, caller.id, form.files[0], form, key)
+        form, asked = await _form(request, gateway, 1)
+        job = await _take(gateway, caller.id, form.files[0], asked, key)
     gateway.runner.wake()
     response.headers["Location"] = f"/jobs/{job.id}"
     return accepted(job)
@@ -55,12 +56,13 @@ async def analyze_batch(
 
     With an Idempotency-Key the same file again, at the same place of the request, is the same job.
     """
-    form = await _form(request, gateway, MOST_FILES)
-    batch, jobs, refused = new_id(), [], []
+    form, asked = await _form(request, gateway, MOST_FILES)
+    batch = new_id() if key is None else hashlib.sha256(f"{caller.id} {key}".encode()).hexdigest()[:32]
+    jobs, refused = [], []
     for number, file in enumerate(form.files):
-        once = None if key is None else f"{key[:240]} {number}"
+        once = None if key is None else f"{batch} {number}"
         try:
-            jobs.append(await _take(gateway, caller.id, file, form, once, batch))
+            jobs.append(await _take(gateway, caller.id, file, asked, once, batch))
         except VeracityError as error:
             refused.append(Refused(name=file.name, error=Problem(**problem(error))))
     gateway.runner.wake()
@@ -77,8 +79,8 @@ async def predict(request: Request, gateway: TheGateway, _caller: Analyst) -> Re
         url, asked = await _named(request, gateway)
         file = await fetch(url, gateway.intake.folder, gateway.settings, outbound=gateway.outbound)
     else:
-        form = await _form(request, gateway, 1)
-        file, asked = form.files[0], _asked(form)
+        form, asked = await _form(request, gateway, 1)
+        file = form.files[0]
     try:
         video = await anyio.to_thread.run_sync(file.path.read_bytes)
     finally:
@@ -88,27 +90,21 @@ async def predict(request: Request, gateway: TheGateway, _caller: Analyst) -> Re
 
 
 async def _take(
-    gateway: Gateway, owner: str, file: Received, form: Form, key: str | None, batch: str | None = None
+    gateway: Gateway, owner: str, file: Received, asked: Asked, key: str | None, batch: str | None = None
 ) -> Job:
-    asked = _asked(form)
     new = NewJob(owner, file.name, asked.options.to_json(), asked.keep_media, batch)
     return await anyio.to_thread.run_sync(gateway.intake.take, new, file, once_of(key, asked, file.sha256))
 
 
-async def _form(request: Request, gateway: Gateway, most_files: int) -> Form:
+async def _form(request: Request, gateway: Gateway, most_files: int) -> tuple[Form, Asked]:
     settings = gateway.settings
     form = await receive(request, gateway.intake.folder, most_bytes=settings.max_bytes, most_files=most_files,
                          seconds=settings.upload_seconds)  # fmt: skip
     try:
-        _asked(form)
+        return form, Asked.from_fields(form.fields)
     except VeracityError:
         form.discard()
         raise
-    return form
-
-
-def _asked(form: Form) -> Asked:
-    return Asked.from_fields(form.fields)
 
 
 def _is_json(request: Request) -> bool:

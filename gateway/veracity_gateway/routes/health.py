@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from importlib.metadata import version
 from typing import Any
@@ -14,7 +13,6 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from pydantic import BaseModel
 
 from veracity_client.errors import ModelUnavailable
-from veracity_gateway.gateway import Gateway
 from veracity_gateway.jobs.queries import Filter
 from veracity_gateway.routes.parts import Admin, TheGateway
 
@@ -72,7 +70,7 @@ def health(gateway: TheGateway, _caller: Admin) -> JSONResponse:
         servers=[vars(server) if server else None for server in gateway.servers.info()],
         jobs=gateway.queries.states(Filter(None)) if database else {},
         under_way=gateway.runner.under_way,
-        waiting_seconds=_waiting(gateway) if database else 0.0,
+        waiting_seconds=gateway.queries.waiting_seconds() if database else 0.0,
     )
     return JSONResponse(found.model_dump(), 200 if good else 503)
 
@@ -101,8 +99,3 @@ def _works(call: Callable[[], object]) -> bool:
         log.exception("a part of the gateway does not answer")
         return False
     return True
-
-
-def _waiting(gateway: Gateway) -> float:
-    oldest = gateway.queries.oldest_waiting()
-    return 0.0 if oldest is None else max(0.0, time.time() - oldest)

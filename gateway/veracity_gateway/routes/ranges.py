@@ -4,17 +4,7 @@ from __future__ import annotations
 
 import re
 
-from veracity_client.errors import VeracityError
-
-
-class RangeNotSatisfiable(VeracityError):
-    """The bytes that were asked for are not in the file."""
-
-    http = 416
-
-    def __init__(self, size: int) -> None:
-        super().__init__(f"the file has {size:,} bytes")
-        self.headers = {"Content-Range": f"bytes */{size}"}
+from veracity_gateway.errors import RangeNotSatisfiable
 
 
 def wanted_range(header: str | None, size: int) -> tuple[int, int]:

@@ -62,7 +62,7 @@ def _report(job_id: str, gateway: Gateway, owner: str | None) -> Report:
 
 
 def _lines(gateway: Gateway) -> Iterator[bytes]:
-    with gateway.database.session() as session:
+    with gateway.database.reading() as session:
         entries = list(log_in(session).entries())
     for entry in entries:
         yield canonical(entry) + b"\n"

@@ -11,8 +11,6 @@ from pydantic import BaseModel, ConfigDict, Field
 from veracity_gateway.jobs.queries import rfc3339
 from veracity_gateway.jobs.tables import Event, Job, State
 
-PASSED = ("done", "skipped")
-
 
 class Accepted(BaseModel):
     """A job was made."""
@@ -167,7 +165,7 @@ def _progress(job: Job, events: Sequence[Event]) -> Progress:
             stages.clear()
     if job.state == "COMPLETE":
         return Progress(fraction=1.0, stages=stages)
-    done = sum(1.0 if stage["status"] in PASSED else stage["progress"] or 0.0 for stage in stages.values())
+    done = sum(1.0 if stage["status"] == "done" else stage["progress"] or 0.0 for stage in stages.values())
     return Progress(fraction=round(min(0.99, done / ALL_STAGES), 3), stages=stages)
 
 

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from datetime import datetime, timezone
-from functools import partial
 from typing import TypeVar
 from uuid import uuid4
 
@@ -15,7 +13,7 @@ import structlog
 from standardwebhooks import Webhook
 
 from veracity_client.errors import VeracityError
-from veracity_gateway.database import AWAY
+from veracity_gateway.background import safely
 from veracity_gateway.outbound import Outbound
 from veracity_gateway.webhooks.outbox import Answer, Delivery, Outbox
 
@@ -45,7 +43,7 @@ class Deliveries:
 
     async def _work(self) -> None:
         while True:
-            delivery = await self._safely(self._outbox.claim, self._id, LEASE_SECONDS)
+            delivery = await safely(self._outbox.claim, self._id, LEASE_SECONDS)
             if delivery is None:
                 await anyio.sleep(LOOK_SECONDS)
             else:
@@ -56,10 +54,10 @@ class Deliveries:
             answer = await self._ask(delivery)
         except anyio.get_cancelled_exc_class():
             with anyio.CancelScope(shield=True):
-                await self._safely(self._outbox.give_back, self._id, delivery.id)
+                await safely(self._outbox.give_back, self._id, delivery.id)
             raise
         log.info("a webhook was called", message=delivery.id, status=answer.status, error=answer.error)
-        await self._safely(self._outbox.answered, self._id, delivery.id, answer)
+        await safely(self._outbox.answered, self._id, delivery.id, answer)
 
     async def _ask(self, delivery: Delivery) -> Answer:
         begun, status, error, body = time.monotonic(), None, None, bytearray()
@@ -81,17 +79,6 @@ class Deliveries:
             error = "a fault of ours; the gateway's log has it"
         said = bytes(body[:RESPONSE_BYTES]).decode(errors="replace").replace("\0", "\N{REPLACEMENT CHARACTER}")
         return Answer(round(time.monotonic() - begun, 3), status, error, said)
-
-    async def _safely(self, call: Callable[..., Result], *args: object) -> Result | None:
-        """Call in a thread; a database that is away is logged, and asked again later."""
-        try:
-            return await anyio.to_thread.run_sync(partial(call, *args))
-        except AWAY as error:
-            log.warning("the database does not answer", error=type(error).__name__)
-        except Exception:
-            log.exception("the background work met a fault of ours")
-        await anyio.sleep(LOOK_SECONDS)
-        return None
 
 
 def headers_of(delivery: Delivery, now: float) -> dict[bytes | str, bytes | str]:
