@@ -16,7 +16,10 @@ from veracity.settings import CHECKOUT, Settings
 from veracity_client.errors import BadOption, VeracityError
 
 # what `make test-export` does before its tests
-ENVIRONMENT = "scripts/bootstrap .venv-export requirements/runtime.lock requirements/dev.lock requirements/torch.txt"
+ENVIRONMENT = (
+    "scripts/bootstrap .venv-export requirements/runtime.lock requirements/dev.lock requirements/gateway.lock "
+    "requirements/torch.txt"
+)
 
 
 def main(arguments: list[str] | None = None) -> int:
