@@ -37,6 +37,7 @@ from veracity_client import Detector, Options
 
 CLIENTS = 4
 THREADS = "intra_op_thread_count"  # the key of NVIDIA's backend, which ours reads too
+SPINNING = "session.intra_op.allow_spinning"  # ONNX Runtime's key, which our backend sets to 0
 OPTIONS = Options(policy="exhaustive")
 
 
@@ -52,6 +53,7 @@ class Point:
     batch: int | None = None
     delay_us: int | None = None
     threads: int | None = None
+    spinning: int | None = None  # 1: threads without work wait in a loop
 
     @property
     def settings(self) -> dict[str, int]:
@@ -62,6 +64,7 @@ class Point:
 COMMITTED = Point("as committed")
 POINTS = (
     COMMITTED,
+    Point("threads that spin", spinning=1),
     Point("1 thread", threads=1),
     Point("2 instances of 1 thread", instances=2, threads=1),
     Point("batches of one request", batch=1),
@@ -171,6 +174,8 @@ def altered(text: str, point: Point, request_items: int) -> Any:
         config.dynamic_batching.max_queue_delay_microseconds = point.delay_us
     if point.threads is not None:
         config.parameters[THREADS].string_value = str(point.threads)
+    if point.spinning is not None:
+        config.parameters[SPINNING].string_value = str(point.spinning)
     return config
 
 
@@ -185,6 +190,7 @@ def effective(settings: Settings, point: Point) -> dict[str, dict[str, int]]:
             "max_batch": config.max_batch_size,
             "delay_us": config.dynamic_batching.max_queue_delay_microseconds,
             "threads": int(config.parameters[THREADS].string_value or 0),
+            "spinning": int(config.parameters[SPINNING].string_value or 0),
         }
     return found
 

@@ -14,7 +14,7 @@ from veracity.catalog import MODELS
 from veracity.settings import Settings
 
 FACES = MODELS["visual_starter"]
-EVERYTHING = Point("all", instances=2, batch=1, delay_us=0, threads=1)
+EVERYTHING = Point("all", instances=2, batch=1, delay_us=0, threads=1, spinning=1)
 
 
 def _config(text: str) -> grpc.model_config_pb2.ModelConfig:
@@ -30,6 +30,7 @@ def test_a_point_alters_what_it_names_and_nothing_else() -> None:
     assert not config.dynamic_batching.preferred_batch_size
     assert config.dynamic_batching.max_queue_delay_microseconds == 0
     assert config.parameters["intra_op_thread_count"].string_value == "1"
+    assert config.parameters["session.intra_op.allow_spinning"].string_value == "1"
     assert config.dynamic_batching.default_queue_policy == _config(text).dynamic_batching.default_queue_policy
 
 
@@ -44,7 +45,7 @@ def test_the_repository_is_left_as_it_is(tmp_path: Path, full_repository: Path) 
 
 def test_the_best_settings_are_said_in_full() -> None:
     found = sweep.effective(Settings(model_repository=REPOSITORY), Point("", threads=1, delay_us=0))[FACES.name]
-    assert found == {"instances": 1, "max_batch": FACES.max_batch, "delay_us": 0, "threads": 1}
+    assert found == {"instances": 1, "max_batch": FACES.max_batch, "delay_us": 0, "threads": 1, "spinning": 0}
 
 
 def test_points_are_visited_forwards_and_then_backwards() -> None:

@@ -18,6 +18,7 @@ import triton_python_backend_utils as pb_utils
 
 Arrays = dict[str, np.ndarray[Any, Any]]
 
+SPINNING = "session.intra_op.allow_spinning"  # ONNX Runtime's key
 ELEMENTS = {  # ONNX Runtime's names of the types of a config
     "TYPE_BOOL": "bool", "TYPE_STRING": "string",
     "TYPE_UINT8": "uint8", "TYPE_UINT16": "uint16", "TYPE_UINT32": "uint32", "TYPE_UINT64": "uint64",
@@ -95,6 +96,8 @@ def _session(path: Path, parameters: dict[str, Any]) -> ort.InferenceSession:
     options.log_severity_level = 4  # fatal; what is less comes as an exception, which we answer
     options.intra_op_num_threads = _threads(parameters, "intra_op_thread_count")
     options.inter_op_num_threads = _threads(parameters, "inter_op_thread_count")
+    # Threads that wait in a loop take the cores from the other models' and ffmpeg's: `python -m benchmarks sweep`.
+    options.add_session_config_entry(SPINNING, parameters.get(SPINNING, {}).get("string_value", "0"))
     try:
         return ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     except Exception as error:  # ONNX Runtime's errors have no common base
