@@ -6,11 +6,11 @@ import asyncio
 from contextlib import suppress
 from pathlib import Path
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from veracity.catalog.layers import FPS, SAMPLE_RATE
+from veracity.evidence.excerpts import fineness
 from veracity.evidence.sound import bandwidth
 from veracity.media import Limits, Media, Probe, Source
 from veracity_client.errors import BadVideo, NoFrames
@@ -19,7 +19,6 @@ Cues = dict[str, float | str]
 FRAME = SAMPLE_RATE // 50  # 20 ms
 QUIET = -50.0  # dB below full scale, of a frame of silence
 _LEAST = 1e-12  # power, so that silence has a logarithm
-_FINEST = 0.1  # of 255, so that one colour has a logarithm
 
 
 def read(path: Path, limits: Limits, ffmpeg: Path) -> Cues:
@@ -45,12 +44,6 @@ async def _read(source: Source, limits: Limits, ffmpeg: Path) -> Cues:
             with suppress(BadVideo):
                 found |= of_sound(await media.audio(probe.audio_order[0]))
         return found
-
-
-def fineness(picture: NDArray[np.uint8]) -> float:
-    """The logarithm of the mean size of the brightness's Laplacian, of RGB [h, w, 3]: low where it is soft."""
-    grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY).astype(np.float32)
-    return round(float(np.log(np.abs(cv2.Laplacian(grey, cv2.CV_32F)).mean() + _FINEST)), 3)
 
 
 def of_probe(probe: Probe, size: int) -> Cues:

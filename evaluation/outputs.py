@@ -89,12 +89,12 @@ def _model(name: str, key: str, calibration: Calibration) -> ScoredOutput:
     pool = detector(name).pool
 
     def probability(one: ScoredClip) -> float | None:
-        return (
-            pool(one.outputs[name].output(name), model_scale(name, calibration, one)) if name in one.outputs else None
-        )
+        scale = model_scale(name, calibration, one)
+        return pool(scale.of_quality_alike(one.outputs[name].output(name)), scale) if name in one.outputs else None
 
     def items(one: ScoredClip) -> Sequence[float]:
-        return [float(p) for p in model_scale(name, calibration, one)(np.array(one.outputs[name].logits))]
+        scale = model_scale(name, calibration, one)
+        return [float(p) for p in scale(scale.of_quality_alike(one.outputs[name].output(name)).logits)]
 
     return ScoredOutput(name, "item", probability, items, _layer(key, "").silence)
 

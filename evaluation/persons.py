@@ -86,7 +86,8 @@ def _by_model(name: str, calibration: Calibration) -> Score:
         own = [k for k, item in enumerate(output.items) if item.face == face.id]
         details = None if output.details is None else output.details[own]
         items, scale = tuple(output.items[k] for k in own), model_scale(name, calibration, one)
-        return pool(replace(output, items=items, logits=output.logits[own], details=details), scale) if own else None
+        of_face = replace(output, items=items, logits=output.logits[own], details=details)
+        return pool(scale.of_quality_alike(of_face), scale) if own else None
 
     return probability
 

@@ -130,19 +130,18 @@ def shortcuts() -> str:
 
 @block
 def gate() -> str:
-    """Each model's correlation with each cue of quality, on clips that did not teach it."""
+    """Each model's correlation with each cue of quality, over all clips that did not teach it and within sources."""
     document = load("quality_gate")
     cells: dict[tuple[str, str, str], dict[str, str]] = {}
     for row in document["rows"]:
-        shown = f"{row['correlation']:+.2f}"
-        over = abs(row["correlation"]) > MOST
-        key = (row["model"], row["kind"], f"{row['label']}, {row['clips']}")
+        over_all, within = (NOTHING if row[key] is None else f"{row[key]:+.2f}" for key in ("correlation", "within"))
+        shown = f"{over_all}, {within}"
+        over = abs(row["correlation"] if row["within"] is None else row["within"]) > MOST and not row["silent"]
+        model = f"`{row['model']}`{', silent' if row['silent'] else ''}"
+        key = (model, row["kind"], f"{row['label']}, {row['clips']}")
         cells.setdefault(key, {})[row["cue"]] = f"**{shown}**" if over else shown
     cues = [cue for cue in CUES if any(cue in of for of in cells.values())]
-    rows = [
-        (f"`{model}`", kind, label, *(of.get(cue, NOTHING) for cue in cues))
-        for (model, kind, label), of in cells.items()
-    ]
+    rows = [(model, kind, label, *(of.get(cue, NOTHING) for cue in cues)) for (model, kind, label), of in cells.items()]
     head = ("", "files", "clips", *(cue.replace("_", " ") for cue in cues))
     return f"{table(head, rows)}\n\n{origin(document, 'python -m training gate')}"
 

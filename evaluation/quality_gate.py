@@ -1,7 +1,8 @@
 """Whether a model's score follows the quality of a file: it must not, since quality is no evidence.
 
-Rank correlations of each model's pooled score with each cue of quality, within real and within fake clips, where
-nothing but the cue can be the reason.
+Rank correlations of each model's calibrated score with each cue of quality, within real and within fake clips: over all
+of them, and within their sources, where nothing but the cue can be the reason. A source is as wide as its camera, so
+that what goes over all clips tells of few sources as well.
 """
 
 from __future__ import annotations
@@ -19,9 +20,11 @@ from evaluation.shortcuts import correlation
 from veracity.calibrate import labelled_outputs
 from veracity.calibrate.errors import ManifestError
 from veracity.calibrate.fit import pooled
+from veracity.calibrate.job import fits_of
 from veracity.calibrate.labelled_outputs import LabelledClip
 from veracity.catalog.layers import FileKind
 from veracity.decision.calibration import Calibrator
+from veracity.decision.fusion import log_odds
 
 CUES = ("width", "fineness", "bytes_per_second", "sample_rate", "bandwidth", "loudness")
 MOST = 0.2  # correlation, either way
@@ -30,7 +33,11 @@ FEWEST = 50  # clips of a label: of fewer a correlation of 0.2 is chance
 
 @dataclass(frozen=True)
 class Followed:
-    """How a model's score goes with a cue among the ``clips`` of one label: Spearman's correlation, -1 to 1."""
+    """How a model's score goes with a cue among the ``clips`` of one label: Spearman's correlations, -1 to 1.
+
+    ``correlation`` is over all of them, ``within`` over how far each lies from the mean of its source, None where fewer
+    than FEWEST share one. A ``silent`` model separates nothing, and its score counts nowhere.
+    """
 
     model: str
     kind: FileKind
@@ -38,26 +45,61 @@ class Followed:
     label: str
     clips: int
     correlation: float
+    within: float | None
+    silent: bool
+
+    @property
+    def judged(self) -> float:
+        """The one that the gate judges by."""
+        return self.correlation if self.within is None else self.within
 
     @property
     def too_much(self) -> bool:
-        """Whether it is over MOST."""
-        return abs(self.correlation) > MOST
+        """Whether it is over MOST, in a score that counts."""
+        return abs(self.judged) > MOST and not self.silent
 
 
 def followed(rows: Sequence[LabelledClip]) -> Iterator[Followed]:
-    """Every model on every kind of file, each cue and label, where FEWEST clips have both and neither is constant."""
-    for model in sorted({model for row in rows for model in row.outputs}):
+    """Every model on every kind of file, each cue and label, where FEWEST clips have both and neither is constant.
+
+    The scores are as `veracity calibrate` would calibrate them, and as the graphs gave them where they are silent.
+    """
+    models = sorted({model for row in rows for model in row.outputs})
+    moving, still = (fits_of(rows, models, kinds) for kinds in (("sound", "film"), ("still",)))
+    for model in models:
         for kind in get_args(FileKind):
+            fitted = (still if kind == "still" else moving).get(model)
+            silent = fitted is not None and fitted.calibrator.uninformative
+            scale = Calibrator() if fitted is None or silent else fitted.calibrator
             for fake in (False, True):
                 own = [row for row in rows if row.fake == fake and row.file_kind == kind and model in row.outputs]
-                chances = pooled(own, model, Calibrator()).tolist() if own else []
+                scores = log_odds(pooled(own, model, scale)) if own else np.zeros(0)
                 for cue in CUES:
-                    pairs = [(row.cues.get(cue), chance) for row, chance in zip(own, chances)]
-                    known = [pair for pair in pairs if pair[0] is not None]
-                    found = correlation(known) if len(known) >= FEWEST else None
-                    if found is not None and np.isfinite(found):
-                        yield Followed(model, kind, cue, "fake" if fake else "real", len(known), found)
+                    known = [
+                        (row.source, float(value), float(score))
+                        for row, score in zip(own, scores)
+                        if isinstance(value := row.cues.get(cue), (int, float))
+                    ]
+                    over_all = _correlation([pair[1:] for pair in known])
+                    if over_all is not None:
+                        label = "fake" if fake else "real"
+                        yield Followed(model, kind, cue, label, len(known), over_all, _within(known), silent)
+
+
+def _correlation(pairs: Sequence[tuple[float, float]]) -> float | None:
+    """None of fewer than FEWEST pairs, or where one of the two is constant."""
+    found = correlation(pairs) if len(pairs) >= FEWEST else None
+    return found if found is not None and np.isfinite(found) else None
+
+
+def _within(known: Sequence[tuple[str, float, float]]) -> float | None:
+    """The correlation of how far each of the (source, cue, score) lies from the means of its source."""
+    by_source: dict[str, list[tuple[float, float]]] = {}
+    for source, cue, score in known:
+        by_source.setdefault(source, []).append((cue, score))
+    beside = [np.array(pairs) for pairs in by_source.values() if len(pairs) > 1]
+    apart = [(pairs - pairs.mean(axis=0)).tolist() for pairs in beside]
+    return _correlation([(cue, score) for pairs in apart for cue, score in pairs])
 
 
 class QualityFollowedError(ManifestError):
@@ -77,11 +119,11 @@ def run(options: argparse.Namespace) -> None:
     models = sorted({one.model for one in found})
     record.write("quality_gate", {"models": dict.fromkeys(models), "rows": [asdict(one) for one in found]}, options.out)
     for one in found:
-        mark = " TOO MUCH" if one.too_much else ""
-        sys.stdout.write(f"{one.model} {one.kind} {one.label} {one.cue} {one.clips} {one.correlation:+.2f}{mark}\n")
+        mark = " silent" if one.silent else " TOO MUCH" if one.too_much else ""
+        within = "" if one.within is None else f", within sources {one.within:+.2f}"
+        about = f"{one.model} {one.kind} {one.label} {one.cue} {one.clips}"
+        sys.stdout.write(f"{about} {one.correlation:+.2f}{within}{mark}\n")
     worst = [one for one in found if one.too_much]
     if worst and not options.anyway:
-        which = ", ".join(
-            f"{one.model} ({one.kind}, {one.label}) follows {one.cue} {one.correlation:+.2f}" for one in worst
-        )
+        which = ", ".join(f"{one.model} ({one.kind}, {one.label}) follows {one.cue} {one.judged:+.2f}" for one in worst)
         raise QualityFollowedError(f"allowed is {MOST} either way: {which}")

@@ -110,6 +110,11 @@ def all_heard(fits: Fits) -> Fits:
     }
 
 
+def quality_counted(fits: Fits) -> Fits:
+    """Fit without taking off what the quality of samples explains."""
+    return {model: fit.fit(one.rows, model, cues=()) if one.calibrator.quality else one for model, one in fits.items()}
+
+
 def lips_of_stills(data: Table) -> Table:
     """Count the lips among the evidence wherever there are pictures, moving or not."""
     able = data.able.copy()
@@ -204,6 +209,8 @@ REPAIRS = (
            Steps(data=lips_of_stills), ("still",)),
     Repair("a layer that does not separate is silent", "it counts with its fitted temperature",
            Steps(fits=all_heard), ("still", "film")),
+    Repair("what a sample's quality explains is taken off", "it stays in the score", Steps(fits=quality_counted),
+           ("still", "film")),
     Repair("no label for a file unlike those measured", "it gets one", Steps(domain=False)),
     Repair("no `real` where a part alone would be fake", "the whole decides", Steps(parts=False),
            ("sound", "film")),

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from evaluation import cues
+from veracity.evidence.excerpts import fineness
 from veracity.media import find_ffmpeg
 from veracity_client.errors import BadVideo
 
@@ -39,8 +40,8 @@ def test_a_picture_has_no_sound_and_a_sound_no_picture(tmp_path: Path) -> None:
 
 def test_fineness_tells_a_soft_picture_from_a_sharp_one(tmp_path: Path) -> None:
     noise = np.asarray(np.random.default_rng(0).integers(0, 256, (60, 80, 3)), np.uint8)
-    assert cues.fineness(np.full((60, 80, 3), 90, np.uint8)) == pytest.approx(np.log(0.1), abs=0.01)
-    assert cues.fineness(noise) > 3 > cues.fineness(np.asarray(cv2.GaussianBlur(noise, (0, 0), 3), np.uint8))
+    assert fineness(np.full((60, 80, 3), 90, np.uint8)) == pytest.approx(np.log(0.1), abs=0.01)
+    assert fineness(noise) > 3 > fineness(np.asarray(cv2.GaussianBlur(noise, (0, 0), 3), np.uint8))
     grain = samples.write(tmp_path / "c.mp4", "-f", "lavfi", "-i", "testsrc2=size=320x240:duration=1", *samples.H264)
     soft = samples.write(tmp_path / "s.mp4", "-i", grain, "-vf", "gblur=sigma=3", *samples.H264)
     found = [float(cues.read(one, samples.LIMITS, find_ffmpeg())["fineness"]) for one in (grain, soft)]

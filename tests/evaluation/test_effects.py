@@ -31,9 +31,9 @@ Told = dict[str, Any]
 
 def clip(
     kind: FileKind, number: int, fake: bool, source: str, logits: Mapping[str, Sequence[Sequence[float]]],
-    how: str = "", cues: dict[str, float | str] | None = None,
+    how: str = "", cues: dict[str, float | str] | None = None, width: float | None = None,
 ) -> ScoredClip:  # fmt: skip
-    """``logits`` are each model's, by faces; the items of a face follow each other, a second each."""
+    """``logits`` are each model's, by faces; the items of a face follow each other, a second each, as wide as said."""
     about = scores.about(
         Clip(Path(f"{kind} {number}"), MANIFEST[kind], "fake" if fake else "real", source, "", "CC0", how), Path()
     )
@@ -43,6 +43,7 @@ def clip(
             end=tuple(k + 1.0 for own in faces for k in range(len(own))),
             face=tuple(face if len(faces) > 1 else None for face, own in enumerate(faces) for _ in own),
             logits=tuple(x for own in faces for x in own),
+            width=None if width is None else tuple(width for own in faces for _ in own),
         )
         for model, faces in logits.items()
     }
@@ -113,6 +114,15 @@ def one_witness_and_a_guesser() -> list[ScoredClip]:
     ]
 
 
+def wide_faces() -> list[ScoredClip]:
+    """Faces of all widths in every source; the wider, the higher the score, whatever the label."""
+    octaves = np.random.default_rng(2).uniform(-3, 3, 400)
+    return [
+        clip("film", k, fake, source(k), {FACES: [[x + 1.5 * octave]]}, "swap", width=float(128 * 2**octave))
+        for (k, fake, x), octave in zip(drawn(1.5), octaves.tolist())
+    ]
+
+
 def one_codec_of_its_own() -> list[ScoredClip]:
     return [
         clip("sound", k, fake, source(k), {VOICE: [[x]]}, cues={"audio_codec": "amr_nb" if k % 20 == 3 else "flac"})
@@ -156,6 +166,7 @@ CASES: dict[str, tuple[FileKind, Callable[[], list[ScoredClip]], Callable[[Told,
     "the weighted average of the layers' odds": ("film", two_witnesses, less("auc")),
     "a still picture's lips are missing evidence": ("still", lambda: stills(abs), more("inconclusive")),
     "it counts with its fitted temperature": ("film", one_witness_and_a_guesser, less("auc")),
+    "it stays in the score": ("film", wide_faces, less("auc")),
     "it gets one": ("sound", one_codec_of_its_own, less("inconclusive")),
     "the whole decides": ("sound", fake_seconds, more("fake_called_real")),
     "the layers together decide": ("film", films_with_false_voices, more("inconclusive")),

@@ -14,16 +14,21 @@ from veracity.calibrate import scores
 from veracity.calibrate.scores import ItemScores, ScoredClip, ScoreFile
 
 
-def written(path: Path, clips: int, logit: Callable[[bool, float], float]) -> Path:
-    """Still pictures of both labels whose fineness is drawn at random, and one answer to each."""
+def written(path: Path, clips: int, logit: Callable[[bool, float], float], apart: float = 0.0) -> Path:
+    """Still pictures of both labels and ten sources, and one answer to each.
+
+    Their fineness is drawn at random; each next source is finer by ``apart``, and as much higher its answers are.
+    """
     rng = np.random.default_rng(0)
     with ScoreFile(path) as file:
         for number in range(2 * clips):
-            fake, fine = number % 2 == 1, float(rng.uniform(1, 3))
-            clip = Clip(path.parent / f"{number}.png", "images", "fake" if fake else "real", "a source", "", "CC0")
+            fake, fine, shift = number % 2 == 1, float(rng.uniform(1, 3)), apart * (number // 2 % 10)
+            clip = Clip(
+                path.parent / f"{number}.png", "images", "fake" if fake else "real", f"s{number // 2 % 10}", "", "CC0"
+            )
             about = {**scores.about(clip, path.parent), "split": "train"}
-            answer = ItemScores((0.0,), (0.04,), (None,), (logit(fake, fine) + float(rng.normal(0, 0.5)),))
-            cues: dict[str, float | str] = {"fineness": fine, "container": "png_pipe"}
+            answer = ItemScores((0.0,), (0.04,), (None,), (logit(fake, fine) + shift + float(rng.normal(0, 0.5)),))
+            cues: dict[str, float | str] = {"fineness": fine + shift, "container": "png_pipe"}
             file.add(
                 ScoredClip(**about, by="t", tracks=("video",), outputs={"semantic_texture_starter": answer}, cues=cues)
             )
@@ -31,13 +36,30 @@ def written(path: Path, clips: int, logit: Callable[[bool, float], float]) -> Pa
 
 
 def test_a_score_that_follows_fineness_is_named_and_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    given = written(tmp_path / "scores.jsonl", 2 * FEWEST, lambda fake, fine: 2 * fine)
+    given = written(tmp_path / "scores.jsonl", 2 * FEWEST, lambda fake, fine: 2 * fine + 2 * fake)
     assert main(["gate", str(given), "--out", str(tmp_path)]) == 1
     said = capsys.readouterr()
     assert "semantic_texture_starter (still, real) follows fineness +0.9" in said.err
     assert said.out.count("TOO MUCH") == 2
     rows = json.loads((tmp_path / "quality_gate.json").read_text())["rows"]
     assert {(row["label"], row["clips"]) for row in rows} == {("real", 2 * FEWEST), ("fake", 2 * FEWEST)}
+
+
+def test_a_score_that_separates_nothing_is_shown_and_not_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It is silenced, so that nothing follows anything."""
+    given = written(tmp_path / "scores.jsonl", 2 * FEWEST, lambda fake, fine: 2 * fine)
+    assert main(["gate", str(given), "--out", str(tmp_path)]) == 0
+    assert capsys.readouterr().out.count(" silent\n") == 2
+
+
+def test_what_differs_between_sources_alone_passes(tmp_path: Path) -> None:
+    """Finer sources have higher scores, for whatever reason; within each the score does not follow."""
+    given = written(tmp_path / "scores.jsonl", 2 * FEWEST, lambda fake, fine: 4 * fake, apart=0.5)
+    assert main(["gate", str(given), "--out", str(tmp_path)]) == 0
+    (row,) = [one for one in json.loads((tmp_path / "quality_gate.json").read_text())["rows"] if one["label"] == "real"]
+    assert row["correlation"] > 0.5 > 0.2 > abs(row["within"])
 
 
 def test_a_score_that_follows_the_label_passes(tmp_path: Path) -> None:

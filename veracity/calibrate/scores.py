@@ -2,7 +2,7 @@
 
     {"id", "path", "kind", "label", "split", "source", "how", "person", "maker", "fake_seconds", "places",
      "fake_person", "by", "seconds", "tracks",
-     "outputs": {model: {"start", "end", "face", "width", "logits", "distances"}},    raw, as the graphs gave them
+     "outputs": {model: {"start", "end", "face", "width", "fineness", "logits", "distances"}},  as the graphs gave them
      "layers": {key: {"status", "reason", "fake_probability", "spans"}},     calibrated, as the verdict has them
      "faces": [{"id", "x", "seen", "fake_probability"}],                     of the verdict
      "cues": {cue: number or word},                                          of the file, read by no model
@@ -72,7 +72,7 @@ class ScoresError(ManifestError):
 class ItemScores:
     """A model's logits of n items with their times in seconds, their faces, and how many pixels wide those are.
 
-    ``distances`` [n, shifts] are a sync model's.
+    ``fineness`` is how sharp each whole picture is, ``distances`` [n, shifts] are a sync model's.
     """
 
     start: tuple[float, ...]
@@ -81,6 +81,7 @@ class ItemScores:
     logits: tuple[float, ...]
     distances: tuple[tuple[float, ...], ...] | None = None
     width: tuple[float | None, ...] | None = None
+    fineness: tuple[float | None, ...] | None = None
 
     @classmethod
     def of(cls, answer: ModelOutput) -> ItemScores:
@@ -92,14 +93,18 @@ class ItemScores:
             face=tuple(item.face for item in items),
             logits=tuple(round(float(logit), 6) for logit in answer.logits),
             width=None if all(item.width is None for item in items) else tuple(_rounded(item.width) for item in items),
+            fineness=None if all(item.fineness is None for item in items) else tuple(item.fineness for item in items),
             distances=None if rows is None else tuple(tuple(round(float(d), 6) for d in row) for row in rows),
         )
 
     def output(self, model: str) -> ModelOutput:
         """The answer again, its items empty: to be pooled under another calibration."""
-        widths = self.width or [None] * len(self.start)
-        told = zip(self.start, self.end, self.face, widths)
-        items = tuple(Sample(start, end, np.empty(0), face, width) for start, end, face, width in told)
+        unknown = [None] * len(self.start)
+        told = zip(self.start, self.end, self.face, self.width or unknown, self.fineness or unknown)
+        items = tuple(
+            Sample(start, end, np.empty(0), face, width, fineness=fineness)
+            for start, end, face, width, fineness in told
+        )
         rows = None if self.distances is None else np.array(self.distances, np.float64)
         return ModelOutput(model, items, np.array(self.logits, np.float32), rows)
 

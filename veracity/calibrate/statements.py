@@ -13,6 +13,7 @@ from veracity.calibrate.toml_tables import Value
 from veracity.catalog import LAYERS, MODELS
 from veracity.decision.domain import Domain
 from veracity.decision.fusion import log_odds
+from veracity.decision.quality import QualityTerm
 from veracity_client.options import OperatingPoint
 from veracity_client.verdict import Label, Rates, Thresholds
 
@@ -39,8 +40,18 @@ def model_statement(fitted: Fitted, tested: Sequence[LabelledClip]) -> str:
     """One sentence on how well a model measured, and on what."""
     measured = f"AUC {brief(fitted.auc)} on {clips(fitted.rows)} that it was not trained on"
     if fitted.calibrator.uninformative:
-        return f"uninformative: {measured}, which does not separate real from fake, so it carries no weight"
-    return f"{measured}, calibration error {fitted.ece:.2f}{_model_tested(fitted, tested)}"
+        seen = fitted.auc.low > 0.5
+        why = "but no better than a coin on sources left out" if seen else "which does not separate real from fake"
+        return f"uninformative: {measured}, {why}, so it carries no weight"
+    return f"{measured}, calibration error {fitted.ece:.2f}{_quality(fitted)}{_model_tested(fitted, tested)}"
+
+
+def _quality(fitted: Fitted) -> str:
+    term = fitted.calibrator.quality
+    if term is None:
+        return ""
+    unit = {"width": "for a face twice as wide", "fineness": "a unit of fineness"}[term.cue]
+    return f", quality taken off ({term.slope:+.2f} {unit})"
 
 
 def _model_tested(fitted: Fitted, tested: Sequence[LabelledClip]) -> str:
@@ -63,12 +74,20 @@ def model_table(fitted: Fitted, tested: Sequence[LabelledClip], checkpoint: str)
     }
 
 
+def _term(term: QualityTerm | None) -> dict[str, Value]:
+    if term is None:
+        return {}
+    within = (term.low, term.high)
+    return {"quality": {"cue": term.cue, "slope": term.slope, "middle": term.middle, "within": within}}
+
+
 def scale(fitted: Fitted, date: datetime.date) -> dict[str, Value]:
     """What ``[models.NAME]``, or for still pictures ``[models.NAME.still]``, has of a fit."""
     bounds = (("fake", fitted.thresholds.fake), ("real", fitted.thresholds.real))
     return {
         "temperature": fitted.calibrator.temperature,
         "bias": fitted.calibrator.bias,
+        **_term(fitted.calibrator.quality),
         **{key: bound for key, bound in bounds if bound is not None},
         "date": date,
         "real_clips": int((~fitted.fakes).sum()),

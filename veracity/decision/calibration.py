@@ -14,7 +14,9 @@ from numpy.typing import NDArray
 
 from veracity.catalog.layers import FileKind
 from veracity.decision.domain import Cues, Domain
+from veracity.decision.quality import Cue, QualityTerm
 from veracity.decision.toml_table import CalibrationError, Table
+from veracity.evidence.requests import ModelOutput
 from veracity_client.options import OperatingPoint
 from veracity_client.verdict import Rates, Thresholds
 
@@ -33,15 +35,23 @@ DEFAULT_SEES = 0.5  # of the fakes, where nobody measured how many a layer can s
 
 @dataclass(frozen=True)
 class Calibrator:
-    """Calibration of one model: ``logit / temperature + bias``; an infinite temperature is silence, P(fake) 0.5."""
+    """Calibration of one model: ``logit / temperature + bias``; an infinite temperature is silence, P(fake) 0.5.
+
+    What ``quality`` explains of the logits is taken off before, by :meth:`of_quality_alike`.
+    """
 
     temperature: float = 1.0
     bias: float = 0.0
+    quality: QualityTerm | None = None
 
     def __call__(self, logits: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
         """Return P(fake) of logits of any shape."""
         calibrated = np.asarray(logits, np.float64) / self.temperature + self.bias
         return np.asarray(1.0 / (1.0 + np.exp(-np.clip(calibrated, -50, 50))))
+
+    def of_quality_alike(self, output: ModelOutput) -> ModelOutput:
+        """Return a model's output without what the quality of its samples explains."""
+        return output if self.quality is None else self.quality.taken_off(output)
 
     @property
     def uninformative(self) -> bool:
@@ -224,10 +234,20 @@ def _unlabelled(fusion: Fusion) -> Fusion:
 
 
 def _scale(model: Table) -> Calibrator:
-    scale = Calibrator(model.number("temperature", 1e-6), model.number("bias", -math.inf))
+    term = _quality(model.table("quality")) if "quality" in model.data else None
+    scale = Calibrator(model.number("temperature", 1e-6), model.number("bias", -math.inf), term)
     if not math.isfinite(scale.bias) or (scale.uninformative and scale.bias):
         raise model.fault("bias", f"must be a finite number, and 0 where temperature is inf, not {scale.bias:g}")
     return scale
+
+
+def _quality(table: Table) -> QualityTerm:
+    known: tuple[Cue, ...] = get_args(Cue)
+    cue = next((one for one in known if one == table.data.get("cue")), None)
+    if cue is None:
+        raise table.fault("cue", f"must be one of {', '.join(known)}, not {table.data.get('cue')!r}")
+    slope, middle = (table.number(key, -math.inf) for key in ("slope", "middle"))
+    return QualityTerm(cue, slope, middle, *table.range("within"))
 
 
 def _but(values: Mapping[str, V], left_out: Collection[str]) -> dict[str, V]:

@@ -59,7 +59,8 @@ def _moments(evidence: Evidence, calibration: Calibration, most_bytes: int) -> t
     for key in (VISUAL.key, SEMANTIC.key):
         if layer := _counting(evidence, key):
             output = evidence.outputs[layer.model]
-            scores = calibration.calibrator(output.model)(output.logits)
+            scale = calibration.calibrator(output.model)
+            scores = scale(scale.of_quality_alike(output).logits)
             worst = _worst(output.items, scores)
             share = most_bytes // max(1, len(worst)) - HEAT_MAP
             return tuple(_moment(key, output, k, float(scores[k]), evidence.faces or (), share) for k in worst)

@@ -52,9 +52,11 @@ def score_layer(
 
     ``seconds`` is how long its kind of track lasts: the result then says how much of it was examined.
 
-    An uninformative model weighs nothing among others; the timeline is the first informative one's.
+    An uninformative model weighs nothing among others; the timeline is the first informative one's. What the quality of
+    a sample explains is taken off before all else.
     """
     models = [output.model for output, _ in outputs]
+    outputs = [(calibration.calibrator(o.model).of_quality_alike(o), weight) for o, weight in outputs]
     uninformative = calibration.uninformative(models)
     informative = [pair for pair in outputs if uninformative or not calibration.calibrator(pair[0].model).uninformative]
     each = [detector(o.model).pool(o.spread, calibration.calibrator(o.model)) for o, _ in informative]

@@ -89,8 +89,8 @@ def detector(name: str) -> Detector:
 
 def samples(of: Detector, excerpt: Excerpt) -> list[Sample]:
     """Return what a detector cuts from an excerpt, with its times and face."""
-    face, width = getattr(excerpt, "face", None), getattr(excerpt, "width", None)
-    return [Sample(excerpt.start, excerpt.end, tensor, face, width) for tensor in of.cut(excerpt)]
+    face, width, fineness = (getattr(excerpt, name, None) for name in ("face", "width", "fineness"))
+    return [Sample(excerpt.start, excerpt.end, tensor, face, width, fineness=fineness) for tensor in of.cut(excerpt)]
 
 
 async def score(

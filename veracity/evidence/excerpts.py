@@ -6,12 +6,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from veracity.catalog.layers import FPS
 from veracity.evidence.crops import Image, interpolate
 from veracity.evidence.faces import Detection
+
+_SOFTEST = 0.1  # of 255, so that one colour has a logarithm
 
 
 class Excerpt(Protocol):
@@ -32,6 +35,11 @@ class WholeFrame:
     end: float
     image: Image
     squares: int = 1
+
+    @property
+    def fineness(self) -> float:
+        """How sharp it is."""
+        return fineness(self.image)
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,6 +84,13 @@ class FaceRun:
     def end(self) -> float:
         """Seconds at the end of the last frame."""
         return (self.run[-1] + 1) / FPS
+
+
+def fineness(image: Image) -> float:
+    """Return the logarithm of the mean size of the brightness's Laplacian, of RGB [H, W, 3]: low where it is soft."""
+    brightness = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
+    edges = cv2.norm(cv2.Laplacian(brightness, cv2.CV_16S), cv2.NORM_L1) / brightness.size
+    return round(float(np.log(edges + _SOFTEST)), 3)
 
 
 def run_landmarks(face: FaceRun) -> NDArray[np.float32]:

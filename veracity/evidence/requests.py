@@ -32,8 +32,9 @@ class Infer(Protocol):
 class Sample:
     """One input of a model: ``tensor`` without batch dimension, over ``start`` to ``end`` seconds of the clip.
 
-    Of a face, ``face`` is its track's id and ``width`` how many pixels of the picture its box is wide. One that is
-    ``near`` was taken for the high score of its neighbour: it shows where, and does not count for the clip as a whole.
+    Of a face, ``face`` is its track's id and ``width`` how many pixels of the picture its box is wide; of a whole
+    picture ``fineness`` is how sharp it is. One that is ``near`` was taken for the high score of its neighbour: it
+    shows where, and does not count for the clip as a whole.
     """
 
     start: float
@@ -42,6 +43,7 @@ class Sample:
     face: int | None = None
     width: float | None = None
     near: bool = False
+    fineness: float | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,0 +1,157 @@
+"""What quality explains of a score is found within sources and taken off, and left where that helps nothing."""
+
+import datetime
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from veracity.calibrate import statements, toml_tables
+from veracity.calibrate.fit import Fitted, fit, pooled, quality_term
+from veracity.calibrate.labelled_outputs import LabelledClip
+from veracity.catalog import LAYERS
+from veracity.decision.calibration import FILE, Calibration, Calibrator
+from veracity.decision.quality import QualityTerm
+from veracity.decision.scoring import score_layer
+from veracity.decision.toml_table import CalibrationError
+from veracity.evidence.requests import ModelOutput, Sample
+
+FACES, PICTURES = "visual_starter", "semantic_starter"
+FILM = ("audio", "video", "motion")
+
+
+def output(model: str, logit: float, width: float | None = None, fineness: float | None = None) -> ModelOutput:
+    item = Sample(0.0, 1.0, np.empty(0), 1 if width else None, width, fineness=fineness)
+    return ModelOutput(model, (item,), np.array([logit], np.float32))
+
+
+def films(slope: float, source_shift: float = 0.0, seed: int = 0) -> list[LabelledClip]:
+    """Films of ten sources, each at its own width and within an octave of it: a fake's logit is 2 over a real one's.
+
+    ``slope`` is what a face twice as wide gets, ``source_shift`` what each next source gets as a whole.
+    """
+    rng = np.random.default_rng(seed)
+    found = []
+    for k in range(200):
+        source, fake = k % 10, k // 10 % 2 == 1
+        octave = 6 + source / 5 + rng.uniform(-1.5, 1.5)
+        logit = 2 * fake + slope * (octave - 7) + source_shift * (source - 4.5) + rng.normal(0, 1)
+        answers = {FACES: output(FACES, logit, width=2**octave)}
+        found.append(LabelledClip(str(k), "video", fake, f"source {source}", "", FILM, answers))
+    return found
+
+
+@pytest.mark.parametrize("slope", [1.5, -1.5])
+def test_what_width_explains_comes_back_whatever_the_sources_are(slope: float) -> None:
+    term = quality_term(films(slope, source_shift=0.8), FACES, "width")
+    assert term is not None
+    assert term.slope == pytest.approx(slope, abs=0.25)
+    assert 4 < term.low < 6 < term.middle < 8 < term.high < 10
+
+
+def test_a_fit_takes_it_off_and_separates_better() -> None:
+    rows = films(1.5)
+    with_it, without = fit(rows, FACES), fit(rows, FACES, cues=())
+    assert with_it.calibrator.quality is not None
+    assert without.calibrator.quality is None
+    assert with_it.auc.low > without.auc.value
+    assert with_it.gain > without.gain
+
+
+def test_a_cue_that_explains_nothing_changes_little() -> None:
+    """Noise may be kept or not: what it is worth is next to nothing."""
+    rows = films(0.0)
+    fitted, without = fit(rows, FACES), fit(rows, FACES, cues=())
+    assert fitted.gain >= without.gain
+    assert fitted.auc.value == pytest.approx(without.auc.value, abs=0.02)
+
+
+def test_what_holds_in_some_sources_and_not_in_others_is_no_term() -> None:
+    """Half of the sources go up with width, half down."""
+    rows = [row for row in films(2.0, seed=1) if int(row.source[-1]) % 2]
+    rows += [row for row in films(-2.0, seed=2) if not int(row.source[-1]) % 2]
+    term = quality_term(rows, FACES, "width")
+    assert term is not None
+    assert abs(term.slope) < 0.5
+    assert fit(rows, FACES).calibrator.quality is None
+
+
+def few(count: int) -> list[LabelledClip]:
+    return films(1.0)[:count]
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        few(30),
+        [replace(row, source=row.id) for row in few(200)],
+        [replace(row, outputs={FACES: output(FACES, 1.0, width=128.0)}) for row in few(200)],
+        [replace(row, outputs={FACES: output(FACES, 1.0)}) for row in few(200)],
+    ],
+    ids=["too few", "each a source of its own", "all of one width", "of unknown width"],
+)
+def test_where_it_cannot_be_told_there_is_no_term(rows: Sequence[LabelledClip]) -> None:
+    assert quality_term(rows, FACES, "width") is None
+
+
+def test_every_sample_is_brought_to_the_middle_and_no_further_than_was_measured() -> None:
+    term = QualityTerm("width", slope=0.5, middle=7.0, low=5.0, high=9.0)
+    for width, wanted in [(128, 1.0), (256, 0.5), (64, 1.5), (512, 0.0), (8192, 0.0), (2, 2.0)]:
+        assert term.taken_off(output(FACES, 1.0, width=width)).logits == pytest.approx([wanted])
+    assert term.taken_off(output(FACES, 1.0)).logits == pytest.approx([1.0])
+
+
+def test_a_fit_and_the_verdict_pool_alike(tmp_path: Path) -> None:
+    """The fit's own table, read back: P(fake) of the verdict is that of the fit, for faces and for whole pictures."""
+    for model, cue in ((FACES, "width"), (PICTURES, "fineness")):
+        rows = films(1.5) if model == FACES else pictures()
+        fitted = fit(rows, model)
+        assert fitted.calibrator.quality is not None
+        assert fitted.calibrator.quality.cue == cue
+        read_back = written(tmp_path / "calibration.toml", fitted)
+        layer = next(one for one in LAYERS if one.name == ("visual" if model == FACES else "semantic"))
+        wanted = pooled(rows[:20], model, fitted.calibrator)
+        for row, chance in zip(rows, wanted):
+            given = score_layer(layer, [(row.outputs[model], 1.0)], read_back, ())
+            assert given.result.fake_probability == pytest.approx(chance, abs=2e-3)  # the file has four places
+        assert "quality taken off" in read_back.measurement(model)
+
+
+def pictures() -> list[LabelledClip]:
+    found = []
+    for row in films(1.5):
+        (octave,) = np.log2([item.width or 1 for item in row.outputs[FACES].items])
+        logit = float(row.outputs[FACES].logits[0])
+        found.append(replace(row, outputs={PICTURES: output(PICTURES, logit, fineness=octave / 2)}))
+    return found
+
+
+def written(path: Path, fitted: Fitted) -> Calibration:
+    table = {
+        **statements.model_table(fitted, (), "0" * 64),
+        **statements.scale(fitted, datetime.date(2026, 11, 30)),
+    }
+    return toml_tables.replace(path, {f"models.{fitted.model}": table}, FILE)
+
+
+@pytest.mark.parametrize(
+    ("quality", "key"),
+    [
+        ('{ cue = "beauty", slope = 1.0, middle = 0.0, within = [0.0, 1.0] }', "cue"),
+        ('{ cue = "width", middle = 0.0, within = [0.0, 1.0] }', "slope"),
+        ('{ cue = "width", slope = 1.0, middle = 0.0, within = [1.0, 0.0] }', "within"),
+    ],
+)
+def test_a_term_that_is_none_is_refused(quality: str, key: str) -> None:
+    text = FILE.read_text(encoding="utf-8")
+    header = "[models.visual_starter]"
+    with pytest.raises(CalibrationError) as refused:
+        Calibration.parsed(text.replace(f"{header}\n", f"{header}\nquality = {quality}\n"))
+    assert f"{key} of [models.visual_starter.quality]" in refused.value.message
+
+
+def test_without_a_term_a_calibrator_leaves_outputs_alone() -> None:
+    given = output(FACES, 1.0, width=64.0)
+    assert Calibrator().of_quality_alike(given) is given
