@@ -22,11 +22,13 @@ from veracity.calibrate.errors import ManifestError
 from veracity.calibrate.fit import pooled
 from veracity.calibrate.job import fits_of
 from veracity.calibrate.labelled_outputs import LabelledClip
+from veracity.catalog import MODELS
 from veracity.catalog.layers import FileKind
 from veracity.decision.calibration import Calibrator
 from veracity.decision.fusion import log_odds
 
-CUES = ("width", "fineness", "bytes_per_second", "sample_rate", "bandwidth", "loudness")
+PICTURES, SOUND = ("width", "fineness", "bytes_per_second"), ("bytes_per_second", "sample_rate", "bandwidth", "loudness")
+CUES = tuple(dict.fromkeys((*PICTURES, *SOUND)))
 MOST = 0.2  # correlation, either way
 FEWEST = 50  # clips of a label: of fewer a correlation of 0.2 is chance
 
@@ -74,7 +76,7 @@ def followed(rows: Sequence[LabelledClip]) -> Iterator[Followed]:
             for fake in (False, True):
                 own = [row for row in rows if row.fake == fake and row.file_kind == kind and model in row.outputs]
                 scores = log_odds(pooled(own, model, scale)) if own else np.zeros(0)
-                for cue in CUES:
+                for cue in cues_of(model):
                     known = [
                         (row.source, float(value), float(score))
                         for row, score in zip(own, scores)
@@ -84,6 +86,12 @@ def followed(rows: Sequence[LabelledClip]) -> Iterator[Followed]:
                     if over_all is not None:
                         label = "fake" if fake else "real"
                         yield Followed(model, kind, cue, label, len(known), over_all, _within(known), silent)
+
+
+def cues_of(model: str) -> tuple[str, ...]:
+    """The cues of what a model looks at or listens to: with the others its score goes by chance alone."""
+    layer = MODELS[model].layer
+    return SOUND if layer == "audio" else CUES if layer == "lipsync" else PICTURES
 
 
 def _correlation(pairs: Sequence[tuple[float, float]]) -> float | None:
