@@ -27,7 +27,10 @@ from veracity.catalog.layers import FileKind
 from veracity.decision.calibration import Calibrator
 from veracity.decision.fusion import log_odds
 
-PICTURES, SOUND = ("width", "fineness", "bytes_per_second"), ("bytes_per_second", "sample_rate", "bandwidth", "loudness")
+PICTURES, SOUND = (
+    ("width", "fineness", "bytes_per_second"),
+    ("bytes_per_second", "sample_rate", "bandwidth", "loudness"),
+)
 CUES = tuple(dict.fromkeys((*PICTURES, *SOUND)))
 MOST = 0.2  # correlation, either way
 FEWEST = 50  # clips of a label: of fewer a correlation of 0.2 is chance
