@@ -77,10 +77,11 @@ check: setup ## what CI checks before any test: style, types, imports, Dockerfil
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-cache > /dev/null || $(BIN)/lint-imports --no-cache
-	@$(BIN)/hadolint Dockerfile.triton
+	@$(BIN)/hadolint Dockerfile.triton Dockerfile.gateway
 	@$(BIN)/codespell $$(git ls-files '*.py' '*.md' '*.toml' '*.pbtxt' Makefile)
 	@$(BIN)/python -m benchmarks figures --check
 	@$(BIN)/python -m export configs --check
+	@$(BIN)/python scripts/chart_values.py --check
 	@$(BIN)/python scripts/audit.py
 
 docs: ## the documentation's pages in site/, every link checked
@@ -105,10 +106,11 @@ dist: setup ## all wheels and source distributions, in dist/
 	@rm -rf dist
 	@for project in client gateway .; do $(BIN)/python -m build --no-isolation --outdir dist $$project >/dev/null || exit 1; done; ls dist
 
-schema: setup ## the verdict's JSON Schema, from the dataclasses, and the gateway's OpenAPI document
+schema: setup ## the verdict's JSON Schema, from the dataclasses, the gateway's OpenAPI document, the chart's values
 	@$(BIN)/python -m veracity_client.schema > docs/api/verdict.schema.json
 	@$(BIN)/python -m veracity_client.schema reasons > docs/api/reasons.md
 	@$(BIN)/python -m veracity_gateway.document > docs/api/gateway.openapi.json
+	@$(BIN)/python scripts/chart_values.py
 
 clean:
 	rm -rf $(VENV) .venv-3.* $(EXPORT_VENV) $(PEERS_VENV) $(DOCS_VENV) dist site $(SAMPLE)

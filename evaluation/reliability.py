@@ -90,9 +90,15 @@ def _gateway(found: Document) -> list[tuple[str, str, str]]:
     ]  # fmt: skip
 
 
+def _cluster(found: Document) -> list[tuple[str, str, str]]:
+    lost, doubled, requests = (sum(row[name] for row in found["rows"]) for name in ("lost", "doubled", "requests"))
+    what = f"of {found['servers']} servers one killed, drained, added under load: requests lost, doubled"
+    return [(what, f"{lost}, {doubled} of {requests}", "0, 0")]
+
+
 _SUMMARY = {
     "concurrency": _concurrency, "heal": _heal, "overload": _overload, "hostile": _hostile, "memory": _memory,
-    "soak": _soak, "gateway": _gateway,
+    "soak": _soak, "gateway": _gateway, "cluster": _cluster,
 }  # fmt: skip
 
 
@@ -136,6 +142,19 @@ def gateway() -> str:
     ]
     jobs = table(("", ""), [(what, value) for what, value, _ in _gateway(found)[:3]])
     return f"{jobs}\n\n{table(('request', 'through', 'p50', 'p95'), rows)}\n\n{origin(found)}"
+
+
+@block
+def cluster() -> str:
+    """Requests while servers come and go, by way."""
+    found = load("cluster", of_server=True)
+    counts = ("requests", "answered", "lost", "doubled")
+    rows = [
+        (row["through"], row["phase"], *(str(row[name]) for name in counts), f"{row['p50_ms'] / 1e3:.2f} s",
+         f"{row['p99_ms'] / 1e3:.2f} s")
+        for row in found["rows"]
+    ]  # fmt: skip
+    return f"{table(('through', 'meanwhile', *counts, 'p50', 'p99'), rows)}\n\n{origin(found)}"
 
 
 @block

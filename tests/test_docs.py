@@ -6,7 +6,7 @@ import veracity
 import veracity_client
 from veracity.settings import CHECKOUT, CONFIG_FILE, Settings, variable
 
-FOLDERS = ("*.md", "client/*.md", "examples/*.md", "docs/**/*.md")
+FOLDERS = ("*.md", "client/*.md", "examples/*.md", "docs/**/*.md", "deploy/**/*.md")
 PAGES = [page for pattern in FOLDERS for page in sorted(CHECKOUT.glob(pattern))]
 
 
@@ -40,7 +40,9 @@ def test_links_between_documents_lead_somewhere() -> None:
 
 
 def test_files_that_documents_name_exist() -> None:
-    folders = "veracity|client|export|networks|evaluation|training|benchmarks|tests|patches|examples|docs|scripts"
+    folders = (
+        "deploy|veracity|client|export|networks|evaluation|training|benchmarks|tests|patches|examples|docs|scripts"
+    )
     named = re.compile(rf"`((?:{folders})/[\w./-]+)`")
     for page in PAGES:
         for path in named.findall(page.read_text()):

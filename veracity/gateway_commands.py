@@ -38,6 +38,7 @@ def _add_keys(commands: Commands[Any], where: argparse.ArgumentParser) -> None:
     add.add_argument("--scopes", help="some of analyze,read,review,admin (default: the first three)")
     add.add_argument("--per-minute", type=int, metavar="N", help="requests a minute (default: 600)")
     add.add_argument("--jobs-a-day", type=int, metavar="N", help="jobs in 24 hours (default: any number)")
+    add.add_argument("--key-file", type=Path, metavar="FILE", help="let in the key of a file, which was made elsewhere")
     add.set_defaults(command=_add_key)
     commands.add_parser("list", help="print a line for each key", parents=[where]).set_defaults(command=_list_keys)
     revoke = commands.add_parser("revoke", help="let nobody in with a key again", parents=[where])
@@ -54,7 +55,7 @@ def _gateway(args: argparse.Namespace) -> int:
 
 
 def _add_key(args: argparse.Namespace) -> int:
-    given = _given(args, "scopes", "per_minute", "jobs_a_day")
+    given = _given(args, "scopes", "per_minute", "jobs_a_day", "key_file")
     return int(_imported("access.commands").add_key(_settings(args), args.name, **given))
 
 

@@ -31,7 +31,15 @@ CHANNEL_OPTIONS = (
     ("grpc.keepalive_timeout_ms", 20_000),
     ("grpc.max_reconnect_backoff_ms", 1000),  # by default it grows to two minutes, and a restart takes seconds
 )
-NOT_CONNECTED = re.compile("failed to connect|resolution failed", re.IGNORECASE)  # gRPC's words, also where TLS failed
+# A name may stand for several servers, as that of a headless Service: each gets its share of the calls. After ten
+# minutes a server asks to connect anew: then the name is looked up again.
+BALANCED_OPTIONS = (
+    ("grpc.service_config", '{"loadBalancingConfig": [{"round_robin": {}}]}'),
+    ("grpc.dns_min_time_between_resolutions_ms", 5000),  # by default 30 s
+)
+NOT_CONNECTED = re.compile(  # gRPC's words, also where TLS failed
+    "failed to connect|resolution failed|to all backends failing", re.IGNORECASE
+)
 # By a proxy whose server went away during the answer; the last are the words of grpc.aio where there was no answer yet.
 RESET = re.compile("RST_STREAM|stream removed|internal error from core", re.IGNORECASE)
 SILENCE_SECONDS = 6 * ALIVE_SECONDS  # a stream whose process died is silent: Triton ends it neither way
@@ -42,9 +50,9 @@ READY, CONFIG = service_pb2.ModelReadyRequest(name=DETECTOR), service_pb2.ModelC
 LENGTH_BYTES = 4  # of the length before each element of a BYTES tensor, little endian
 
 
-def channel_options(target: str) -> list[tuple[str, int]]:
+def channel_options(target: str) -> list[tuple[str, int | str]]:
     """Return the options of a channel to ``target``. What is on this machine is never reached through a proxy."""
-    return [*CHANNEL_OPTIONS, *([("grpc.enable_http_proxy", 0)] if is_local(target) else [])]
+    return [*CHANNEL_OPTIONS, *([("grpc.enable_http_proxy", 0)] if is_local(target) else BALANCED_OPTIONS)]
 
 
 class _Transport:

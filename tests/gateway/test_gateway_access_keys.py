@@ -100,7 +100,7 @@ def test_no_secret_is_in_the_log(tmp_path: Path, keys: Keys) -> None:
         assert process.stderr
         log = process.stderr.read()
     assert log.count("a request failed") == 2
-    for secret in (key, key.rpartition("_")[2], wrong, cookie):
+    for secret in (key, key.split("_", 2)[2], wrong, cookie):
         assert secret not in log
 
 
@@ -144,3 +144,39 @@ def test_names_that_are_full_again_are_forgotten() -> None:
         now = float(second)
         rates.take(str(second), 20)
     assert len(rates._full_at) <= 10_000
+
+
+MADE_ELSEWHERE = f"vk_{'0a' * 8}_{'A' * 43}"
+
+
+def test_a_key_that_was_made_elsewhere_comes_in_once(tmp_path: Path, keys: Keys) -> None:
+    file = tmp_path / "admin-key"
+    file.write_text(f"{MADE_ELSEWHERE}\n")
+    for _ in range(2):  # an init container runs at each start
+        said = keys("add", "cluster", "--scopes", "admin", "--key-file", str(file))
+        assert said == ("", "")
+    listed, _ = keys("list")
+    assert listed.count("cluster") == 1
+    with running_gateway("--data", tmp_path) as (url, _process):
+        answer = httpx.get(f"{url}/metrics", headers={"x-api-key": MADE_ELSEWHERE})
+        assert "veracity_gateway_queued_video_seconds 0.0" in answer.text
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("vk_secret", "a key is vk_, 16 hexadecimal digits, _ and 43 characters"),
+        (MADE_ELSEWHERE[:-1] + "B", "another key has the id 0a0a0a0a0a0a0a0a"),
+        (MADE_ELSEWHERE, "the key 0a0a0a0a0a0a0a0a was revoked"),
+        (None, "--key-file: .* cannot be read"),
+    ],
+)
+def test_a_file_that_lets_nobody_in_is_an_error(tmp_path: Path, keys: Keys, content: str | None, message: str) -> None:
+    file = tmp_path / "admin-key"
+    file.write_text(MADE_ELSEWHERE)
+    keys("add", "cluster", "--key-file", str(file))
+    if content == MADE_ELSEWHERE:
+        keys("revoke", MADE_ELSEWHERE)
+    file.write_text(content) if content is not None else file.unlink()
+    with pytest.raises(BadOption, match=message):
+        keys("add", "cluster", "--key-file", str(file))

@@ -123,7 +123,9 @@ def test_its_settings_are_ours(stages: list[Stage]) -> None:
 
 def test_hadolint_finds_nothing() -> None:
     hadolint = Path(sys.executable).with_name("hadolint")
-    ended = subprocess.run([hadolint, DOCKERFILE], capture_output=True, text=True, check=False)
+    ended = subprocess.run(
+        [hadolint, DOCKERFILE, CHECKOUT / "Dockerfile.gateway"], capture_output=True, text=True, check=False
+    )
     assert (ended.returncode, ended.stdout) == (0, "")
 
 

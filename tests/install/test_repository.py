@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -88,6 +89,33 @@ def test_a_folder_that_cannot_be_written_names_the_variables(package: Path, tmp_
     (tmp_path / "file").touch()
     with pytest.raises(WeightsError, match=r"cannot be written \(.*\): set VERACITY_MODEL_REPOSITORY .* XDG_DATA_HOME"):
         repository.prepare(tmp_path / "file" / "model_repository")
+
+
+SERVES = """
+import sys
+from pathlib import Path
+from veracity.install import install_command, locations
+from veracity.settings import Settings
+locations.packaged_repository = lambda: Path(sys.argv[1])
+install_command.before_serving(Settings(model_repository=Path(sys.argv[2]), weights=Path(sys.argv[3])))
+"""
+
+
+def test_a_volume_that_is_mounted_read_only_is_served_as_it_is(package: Path, tmp_path: Path) -> None:
+    """An init container has filled it with what another package came with."""
+    target = tmp_path / "model_repository"
+    repository.prepare(target)
+    (package / "audio_starter" / "config.pbtxt").write_text("of this package")
+    assert not repository.is_prepared(target)
+    before = files(target)
+    mount = 'mount --bind "$0" "$0" && mount -o remount,bind,ro "$0" && exec "$@"'
+    command = [sys.executable, "-c", SERVES, str(package), str(target), str(tmp_path / "weights")]
+    spaces = ["unshare", "--mount", *([] if os.getuid() == 0 else ["--user", "--map-root-user"])]
+    if subprocess.run([*spaces, "true"], capture_output=True, check=False).returncode:
+        pytest.skip("this system gives no mount namespaces, which hide the checkout")
+    ended = subprocess.run([*spaces, "sh", "-c", mount, target, *command], capture_output=True, text=True, cwd=CHECKOUT)
+    assert (ended.stderr, ended.returncode) == ("", 0)
+    assert files(target) == before
 
 
 def test_without_a_home_nothing_is_written_into_the_working_directory(

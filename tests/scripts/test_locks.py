@@ -31,7 +31,10 @@ def test_every_requirement_has_a_version_and_hashes(lock: Path) -> None:
         assert all(re.fullmatch(r"--hash=sha256:[0-9a-f]{64}", one) for one in hashes), named
 
 
-@pytest.mark.parametrize("file", ["scripts/bootstrap", "scripts/fetch_training_networks", "Dockerfile.triton"])
+BUILDS = ["scripts/bootstrap", "scripts/fetch_training_networks", "Dockerfile.triton", "Dockerfile.gateway"]
+
+
+@pytest.mark.parametrize("file", BUILDS)
 def test_every_installation_by_pip_is_by_hashes_or_of_our_own_packages(file: str) -> None:
     text = re.sub(r"\\\n\s*", "", (CHECKOUT / file).read_text())
     commands = re.findall(r"pip\S* (?:--python \S+ )?(?:install|download|wheel) [^&;\n]*", text)

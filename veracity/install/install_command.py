@@ -69,11 +69,12 @@ def before_serving(settings: Settings) -> None:
     from veracity.install.installer import is_complete, models_of_profile, to_fetch
 
     models = models_of_profile(settings.profile, settings.models)
-    if not repository.is_ours(settings.model_repository) or is_complete(models, settings):
+    target = settings.model_repository
+    if not repository.is_ours(target) or repository.is_read_only(target) or is_complete(models, settings):
         return
     if locations.checkout() and _has_graphs(models, settings):
         return  # a developer's graphs, older than the code: `veracity install` builds them anew
-    repository.prepare(settings.model_repository)
+    repository.prepare(target)
     size = sum(source.size or 0 for source in to_fetch(models, settings))
     what = f"the models of profile {settings.profile} are not installed ({size / 1e6:.0f} MB to fetch)"
     if _declined(f"{what}. Install them now? [Y/n] "):

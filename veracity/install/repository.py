@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,11 @@ def is_prepared(repository: Path) -> bool:
     """Return whether the folder holds what comes with this version, with nothing left of another."""
     source = locations.packaged_repository()
     return repository == source or _stamp(repository) == _contents(source)
+
+
+def is_read_only(repository: Path) -> bool:
+    """Return whether the folder is there and not ours to write: a volume that somebody else has filled."""
+    return repository.is_dir() and not os.access(repository, os.W_OK)
 
 
 def prepare(repository: Path) -> None:

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timezone
+from pathlib import Path
 
 from veracity_client.errors import BadOption
 from veracity_gateway.access.caller import SCOPES, Scope
@@ -25,12 +26,17 @@ def add_key(
     scopes: str = USUAL_SCOPES,
     per_minute: int = USUAL_PER_MINUTE,
     jobs_a_day: int | None = None,
+    key_file: Path | None = None,
 ) -> int:
-    """Make a key and print it. Raises :class:`BadOption`."""
+    """Make a key and print it, or let in the one that a file holds. Raises :class:`BadOption`."""
     if not 0 < len(name) <= 200 or not name.isprintable():
         raise BadOption("a key's name has 1 to 200 characters")
     if per_minute < 1 or (jobs_a_day is not None and jobs_a_day < 1):
         raise BadOption("--per-minute and --jobs-a-day are 1 or more")
+    if key_file is not None:
+        with _keys(settings) as keys:
+            keys.put(_read(key_file), name, _scopes(scopes), per_minute, jobs_a_day)
+        return 0
     with _keys(settings) as keys:
         sys.stdout.write(f"{keys.add(name, _scopes(scopes), per_minute, jobs_a_day)}\n")
     sys.stderr.write("keep it: it is shown this once, and only a digest of it is stored\n")
@@ -74,6 +80,13 @@ def any_active_key(settings: Settings) -> bool:
     """Say whether anybody could come in with a key."""
     with _keys(settings) as keys:
         return keys.any_active()
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text("utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadOption(f"--key-file: {path} cannot be read: {error}") from None
 
 
 def _scopes(text: str) -> list[Scope]:

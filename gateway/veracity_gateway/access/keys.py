@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable
 from sqlalchemy import String, or_, select, update
 from sqlalchemy.orm import Mapped, mapped_column
 
+from veracity_client.errors import BadOption
 from veracity_gateway.access.caller import SCOPES, Caller, Scope
 from veracity_gateway.database import Base, Database
 from veracity_gateway.errors import NotFound
@@ -52,15 +53,31 @@ class Keys:
 
     def add(self, name: str, scopes: Iterable[Scope], per_minute: int, jobs_a_day: int | None = None) -> str:
         """Make a key and return it. It cannot be had again."""
-        id_ = secrets.token_hex(8)
-        text = f"vk_{id_}_{secrets.token_urlsafe(SECRET_BYTES)}"
+        text = f"vk_{secrets.token_hex(8)}_{secrets.token_urlsafe(SECRET_BYTES)}"
+        self.put(text, name, scopes, per_minute, jobs_a_day)
+        return text
+
+    def put(
+        self, text: str, name: str, scopes: Iterable[Scope], per_minute: int, jobs_a_day: int | None = None
+    ) -> None:
+        """Let a key in that was made elsewhere; where it is there already nothing changes.
+
+        Raises BadOption for what is no key, for a revoked one, and where another key has its id.
+        """
+        if not (said := FORM.fullmatch(text)):
+            raise BadOption("a key is vk_, 16 hexadecimal digits, _ and 43 characters of base64url")
         key = Key(
-            id=id_, name=name, digest=digest_of(text), scopes=",".join(scopes), per_minute=per_minute,
+            id=said[1], name=name, digest=digest_of(text), scopes=",".join(scopes), per_minute=per_minute,
             jobs_a_day=jobs_a_day, created=self._clock(),
         )  # fmt: skip
         with self._database.session() as session:
-            session.add(key)
-        return text
+            there = session.get(Key, key.id)
+            if there is None:
+                session.add(key)
+            elif there.revoked is not None:
+                raise BadOption(f"the key {key.id} was revoked; make another one")
+            elif there.digest != key.digest:
+                raise BadOption(f"another key has the id {key.id}; make another one")
 
     def revoke(self, id_: str) -> None:
         """Let nobody in with a key again, nor with the sessions that it began; raises NotFound."""

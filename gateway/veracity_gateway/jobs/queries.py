@@ -79,6 +79,11 @@ class JobQueries:
         with self._database.reading() as session:
             return list(session.scalars(select(Job).where(Job.finished < before)))
 
+    def waiting_bytes(self) -> int:
+        """Return how many bytes the files of jobs that wait have together."""
+        with self._database.reading() as session:
+            return int(session.scalar(select(func.sum(Job.bytes)).where(Job.state == "QUEUED")) or 0)
+
     def waiting_seconds(self) -> float:
         """Return how long the oldest job waits; 0 where none does."""
         with self._database.reading() as session:

@@ -113,6 +113,7 @@ def _manager(name: str, addresses: list[Route], access: Access, limit: Limits) -
         "stream_idle_timeout": f"{limits.ANSWER_SECONDS}s",
         "common_http_protocol_options": {
             "idle_timeout": f"{limits.IDLE_SECONDS}s",
+            **({"max_connection_duration": f"{limits.CONNECTION_SECONDS}s"} if is_grpc else {}),
             "max_headers_count": limits.HEADERS,
             "headers_with_underscores_action": "REJECT_REQUEST",
         },

@@ -18,6 +18,9 @@ HEADERS_SECONDS = 10  # until a request's headers, or a TLS handshake, are compl
 UPLOAD_SECONDS = 600  # until a request is complete: 200 MB at 2.7 Mbit/s
 ANSWER_SECONDS = 900  # from then on; also the longest silence of a stream
 IDLE_SECONDS = 300  # of a connection without requests
+# After so long a gRPC connection takes no new calls and ends with those it has; callers connect anew, and learn of
+# servers that came under the same name.
+CONNECTION_SECONDS = 600
 
 CONNECTIONS = 1000  # at each port
 STREAMS = 100  # requests at once over one HTTP/2 connection
