@@ -77,7 +77,7 @@ check: setup ## what CI checks before any test: style, types, imports, Dockerfil
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-cache > /dev/null || $(BIN)/lint-imports --no-cache
-	@$(BIN)/hadolint Dockerfile.triton
+	@$(BIN)/hadolint Dockerfile.triton Dockerfile.gateway
 	@$(BIN)/codespell $$(git ls-files '*.py' '*.md' '*.toml' '*.pbtxt' Makefile)
 	@$(BIN)/python -m benchmarks figures --check
 	@$(BIN)/python -m export configs --check
