@@ -93,38 +93,40 @@ class Buildah:
         return self.command("run", "--isolation", "chroot", *variables, container, "--", *command)
 
 
+@pytest.fixture(scope="module")
+def buildah() -> Iterator[Buildah]:
+    if os.geteuid() != 0:
+        pytest.skip("only root can make a root")
+    for program in ("buildah", "debootstrap", "unshare"):
+        if shutil.which(program) is None:
+            pytest.skip(f"{program} is not installed")
+    try:
+        httpx.get(image_build.mirror()[0], timeout=20, follow_redirects=True)
+    except httpx.HTTPError as error:
+        pytest.skip(f"no package mirror: {error}")
+    with tempfile.TemporaryDirectory(prefix="veracity-gateway-image-") as work:
+        found = Buildah(Path(work))
+        yield found
+        found("rm", "--all")
+
+
+@pytest.fixture(scope="module")
+def container(buildah: Buildah) -> str:
+    plain = buildah("from", "scratch")
+    root = buildah("mount", plain)
+    subprocess.run(["cp", "-a", f"{image_build.plain_root()}/.", root], check=True)
+    env = {"PATH": image_build.PATH, "DEBIAN_FRONTEND": "noninteractive", **image_build.index()}
+    buildah("config", *(f"--env={name}={value}" for name, value in env.items()), plain)
+    buildah("commit", "--rm", plain, BASE)
+    how = ["--isolation", "chroot", "--format", "docker", "--pull-never", "--build-arg", f"BASE={BASE}"]
+    buildah("build", *how, "--ignorefile", IGNORE, "--file", DOCKERFILE, "--tag", IMAGE, CHECKOUT)
+    return buildah("from", "--pull-never", IMAGE)
+
+
 class TestImage:
     """Costs minutes: all of these share one build."""
 
     pytestmark = slow
-
-    @pytest.fixture(scope="class")
-    def buildah(self) -> Iterator[Buildah]:
-        if os.geteuid() != 0:
-            pytest.skip("only root can make a root")
-        for program in ("buildah", "debootstrap", "unshare"):
-            if shutil.which(program) is None:
-                pytest.skip(f"{program} is not installed")
-        try:
-            httpx.get(image_build.mirror()[0], timeout=20, follow_redirects=True)
-        except httpx.HTTPError as error:
-            pytest.skip(f"no package mirror: {error}")
-        with tempfile.TemporaryDirectory(prefix="veracity-gateway-image-") as work:
-            found = Buildah(Path(work))
-            yield found
-            found("rm", "--all")
-
-    @pytest.fixture(scope="class")
-    def container(self, buildah: Buildah) -> str:
-        plain = buildah("from", "scratch")
-        root = buildah("mount", plain)
-        subprocess.run(["cp", "-a", f"{image_build.plain_root()}/.", root], check=True)
-        env = {"PATH": image_build.PATH, "DEBIAN_FRONTEND": "noninteractive", **image_build.index()}
-        buildah("config", *(f"--env={name}={value}" for name, value in env.items()), plain)
-        buildah("commit", "--rm", plain, BASE)
-        how = ["--isolation", "chroot", "--format", "docker", "--pull-never", "--build-arg", f"BASE={BASE}"]
-        buildah("build", *how, "--ignorefile", IGNORE, "--file", DOCKERFILE, "--tag", IMAGE, CHECKOUT)
-        return buildah("from", "--pull-never", IMAGE)
 
     def test_it_says_how_it_is_run(self, buildah: Buildah, container: str) -> None:
         config: dict[str, Any] = json.loads(buildah("inspect", "--type", "image", IMAGE))["Docker"]["config"]
