@@ -42,7 +42,16 @@ LAYERS = {
 PNG = b"\x89PNG\r\n\x1a\n"
 EXPLANATION = Explanation(
     moments=(
-        Moment("2_visual", 1.2, 0.2, 0, (1.0, 2.0, 3.5, 4.0), PNG, Cam(((0.0, 1.0), (0.5, 0.25)), -2.5, 1.5, PNG)),
+        Moment(
+            "2_visual",
+            1.2,
+            0.2,
+            0,
+            (1.0, 2.0, 3.5, 4.0),
+            PNG,
+            Cam(((0.0, 1.0), (0.5, 0.25)), -2.5, 1.5, PNG),
+            area=(0.5, 1.5, 4.0, 4.5),
+        ),
     ),
     spectrogram=Spectrogram(0.0, 4.0, PNG, (Span(0.0, 4.0, 0.97),), 0.7),
     mouths=(MouthStrip(0, (0.0, 0.04), PNG, (Span(0.0, 1.0, 0.5),)),),

@@ -20,9 +20,39 @@ KEYS = {"AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret", "AWS_REGI
 BUCKET = "media"
 
 
+class Postgres:
+    """Debian's PostgreSQL on a socket in a folder, which is stopped and started again."""
+
+    def __init__(self, binaries: Path, folder: Path, as_user: list[str]) -> None:
+        self.url = f"postgresql://postgres@/postgres?host={folder}"
+        self._serve = [*as_user, str(binaries / "postgres"), "-D", str(folder / "data")]
+        self._serve += ["-k", str(folder), "-c", "listen_addresses="]
+        self._ready = [str(binaries / "pg_isready"), "-q", "-h", str(folder)]
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Serve, and wait until it answers."""
+        self._process = subprocess.Popen(self._serve, stderr=subprocess.DEVNULL)
+        _until(lambda: subprocess.run(self._ready, check=False).returncode == 0)
+
+    def stop(self) -> None:
+        """End it, whoever is connected."""
+        if self._process:
+            self._process.send_signal(signal.SIGINT)  # on SIGTERM it waits for its clients
+            self._process.wait()
+            self._process = None
+
+
 @contextmanager
 def postgresql(folder: Path) -> Iterator[str]:
-    """Run Debian's PostgreSQL on a socket in a folder; gives the URL of an empty database."""
+    """Run PostgreSQL; gives the URL of an empty database."""
+    with stoppable_postgresql(folder) as running:
+        yield running.url
+
+
+@contextmanager
+def stoppable_postgresql(folder: Path) -> Iterator[Postgres]:
+    """Run PostgreSQL with an empty database."""
     found = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
     if not found:
         pytest.skip("PostgreSQL is not installed: apt-get install postgresql")
@@ -37,14 +67,12 @@ def postgresql(folder: Path) -> Iterator[str]:
         os.chown(data, pwd.getpwnam("postgres").pw_uid, -1)
     run = [*as_user, str(binaries / "initdb"), "--username=postgres", "--auth=trust", "--no-sync", "-D", str(data)]
     subprocess.run(run, check=True, capture_output=True)
-    serve = [*as_user, str(binaries / "postgres"), "-D", str(data), "-k", str(folder), "-c", "listen_addresses="]
-    with subprocess.Popen(serve, stderr=subprocess.DEVNULL) as process:
-        try:
-            ready = [str(binaries / "pg_isready"), "-q", "-h", str(folder)]
-            _until(lambda: subprocess.run(ready, check=False).returncode == 0)
-            yield f"postgresql://postgres@/postgres?host={folder}"
-        finally:
-            process.send_signal(signal.SIGINT)  # on SIGTERM it waits for its clients
+    running = Postgres(binaries, folder, as_user)
+    try:
+        running.start()
+        yield running
+    finally:
+        running.stop()
 
 
 @contextmanager

@@ -149,7 +149,7 @@ class Build:
     def __init__(self, checkout: Path, base: Root, work: Path) -> None:
         self.checkout, self.work = checkout, work
         self.roots: dict[str, Root] = {}
-        self._base, self._context, self._network = base, context(checkout), network()
+        self._base, self._context, self._network = base, context(checkout), index()
 
     def stage(self, stage: Stage) -> Root:
         """Do a stage's steps in order; a RUN that fails is an AssertionError with its last words."""
@@ -206,7 +206,7 @@ class Build:
             shutil.copy2(self.checkout / file, to)
 
 
-def network() -> dict[str, str]:
+def index() -> dict[str, str]:
     """Return, as variables, how this machine's pip reaches its index; a plain root knows nothing of that."""
     said = subprocess.run([sys.executable, "-m", "pip", "config", "list"], capture_output=True, text=True, check=True)
     pairs = [line.partition("=") for line in said.stdout.splitlines()]

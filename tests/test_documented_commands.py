@@ -15,11 +15,12 @@ from veracity.settings import CHECKOUT
 PAGES = [*sorted(CHECKOUT.glob("*.md")), *sorted(CHECKOUT.glob("docs/**/*.md"))]
 COMMAND = re.compile(
     r"(?:^|&& )(?:(?:[A-Z_]+=\S+|nice|\.venv\S*/bin/) ?)*"
-    r"(make|veracity|veracity-client|python -m (?:export|training|benchmarks))((?: [^&|#]*)?)$"
+    r"(make|veracity|veracity-client|veracity-gateway|python -m (?:export|training|benchmarks))((?: [^&|#]*)?)$"
 )
 MAINS = {
     "veracity": "veracity.cli",
     "veracity-client": "veracity_client.cli",
+    "veracity-gateway": "veracity_gateway.__main__",
     "python -m export": "export.__main__",
     "python -m training": "training.__main__",
     "python -m benchmarks": "benchmarks.__main__",

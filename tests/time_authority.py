@@ -44,7 +44,7 @@ class TimeAuthority:
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.ca = folder, folder / "ca.pem"
-        self.url = ""
+        self.url, self._one = "", threading.Lock()
         (folder / "config").write_text(CONFIG.format(folder=folder))
         new = ("req", "-new", "-newkey", "rsa:2048", "-nodes")
         of_ca = ("-x509", "-days", "10", "-subj", "/CN=Test CA", "-config", folder / "config", "-extensions", "ca")
@@ -57,9 +57,10 @@ class TimeAuthority:
         (folder / "serial").write_text("01\n")
 
     def reply(self, query: bytes) -> bytes:
-        (self.folder / "query").write_bytes(query)
         config = ("-config", self.folder / "config", "-section", "config")
-        return _openssl("ts", "-reply", "-queryfile", self.folder / "query", *config)
+        with self._one:  # the query's file and the serial number are those of one
+            (self.folder / "query").write_bytes(query)
+            return _openssl("ts", "-reply", "-queryfile", self.folder / "query", *config)
 
 
 @contextmanager

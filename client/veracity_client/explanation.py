@@ -45,7 +45,8 @@ class Moment:
 
     ``layer`` is ``2_visual``, with the ``face`` and its ``box``; or, where no face has a score that counts,
     ``4_semantic``, with neither. Of a model that is shown several squares of a picture ``crop`` is the middle one.
-    ``cam`` is None where the model has no such map.
+    ``cam`` is None where the model has no such map. ``area`` is what of the upright picture ``crop`` shows, of a face:
+    the box with the model's margin; there the map lies in the frame. None from servers that do not say it.
     """
 
     layer: str
@@ -55,6 +56,7 @@ class Moment:
     box: tuple[float, float, float, float] | None
     crop: bytes
     cam: Cam | None
+    area: tuple[float, float, float, float] | None = None
 
 
 @dataclass(frozen=True)

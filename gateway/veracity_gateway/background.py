@@ -30,13 +30,18 @@ async def for_ever(work: Callable[[], Awaitable[None]]) -> None:
 
 
 async def safely(
-    call: Callable[..., Result], *args: object, limiter: anyio.CapacityLimiter | None = None
+    call: Callable[..., Result],
+    *args: object,
+    limiter: anyio.CapacityLimiter | None = None,
+    away: Callable[[], None] | None = None,
 ) -> Result | None:
-    """Call in a thread; None after a pause where the database is away or a fault of ours was met, which is logged."""
+    """Call in a thread; None after a pause where the database is ``away`` or a fault of ours was met: it is logged."""
     try:
         return await anyio.to_thread.run_sync(partial(call, *args), limiter=limiter)
     except AWAY as error:
         log.warning("the database does not answer", error=type(error).__name__)
+        if away:
+            away()
     except Exception:
         log.exception("the background work met a fault of ours")
     await anyio.sleep(AGAIN_SECONDS)

@@ -9,6 +9,7 @@ import socket
 import sys
 from contextlib import suppress
 
+import httpx
 import structlog
 import uvicorn
 from pydantic import ValidationError
@@ -21,6 +22,7 @@ from veracity_gateway.app import make_app
 from veracity_gateway.gateway import Gateway
 from veracity_gateway.settings import PREFIX, Settings
 
+READY_SECONDS = 10.0
 STOP_SECONDS = 10  # what requests under way get at a stop; jobs are given back
 
 
@@ -42,11 +44,23 @@ def serve(settings: Settings) -> int:
             f"{settings.host} lets other machines in, and there is no API key yet: `veracity gateway keys add`"
         )
     log_to_stderr()
-    gateway = Gateway(settings)  # what cannot be opened is said now
-    gateway.database.close()
-    gateway.media.check()
+    Gateway(settings).check()
     make_server(settings, announce=True).run()
     return 0
+
+
+def ask_whether_ready(settings: Settings) -> int:
+    """Ask the gateway that listens at these settings' port on this machine; 0 where it is ready, else 1."""
+    anywhere = settings.host in ("0.0.0.0", "::")  # noqa: S104 - it is compared
+    url = f"http://{'127.0.0.1' if anywhere else _bracketed(settings.host)}:{settings.port}/health/ready"
+    try:
+        answer = httpx.get(url, timeout=READY_SECONDS, trust_env=False)
+    except httpx.HTTPError as error:
+        sys.stderr.write(f"{url} does not answer: {error}\n")
+        return 1
+    if answer.status_code != 200:
+        sys.stderr.write(f"{url}: {answer.text}\n")
+    return int(answer.status_code != 200)
 
 
 class Server(uvicorn.Server):
@@ -64,8 +78,7 @@ class Server(uvicorn.Server):
         """Listen."""
         await super().startup(sockets)
         if self.started and self.announce:
-            host = f"[{self.config.host}]" if ":" in self.config.host else self.config.host
-            sys.stdout.write(f"gateway  http://{host}:{self.port}\n")
+            sys.stdout.write(f"gateway  http://{_bracketed(self.config.host)}:{self.port}\n")
             sys.stdout.flush()
 
 
@@ -79,6 +92,10 @@ def make_server(settings: Settings, *, announce: bool = False) -> Server:
     )  # fmt: skip
     server.announce = announce
     return server
+
+
+def _bracketed(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
 
 
 class _Stderr(io.TextIOBase):

@@ -62,6 +62,7 @@ def _set_up_sqlite(engine: Engine) -> None:
         connection.execute("PRAGMA synchronous = FULL")  # an accepted job outlives a power cut
         connection.execute(f"PRAGMA busy_timeout = {BUSY_MILLISECONDS}")
         connection.execute("PRAGMA foreign_keys = ON")
+        connection.execute("PRAGMA secure_delete = ON")  # what was deleted is not left in the file's free pages
 
     @event.listens_for(engine, "begin")
     def begun(connection: Any) -> None:

@@ -122,6 +122,10 @@ class StoreUnavailable(VeracityError):
     http = 503
 
 
+class SecretsKeyError(VeracityError):
+    """The key that encrypts webhooks' secrets is missing, is another one, or others may read it."""
+
+
 class StorageFull(VeracityError):
     """The disk or the bucket takes no more."""
 

@@ -13,6 +13,7 @@ from veracity_gateway.access.identity import Identity
 from veracity_gateway.access.keys import Keys
 from veracity_gateway.access.limits import Rates, count_job
 from veracity_gateway.access.sessions import Sessions
+from veracity_gateway.access.streams import Streams
 from veracity_gateway.database import Database
 from veracity_gateway.inbound.tus import Uploads
 from veracity_gateway.issued import Reports
@@ -28,9 +29,11 @@ from veracity_gateway.meters import Meters
 from veracity_gateway.outbound import Outbound
 from veracity_gateway.reviews.reviews import Reviews
 from veracity_gateway.settings import Settings
+from veracity_gateway.slow_work import SlowWork
 from veracity_gateway.webhooks.delivery import Deliveries
 from veracity_gateway.webhooks.endpoints import Webhooks
 from veracity_gateway.webhooks.outbox import Outbox
+from veracity_gateway.webhooks.secrets import Secrets, unlock
 
 
 @dataclass(frozen=True)
@@ -98,14 +101,19 @@ class Gateway:
         return Runner(self.jobs, self.media, self.servers, self.settings, downloads)
 
     @cached_property
+    def secrets(self) -> Secrets:
+        """The keys that webhooks' secrets are encrypted with."""
+        return unlock(self.database, self.settings)
+
+    @cached_property
     def webhooks(self) -> Webhooks:
         """The addresses that want to be told."""
-        return Webhooks(self.database)
+        return Webhooks(self.database, self.secrets)
 
     @cached_property
     def deliveries(self) -> Deliveries:
         """What tells them."""
-        return Deliveries(Outbox(self.database), self.outbound)
+        return Deliveries(Outbox(self.database, self.secrets), self.outbound)
 
     @cached_property
     def retention(self) -> Retention:
@@ -121,6 +129,11 @@ class Gateway:
     def reports(self) -> Reports:
         """The signed reports."""
         return Reports(self.database, self.reviews, self.settings)
+
+    @cached_property
+    def slow(self) -> SlowWork:
+        """What makes PDFs and archives."""
+        return SlowWork(self.settings.slow_at_once)
 
     @cached_property
     def keys(self) -> Keys:
@@ -143,9 +156,22 @@ class Gateway:
         return Rates()
 
     @cached_property
+    def streams(self) -> Streams:
+        """The streams of events that are open."""
+        return Streams(a_caller=self.settings.streams_a_key, most=self.settings.streams)
+
+    @cached_property
     def meters(self) -> Meters:
         """What Prometheus reads."""
         return Meters()
+
+    def check(self) -> None:
+        """Open what it works with and close it again, so that a fault is said before anything is served."""
+        try:
+            unlock(self.database, self.settings)
+        finally:
+            self.database.close()
+        self.media.check()
 
     async def close(self) -> None:
         """Let go of connections."""

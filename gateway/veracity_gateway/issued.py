@@ -6,7 +6,7 @@ import json
 import time
 from functools import cached_property
 
-from sqlalchemy import ForeignKey, LargeBinary
+from sqlalchemy import ForeignKey, LargeBinary, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -18,11 +18,13 @@ from veracity_gateway.jobs.servers import options_of
 from veracity_gateway.jobs.tables import Job
 from veracity_gateway.report import evidence as reported
 from veracity_gateway.report.canonical import digest
-from veracity_gateway.report.document import Report, sign_report
+from veracity_gateway.report.document import Report, sign_report, stamp_report
 from veracity_gateway.report.signing import SigningKey
 from veracity_gateway.report.timestamps import TimestampService
 from veracity_gateway.reviews.reviews import Review, Reviews
 from veracity_gateway.settings import Settings
+
+UNSTAMPED = b"unstamped:"  # how a report begins that is in the log and still wants its time stamp
 
 
 class IssuedReport(Base):
@@ -53,27 +55,45 @@ class Reports:
         if job.state != "COMPLETE" or job.verdict is None:
             raise Conflict(f"the job is {job.state}: there is no verdict to report")
         reviews = self._reviews.of(job.id)
-        return self._kept(job.id, len(reviews)) or self._issue(job, reviews)
+        document = self._kept(job.id, len(reviews)) or self._enter(job, reviews)
+        if document.startswith(UNSTAMPED):
+            document = self._stamp(job.id, len(reviews), document)
+        return Report.from_json(document)
 
-    def _kept(self, job: str, reviews: int) -> Report | None:
+    def _kept(self, job: str, reviews: int) -> bytes | None:
         with self._database.reading() as session:
             row = session.get(IssuedReport, (job, reviews))
-            return Report.from_json(row.document) if row else None
+            return row.document if row else None
 
-    def _issue(self, job: Job, reviews: list[Review]) -> Report:
+    def _enter(self, job: Job, reviews: list[Review]) -> bytes:
+        """Enter a report in the log and keep it, both in one transaction: of two requests at a time one does."""
         made = _evidence(job, reviews)
-        service = TimestampService(self._settings.timestamp_url) if self._settings.timestamp_url else None
-        with self._database.session() as session:
-            chain = log_in(session).append(REPORTED, job.id, digest(made), moment(time.time()))
-        report = sign_report(made, self.key, chain, service)
         try:
             with self._database.session() as session:
-                session.add(IssuedReport(job=job.id, reviews=len(reviews), document=report.to_json()))
-        except IntegrityError:  # another request made it meanwhile, or the job was deleted
-            if (kept := self._kept(job.id, len(reviews))) is None:
-                raise Conflict("the job was deleted") from None
-            return kept
-        return report
+                chain = log_in(session).append(REPORTED, job.id, digest(made), moment(time.time()))
+                document = sign_report(made, self.key, chain).to_json()
+                if self._settings.timestamp_url:
+                    document = UNSTAMPED + document
+                session.add(IssuedReport(job=job.id, reviews=len(reviews), document=document))
+            return document
+        except IntegrityError:  # another request entered it meanwhile, or the job was deleted
+            return self._still_kept(job.id, len(reviews))
+
+    def _stamp(self, job: str, reviews: int, unstamped: bytes) -> bytes:
+        """Have a report stamped, outside any transaction: the service may be slow."""
+        report = Report.from_json(unstamped.removeprefix(UNSTAMPED))
+        if self._settings.timestamp_url:
+            report = stamp_report(report, TimestampService(self._settings.timestamp_url))
+        row = (IssuedReport.job == job) & (IssuedReport.reviews == reviews)
+        with self._database.session() as session:  # of two requests the first one's stamp stays
+            first = update(IssuedReport).where(row, IssuedReport.document == unstamped)
+            session.execute(first.values(document=report.to_json()))
+        return self._still_kept(job, reviews)
+
+    def _still_kept(self, job: str, reviews: int) -> bytes:
+        if (document := self._kept(job, reviews)) is None:
+            raise Conflict("the job was deleted")
+        return document
 
 
 def _evidence(job: Job, reviews: list[Review]) -> reported.Evidence:

@@ -36,9 +36,15 @@ class Settings(BaseSettings):
     max_crashes: Count = Field(3, description="times that a job may be under way when its gateway dies")
     retry_seconds: Seconds = Field(3600.0, description="how long a job waits for servers that are away")
     max_queued: Count = Field(10_000, description="jobs that wait; more are refused")
+    streams_a_key: Count = Field(20, description="streams of events that a key may have open at a time")
+    streams: Count = Field(200, description="streams of events that may be open at a time")
     keep_days: Seconds = Field(30.0, description="after which a job and its result are deleted")
     unfinished_hours: Seconds = Field(24.0, description="after which an upload that did not end is deleted")
     signing_key: Path | None = Field(None, description="Ed25519 key (PEM) of reports; else one of the data folder")
+    webhook_keys: Path | None = Field(
+        None, description="file of keys that encrypt webhooks' secrets; else one of the data folder"
+    )
+    slow_at_once: Count = Field(2, description="PDFs and archives that are made at a time; eight more wait")
     timestamp_url: str = Field("", description="an RFC 3161 service that stamps reports")
     idempotency_hours: Seconds = Field(24.0, description="how long an Idempotency-Key is known")
 

@@ -76,6 +76,9 @@ def test_moments_are_the_worst_faces_one_a_second(explained: Observation) -> Non
         assert moment.score in [one.score for one in scores if (one.face, one.time) == (moment.face, moment.time)]
         assert moment.face is not None
         assert moment.box == boxes[moment.face, moment.time]
+        assert moment.area is not None
+        sides = [a - b for a, b in zip(moment.area[2:], moment.area[:2])]
+        assert sides == pytest.approx([1.25 * (b - a) for a, b in zip(moment.box[:2], moment.box[2:])], abs=2.5)
 
 
 def test_a_map_is_the_models_own_for_the_crop_that_is_shown(
@@ -97,6 +100,45 @@ def test_a_map_is_the_models_own_for_the_crop_that_is_shown(
         assert heat.shape == (224, 224, 4)
         cells = cv2.resize(heat[..., 3], values.shape[::-1], interpolation=cv2.INTER_AREA) / 255
         assert np.corrcoef(cells.ravel(), values.ravel())[0, 1] > 0.95
+
+
+def frame_at(video: Path, time: float) -> NDArray[np.uint8]:
+    reader = cv2.VideoCapture(str(video))
+    reader.set(cv2.CAP_PROP_POS_FRAMES, round(25 * time))
+    there, frame = reader.read()
+    reader.release()
+    assert there
+    return np.asarray(cv2.cvtColor(frame, cv2.COLOR_BGR2RGB), np.uint8)
+
+
+def shows(crop: bytes, frame: NDArray[np.uint8], area: tuple[float, ...]) -> bool:
+    x0, y0, x1, y1 = map(round, area)
+    cut = cv2.resize(frame[y0:y1, x0:x1], (224, 224), interpolation=cv2.INTER_AREA)
+    return float(np.abs(cut.astype(int) - decoded(crop)).mean()) < 6.0  # of 255
+
+
+def test_the_area_is_what_the_crop_shows(explained: Observation, talking: Path) -> None:
+    for moment in explanation(explained.verdict).moments:
+        assert moment.area is not None
+        frame = frame_at(talking, moment.time)
+        assert shows(moment.crop, frame, moment.area)
+        x0, y0, x1, y1 = moment.area
+        assert not shows(moment.crop, frame, (x0 + 15, y0, x1 + 15, y1))
+
+
+def test_places_are_pixels_of_a_picture_larger_than_full_hd(
+    explained: Observation, talking: Path, infer: LocalInfer, context: AnalysisContext, tmp_path: Path
+) -> None:
+    large = media_samples.write(tmp_path / "large.mp4", "-i", talking, "-an", "-vf", "scale=2560:1440", "-t", 1)
+    verdict = observed(large, infer, context, Options(policy="exhaustive", explain=True, layers=("visual",))).verdict
+    assert verdict.input.resolution == "2560x1440"
+    small = explained.verdict.faces[0].boxes[0].box
+    assert verdict.faces[0].boxes[0].box == pytest.approx([4 * v for v in small], abs=30)
+    moment = explanation(verdict).moments[0]
+    assert moment.area is not None
+    assert moment.box is not None
+    assert shows(moment.crop, frame_at(large, moment.time), moment.area)
+    assert moment.area[0] < moment.box[0] < moment.box[2] < moment.area[2]
 
 
 def test_mouths_are_those_that_lips_saw(explained: Observation) -> None:
@@ -184,6 +226,7 @@ def test_a_picture_has_moments_without_a_map_and_no_mouths(
     found = explanation(observed(portrait, infer, context, Options(policy=policy, explain=True)).verdict)
     (moment,) = found.moments
     assert (moment.layer, moment.face, moment.box, moment.cam) == ("4_semantic", None, None, None)
+    assert moment.area is None
     assert decoded(moment.crop).shape == (224, 224, 3)
     assert (found.mouths, found.spectrogram) == ((), None)
     assert found.generative_signature_words in ("strong", "moderate", "natural")

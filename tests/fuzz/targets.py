@@ -79,7 +79,7 @@ def facts(content: bytes) -> None:
     assert sorted(found.audio_order) == list(range(len(found.audio)))
     within_limits(found, Limits())
     if found.video and found.video.width:
-        assert min(decoding.shown_size(found.video)) >= 1
+        assert min(decoding.shown_size(found.video.width, found.video.height)) >= 1
 
 
 def answers(content: bytes) -> None:

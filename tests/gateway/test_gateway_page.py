@@ -200,8 +200,48 @@ def test_what_the_models_saw_is_shown_and_no_other_address(page: Page, site: str
     crops.click()
     assert at(page) == pytest.approx(2.0, abs=0.05)
     expect(page.locator(".inset")).to_be_visible()
+    expect(page.locator(".inset img")).to_have_count(2)
+    expect(page.locator("image.heat")).to_have_count(0)  # an older server does not say where the crop lies
+    expect(page.get_by_role("button", name="Heat map")).to_have_count(0)
     expect(page.get_by_role("heading", name="Mouths over time")).to_be_visible()
     expect(page.locator(".suspicious")).to_have_count(1)
+
+
+def test_the_heat_map_lies_in_its_place_over_the_frame(page: Page, site: str, kept: str) -> None:
+    def explained(route: Route) -> None:
+        job = route.fetch().json()
+        moments = [MAPPED | {"area": [160, 90, 320, 270]}]  # of 640 x 360
+        job["verdict"]["explanation"] = EXPLANATION | {"moments": moments}
+        route.fulfill(json=job)
+
+    page.route(f"**/jobs/{kept}", explained)
+    result(page, site, kept)
+    loaded(page)
+    heat, toggle = page.locator("image.heat"), page.get_by_role("button", name="Heat map")
+    expect(heat).to_have_count(0)  # at another moment
+    page.locator(".crop").click()
+    expect(heat).to_have_count(1)
+    expect(page.locator(".inset")).to_have_text("What the model weighed here")
+    expect(page.locator(".inset img")).to_have_count(0)
+    box, screen = bounds(heat), bounds(page.locator(".boxes"))
+    scale = min(screen["width"] / 640, screen["height"] / 360)
+    left, top = (screen["width"] - 640 * scale) / 2, (screen["height"] - 360 * scale) / 2
+    wanted = {"x": screen["x"] + left + 160 * scale, "y": screen["y"] + top + 90 * scale}
+    wanted |= {"width": 160 * scale, "height": 180 * scale}
+    assert box == pytest.approx(wanted, abs=1.5)
+    place = {"x": box["x"] + 8, "y": box["y"] + 8, "width": box["width"] - 16, "height": box["height"] - 16}
+    with_map = page.screenshot(clip=place)  # type: ignore[arg-type]
+    expect(toggle).to_have_attribute("aria-pressed", "true")
+    toggle.click()
+    expect(toggle).to_have_attribute("aria-pressed", "false")
+    expect(heat).to_have_count(0)
+    expect(page.locator(".inset img")).to_have_count(2)
+    assert page.screenshot(clip=place) != with_map  # type: ignore[arg-type]
+    toggle.click()
+    expect(heat).to_have_count(1)
+    page.locator(".tracks").focus()
+    page.keyboard.press("Home")
+    expect(heat).to_have_count(0)
 
 
 def test_a_text_file_is_an_error_in_plain_words(page: Page, site: str) -> None:
@@ -399,10 +439,11 @@ def picture() -> str:
     return base64.b64encode(file.getvalue()).decode()
 
 
-MOMENT = {"layer": "2_visual", "time": 2.0, "score": 0.9, "face": 1, "box": [10, 10, 90, 90]}
-EXPLANATION = {
+MOMENT: dict[str, Any] = {"layer": "2_visual", "time": 2.0, "score": 0.9, "face": 1, "box": [10, 10, 90, 90]}
+MAPPED = MOMENT | {"crop": picture(), "cam": {"values": [[1.0]], "low": 0.0, "high": 1.0, "png": picture()}}
+EXPLANATION: dict[str, Any] = {
     "moments": [
-        MOMENT | {"crop": picture(), "cam": {"values": [[1.0]], "low": 0.0, "high": 1.0, "png": picture()}},
+        MAPPED,
         MOMENT | {"crop": 'x" onerror=alert(1)', "cam": None},
     ],
     "spectrogram": {

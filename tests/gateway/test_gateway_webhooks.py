@@ -12,6 +12,7 @@ from typing import Any
 import anyio
 import httpx
 import pytest
+from cryptography.fernet import Fernet
 from gateway_server import gateway, settings_in
 from killed_gateway import killed_at_the_end
 from standardwebhooks import Webhook
@@ -20,12 +21,14 @@ from standardwebhooks.webhooks import WebhookVerificationError
 from veracity_client.errors import BadVideo
 from veracity_gateway.database import Database
 from veracity_gateway.errors import Conflict, NotFound
+from veracity_gateway.gateway import Gateway
 from veracity_gateway.jobs.store import Jobs, NewJob
 from veracity_gateway.outbound import Outbound
 from veracity_gateway.webhooks import outbox
 from veracity_gateway.webhooks.delivery import RESPONSE_BYTES, Deliveries
 from veracity_gateway.webhooks.endpoints import ROTATION_SECONDS, Webhooks
 from veracity_gateway.webhooks.outbox import Outbox
+from veracity_gateway.webhooks.secrets import Secrets
 from veracity_gateway.webhooks.tables import EVENT_TYPES
 
 
@@ -74,8 +77,9 @@ class Parts:
     def __init__(self, url: str, pauses: tuple[float, ...] = outbox.PAUSES) -> None:
         self.now = time.time()
         self.database = Database(url)
-        self.webhooks = Webhooks(self.database, self.clock)
-        self.outbox = Outbox(self.database, pauses=pauses, clock=self.clock)
+        keys = Secrets([Fernet.generate_key()])
+        self.webhooks = Webhooks(self.database, keys, self.clock)
+        self.outbox = Outbox(self.database, keys, pauses=pauses, clock=self.clock)
         self.jobs = Jobs(self.database, max_queued=100)
         self.jobs.on_end.append(self.webhooks.job_ended)
         self.jobs.on_delete.append(self.webhooks.job_deleted)
@@ -324,11 +328,11 @@ def test_one_message_of_each_end_after_a_kill(receiver: Receiver, tmp_path: Path
             return len({json.loads(body)["data"]["job_id"] for _, body in receiver.got}) == len(jobs)
 
         eventually(told, 120)
-        database = Database(f"sqlite:///{tmp_path / 'gateway.db'}")
-        for endpoint in Webhooks(database).of("local"):
-            sent = [each.message.job for each in Webhooks(database).messages(endpoint.id, "local", 100)]
+        found = Gateway(settings_in(tmp_path))
+        for endpoint in found.webhooks.of("local"):
+            sent = [each.message.job for each in found.webhooks.messages(endpoint.id, "local", 100)]
             assert sorted(sent) == sorted(jobs)
-        database.close()
+        found.database.close()
 
 
 def test_a_webhooks_address_is_in_no_log(parts: Parts, receiver: Receiver, capsys: pytest.CaptureFixture[str]) -> None:

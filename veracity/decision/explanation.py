@@ -11,8 +11,10 @@ from veracity.catalog import LAYERS
 from veracity.catalog.layers import FPS, SAMPLE_RATE
 from veracity.decision.calibration import Calibration
 from veracity.decision.evidence import Evidence, ScoredLayer
+from veracity.decision.places import Box, frame_size, in_picture
 from veracity.decision.scoring import threshold_label
 from veracity.evidence import pictures
+from veracity.evidence.crops import face_area
 from veracity.evidence.detector import detector
 from veracity.evidence.faces import Track
 from veracity.evidence.requests import ModelOutput, Sample
@@ -31,7 +33,7 @@ from veracity_client.explanation import (
     Signature,
     Spectrogram,
 )
-from veracity_client.verdict import Label
+from veracity_client.verdict import InputInfo, Label
 
 AUDIO, VISUAL, LIPSYNC, SEMANTIC = LAYERS
 NUMBERS = 20_000  # bytes of JSON: 6 maps of 12 × 12 cells, 96 windows of the voice, 8 strips with their times
@@ -63,7 +65,7 @@ def _moments(evidence: Evidence, calibration: Calibration, most_bytes: int) -> t
             scores = scale(scale.of_quality_alike(output).logits)
             worst = _worst(output.items, scores)
             share = most_bytes // max(1, len(worst)) - HEAT_MAP
-            return tuple(_moment(key, output, k, float(scores[k]), evidence.faces or (), share) for k in worst)
+            return tuple(_moment(key, output, k, float(scores[k]), evidence, share) for k in worst)
     return ()
 
 
@@ -75,19 +77,31 @@ def _worst(items: Sequence[Sample], scores: NDArray[np.float64]) -> list[int]:
     return list(best.values())[:MOMENTS]
 
 
-def _moment(layer: str, output: ModelOutput, k: int, score: float, tracks: Sequence[Track], most_bytes: int) -> Moment:
+def _moment(layer: str, output: ModelOutput, k: int, score: float, evidence: Evidence, most_bytes: int) -> Moment:
     item = output.items[k]
     crop, side = pictures.png_within(item.tensor, SIDE, most_bytes)
     cam = None if output.maps is None else _cam(output.maps[k], side)
-    return Moment(layer, round(item.start, 3), round(score, 4), item.face, _box(item, tracks), crop, cam)
+    box = _box(item, evidence.faces or ())
+    return Moment(
+        layer, round(item.start, 3), round(score, 4), item.face, box and in_picture(box, evidence.input), crop, cam,
+        area=box and _area(box, output.model, evidence.input),
+    )  # fmt: skip
 
 
-def _box(item: Sample, tracks: Sequence[Track]) -> tuple[float, float, float, float] | None:
+def _box(item: Sample, tracks: Sequence[Track]) -> Box | None:
+    """Return where a face was in its frame."""
     for track in tracks:
         if track.id == item.face:
-            x0, y0, x1, y1 = (round(float(v), 1) for v in track.detections[track.times.index(item.start)].box)
-            return x0, y0, x1, y1
+            return track.detections[track.times.index(item.start)].box
     return None
+
+
+def _area(box: Box, model: str, info: InputInfo | None) -> Box | None:
+    """Return what of the picture a crop shows: the face with a margin."""
+    size = frame_size(info)
+    if size is None:
+        return None
+    return in_picture(face_area(size[::-1], box, detector(model).model.crop), info)
 
 
 def _cam(evidence: NDArray[np.float32], side: int) -> Cam | None:

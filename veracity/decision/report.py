@@ -7,10 +7,11 @@ from collections.abc import Mapping, Sequence
 from veracity.decision import wording
 from veracity.decision.decision import Decision
 from veracity.decision.evidence import Evidence, ScoredLayer
+from veracity.decision.places import in_picture
 from veracity.decision.scoring import IS_FAKE, worst
 from veracity.evidence.faces import Track
 from veracity_client.explanation import Explanation
-from veracity_client.verdict import Face, FaceBox, Policy, Profile, Span, Verdict
+from veracity_client.verdict import Face, FaceBox, InputInfo, Policy, Profile, Span, Verdict
 
 
 def verdict(
@@ -45,7 +46,7 @@ def verdict(
         layers_executed=tuple(int(key[0]) for key, result in results.items() if result.status == "scored"),
         layer_results=results,
         timeline={key: layer.spans for key, layer in sorted(evidence.layers.items()) if layer.spans},
-        faces=_faces(evidence.faces or (), evidence.layers),
+        faces=_faces(evidence.faces or (), evidence.layers, evidence.input),
         policy=policy,
         profile=profile,
         thresholds=decision.thresholds,
@@ -63,20 +64,15 @@ def verdict(
     )
 
 
-def _faces(followed: Sequence[Track], layers: Mapping[str, ScoredLayer]) -> tuple[Face, ...]:
+def _faces(followed: Sequence[Track], layers: Mapping[str, ScoredLayer], info: InputInfo) -> tuple[Face, ...]:
     scores: dict[int, list[Span]] = {}
     for layer in layers.values():
         for face, spans in (layer.faces or {}).items() if layer.result.weight else ():
             scores.setdefault(face, []).extend(spans)
-    return tuple(_face(track, scores.get(track.id, [])) for track in followed)
+    return tuple(_face(track, scores.get(track.id, []), info) for track in followed)
 
 
-def _face(track: Track, spans: Sequence[Span]) -> Face:
-    boxes = (FaceBox(round(t, 3), _box(d.box)) for t, d in zip(track.times, track.detections))
+def _face(track: Track, spans: Sequence[Span], info: InputInfo) -> Face:
+    boxes = (FaceBox(round(t, 3), in_picture(d.box, info)) for t, d in zip(track.times, track.detections))
     mean = round(sum(s.score for s in spans) / len(spans), 4) if spans else None
     return Face(track.id, round(track.times[0], 3), round(track.times[-1], 3), mean, tuple(boxes), worst(spans))
-
-
-def _box(box: Sequence[float]) -> tuple[float, float, float, float]:
-    x0, y0, x1, y1 = (round(float(v), 1) for v in box)
-    return x0, y0, x1, y1

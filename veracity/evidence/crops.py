@@ -55,6 +55,16 @@ def face_crop(image: Image, box: Sequence[float], size: int, crop: Crop = SBI_CR
     return _on_black(_fitted(face, size), size)
 
 
+def face_area(shape: Sequence[int], box: Sequence[float], crop: Crop = SBI_CROP) -> tuple[float, float, float, float]:
+    """Return what of the picture :func:`face_crop` shows, x0, y0, x1, y1; what is on black is a square round it."""
+    x0, y0, x1, y1 = map(float, face_box(shape, box, crop))
+    if crop.stretch:
+        return x0, y0, x1, y1
+    half = max(x1 - x0, y1 - y0) / 2
+    x, y = (x0 + x1) / 2, (y0 + y1) / 2
+    return x - half, y - half, x + half, y + half
+
+
 def _fitted(image: Image, size: int) -> Image:
     """Bring the longer side to ``size`` pixels and keep the shape, as the DFDC winner does: cubic up, area down."""
     height, width = image.shape[:2]

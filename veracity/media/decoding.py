@@ -143,11 +143,11 @@ def _select(runs: Sequence[range]) -> str:
     return f"if(lt(n,{runs[middle][0]}),{_select(runs[:middle])},{_select(runs[middle:])})"
 
 
-def shown_size(video: VideoStream) -> tuple[int, int]:
+def shown_size(width: int, height: int) -> tuple[int, int]:
     """Return width and height of the frames where no size is given: the video's, within the area of full HD."""
-    longest = LONGEST_SIDE / max(video.width, video.height)
-    scale = min(1.0, math.sqrt(FULL_HD / (video.width * video.height)), longest)
-    return max(1, round(video.width * scale)), max(1, round(video.height * scale))
+    longest = LONGEST_SIDE / max(width, height)
+    scale = min(1.0, math.sqrt(FULL_HD / (width * height)), longest)
+    return max(1, round(width * scale)), max(1, round(height * scale))
 
 
 async def read_ahead(

@@ -204,7 +204,7 @@ class Media:
             raise NoFrames("the file holds no picture")
         if not video.width:
             raise UnsupportedCodec(f"there is no decoder for the video codec {video.codec}")
-        width, height = size or decoding.shown_size(video)
+        width, height = size or decoding.shown_size(video.width, video.height)
         said, count, due = "", 0, 0
         for part in decoding.passes(indices, probe):
             due += len(part)

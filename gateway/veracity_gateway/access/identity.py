@@ -9,6 +9,7 @@ from collections.abc import Callable
 from starlette.requests import Request
 
 from veracity_client.errors import Unauthorized
+from veracity_gateway.access.caller import LOCAL
 from veracity_gateway.access.keys import Key, Keys, digest_of
 from veracity_gateway.access.limits import Rates
 from veracity_gateway.access.origin import SAFE_METHODS
@@ -43,6 +44,15 @@ class Identity:
             if not hmac.compare_digest(sent.encode(), csrf_of(cookie).encode()):
                 raise Forbidden(f"a session's request that changes something wants the {CSRF_HEADER} of GET /session")
         return key
+
+    def still(self, request: Request) -> bool:
+        """Say whether what let a request in would let it in again; to ask is no use of a session."""
+        if request.state.caller == LOCAL:
+            return not self._keys.any_made()
+        if sent := _sent_key(request):
+            return self._keys.find(sent, use=False) is not None
+        cookie = cookie_of(request)
+        return cookie is not None and self._sessions.find(cookie, use=False) is not None
 
     def by_key(self, text: str, request: Request) -> Key:
         """Return the key that was sent; raises Unauthorized, TooManyRequests."""

@@ -100,8 +100,8 @@ class Keys:
         with self._database.reading() as session:
             return session.scalar(select(Key.id).limit(1)) is not None
 
-    def find(self, text: str) -> Key | None:
-        """Return the key that this is; None where it is none, or is revoked."""
+    def find(self, text: str, *, use: bool = True) -> Key | None:
+        """Return the key that this is; None where it is none, or is revoked. Its ``use`` is noted."""
         if not text.isascii() or not (said := FORM.fullmatch(text)):
             return None
         with self._database.reading() as session:
@@ -109,7 +109,8 @@ class Keys:
         right = hmac.compare_digest(key.digest if key else NO_DIGEST, digest_of(text))
         if key is None or not right or key.revoked is not None:
             return None
-        self.note_use(key)
+        if use:
+            self.note_use(key)
         return key
 
     def note_use(self, key: Key) -> None:

@@ -47,8 +47,11 @@ class Sessions:
             session.add(PageSession(digest=digest_of(token), key=key.id, created=now, seen=now))
         return token
 
-    def find(self, token: str) -> Key | None:
-        """Return the key that began a session; None where it is over, its key is revoked, or there is none."""
+    def find(self, token: str, *, use: bool = True) -> Key | None:
+        """Return the key that began a session; None where it is over, its key is revoked, or there is none.
+
+        Its ``use`` keeps it from ending unused.
+        """
         now, digest = self._clock(), digest_of(token)
         with self._database.reading() as session:
             query = select(Key, PageSession.seen).join(PageSession, PageSession.key == Key.id)
@@ -57,7 +60,7 @@ class Sessions:
         if found is None:
             return None
         key, seen = found
-        if seen < now - USED_SECONDS:
+        if use and seen < now - USED_SECONDS:
             with self._database.session() as session:
                 session.execute(update(PageSession).where(PageSession.digest == digest).values(seen=now))
         return key

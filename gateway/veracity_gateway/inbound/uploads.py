@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 FIELD_BYTES = 4096  # the longest field that is no file
 MOST_FIELDS = 32
-OVERHEAD_BYTES = 1 << 20  # of a body beside its files
+OVERHEAD_BYTES = 1 << 20  # of a body beside its files: fields, headers, what is before and after all parts
 WRITTEN_AT_ONCE = 1 << 20
 VIDEO = "video"
 
@@ -65,12 +65,15 @@ async def receive(request: Request, folder: Path, *, most_bytes: int, most_files
 
 async def _read(request: Request, parts: _Parts) -> None:
     parser = MultipartParser(_boundary(request), parts.callbacks())
-    waiting = bytearray()
+    waiting, read = bytearray(), 0
     async for chunk in request.stream():
         waiting += chunk
         if len(waiting) >= WRITTEN_AT_ONCE:
             await asyncio.to_thread(parser.write, bytes(waiting))
+            read += len(waiting)
             waiting.clear()
+            if read - parts.file_bytes > OVERHEAD_BYTES:
+                raise TooLarge(f"over {OVERHEAD_BYTES:,} bytes beside the files")
     await asyncio.to_thread(parser.write, bytes(waiting))
     parser.finalize()
 
@@ -101,6 +104,7 @@ class _Parts:
         self._name = ""
         self._field = bytearray()
         self._whole = False
+        self.file_bytes = 0
 
     def callbacks(self) -> MultipartCallbacks:
         """Return the methods by the parser's names."""
@@ -165,6 +169,7 @@ class _Parts:
     def _data(self, data: bytes, start: int, end: int) -> None:
         if self._file:
             self._file.write(data[start:end])
+            self.file_bytes += end - start
             return
         self._field += data[start:end]
         if len(self._field) > FIELD_BYTES:

@@ -69,10 +69,12 @@ class JobQueries:
             query = select(Event).where(Event.job == id_, Event.number > after).order_by(Event.number)
             return list(session.scalars(query))
 
-    def state(self, id_: str) -> str | None:
-        """Return the state of a job; None where it was deleted."""
+    def news(self, id_: str, after: int) -> tuple[list[Event], str | None]:
+        """Return what happened to a job after the event of that number, and its state; None where it was deleted."""
         with self._database.reading() as session:
-            return session.scalar(select(Job.state).where(Job.id == id_))
+            state = session.scalar(select(Job.state).where(Job.id == id_))  # before the events: its last is among them
+            query = select(Event).where(Event.job == id_, Event.number > after).order_by(Event.number)
+            return list(session.scalars(query)), state
 
     def expired(self, before: float) -> list[Job]:
         """Return the jobs that ended before a time."""

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 from uuid import uuid4
 
 import anyio
@@ -18,7 +18,7 @@ import structlog
 from veracity_client.errors import InternalError, ModelUnavailable, Overloaded, ServerUnavailable, VeracityError
 from veracity_client.verdict import Verdict
 from veracity_gateway import provenance
-from veracity_gateway.background import safely
+from veracity_gateway.background import AGAIN_SECONDS, safely
 from veracity_gateway.database import AWAY
 from veracity_gateway.errors import StoreUnavailable, UrlTimeout, UrlUnavailable
 from veracity_gateway.inbound.files import inspected
@@ -58,6 +58,7 @@ class Runner:
         self._scopes: dict[str, anyio.CancelScope] = {}
         self._limiter = anyio.CapacityLimiter(THREADS)  # apart from that of requests, which may be slow
         self._wake = anyio.Event()
+        self._answers_since = time.monotonic()  # the database
 
     async def run(self) -> None:
         """Work."""
@@ -89,9 +90,11 @@ class Runner:
         return len(self._scopes)
 
     async def _take_over(self) -> None:
+        """Take jobs over whose lease ran out; not before those that live could renew theirs after an outage."""
         while True:
-            for id_ in await self._call(self._jobs.take_over, self._settings.max_crashes) or ():
-                log.warning("a job is taken over from a gateway that died", job=id_)
+            if time.monotonic() - self._answers_since > self._settings.lease_seconds:
+                for id_ in await self._call(self._jobs.take_over, self._settings.max_crashes) or ():
+                    log.warning("a job is taken over from a gateway that died", job=id_)
             await anyio.sleep(self._settings.lease_seconds / 2)
 
     async def _work(self, claim: Claim, work: Work) -> None:
@@ -124,18 +127,21 @@ class Runner:
     async def _renew(self, id_: str, lease: str, scope: anyio.CancelScope) -> None:
         while True:
             await anyio.sleep(self._settings.lease_seconds / 3)
-            if await self._call(self._jobs.renew, id_, lease, self._settings.lease_seconds) is False:
+            while (held := await self._call(self._jobs.renew, id_, lease, self._settings.lease_seconds)) is None:
+                pass  # after an outage before others take it for lost
+            if not held:
                 scope.cancel()
 
     async def _analyze(self, job: Job, lease: str) -> None:
         video = await self._in_thread(self._media.read, job.id)
-        await self._in_thread(self._look_at_provenance, job, video)
+        if job.provenance is None:
+            await self._insist(self._jobs.found_out, job.id, await self._in_thread(self._provenance_of, job, video))
         async with aclosing(self._servers.stages(video, options_of(job.options))) as events:
             async for event in events:
                 if isinstance(event, Verdict):
                     said = await self._in_thread(self._servers.fingerprint)
-                    await self._in_thread(self._jobs.complete, job.id, lease, event, said)
-                elif not await self._in_thread(self._jobs.happened, job.id, lease, event):
+                    await self._insist(self._jobs.complete, job.id, lease, event, said)
+                elif await self._call(self._jobs.happened, job.id, lease, event) is False:
                     return
 
     async def _download(self, job: Job, lease: str) -> None:
@@ -153,10 +159,8 @@ class Runner:
             log.exception("a job failed", job=job.id)
             await self._failed(job, lease, InternalError(f"a fault of ours; the log has it under the job {job.id}"))
 
-    def _look_at_provenance(self, job: Job, video: bytes) -> None:
-        """Keep what the file says of itself: beside the verdict, which it does not touch."""
-        if job.provenance is not None:
-            return
+    def _provenance_of(self, job: Job, video: bytes) -> dict[str, Any]:
+        """Return what the file says of itself: it is kept beside the verdict, which it does not touch."""
         folder = inspected(self._settings)
         seconds = PROVENANCE_SECONDS + len(video) / PROVENANCE_BYTES_A_SECOND
         try:
@@ -164,19 +168,21 @@ class Runner:
             with tempfile.NamedTemporaryFile(dir=folder) as file:
                 file.write(video)
                 file.flush()
-                found = provenance.read(Path(file.name), seconds=seconds).to_dict()
+                return provenance.read(Path(file.name), seconds=seconds).to_dict()
         except OSError as error:  # the verdict does not wait for it
             log.exception("provenance could not be read", job=job.id)
-            found = {"state": "unreadable", "reason": f"it could not be looked at: {error.strerror}"}
-        self._jobs.found_out(job.id, found)
+            return {"state": "unreadable", "reason": f"it could not be looked at: {error.strerror}"}
 
     async def _failed(self, job: Job, lease: str, error: VeracityError) -> None:
         log.info("a job met an error", job=job.id, error=error.to_wire(), attempt=job.attempts)
-        if self._may_pass(job, error):
-            pause = min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** min(job.attempts - 1, MOST_DOUBLINGS))
-            await self._call(partial(self._jobs.give_back, failed=True), job.id, lease, pause)
-        else:
-            await self._call(self._jobs.fail, job.id, lease, error)
+        try:
+            if self._may_pass(job, error):
+                pause = min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** min(job.attempts - 1, MOST_DOUBLINGS))
+                await self._insist(partial(self._jobs.give_back, failed=True), job.id, lease, pause)
+            else:
+                await self._insist(self._jobs.fail, job.id, lease, error)
+        except Exception:
+            log.exception("a job's error could not be kept", job=job.id)
 
     def _may_pass(self, job: Job, error: VeracityError) -> bool:
         if isinstance(error, URL_PASSING):
@@ -185,7 +191,20 @@ class Runner:
         return isinstance(error, PASSING) and failing < self._settings.retry_seconds
 
     async def _call(self, call: Callable[..., Result], *args: object) -> Result | None:
-        return await safely(call, *args, limiter=self._limiter)
+        return await safely(call, *args, limiter=self._limiter, away=self._database_is_away)
+
+    async def _insist(self, call: Callable[..., Result], *args: object) -> Result:
+        """Call until the database answers: an outage loses no job's end, nor does it look like a gateway's death."""
+        while True:
+            try:
+                return await self._in_thread(call, *args)
+            except AWAY as error:
+                self._database_is_away()
+                log.warning("the database does not answer", error=type(error).__name__)
+                await anyio.sleep(AGAIN_SECONDS)
+
+    def _database_is_away(self) -> None:
+        self._answers_since = time.monotonic()
 
     async def _in_thread(self, call: Callable[..., Result], *args: object) -> Result:
         return await anyio.to_thread.run_sync(partial(call, *args), limiter=self._limiter)

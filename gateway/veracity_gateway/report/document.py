@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import msgspec
@@ -56,14 +56,16 @@ def make_report(
     """Enter the report in the log, at the time when the analysis ended; sign it, and have it stamped."""
     subject, time = evidence.verdict.video_id, evidence.times.finished
     chain = log.append(EVENT, subject, digest(evidence), time) if log else None
-    return sign_report(evidence, key, chain, service)
+    report = sign_report(evidence, key, chain)
+    return stamp_report(report, service) if service else report
 
 
-def sign_report(
-    evidence: Evidence, key: SigningKey, chain: Entry | None, service: TimestampService | None = None
-) -> Report:
+def sign_report(evidence: Evidence, key: SigningKey, chain: Entry | None) -> Report:
     """Sign a report that is already in the log: the same one again has the same bytes."""
-    parts = {"evidence": evidence, "chain": chain}
-    signature = key.sign(signed_bytes(parts))
-    stamp = service.stamp(stamped_bytes({**parts, "signature": signature})) if service else None
-    return Report(evidence, signature, chain, stamp)
+    return Report(evidence, key.sign(signed_bytes({"evidence": evidence, "chain": chain})), chain)
+
+
+def stamp_report(report: Report, service: TimestampService) -> Report:
+    """Have a signed report stamped."""
+    parts = {"evidence": report.evidence, "chain": report.chain, "signature": report.signature}
+    return replace(report, timestamp=service.stamp(stamped_bytes(parts)))

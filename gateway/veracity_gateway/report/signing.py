@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import os
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +18,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_public_key,
 )
 
+from veracity_gateway.private_files import read_private, write_new
 from veracity_gateway.report.canonical import from_base64
 from veracity_gateway.report.errors import SigningKeyError
 
@@ -69,13 +68,7 @@ class SigningKey:
     @classmethod
     def from_pem(cls, path: Path) -> SigningKey:
         """Read a private key (PKCS 8, not encrypted) that nobody else may read."""
-        try:
-            content = path.read_bytes()
-            mode = path.stat().st_mode
-        except OSError as error:
-            raise SigningKeyError(f"the signing key {path} cannot be read: {error.strerror}") from None
-        if os.name == "posix" and mode & 0o077:
-            raise SigningKeyError(f"others may read or write the signing key {path}: chmod 600 it")
+        content = read_private(path, "signing key", SigningKeyError)
         try:
             key = load_pem_private_key(content, password=None)
         except (ValueError, TypeError, UnsupportedAlgorithm):
@@ -91,10 +84,10 @@ class SigningKey:
         try:
             if not path.exists():
                 folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-                _write_new(path, cls(Ed25519PrivateKey.generate()).private_pem())
+                write_new(path, cls(Ed25519PrivateKey.generate()).private_pem())
             key = cls.from_pem(path)
             if not (folder / PUBLIC).exists():
-                _write_new(folder / PUBLIC, key.public_pem())
+                write_new(folder / PUBLIC, key.public_pem())
         except OSError as error:
             raise SigningKeyError(f"no signing key can be kept in {folder}: {error.strerror}") from None
         return key
@@ -131,18 +124,3 @@ def read_key_id(given: str) -> str:
     if not isinstance(key, Ed25519PublicKey):
         raise SigningKeyError(f"{given} is a key of another kind than Ed25519")
     return key_id(key.public_bytes_raw())
-
-
-def _write_new(path: Path, content: bytes) -> None:
-    """Write a whole file of mode 0600, and leave the one that another process has written meanwhile."""
-    number, made = tempfile.mkstemp(prefix=".report-key.", dir=path.parent)
-    try:
-        with os.fdopen(number, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(number)
-        path.hardlink_to(made)
-    except FileExistsError:
-        return
-    finally:
-        Path(made).unlink()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import AsyncGenerator
 from typing import Annotated, Literal
 
@@ -11,19 +12,22 @@ import anyio.to_thread
 from fastapi import APIRouter, Header, Path, Query, Request, Response
 from fastapi.responses import StreamingResponse
 from sse_starlette import EventSourceResponse, ServerSentEvent
+from starlette.types import Receive, Scope, Send
 
 from veracity_gateway.errors import Gone, NotFound
 from veracity_gateway.gateway import Gateway
 from veracity_gateway.jobs.queries import Filter
 from veracity_gateway.jobs.tables import ENDED, State
 from veracity_gateway.routes.documented import EVENTS, MEDIA
-from veracity_gateway.routes.parts import Analyst, Reader, TheGateway
+from veracity_gateway.routes.parts import Analyst, Reader, TheGateway, caller_of
 from veracity_gateway.routes.ranges import wanted_range
 from veracity_gateway.routes.shown import BatchShown, JobPage, JobShown, shown, summary
 
 router = APIRouter(tags=["jobs"])
 
 LOOK_SECONDS = 0.25  # how often a stream of events looks for new ones, which any gateway may have written
+ADMITTED_SECONDS = 2.0  # how often it looks whether its caller would still be let in
+PING_SECONDS = 15
 MOST_JOBS = 500  # of a page, and of a batch
 
 JobId = Annotated[str, Path(pattern="^[0-9a-f]{32}$", description="as the answer to the request said")]
@@ -75,14 +79,18 @@ async def delete_job(job_id: JobId, gateway: TheGateway, caller: Analyst) -> Non
 
 @router.get("/jobs/{job_id}/events", response_class=EventSourceResponse, responses=EVENTS)
 async def events(
+    request: Request,
     job_id: JobId,
     gateway: TheGateway,
     caller: Reader,
     last: Annotated[int, Header(alias="Last-Event-ID", ge=0, lt=1 << 31)] = 0,
 ) -> EventSourceResponse:
-    """Send what happens to a job as server-sent events: what happened before too, or what follows the last one."""
+    """Send what happens to a job as server-sent events: what happened before too, or what follows the last one.
+
+    The stream ends when the job does; and soon after its key was revoked, or its session is over.
+    """
     found = await anyio.to_thread.run_sync(gateway.queries.job, job_id, caller.sees)
-    return EventSourceResponse(_events(gateway, found.id, last), ping=15)
+    return _EventStream(gateway, request, _events(gateway, found.id, last, request))
 
 
 @router.get("/jobs/{job_id}/media", response_class=StreamingResponse, responses=MEDIA)
@@ -106,14 +114,32 @@ def media(request: Request, job_id: JobId, gateway: TheGateway, caller: Reader) 
     return StreamingResponse(chunks, 200 if whole else 206, headers, "application/octet-stream")
 
 
-async def _events(gateway: Gateway, id_: str, last: int) -> AsyncGenerator[ServerSentEvent, None]:
+class _EventStream(EventSourceResponse):
+    """A stream that is counted as long as it is open."""
+
+    def __init__(self, gateway: Gateway, request: Request, content: AsyncGenerator[ServerSentEvent, None]) -> None:
+        super().__init__(content, ping=PING_SECONDS)
+        self._gateway, self._request = gateway, request
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer; raises :class:`TooManyRequests`."""
+        with self._gateway.streams.opened(caller_of(self._request).id):
+            await super().__call__(scope, receive, send)
+
+
+async def _events(gateway: Gateway, id_: str, last: int, request: Request) -> AsyncGenerator[ServerSentEvent, None]:
+    asked = time.monotonic()
     while True:
-        for event in await anyio.to_thread.run_sync(gateway.queries.events, id_, last):
+        if time.monotonic() - asked > ADMITTED_SECONDS:
+            asked = time.monotonic()
+            if not await anyio.to_thread.run_sync(gateway.identity.still, request):
+                return
+        news, state = await anyio.to_thread.run_sync(gateway.queries.news, id_, last)
+        for event in news:
             last = event.number
             yield ServerSentEvent(event.data, event=event.kind, id=str(event.number))
             if event.kind == "end":
                 return
-        state = await anyio.to_thread.run_sync(gateway.queries.state, id_)
         if state is None or state in ENDED:  # it was deleted, or the client had the last event already
             yield ServerSentEvent(json.dumps({"state": state or "CANCELLED"}), event="end")
             return

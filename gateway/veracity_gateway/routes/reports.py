@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from anyio.to_thread import run_sync
 from fastapi import APIRouter, Response
 from fastapi.responses import StreamingResponse
 
@@ -46,9 +47,10 @@ def report_html(job_id: JobId, gateway: TheGateway, caller: Reader) -> Response:
 
 
 @router.get("/jobs/{job_id}/report.pdf", response_class=Response, responses=_answers("application/pdf", BYTES))
-def report_pdf(job_id: JobId, gateway: TheGateway, caller: Reader) -> Response:
+async def report_pdf(job_id: JobId, gateway: TheGateway, caller: Reader) -> Response:
     """Return the report as PDF."""
-    return Response(to_pdf(_report(job_id, gateway, caller.sees)), media_type="application/pdf")
+    report = await run_sync(_report, job_id, gateway, caller.sees)
+    return Response(await gateway.slow.run(to_pdf, report), media_type="application/pdf")
 
 
 @router.get("/audit", response_class=StreamingResponse, responses=_answers("application/jsonl", TEXT))

@@ -10,6 +10,7 @@ from fastapi import APIRouter, Response
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field
 
+from veracity_gateway.gateway import Gateway
 from veracity_gateway.jobs.queries import rfc3339
 from veracity_gateway.media import CHUNK_BYTES
 from veracity_gateway.reviews.export import manifest, write_archive
@@ -85,17 +86,22 @@ def reviews_manifest(gateway: TheGateway, caller: Reviewer) -> Response:
         }
     },
 )
-def reviews_archive(gateway: TheGateway, caller: Reviewer) -> StreamingResponse:
+async def reviews_archive(gateway: TheGateway, caller: Reviewer) -> StreamingResponse:
     """Return that table with the files that are kept: what `veracity calibrate` and `benchmarks accuracy` read."""
+    file = await gateway.slow.run(_archive, gateway, caller.sees)
+    return StreamingResponse(_content(file), media_type="application/zip")
+
+
+def _archive(gateway: Gateway, owner: str | None) -> IO[bytes]:
     gateway.intake.folder.mkdir(parents=True, exist_ok=True)
     file = tempfile.TemporaryFile(dir=gateway.intake.folder)  # noqa: SIM115 - closed when it was sent
     try:
-        write_archive(gateway.reviews.labelled(caller.sees), gateway.media, file)
+        write_archive(gateway.reviews.labelled(owner), gateway.media, file)
     except BaseException:
         file.close()
         raise
     file.seek(0)
-    return StreamingResponse(_content(file), media_type="application/zip")
+    return file
 
 
 def _content(file: IO[bytes]) -> Iterator[bytes]:

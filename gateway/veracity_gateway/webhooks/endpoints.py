@@ -17,6 +17,7 @@ from veracity_gateway.errors import Conflict, NotFound
 from veracity_gateway.jobs.queries import rfc3339
 from veracity_gateway.jobs.store import new_id
 from veracity_gateway.jobs.tables import Job
+from veracity_gateway.webhooks.secrets import Secrets
 from veracity_gateway.webhooks.tables import Attempt, Endpoint, EventType, Message
 
 TYPES: dict[str, EventType] = {"COMPLETE": "job.complete", "ERROR": "job.error", "CANCELLED": "job.cancelled"}
@@ -37,8 +38,9 @@ class Sent:
 class Webhooks:
     """Endpoints of all owners. Every method is one transaction."""
 
-    def __init__(self, database: Database, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, database: Database, keys: Secrets, clock: Callable[[], float] = time.time) -> None:
         self._database = database
+        self._keys = keys
         self._clock = clock
 
     def add(self, owner: str, url: str, events: Sequence[EventType]) -> tuple[Endpoint, str]:
@@ -50,7 +52,7 @@ class Webhooks:
                 raise Conflict(f"there are {count} webhooks, which is the most")
             endpoint = Endpoint(
                 id=new_id(), owner=owner, url=url, events=",".join(events),
-                secrets=json.dumps([(secret, None)]), created=self._clock(),
+                secrets=self._keys.seal(json.dumps([(secret, None)])), created=self._clock(),
             )  # fmt: skip
             session.add(endpoint)
             return endpoint, secret
@@ -70,8 +72,8 @@ class Webhooks:
         secret, now = new_secret(), self._clock()
         with self._database.session() as session:
             endpoint = _found(session, id_, owner)
-            before = [(old, until or now + ROTATION_SECONDS) for old, until in _secrets(endpoint, now)]
-            endpoint.secrets = json.dumps([*before[-OLD_SECRETS:], (secret, None)])
+            before = [(old, until or now + ROTATION_SECONDS) for old, until in _secrets(self._keys, endpoint, now)]
+            endpoint.secrets = self._keys.seal(json.dumps([*before[-OLD_SECRETS:], (secret, None)]))
             return endpoint, secret
 
     def enable(self, id_: str, owner: str) -> Endpoint:
@@ -124,13 +126,14 @@ def new_secret() -> str:
     return "whsec_" + base64.b64encode(secrets.token_bytes(SECRET_BYTES)).decode()
 
 
-def signing(endpoint: Endpoint, now: float) -> list[str]:
+def signing(keys: Secrets, endpoint: Endpoint, now: float) -> list[str]:
     """Return the secrets that sign now."""
-    return [secret for secret, _ in _secrets(endpoint, now)]
+    return [secret for secret, _ in _secrets(keys, endpoint, now)]
 
 
-def _secrets(endpoint: Endpoint, now: float) -> list[tuple[str, float | None]]:
-    return [(secret, until) for secret, until in json.loads(endpoint.secrets) if until is None or until > now]
+def _secrets(keys: Secrets, endpoint: Endpoint, now: float) -> list[tuple[str, float | None]]:
+    known = json.loads(keys.open(endpoint.secrets))
+    return [(secret, until) for secret, until in known if until is None or until > now]
 
 
 def _message(endpoint: Endpoint, job: Job, type_: EventType, now: float) -> Message:

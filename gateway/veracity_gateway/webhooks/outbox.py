@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session, aliased
 
 from veracity_gateway.database import Database
 from veracity_gateway.webhooks.endpoints import signing
+from veracity_gateway.webhooks.secrets import Secrets
 from veracity_gateway.webhooks.tables import Attempt, Endpoint, Message
 
 MINUTE, HOUR = 60.0, 3600.0
@@ -49,9 +50,14 @@ class Outbox:
     """The messages of all endpoints. Every method is one transaction."""
 
     def __init__(
-        self, database: Database, *, pauses: Sequence[float] = PAUSES, clock: Callable[[], float] = time.time
+        self,
+        database: Database,
+        keys: Secrets,
+        *,
+        pauses: Sequence[float] = PAUSES,
+        clock: Callable[[], float] = time.time,
     ) -> None:
-        self._database, self._pauses, self._clock = database, pauses, clock
+        self._database, self._keys, self._pauses, self._clock = database, keys, pauses, clock
 
     def claim(self, runner: str, seconds: float) -> Delivery | None:
         """Give the oldest message that is due, for so long; one at a time of an endpoint, whose others wait."""
@@ -72,7 +78,7 @@ class Outbox:
                 return None
             message, endpoint = found
             message.runner, message.lease = runner, now + seconds
-            return Delivery(message.id, endpoint.url, message.payload, signing(endpoint, now))
+            return Delivery(message.id, endpoint.url, message.payload, signing(self._keys, endpoint, now))
 
     def answered(self, runner: str, id_: str, answer: Answer) -> None:
         """Note an attempt and what follows from it; nothing where the message is no longer the runner's."""

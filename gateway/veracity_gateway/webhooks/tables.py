@@ -25,7 +25,7 @@ class Endpoint(Base):
     events: Mapped[str] = mapped_column(Text)
     """Types of events, separated by commas."""
     secrets: Mapped[str] = mapped_column(Text)
-    """JSON: [secret, until when it signs too, or null], the newest last."""
+    """Encrypted JSON: [secret, until when it signs too, or null], the newest last."""
     created: Mapped[float]
     disabled: Mapped[float | None]
     disabled_reason: Mapped[str | None] = mapped_column(Text)

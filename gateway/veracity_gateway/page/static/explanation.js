@@ -1,7 +1,7 @@
 // Reads `verdict.explanation`. The one place that knows its fields.
 
 /**
- * @typedef {{layer: string, time: number, score: number, face: number | null, box: number[] | null, crop: string, cam: string | null}} Moment
+ * @typedef {{layer: string, time: number, score: number, face: number | null, box: number[] | null, area: number[] | null, crop: string, cam: string | null}} Moment
  * @typedef {{png: string, start: number, end: number, threshold: number | null, spans: {start: number, end: number, score: number}[]}} Spectrogram
  * @typedef {{face: number, png: string, times: number[], windows: {start: number, end: number, score: number}[]}} MouthStrip
  * @typedef {{moments: Moment[], spectrogram: Spectrogram | null, mouths: MouthStrip[], signature: string | null}} Explanation
@@ -22,7 +22,7 @@ export function explanationOf(found) {
 
 function momentOf(found) {
   return {
-    layer: found.layer, time: found.time, score: found.score, face: found.face ?? null, box: found.box ?? null,
+    layer: found.layer, time: found.time, score: found.score, face: found.face ?? null, box: found.box ?? null, area: found.area ?? null,
     crop: picture(found.crop), cam: picture(found.cam?.png ?? found.cam),
   };
 }

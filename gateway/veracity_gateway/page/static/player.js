@@ -1,4 +1,4 @@
-// The player: the clip, faces drawn over it, what the model saw in a corner, and keys to go through it frame by frame.
+// The player: the clip, faces and the model's heat map drawn over it, what the model saw in a corner, and keys to go through it frame by frame.
 import { boxAt, scoreAt } from "./clip.js";
 import { el, fill, icon, svg } from "./dom.js";
 import { clock, percent } from "./format.js";
@@ -23,6 +23,7 @@ export function createPlayer(clip, seen) {
   let frame = USUAL_FRAME;
   let shown = 0; // the time of the frame that is on the screen
   let stopped = false;
+  const over = { faces: true, heat: true };
 
   const player = {
     clip, media, node: null,
@@ -60,20 +61,32 @@ export function createPlayer(clip, seen) {
   };
 
   function tell() {
-    if (clip.kind !== "sound") fill(boxes, boxShown.on ? clip.faces.map((face) => drawn(clip, face, player.time, letter())) : []);
-    showInset();
+    const moment = seen?.moments.find((each) => each.cam && Math.abs(each.time - player.time) < NEAR);
+    const inPlace = over.heat && moment?.area;
+    if (clip.kind !== "sound") fill(boxes, inPlace && heat(moment), over.faces && clip.faces.map((face) => drawn(clip, face, player.time, letter())));
+    showInset(moment, inPlace);
     for (const call of listeners) call(player.time);
   }
   /** The size of letters in the clip's own pixels, so that they look alike on every screen. */
   function letter() {
     return LETTER / (Math.min(boxes.clientWidth / clip.width, boxes.clientHeight / clip.height) || 1);
   }
-  function showInset() {
-    const moment = seen?.moments.find((each) => each.cam && Math.abs(each.time - player.time) < NEAR);
-    if (inset.dataset.time === String(moment?.time)) return;
-    inset.dataset.time = String(moment?.time);
+  /** What the heat map is; with the crop where it does not lie over the frame. */
+  function showInset(moment, inPlace) {
+    const now = moment ? `${moment.time} ${Boolean(inPlace)}` : "";
+    if (inset.dataset.now === now) return;
+    inset.dataset.now = now;
     inset.hidden = !moment;
-    if (moment) fill(inset, el("img", { src: moment.crop, alt: "" }), el("img", { src: moment.cam, alt: "", class: "cam" }), el("span", {}, "What the model weighed here"));
+    if (moment) fill(inset, !inPlace && [el("img", { src: moment.crop, alt: "" }), el("img", { src: moment.cam, alt: "", class: "cam" })], el("span", {}, "What the model weighed here"));
+  }
+  /** A button that draws something over the frame, or leaves it out. */
+  function overlay(name, words) {
+    const button = el("button", { type: "button", class: "quiet", "aria-pressed": "true", on: { click: () => {
+      over[name] = !over[name];
+      button.setAttribute("aria-pressed", String(over[name]));
+      tell();
+    } } }, words);
+    return button;
   }
   function watchFrames() {
     media.requestVideoFrameCallback((_, { mediaTime }) => {
@@ -101,14 +114,14 @@ export function createPlayer(clip, seen) {
   if (moving) media.addEventListener("loadedmetadata", () => { if (shown) media.currentTime = shown; });
 
   new ResizeObserver(tell).observe(screen);
-  const boxShown = { on: true };
-  const bar = moving ? controls(player, boxShown, tell) : null;
+  const mapped = seen?.moments.some((each) => each.cam && each.area);
+  const bar = moving ? controls(player, [clip.kind === "video" && clip.faces.length > 0 && overlay("faces", "Face boxes"), mapped && overlay("heat", "Heat map")]) : null;
   player.node = el("div", { class: "player", hidden: true, on: { keydown: (event) => player.key(event) && event.preventDefault() } }, screen, failed, bar);
   tell();
   return player;
 }
 
-function controls(player, boxShown, redraw) {
+function controls(player, overlays) {
   const { media, clip } = player;
   const play = el("button", { type: "button", class: "round", on: { click: player.toggle } });
   const time = el("span", { class: "time" });
@@ -121,19 +134,19 @@ function controls(player, boxShown, redraw) {
   for (const event of ["play", "pause", "ended"]) media.addEventListener(event, showState);
   const rate = el("select", { "aria-label": "Speed", on: { change: () => { media.playbackRate = Number(rate.value); } } },
     [0.1, 0.25, 0.5, 1, 1.5, 2].map((value) => el("option", { value: String(value), selected: value === 1 }, `${value}×`)));
-  const faces = el("button", { type: "button", class: "quiet", "aria-pressed": "true", on: { click: () => {
-    boxShown.on = !boxShown.on;
-    faces.setAttribute("aria-pressed", String(boxShown.on));
-    redraw();
-  } } }, "Face boxes");
   const step = (count, name, words) => el("button", { type: "button", class: "round", "aria-label": words, title: words, on: { click: () => player.step(count) } }, icon(name));
   player.onTime((now) => { time.textContent = `${clock(now)} / ${clock(player.duration)}`; });
   showState();
   const video = clip.kind === "video";
   return [el("div", { class: "controls", role: "group", "aria-label": "Player" },
     video && step(-1, "back", "One frame back (,)"), play, video && step(1, "next", "One frame on (.)"),
-    time, el("span", { class: "spring" }), rate, mute, video && clip.faces.length > 0 && faces),
+    time, el("span", { class: "spring" }), rate, mute, overlays),
   el("p", { class: "muted small keys" }, KEYS.map(([name, does]) => el("span", {}, el("kbd", {}, name), ` ${does}`)))];
+}
+
+/** The model's map where it lies in the frame. */
+function heat({ cam, area: [x0, y0, x1, y1] }) {
+  return svg("image", { href: cam, x: x0, y: y0, width: x1 - x0, height: y1 - y0, preserveAspectRatio: "none", class: "heat" });
 }
 
 /** A face's frame and name. The scores are of the row of that face. */
