@@ -14,6 +14,7 @@ import uvicorn
 from pydantic import ValidationError
 from pydantic_settings import SettingsError
 
+from veracity_client import telemetry
 from veracity_client.errors import BadOption
 from veracity_gateway.access.commands import any_active_key
 from veracity_gateway.access.origin import is_loopback
@@ -42,6 +43,7 @@ def serve(settings: Settings) -> int:
             f"{settings.host} lets other machines in, and there is no API key yet: `veracity gateway keys add`"
         )
     log_to_stderr()
+    telemetry.start("veracity-gateway")
     gateway = Gateway(settings)  # what cannot be opened is said now
     gateway.database.close()
     gateway.media.check()
