@@ -130,7 +130,6 @@ def test_one_trace_from_the_client_to_every_model(
     with Detector(url) as detector:
         detector.analyze(talking, EXHAUSTIVE)
     spans = whole(receiver, has_all)
-    print(receiving.tree(spans))
     for name in CALLED:
         assert chain(spans, models(spans)[name])[:3] == ["analyze", "InferRequest", "deepfake_detector"], name
     assert called_by_stages(spans, "deepfake_detector") >= CALLED
