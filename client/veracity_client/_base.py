@@ -14,11 +14,15 @@ from veracity_client.errors import BadOption, ServerUnavailable, VeracityError
 
 @dataclass
 class Call:
-    """A request under way. ``refused``: by which servers, since the last pause. ``closes``: of the detector, before."""
+    """A request under way. ``refused``: by which servers, since the last pause. ``closes``: of the detector, before.
+
+    ``headers`` carry the caller's trace.
+    """
 
     budget: RetryBudget
     closes: int
     refused: dict[Server[Any], VeracityError] = field(default_factory=dict)
+    headers: dict[str, str] = field(default_factory=dict)
 
     def probe_seconds(self) -> float:
         """Return what a probe may take of the time left."""

@@ -71,6 +71,9 @@ class _Transport:
             return module.insecure_channel(target, options=options)
         return module.secure_channel(target, self._credentials, options=options)
 
+    def _sent(self, request: Request) -> list[tuple[str, str]]:
+        return [*self._metadata, *request.headers.items()]
+
     def _error(self, error: grpc.RpcError, request: Request) -> VeracityError:
         code, text = error.code().name, error.details() or ""
         found = failure(text, code, request.id, self._address.through)
@@ -90,7 +93,7 @@ class GrpcTransport(_Transport):
     def infer(self, request: Request, timeout: float | None) -> bytes:
         """Return the output's bytes."""
         try:
-            answer = self._stub.ModelInfer(_message(request), timeout=timeout, metadata=self._metadata)
+            answer = self._stub.ModelInfer(_message(request), timeout=timeout, metadata=self._sent(request))
         except grpc.RpcError as error:
             raise self._error(error, request) from None
         return _output(answer)
@@ -98,7 +101,8 @@ class GrpcTransport(_Transport):
     def stream(self, request: Request, timeout: float | None) -> Generator[bytes, None, None]:
         """Yield the output's bytes of each response; leaving early cancels the call."""
         sent = Event()
-        call = self._stub.ModelStreamInfer(_once(_message(request), sent), timeout=timeout, metadata=self._metadata)
+        metadata = self._sent(request)
+        call = self._stub.ModelStreamInfer(_once(_message(request), sent), timeout=timeout, metadata=metadata)
         silence = _Silence(call, sent)
         try:
             while (response := silence.listen()) is not None:
@@ -145,7 +149,7 @@ class AsyncGrpcTransport(_Transport):
     async def infer(self, request: Request, timeout: float | None) -> bytes:
         """Return the output's bytes."""
         try:
-            answer = await self._stub.ModelInfer(_message(request), timeout=timeout, metadata=self._metadata)
+            answer = await self._stub.ModelInfer(_message(request), timeout=timeout, metadata=self._sent(request))
         except grpc.RpcError as error:
             raise self._error(error, request) from None
         return _output(answer)
@@ -158,7 +162,7 @@ class AsyncGrpcTransport(_Transport):
             request_serializer=service_pb2.ModelInferRequest.SerializeToString,
             response_deserializer=service_pb2.ModelStreamInferResponse.FromString,
         )
-        call = ask(_message(request), timeout=timeout, metadata=self._metadata)
+        call = ask(_message(request), timeout=timeout, metadata=self._sent(request))
         too_long = Event()
 
         def give_up() -> None:

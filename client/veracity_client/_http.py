@@ -183,8 +183,12 @@ def _post(request: Request) -> dict[str, Any]:
     outputs, parameters = [{"name": request.output}], {"timeout": request.timeout_us}
     parts = {"id": request.id, "parameters": parameters, "inputs": inputs, "outputs": outputs}
     header = json.dumps(parts).encode()
-    headers = {LENGTH_HEADER: str(len(header)), "Content-Type": "application/octet-stream"}
-    return {"url": f"/{request.model}/infer", "content": b"".join([header, *values]), "headers": headers}
+    own = {LENGTH_HEADER: str(len(header)), "Content-Type": "application/octet-stream"}
+    return {
+        "url": f"/{request.model}/infer",
+        "content": b"".join([header, *values]),
+        "headers": {**request.headers, **own},
+    }
 
 
 def _text(response: httpx.Response) -> str:

@@ -9,6 +9,7 @@ import time
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 from veracity_client import triton_errors
 from veracity_client._source import shortened
@@ -69,16 +70,25 @@ class Request:
     """One request: the model, the tensor that answers, and the tensors given, each BYTES [1, 1].
 
     ``timeout_us`` is Triton's parameter ``timeout``, in microseconds: how long it may wait in Triton's queue.
+    ``headers`` carry the caller's trace.
     """
 
     model: str
     output: str
     tensors: Mapping[str, bytes]
     timeout_us: int
+    headers: Mapping[str, str] = field(default_factory=dict)
     id: str = field(default_factory=lambda: str(uuid.uuid4()))
 
 
-def build(source: bytes | str, options: Options | None, left: float | None, *, stream: bool = False) -> Request:
+def build(
+    source: bytes | str,
+    options: Options | None,
+    left: float | None,
+    headers: Mapping[str, str] = MappingProxyType({}),
+    *,
+    stream: bool = False,
+) -> Request:
     """Build the request of any transport: ``source`` is the file's bytes or a server-side path, ``left`` in seconds.
 
     Raises :class:`BadOption` for options that are none.
@@ -90,9 +100,8 @@ def build(source: bytes | str, options: Options | None, left: float | None, *, s
         options = dataclasses.replace(options, deadline_seconds=min(left, options.deadline_seconds))
     given = {"VIDEO": source} if isinstance(source, bytes) else {"PATH": source.encode(errors="surrogateescape")}
     model, output = (STREAM, EVENT) if stream else (DETECTOR, VERDICT)
-    return Request(
-        model, output, {**given, "OPTIONS": options.to_json().encode()}, round(1e6 * options.deadline_seconds)
-    )
+    tensors = {**given, "OPTIONS": options.to_json().encode()}
+    return Request(model, output, tensors, round(1e6 * options.deadline_seconds), headers)
 
 
 class RetryBudget:

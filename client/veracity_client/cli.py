@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, ExitStack, closing
 from typing import TYPE_CHECKING, Any, get_args
 
+from veracity_client import telemetry
 from veracity_client._version import __version__
 from veracity_client.batch import Answer, Batch, asked_in, jobs_of
 from veracity_client.client import Detector
@@ -109,6 +110,7 @@ def run_analyze(args: argparse.Namespace, connect: Connect | None = None, wrap: 
     names = names if args.out is None else without(names, args.out)
     left = deque(names)
     try:
+        telemetry.start("veracity-client")
         return _analyze_all(args, names, left, report, connect)
     except VeracityError as error:  # of the whole run: a bad option, no server could be started, a disk is full
         report.failed(left, error)

@@ -9,6 +9,7 @@ from contextlib import aclosing, closing
 from types import TracebackType
 from typing import TYPE_CHECKING
 
+from veracity_client import telemetry
 from veracity_client._address import Address
 from veracity_client._base import Base, Call
 from veracity_client._servers import Servers
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from veracity_client._grpc import AsyncGrpcTransport, GrpcTransport
     from veracity_client._http import AsyncHttpTransport, HttpTransport
 
+SPAN = "analyze"  # as a trace shows a call, retries included
 READY_SECONDS = 5.0  # a server that takes longer to say so is not ready
 
 
@@ -37,11 +39,15 @@ class Detector(Base):
         Raises a class of :mod:`veracity_client.errors`: what the server raised, or ServerUnavailable,
         AnalysisTimeout, BadVideo for a file that cannot be read here.
         """
-        return self._request(read(video), options, self._call(timeout))
+        call = self._call(timeout)
+        with telemetry.call(SPAN) as call.headers:
+            return self._request(read(video), options, call)
 
     def analyze_path(self, path: str, options: Options | None = None, *, timeout: float | None = None) -> Verdict:
         """Name a file under the server's media root and return the verdict. Raises as :meth:`analyze` does."""
-        return self._request(server_path(path), options, self._call(timeout))
+        call = self._call(timeout)
+        with telemetry.call(SPAN) as call.headers:
+            return self._request(server_path(path), options, call)
 
     def stages(
         self, video: Video, options: Options | None = None, *, timeout: float | None = None
@@ -50,7 +56,14 @@ class Detector(Base):
 
         Raises as :meth:`analyze` does, and :class:`BadOption` over HTTP.
         """
-        return self._stages(read(video), options, self._call(timeout))
+        call = self._call(timeout)
+        return self._traced(self._stages(read(video), options, call), call)
+
+    def _traced(
+        self, events: Generator[StageEvent | Verdict, None, None], call: Call
+    ) -> Generator[StageEvent | Verdict, None, None]:
+        with closing(events), telemetry.call(SPAN) as call.headers:
+            yield from events
 
     def ready(self) -> bool:
         """Say whether a server answers here with the detector loaded; one of several is enough."""
@@ -81,7 +94,7 @@ class Detector(Base):
         while True:
             self._probe(call)
             left = call.budget.left()
-            request = build(source, options, left)
+            request = build(source, options, left, call.headers)
             try:
                 with self._servers.ask(call.refused) as server:
                     verdict = read_verdict(server.transport.infer(request, left))
@@ -98,7 +111,7 @@ class Detector(Base):
         while True:
             self._probe(call)
             left = call.budget.left()
-            request = build(source, options, left, stream=True)
+            request = build(source, options, left, call.headers, stream=True)
             try:
                 with (
                     self._servers.ask(call.refused) as server,
@@ -130,11 +143,14 @@ class AsyncDetector(Base):
     async def analyze(self, video: Video, options: Options | None = None, *, timeout: float | None = None) -> Verdict:
         """Send a video and return the verdict; see :meth:`Detector.analyze`."""
         call = self._call(timeout)
-        return await self._request(await asyncio.to_thread(read, video), options, call)
+        with telemetry.call(SPAN) as call.headers:
+            return await self._request(await asyncio.to_thread(read, video), options, call)
 
     async def analyze_path(self, path: str, options: Options | None = None, *, timeout: float | None = None) -> Verdict:
         """Name a file under the server's media root; see :meth:`Detector.analyze_path`."""
-        return await self._request(server_path(path), options, self._call(timeout))
+        call = self._call(timeout)
+        with telemetry.call(SPAN) as call.headers:
+            return await self._request(server_path(path), options, call)
 
     async def stages(
         self, video: Video, options: Options | None = None, *, timeout: float | None = None
@@ -142,9 +158,10 @@ class AsyncDetector(Base):
         """Yield what happens, the verdict last; see :meth:`Detector.stages`. Leave early by ``aclose()``."""
         call = self._call(timeout)
         source = await asyncio.to_thread(read, video)
-        async with aclosing(self._stages(source, options, call)) as events:
-            async for event in events:
-                yield event
+        with telemetry.call(SPAN) as call.headers:
+            async with aclosing(self._stages(source, options, call)) as events:
+                async for event in events:
+                    yield event
 
     async def ready(self) -> bool:
         """Say whether a server answers here with the detector loaded; one of several is enough."""
@@ -176,7 +193,7 @@ class AsyncDetector(Base):
         while True:
             await self._probe(call)
             left = call.budget.left()
-            request = build(source, options, left)
+            request = build(source, options, left, call.headers)
             try:
                 with self._servers.ask(call.refused) as server:
                     verdict = read_verdict(await server.transport.infer(request, left))
@@ -193,7 +210,7 @@ class AsyncDetector(Base):
         while True:
             await self._probe(call)
             left = call.budget.left()
-            request = build(source, options, left, stream=True)
+            request = build(source, options, left, call.headers, stream=True)
             try:
                 with self._servers.ask(call.refused) as server:
                     async with aclosing(server.transport.stream(request, left)) as messages:

@@ -44,6 +44,7 @@ def make_app(settings: Settings) -> FastAPI:
         redoc_url=None,
         responses=ANY_ERROR,
         generate_unique_id_function=lambda route: route.name,
+        telemetry={"metrics": False, "logs": False, "operation_spans": False},  # the spans of requests are left
         lifespan=_lifespan,
     )
     app.state.gateway = gateway

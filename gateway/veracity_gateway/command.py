@@ -15,6 +15,7 @@ import uvicorn
 from pydantic import ValidationError
 from pydantic_settings import SettingsError
 
+from veracity_client import telemetry
 from veracity_client.errors import BadOption
 from veracity_gateway.access.commands import any_active_key
 from veracity_gateway.access.origin import is_loopback
@@ -44,6 +45,7 @@ def serve(settings: Settings) -> int:
             f"{settings.host} lets other machines in, and there is no API key yet: `veracity gateway keys add`"
         )
     log_to_stderr()
+    telemetry.start("veracity-gateway")
     Gateway(settings).check()
     make_server(settings, announce=True).run()
     return 0

@@ -70,7 +70,7 @@ class Gateway:
         """What changes jobs."""
         jobs = Jobs(self.database, max_queued=self.settings.max_queued)
         jobs.on_begin.append(count_job)
-        jobs.on_end += [self.webhooks.job_ended, self.meters.ended]
+        jobs.on_end += [self.webhooks.job_ended, self.meters.job_ended]
         jobs.on_delete.append(self.webhooks.job_deleted)
         return jobs
 

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import json
+from importlib.metadata import version
 from typing import TYPE_CHECKING
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry
+from sqlalchemy.orm import Session
 
+from veracity_client import metrics
+from veracity_client._meters import Analyses, counter, gauge, histogram
+from veracity_client.metrics import of_error, of_verdict
+from veracity_client.verdict import Verdict
 from veracity_gateway.jobs.queries import Filter
 from veracity_gateway.jobs.tables import STATES, Job
 
@@ -16,7 +22,6 @@ if TYPE_CHECKING:
     from veracity_gateway.gateway import Gateway
 
 SECONDS_A_BYTE = 8e-6  # of video at 1 Mbit/s, until a job has ended here
-SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
 
 
 class Meters:
@@ -24,38 +29,37 @@ class Meters:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
-        self._requests = Counter(
-            "veracity_gateway_requests", "Requests by route and status", ["method", "route", "status"],
-            registry=self.registry,
-        )  # fmt: skip
-        self._seconds = Histogram(
-            "veracity_gateway_request_seconds", "Seconds to the beginning of the answer", ["method", "route"],
-            buckets=SECONDS, registry=self.registry,
-        )  # fmt: skip
-        self._jobs = Gauge("veracity_gateway_jobs", "Jobs that are kept, by state", ["state"], registry=self.registry)
-        self._waiting = Gauge(
-            "veracity_gateway_waiting_seconds", "How long the oldest job waits", registry=self.registry
-        )
-        self._queued_bytes = Gauge("veracity_gateway_queued_bytes", "Bytes of jobs that wait", registry=self.registry)
-        self._queued_video = Gauge(
-            "veracity_gateway_queued_video_seconds",
-            "Video of jobs that wait, in seconds: their bytes, at what a byte was of those that ended here",
-            registry=self.registry,
-        )
+        self._analyses = Analyses("gateway", self.registry)
+        self._requests = counter(metrics.REQUESTS, self.registry)
+        self._seconds = histogram(metrics.REQUEST_TIME, self.registry)
+        self._jobs = gauge(metrics.JOBS, self.registry)
+        self._waiting = gauge(metrics.WAITING, self.registry)
+        self._queued_bytes = gauge(metrics.QUEUED_BYTES, self.registry)
+        self._queued_video = gauge(metrics.QUEUED_VIDEO, self.registry)
         self._ended_bytes = self._ended_seconds = 0.0
-        self._under_way = Gauge("veracity_gateway_jobs_under_way", "Jobs this gateway works on", registry=self.registry)
+        self._under_way = gauge(metrics.UNDER_WAY, self.registry)
+        gauge(metrics.BUILD, self.registry).labels("gateway", version("veracity-gateway")).set(1)
 
     def answered(self, method: str, route: str, status: int, seconds: float) -> None:
         """Count a request."""
-        self._requests.labels(method, route, status).inc()
+        self._requests.labels(method, route, str(status)).inc()
         self._seconds.labels(method, route).observe(seconds)
 
-    def ended(self, _session: Session, job: Job) -> None:
+    def job_ended(self, _session: Session, job: Job) -> None:
+        """Count what a job came to, but for one that was answered from the store or cancelled."""
+        seconds = (job.finished or job.created) - job.created
+        if job.verdict and not job.answered_from:
+            verdict = Verdict.from_json(job.verdict)
+            self._learn_length(verdict.input.seconds, job.bytes)
+            self._analyses.take(of_verdict(verdict, seconds))
+        elif job.error:
+            self._analyses.take(of_error(json.loads(job.error)["type"].rpartition(":")[2], seconds))
+
+    def _learn_length(self, seconds: float | None, size: int | None) -> None:
         """Learn how long a file of so many bytes is."""
-        seconds = json.loads(job.verdict)["input"]["seconds"] if job.verdict else None
-        if seconds and job.bytes:
+        if seconds and size:
             self._ended_seconds += seconds
-            self._ended_bytes += job.bytes
+            self._ended_bytes += size
 
     def look(self, gateway: Gateway) -> None:
         """Read the gauges anew."""

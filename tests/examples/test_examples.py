@@ -47,6 +47,32 @@ def test_python_sync(server: Server, talking: Path) -> None:
     assert [line.split()[:2] for line in layers] == [[name, "scored"] for name in LAYERS]
 
 
+def test_trace_receiver() -> None:
+    """It takes what OpenTelemetry's exporter sends; tests/observe/test_tracing.py gives it tritonserver's."""
+    code = """
+import sys
+sys.path.insert(0, sys.argv[1])
+from trace_receiver import Receiver, tree
+from opentelemetry import trace
+from opentelemetry.exporter.otlp.json.http.trace_exporter import OTLPSpanExporter
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+receiver, provider = Receiver(), TracerProvider()
+provider.add_span_processor(SimpleSpanProcessor(OTLPSpanExporter(endpoint=receiver.url + "/v1/traces")))
+tracer = provider.get_tracer("test")
+with tracer.start_as_current_span("above"), tracer.start_as_current_span("below"):
+    pass
+(spans,) = receiver.traces().values()
+print(tree(spans))
+"""
+    folder = (EXAMPLES / "trace_receiver.py").parent
+    done = subprocess.run([sys.executable, "-c", code, str(folder)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    _, _, above, below = done.stdout.splitlines()
+    assert above[17:].startswith("above")
+    assert below[17:].startswith("  below")
+
+
 def test_python_sync_says_what_is_wrong(server: Server, tmp_path: Path) -> None:
     (tmp_path / "no-video.mp4").write_text("not a video")
     command = [sys.executable, str(EXAMPLES / "python_sync.py"), str(tmp_path / "no-video.mp4"), server.grpc_url]

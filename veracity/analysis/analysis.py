@@ -21,6 +21,7 @@ from veracity.decision.evidence import Evidence, ScoredLayer
 from veracity.decision.scoring import score_layer, unscored
 from veracity.evidence.detector import NO_SOUND, detector, score
 from veracity.evidence.requests import Infer, ModelOutput, Sample
+from veracity_client import telemetry
 from veracity_client.errors import ModelUnavailable, VeracityError
 from veracity_client.reasons import Reason
 from veracity_client.verdict import LayerResult, Options, StageEvent, Status
@@ -53,7 +54,8 @@ class Analysis:
         """Time a stage and tell of its beginning and end, and of the layer's result where it has one."""
         self._tell(name, "started")
         start = time.monotonic()
-        yield
+        with telemetry.span(name):
+            yield
         self.evidence.timings[name] = time.monotonic() - start
         self._tell(name, "done", result=self.evidence.results.get(name))
 

@@ -6,6 +6,7 @@ import math
 import sys
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from datetime import date
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
@@ -83,8 +84,9 @@ class Calibration:
     ``evidence_weights`` say how much of the evidence each layer is, however well it measured. ``model_thresholds``
     judge a layer by itself, ``still_calibrators`` and ``still_thresholds`` are those for still pictures.
     ``checkpoints`` are the digests of the weights that were measured (:func:`veracity.catalog.provenance.checkpoint`);
-    ``unmeasured`` are the models that have other weights. ``profiles`` holds the fusions of each profile, by kind of
-    file: they hold where exactly a profile's own models are used. Without a fusion of their own, models get no label.
+    ``dates`` say when, ``unmeasured`` are the models that have other weights. ``profiles`` holds the fusions of each
+    profile, by kind of file: they hold where exactly a profile's own models are used. Without a fusion of their own,
+    models get no label.
 
     :meth:`of` chooses the profile, :meth:`for_file` the kind of file and the operating point: ``fusion``, of a film
     also the ``voice_fusion`` that sound files have, and ``operating_point``. :meth:`met` takes the labels away from a
@@ -101,6 +103,7 @@ class Calibration:
     still_calibrators: Mapping[str, Calibrator] = field(default_factory=dict)
     still_thresholds: Mapping[str, Thresholds] = field(default_factory=dict)
     checkpoints: Mapping[str, str] = field(default_factory=dict)
+    dates: Mapping[str, date] = field(default_factory=dict)
     unmeasured: frozenset[str] = frozenset()
     profiles: Mapping[str, Mapping[FileKind, Fusion]] = field(default_factory=dict)
     fusions: Mapping[FileKind, Fusion] = field(default_factory=dict)
@@ -139,6 +142,7 @@ class Calibration:
             statements={name: _statement(profile) for name, profile in profiles.items()},
             measurements={name: model.text("statement") for name, model in models.items() if "statement" in model.data},
             model_thresholds={name: m.thresholds() for name, m in models.items() if {"fake", "real"} & m.data.keys()},
+            dates={name: m.date("date") for name, m in (*stills.items(), *models.items()) if "date" in m.data},
             checkpoints={name: m.text("checkpoint") for name, m in models.items() if "checkpoint" in m.data},
             still_calibrators={name: _scale(model) for name, model in stills.items()},
             still_thresholds={name: model.thresholds() for name, model in stills.items()},

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import date
 from typing import Any, TypeVar, get_args
 
 from veracity_client.errors import VeracityError
@@ -58,6 +59,13 @@ class Table:
         found = self.data.get(key)
         if not isinstance(found, str):
             raise self.fault(key, f"must be words, not {found!r}")
+        return found
+
+    def date(self, key: str) -> date:
+        """Return a date; raises :class:`CalibrationError`."""
+        found = self.data.get(key)
+        if type(found) is not date:
+            raise self.fault(key, f"must be a date, not {found!r}")
         return found
 
     def words(self, key: str) -> list[str]:

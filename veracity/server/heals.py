@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Literal
 
-from prometheus_client import CollectorRegistry, Counter
+from prometheus_client import CollectorRegistry
+
+from veracity_client import metrics
+from veracity_client._meters import counter
 
 Part = Literal["tritonserver", "proxy", "model", "process"]  # process: one of several of a model
 
@@ -13,10 +16,11 @@ class Heals:
     """Counts of one server; any thread may count."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        labels = ("part", "model")
-        what = "times that tritonserver, the proxy, a model or one process of a model"
-        self._done = Counter("veracity_heals", f"{what} was started again", labels, registry=registry)
-        self._failed = Counter("veracity_failed_heals", f"{what} did not start again", labels, registry=registry)
+        self._done = counter(metrics.HEALS, registry)
+        self._failed = counter(metrics.FAILED_HEALS, registry)
+        for part in ("tritonserver", "proxy"):  # from 0 on, so that Prometheus sees the first
+            self._done.labels(part, "")
+            self._failed.labels(part, "")
 
     def done(self, part: Part, model: str = "") -> None:
         """Count one that succeeded; ``model`` is its name where ``part`` is a model or a process of one."""

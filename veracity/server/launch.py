@@ -9,10 +9,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from veracity.catalog.serving import ARRIVED
+from veracity.catalog.serving import ARRIVED, SERVICE
 from veracity.server import reaper
 from veracity.server.binaries import Binaries
 from veracity.server.sockets import Sockets
+from veracity_client import telemetry
 from veracity_client.errors import ServerUnavailable
 
 SECRETS = ("VERACITY_API_KEY", "VERACITY_API_KEYS")
@@ -52,7 +53,16 @@ class Launch:
         if self.model_config:
             options["model-config-name"] = self.model_config
         flags = [f"--{name}={value}" for name, value in options.items()]
+        flags += [f"--trace-config={setting}" for setting in self._trace_settings()]
         return [str(binaries.server), "--disable-auto-complete-config", *flags]  # our configurations are complete
+
+    def _trace_settings(self) -> list[str]:
+        """Return how tritonserver traces: requests whose caller does, and no other."""
+        environ = {**inherited(), **self.env}
+        if (url := telemetry.endpoint(environ)) is None:
+            return []
+        where = [f"opentelemetry,url={url}", f"opentelemetry,resource=service.name={telemetry.name(SERVICE, environ)}"]
+        return ["mode=opentelemetry", "level=TIMESTAMPS", "rate=0", *where]
 
     def newer_options(self) -> dict[str, object]:
         """Return the options that the wheel's tritonserver is too old for."""

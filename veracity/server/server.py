@@ -14,11 +14,13 @@ from tritonclient.utils import InferenceServerException
 
 from veracity.catalog import provenance
 from veracity.catalog.profiles import BENCH, children, choose, required
+from veracity.decision.calibration import FILE as CALIBRATION
 from veracity.media import isolation
 from veracity.server import accelerators, address, binaries, repository, rundir
 from veracity.server.heals import Heals
 from veracity.server.health import ModelState
 from veracity.server.launch import Launch
+from veracity.server.measured import Measured
 from veracity.server.models import Models, Timeouts
 from veracity.server.ports import Ports, check
 from veracity.server.process import TritonProcess
@@ -31,6 +33,7 @@ from veracity.server.status_server import StatusServer
 from veracity.server.supervisor import Supervisor
 from veracity.server.tritonlog import Sink
 from veracity.settings import Settings
+from veracity_client import telemetry
 from veracity_client.errors import ModelUnavailable, ServerUnavailable
 
 EXIT_SECONDS = 5  # of a tritonserver that is told to end, which a dead model process keeps from it
@@ -62,6 +65,7 @@ class Server:
         log_sink: is called with the bytes that Triton and the models log.
         triton: a directory with ``bin/tritonserver`` and ``backends/``, used as it is; None searches.
         model_config: name of the ``configs/<name>.pbtxt`` that each model uses which has it.
+        calibration: the file that the detectors use, for what the health port tells of it.
     """
 
     def __init__(
@@ -88,6 +92,7 @@ class Server:
         log_sink: Sink | None = None,
         triton: Path | None = None,
         model_config: str = "",
+        calibration: Path = CALIBRATION,
     ) -> None:
         self._ports = Ports(http_port, grpc_port, metrics_port, health_port)
         self._host, self._access = address.resolve(host), access
@@ -104,6 +109,7 @@ class Server:
         self._models = Models(
             self._launch.repository, timeouts, self._stopping.is_set, self._heals, model_config, self._launch.env
         )
+        registry.register(Measured(self._launch.repository, calibration, self._served))
         self._pages = StatusPages(self.status, self._digests, registry)
         self.stop_requested = False  # by request_stop; a start that fails stops too
         self._run_dir: rundir.RunDir | None = None
@@ -118,9 +124,10 @@ class Server:
         """Serve the models of the settings' profile; model processes see the same settings. ``options`` as above.
 
         Raises :class:`ServerUnavailable` for the faults that ``veracity doctor`` finds, in production, and
-        :class:`VeracityError` where decoders cannot be isolated as they are required to be.
+        :class:`VeracityError` where decoders cannot be isolated, or spans not be sent, as they are required to be.
         """
         isolation.check(settings.decoder_isolation)
+        telemetry.check()
         production, choice = settings.env == "production", choose(settings.profile, settings.models)
         if production:
             _refuse_faults(settings)
@@ -135,6 +142,7 @@ class Server:
             "max_request_bytes": 2 * settings.max_bytes,  # so that the error for a video that is too large is ours
             "triton": settings.triton,
             "model_config": settings.model_config_name,
+            "calibration": settings.calibration or CALIBRATION,
         }
         return cls(settings.model_repository, **(defaults | options))
 
@@ -262,9 +270,11 @@ class Server:
 
     def _digests(self) -> dict[str, str]:
         """Return the sha256 of each served graph that has a provenance, by model."""
-        served = (name for name, model in self.models.items() if model.state == "ready")
-        pages = {name: provenance.read(self._launch.repository / name) for name in served}
+        pages = {name: provenance.read(self._launch.repository / name) for name in self._served()}
         return {name: page["graph_sha256"] for name, page in pages.items() if "graph_sha256" in page}
+
+    def _served(self) -> list[str]:
+        return [name for name, model in self.models.items() if model.state == "ready"]
 
     @property
     def _phase(self) -> Phase:

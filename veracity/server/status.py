@@ -14,7 +14,8 @@ from prometheus_client.registry import Collector
 
 from veracity.server.health import ModelState
 from veracity.server.repository import is_detector
-from veracity_client import __version__
+from veracity_client import __version__, metrics
+from veracity_client.metrics import Family
 
 Phase = Literal["starting", "serving", "stopping", "broken"]  # broken: nothing supervises it any more
 PHASES = {
@@ -123,14 +124,19 @@ class _Gauges(Collector):
 
     def collect(self) -> Iterable[Metric]:
         status = self._read()
-        yield GaugeMetricFamily("veracity_ready", "1 while verdicts can be had", value=float(not status.faults))
-        in_flight = "requests that the detectors work on"
-        yield GaugeMetricFamily("veracity_requests_in_flight", in_flight, value=status.requests_in_flight)
-        answers = "1 while the model, and what it calls, answers"
-        models = GaugeMetricFamily("veracity_model_ready", answers, labels=["model"])
-        for name, state in status.states.items():
-            models.add_metric([name], float(state.state == "ready"))
-        yield models
+        yield gauge(metrics.BUILD, {("supervisor", __version__): 1.0})
+        yield gauge(metrics.READY, {(): float(not status.faults)})
+        yield gauge(metrics.IN_FLIGHT, {(): float(status.requests_in_flight)})
+        installed = {name: state.state for name, state in status.states.items() if state.state != "missing"}
+        yield gauge(metrics.MODEL_READY, {(name,): float(state == "ready") for name, state in installed.items()})
+
+
+def gauge(family: Family, values: Mapping[tuple[str, ...], float]) -> GaugeMetricFamily:
+    """Return a gauge as it stands, by the values of its labels."""
+    found = GaugeMetricFamily(family.name, family.help, labels=family.labels)
+    for labels, value in values.items():
+        found.add_metric(labels, value)
+    return found
 
 
 def _json(code: int, content: dict[str, Any]) -> Answer:

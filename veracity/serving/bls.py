@@ -18,7 +18,8 @@ from veracity.catalog import MODELS
 from veracity.catalog.tensorrt import PLAN, taken
 from veracity.evidence.requests import State
 from veracity.reloading import reloaded_since
-from veracity_client import triton_errors
+from veracity.serving.tracing import of_the_request
+from veracity_client import telemetry, triton_errors
 from veracity_client.errors import InternalError, ModelUnavailable, Overloaded, VeracityError
 
 # A verdict without a model would be another one: one that died is waited for while the supervisor loads it again.
@@ -56,7 +57,8 @@ class BlsInfer:
         since, give_up = time.time(), math.inf
         while True:
             try:
-                return await self._run(model, inputs)
+                with telemetry.span(f"infer {model}"):
+                    return await self._run(model, inputs)
             except (ModelUnavailable, Overloaded) as error:
                 now = time.time()
                 if reloaded_since(model, since):
@@ -73,6 +75,7 @@ class BlsInfer:
             requested_output_names=[tensor.name for tensor in MODELS[model].outputs],
             inputs=[pb.Tensor(name, array) for name, array in taken(inputs, self._model_config).items()],
             timeout=_microseconds_left(),
+            **of_the_request(),
         )
         response = await request.async_exec()
         if response.has_error():

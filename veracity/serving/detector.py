@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -20,12 +20,16 @@ import triton_python_backend_utils as pb
 from veracity import in_flight, log
 from veracity.analysis.context import AnalysisContext
 from veracity.analysis.pipeline import analyze, ignore
-from veracity.catalog.serving import VIDEOS_AT_ONCE, VIDEOS_WAITING
+from veracity.catalog.serving import SERVICE, VIDEOS_AT_ONCE, VIDEOS_WAITING
 from veracity.serving.bls import BlsInfer
+from veracity.serving.meters import Meters
 from veracity.serving.request import is_empty, parse, seconds_waited
+from veracity.serving.tracing import traced
 from veracity.settings import Settings
+from veracity_client import telemetry
 from veracity_client._wire import ALIVE, ALIVE_SECONDS
 from veracity_client.errors import AnalysisTimeout, InternalError, Overloaded, VeracityError
+from veracity_client.metrics import Sample, of_error, of_verdict, zeros
 from veracity_client.verdict import StageEvent, Verdict, event_to_json
 
 THREADS = 64  # of the event loop: an inference in flight holds one, and asyncio's own default is cores + 4
@@ -38,15 +42,18 @@ logger = log.get(__name__)
 class Detector:
     """``deepfake_detector``: one request, one verdict."""
 
-    output = "VERDICT"
+    output, decoupled = "VERDICT", False
 
     def initialize(self, args: Mapping[str, str]) -> None:  # noqa: ARG002  Triton's signature
         """Read the settings once; Triton reports what is wrong with them as the reason why the model did not load."""
         settings = Settings.from_env()
         log.configure(settings.log_level)
+        telemetry.start(SERVICE)
+        self.meters = Meters()
         self.context = AnalysisContext.from_settings(settings)
         self.infer = BlsInfer(settings.model_repository, settings.model_config_name)
         self.threads = ThreadPoolExecutor(THREADS, "infer")
+        self._count(zeros())
 
     async def execute(self, requests: Sequence[Any]) -> list[Any] | None:
         """Answer every request on its own: one that fails harms no other."""
@@ -64,26 +71,34 @@ class Detector:
     async def _guarded(
         self, request: Any, cancelled: Callable[[], bool], tell: Callable[[StageEvent], None]
     ) -> Verdict:
-        """Analyse, with the request's id in every log line; only errors of ours come out."""
+        """Analyse and count, with the request's id in every log line; only errors of ours come out."""
         request_id, probe = request.request_id() or str(uuid.uuid4()), is_empty(request)
-        with structlog.contextvars.bound_contextvars(request_id=request_id):
+        arrived = time.monotonic() - seconds_waited(request, time.time())
+        with structlog.contextvars.bound_contextvars(request_id=request_id), traced(request, decoupled=self.decoupled):
             try:
-                verdict = await self._analyze(request, cancelled, tell)
+                verdict = await self._analyze(request, arrived, cancelled, tell)
             except VeracityError as error:
                 level = logger.debug if probe else logger.info
                 level("refused", error=type(error).__name__, message=error.message)
+                if not probe:
+                    self._count(of_error(type(error).__name__, time.monotonic() - arrived))
                 raise
             except Exception as error:
                 logger.exception("analysis failed")
+                self._count(of_error(InternalError.__name__, time.monotonic() - arrived))
                 raise InternalError(f"analysis failed; the server's log has it under request {request_id}") from error
             logger.info("verdict", video_id=verdict.video_id, label=verdict.label, timings=dict(verdict.timings))
+            self._count(of_verdict(verdict, time.monotonic() - arrived))
             return verdict
 
+    def _count(self, samples: Iterable[Sample]) -> None:
+        """Count in a thread: no answer waits for it."""
+        self.threads.submit(self.meters.take, samples)
+
     async def _analyze(
-        self, request: Any, cancelled: Callable[[], bool], tell: Callable[[StageEvent], None]
+        self, request: Any, arrived: float, cancelled: Callable[[], bool], tell: Callable[[StageEvent], None]
     ) -> Verdict:
-        """Work on a request until the caller goes away."""
-        arrived = time.monotonic() - seconds_waited(request, time.time())
+        """Work on a request until the caller goes away; it ``arrived`` then, on the monotonic clock."""
         if cancelled():
             raise AnalysisTimeout(ABANDONED)
         task = asyncio.create_task(self._work(request, arrived, tell))
@@ -95,7 +110,7 @@ class Detector:
         return task.result()
 
     async def _work(self, request: Any, arrived: float, tell: Callable[[StageEvent], None]) -> Verdict:
-        """Read the request and analyse; the deadline counts from ``arrived``, on the monotonic clock."""
+        """Read the request and analyse; the deadline counts from ``arrived``."""
         source, options = await asyncio.to_thread(parse, request, self.context.settings.media_root)
         waited = time.monotonic() - arrived
         return await analyze(source, self.infer, options, self.context, tell, waited=waited)
@@ -108,7 +123,7 @@ class Detector:
 class DetectorStream(Detector):
     """``deepfake_detector_stream``: a message a stage, the verdict last. Analyses overlap."""
 
-    output = "EVENT"
+    output, decoupled = "EVENT", True
 
     def initialize(self, args: Mapping[str, str]) -> None:
         """Bound what Triton does not: a decoupled instance is handed every request at once, its queue never fills."""
@@ -126,10 +141,7 @@ class DetectorStream(Detector):
         def tell(event: StageEvent) -> None:
             sender.send(_message(self.output, event_to_json(event)))
 
-        self.streams += 1
         try:
-            if self.streams > VIDEOS_AT_ONCE + VIDEOS_WAITING:
-                raise Overloaded("as many streams as this server takes are waiting; ask again later")
             alive = asyncio.create_task(self._say_alive(sender, probe=is_empty(request)))
             try:
                 verdict = await self._guarded(request, sender.is_cancelled, tell)
@@ -138,8 +150,6 @@ class DetectorStream(Detector):
             last = _message(self.output, await asyncio.to_thread(event_to_json, verdict))
         except VeracityError as error:
             last = pb.InferenceResponse([], _triton_error(error))
-        finally:
-            self.streams -= 1
         sender.send(last, flags=pb.TRITONSERVER_RESPONSE_COMPLETE_FINAL)
 
     async def _say_alive(self, sender: Any, *, probe: bool) -> None:
@@ -150,6 +160,17 @@ class DetectorStream(Detector):
         while not probe:
             sender.send(_message(self.output, ALIVE))
             await asyncio.sleep(ALIVE_SECONDS)
+
+    async def _analyze(
+        self, request: Any, arrived: float, cancelled: Callable[[], bool], tell: Callable[[StageEvent], None]
+    ) -> Verdict:
+        self.streams += 1
+        try:
+            if self.streams > VIDEOS_AT_ONCE + VIDEOS_WAITING:
+                raise Overloaded("as many streams as this server takes are waiting; ask again later")
+            return await super()._analyze(request, arrived, cancelled, tell)
+        finally:
+            self.streams -= 1
 
     async def _work(self, request: Any, arrived: float, tell: Callable[[StageEvent], None]) -> Verdict:
         async with self.turns:

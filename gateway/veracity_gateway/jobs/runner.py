@@ -15,6 +15,7 @@ import anyio
 import anyio.to_thread
 import structlog
 
+from veracity_client import telemetry
 from veracity_client.errors import InternalError, ModelUnavailable, Overloaded, ServerUnavailable, VeracityError
 from veracity_client.verdict import Verdict
 from veracity_gateway import provenance
@@ -149,8 +150,10 @@ class Runner:
         self.wake()
 
     async def _try(self, job: Job, lease: str, work: Work) -> None:
+        parent = {"traceparent": job.traceparent} if job.traceparent else None
         try:
-            await work(job, lease)
+            with telemetry.span("job", parent, job=job.id, attempt=job.attempts):
+                await work(job, lease)
         except VeracityError as error:
             await self._failed(job, lease, error)
         except AWAY:

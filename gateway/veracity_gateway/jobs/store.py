@@ -13,6 +13,7 @@ from sqlalchemy import ColumnElement, delete, func, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from veracity_client import telemetry
 from veracity_client.errors import Overloaded, VeracityError
 from veracity_client.verdict import StageEvent, Verdict, event_to_json
 from veracity_gateway.audit import DELETED, log_in, moment
@@ -104,7 +105,8 @@ class Jobs:
             sends = (Job.state == "UPLOADING") & Job.source_url.is_(None) & (Job.owner == new.owner)
             if (session.scalar(select(func.count()).where(sends)) or 0) >= MOST_UPLOADS:
                 raise TooManyRequests(f"{MOST_UPLOADS} uploads are not complete; end some of them first", RETRY_SECONDS)
-            job = Job(id=new_id(), state="UPLOADING", created=self._clock(), **vars(new))
+            trace = telemetry.headers().get("traceparent")
+            job = Job(id=new_id(), state="UPLOADING", created=self._clock(), traceparent=trace, **vars(new))
             session.add(job)
             if once:
                 session.add(Idempotency(owner=new.owner, job=job.id, created=self._clock(), **vars(once)))

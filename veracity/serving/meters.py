@@ -1,0 +1,66 @@
+"""The metrics of :mod:`veracity_client.metrics` as Triton's custom metrics, at its metrics port."""
+
+from __future__ import annotations
+
+import ctypes
+import threading
+from collections.abc import Iterable
+from typing import Any
+
+import triton_python_backend_utils as pb
+
+from veracity import log
+from veracity_client.metrics import Family, Sample
+
+COMPONENT = "detector"
+
+logger = log.get(__name__)
+
+
+class Meters:
+    """What the detectors of one tritonserver see, added up by Triton; any thread may count.
+
+    Every process of both detectors has the same series: Triton gives each the same counter. It also takes a counter out
+    of its registry when one process deletes it, whoever else holds it, and the next increment writes into freed memory.
+    So none is ever deleted: counts go on over the death of a process and over a model that is loaded again, and end
+    with tritonserver.
+    """
+
+    def __init__(self) -> None:
+        self._families: dict[str, Any] = {}
+        self._metrics: dict[tuple[str, tuple[str, ...]], Any] = {}
+        self._lock = threading.Lock()
+
+    def take(self, samples: Iterable[Sample]) -> None:
+        """Add samples; the answer to a request does not depend on it."""
+        try:
+            for family, labels, value in samples:
+                metric = self._metric(family, labels)
+                if family.kind == "histogram":
+                    metric.observe(value)
+                else:
+                    metric.increment(value)
+        except pb.TritonModelException:
+            logger.exception("metrics were not counted")
+
+    def _metric(self, family: Family, labels: tuple[str, ...]) -> Any:
+        with self._lock:
+            key = family.name, labels
+            if key not in self._metrics:
+                named = dict(zip(family.labels, (COMPONENT, *labels)))
+                buckets = {"buckets": list(family.buckets)} if family.kind == "histogram" else {}
+                self._metrics[key] = _kept(self._family(family).Metric(labels=named, **buckets))
+            return self._metrics[key]
+
+    def _family(self, family: Family) -> Any:
+        if family.name not in self._families:
+            kind = getattr(pb.MetricFamily, family.kind.upper())
+            made = pb.MetricFamily(name=family.name, description=family.help, kind=kind)
+            self._families[family.name] = _kept(made)
+        return self._families[family.name]
+
+
+def _kept(metric: Any) -> Any:
+    """Return an object of Triton's that lives until the process ends, whose destructor would delete the series."""
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(metric))
+    return metric
