@@ -89,7 +89,7 @@ docs: ## the documentation's pages in site/, every link checked
 	@NO_MKDOCS_2_WARNING=1 $(DOCS_VENV)/bin/mkdocs build --strict --quiet
 
 lock: ## pin the dependencies anew (needs uv)
-	$(LOCK) --extra hubs --extra measure pyproject.toml -o requirements/runtime.lock
+	$(LOCK) --extra hubs --extra measure --extra telemetry pyproject.toml -o requirements/runtime.lock
 	$(LOCK) -c requirements/runtime.lock $(NO_SERVER) $(NO_BUILDER) pyproject.toml -o requirements/image.lock
 	$(LOCK) -c requirements/runtime.lock $(NO_SERVER) --extra hubs pyproject.toml -o requirements/export.lock
 	$(LOCK) -c requirements/runtime.lock --group dev -o requirements/dev.lock
