@@ -9,7 +9,6 @@ veracity analyze clip.mp4
 
 from __future__ import annotations
 
-import base64
 import gzip
 import json
 import sys
@@ -20,11 +19,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
-
-from google.protobuf.json_format import MessageToDict
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (  # type: ignore[import-untyped]
-    ExportTraceServiceRequest,
-)
 
 QUIET_SECONDS = 7.0  # spans come in batches, every 5 s; then a trace is whole
 
@@ -45,14 +39,13 @@ class Span:
 
 
 class Receiver(ThreadingHTTPServer):
-    """Takes spans at ``/v1/traces``, as binary protobuf or JSON, until it is closed."""
+    """Takes spans as JSON, which tritonserver and our exporter send, until it is closed."""
 
     daemon_threads = True
 
     def __init__(self, port: int = 0) -> None:
         super().__init__(("127.0.0.1", port), _Handler)
         self.spans: list[Span] = []
-        self.kinds: set[str] = set()  # content types that came
         self.last = time.monotonic()
         threading.Thread(target=self.serve_forever, daemon=True).start()
 
@@ -77,38 +70,28 @@ class _Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers["Content-Length"]))
         if self.headers.get("Content-Encoding") == "gzip":
             body = gzip.decompress(body)
-        kind = self.headers.get_content_type()
-        spans = list(_read(body, kind))
-        self.server.spans += spans
-        self.server.kinds.add(kind)
+        self.server.spans += _read(body)
         self.server.last = time.monotonic()
         self.send_response(200)
-        self.send_header("Content-Type", kind)
-        self.send_header("Content-Length", "2" if kind == "application/json" else "0")
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", "2")
         self.end_headers()
-        self.wfile.write(b"{}" if kind == "application/json" else b"")
+        self.wfile.write(b"{}")
 
     def log_message(self, *_: Any) -> None:
         """Print nothing but traces."""
 
 
-def _read(body: bytes, kind: str) -> Iterator[Span]:
-    """Yield the spans of a batch; ids are hexadecimal in JSON, and bytes in protobuf."""
-    is_json = kind == "application/json"
-    batch = json.loads(body) if is_json else MessageToDict(ExportTraceServiceRequest.FromString(body))
-    for resource in batch.get("resourceSpans", []):
+def _read(body: bytes) -> Iterator[Span]:
+    """Yield the spans of a batch."""
+    for resource in json.loads(body).get("resourceSpans", []):
         service = _attributes(resource.get("resource", {})).get("service.name", "")
         for scope in resource.get("scopeSpans", []):
             for span in scope.get("spans", []):
-                ids = [span.get(name, "") for name in ("traceId", "spanId", "parentSpanId")]
-                trace, own, parent = ids if is_json else map(_hex, ids)
+                trace, own, parent = (span.get(name, "") for name in ("traceId", "spanId", "parentSpanId"))
                 began, ended = (int(span[name]) / 1e9 for name in ("startTimeUnixNano", "endTimeUnixNano"))
                 about, events = _attributes(span), span.get("events", [])
                 yield Span(trace, own, parent, service, span["name"], began, ended, about, events)
-
-
-def _hex(text: str) -> str:
-    return base64.b64decode(text).hex()
 
 
 def _attributes(of: dict[str, Any]) -> dict[str, str]:
@@ -128,9 +111,7 @@ def tree(spans: list[Span]) -> str:
         for span in below[parent]:
             took = span.ended - span.began
             name = f"{'  ' * depth}{span.name}"
-            model = span.attributes.get("triton.model_name") or span.attributes.get("model_name", "")
-            about = " ".join(filter(None, (model if model not in span.name else "", f"[{span.service}]")))
-            lines.append(f"{span.began - start:7.3f} {took:7.3f}  {name}  {about}")
+            lines.append(f"{span.began - start:7.3f} {took:7.3f}  {name}  [{span.service}]")
             add(span.id, depth + 1)
 
     add("", 0)

@@ -10,6 +10,7 @@ import os
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from contextvars import ContextVar
 from importlib.util import find_spec
 from typing import Any
 
@@ -22,6 +23,8 @@ API = "opentelemetry.trace"
 TRACER = "veracity"
 
 Value = str | int | float | bool
+
+_silent: ContextVar[bool] = ContextVar("silent", default=False)
 
 
 def endpoint(environ: Mapping[str, str] = os.environ) -> str | None:
@@ -76,9 +79,19 @@ def _is_installed(package: str) -> bool:
 
 
 @contextmanager
+def silence() -> Iterator[None]:
+    """Make no spans within the block."""
+    token = _silent.set(True)
+    try:
+        yield
+    finally:
+        _silent.reset(token)
+
+
+@contextmanager
 def span(name: str, parent: Mapping[str, str] | None = None, **about: Value) -> Iterator[None]:
     """Make a span of the block, below the one around it, or below that of ``parent``, which are W3C headers."""
-    trace = sys.modules.get(API)
+    trace = _api()
     if trace is None:
         yield
         return
@@ -93,7 +106,7 @@ def call(name: str, **about: Value) -> Iterator[dict[str, str]]:
 
     It is not made the current one: a generator that is left and entered again would have other code run below it.
     """
-    trace = sys.modules.get(API)
+    trace = _api()
     if trace is None:
         yield {}
         return
@@ -110,7 +123,12 @@ def call(name: str, **about: Value) -> Iterator[dict[str, str]]:
 
 def headers() -> dict[str, str]:
     """Return the W3C headers of the current span; none where nobody traces."""
-    return _headers(None) if API in sys.modules else {}
+    return _headers(None) if _api() else {}
+
+
+def _api() -> Any:
+    """Return OpenTelemetry's API; None where nobody traces."""
+    return None if _silent.get() else sys.modules.get(API)
 
 
 def _headers(context: Any) -> dict[str, str]:

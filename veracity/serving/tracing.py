@@ -17,7 +17,7 @@ _trace: ContextVar[Any] = ContextVar("trace", default=None)
 
 @contextmanager
 def traced(request: Any, *, decoupled: bool) -> Iterator[None]:
-    """Make a span of the block, if the request is traced: its caller said so, and this server traces.
+    """Make a span of the block, if the request is traced: its caller said so, and this server traces. Else none in it.
 
     Triton lets go of the trace of a ``decoupled`` request at once; one of its own spans below it, of a model that is
     called, would end tritonserver 2.51 with SIGSEGV.
@@ -25,7 +25,8 @@ def traced(request: Any, *, decoupled: bool) -> Iterator[None]:
     trace = request.trace() if telemetry.endpoint() else None
     context = trace.get_context() if trace else None
     if not context:
-        yield
+        with telemetry.silence():
+            yield
         return
     token = _trace.set(None if decoupled else trace)
     try:
