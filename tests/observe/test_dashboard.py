@@ -4,6 +4,7 @@ import json
 import time
 import urllib.request
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -53,10 +54,13 @@ def work(server: Server, page: str, video: Path) -> None:
             detector.analyze(b"no video")
     with httpx.Client(base_url=page) as client:
         for sent in (video.read_bytes(), b"no video" * 1000):
-            made = client.post("/analyze-video", files={"file": ("clip.mp4", sent)}, data={"policy": "exhaustive"})
-            if made.status_code == httpx.codes.ACCEPTED:
-                job = made.json()["job_id"]
-                eventually(lambda job=job: client.get(f"/jobs/{job}").json()["state"] in ("COMPLETE", "ERROR"))
+            made = client.post("/analyze-video", files={"video": ("clip.mp4", sent)}, data={"policy": "exhaustive"})
+            job = made.json()["job_id"]
+            eventually(partial(has_ended, client, job))
+
+
+def has_ended(client: httpx.Client, job: str) -> bool:
+    return client.get(f"/jobs/{job}").json()["state"] in ("COMPLETE", "ERROR")
 
 
 def test_every_panel_has_data_or_says_why_not(fed: str) -> None:
