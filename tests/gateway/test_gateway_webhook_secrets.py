@@ -125,6 +125,7 @@ def test_the_first_key_of_the_file_encrypts_and_the_others_may_go(tmp_path: Path
 @pytest.mark.parametrize(
     ("content", "mode", "said"),
     [(b"", 0o600, "holds no keys"), (b"a key", 0o600, "holds no keys"), (Fernet.generate_key(), 0o640, "chmod 600")],
+    ids=["empty", "no key", "open to others"],  # a key is another one each time
 )
 def test_a_file_that_is_none_is_refused(tmp_path: Path, content: bytes, mode: int, said: str) -> None:
     given = tmp_path / "given"
