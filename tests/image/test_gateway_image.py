@@ -163,8 +163,8 @@ class TestImage:
         say_pid = "echo $$; exec veracity-gateway --url localhost:1"  # buildah passes no signal on
         serve = buildah.run(container, "sh", "-c", say_pid, port=port)
         refused = subprocess.run(serve, capture_output=True, text=True, check=False)
-        assert refused.returncode == 3
-        assert "there is no API key yet" in refused.stderr
+        assert refused.returncode == 3, refused.stderr
+        assert "there is no API key yet" in refused.stderr, f"\n{refused.stderr}"
         made = buildah.run(container, "veracity-gateway", "keys", "add", "test", "--scopes", "read,admin")
         key = subprocess.run(made, capture_output=True, text=True, check=True).stdout.strip()
         with subprocess.Popen(serve, stdout=subprocess.PIPE, text=True) as process:
@@ -188,9 +188,7 @@ class TestImage:
                 assert process.wait(20) == 0
 
     def test_a_report_becomes_a_pdf(self, buildah: Buildah, container: str) -> None:
-        script = (
-            "from weasyprint import HTML; import sys; sys.stdout.buffer.write(HTML(string='Fälschung').write_pdf())"
-        )
+        script = "from weasyprint import HTML; import sys; sys.stdout.buffer.write(HTML(string='Fälschung').write_pdf(uncompressed_pdf=True))"
         done = subprocess.run(buildah.run(container, "python3", "-c", script), capture_output=True, check=True)
         assert done.stdout.startswith(b"%PDF-")
         assert b"DejaVu" in done.stdout
