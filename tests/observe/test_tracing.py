@@ -170,7 +170,7 @@ def test_a_job_of_the_gateway_is_in_the_trace_of_the_request_that_made_it(
     with gateway(settings_in(tmp_path, urls=(traced_server.grpc_url,))) as url, httpx.Client(base_url=url) as client:
         with talking.open("rb") as file:
             made = client.post(
-                "/analyze-video", files={"file": file}, data={"policy": "exhaustive"}, headers={"traceparent": PARENT}
+                "/analyze-video", files={"video": file}, data={"policy": "exhaustive"}, headers={"traceparent": PARENT}
             )
         job = made.json()["job_id"]
         eventually(lambda: client.get(f"/jobs/{job}").json()["state"] == "COMPLETE")
