@@ -51,7 +51,7 @@ def rules() -> list[dict[str, Any]]:
 def prometheus(folder: Path, targets: Mapping[str, str], seconds: float) -> Iterator[str]:
     """Run Prometheus with our configuration, reading ``targets``, job to host:port, so often; gives its url."""
     config = yaml.safe_load((FOLDER / "prometheus.yml").read_text())
-    config["global"] |= {"scrape_interval": f"{seconds}s", "evaluation_interval": f"{seconds}s"}
+    config["global"] |= {"scrape_interval": f"{seconds:g}s", "evaluation_interval": f"{seconds:g}s"}
     config["rule_files"] = [str(RULES)]
     assert {job["job_name"] for job in config["scrape_configs"]} == set(targets)
     for job in config["scrape_configs"]:

@@ -48,8 +48,9 @@ def fed(server: Server, talking: Path, tmp_path_factory: pytest.TempPathFactory)
 def work(server: Server, page: str, video: Path) -> None:
     """Have videos analysed, over the wire and as a job, one of them without all layers, and a file that is no video."""
     with Detector(server.grpc_url) as detector:
-        for layers in (Options().layers, ("audio",)):
+        for layers in (Options().layers, ("audio",)) * 2:  # a series that begins at 1 increases with its second sample
             detector.analyze(video, Options(policy="exhaustive", layers=layers))
+            time.sleep(2 * SCRAPE_SECONDS)
         with pytest.raises(BadVideo):
             detector.analyze(b"no video")
     with httpx.Client(base_url=page) as client:
