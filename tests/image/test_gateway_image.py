@@ -84,7 +84,7 @@ class Buildah:
 
     def __call__(self, *arguments: str | Path) -> str:
         ended = subprocess.run(self.command(*arguments), capture_output=True, text=True, check=False)
-        assert ended.returncode == 0, (arguments, ended.stdout[-3000:], ended.stderr[-3000:])
+        assert ended.returncode == 0, f"buildah {arguments}\n{ended.stdout[-5000:]}\n{ended.stderr[-2000:]}"
         return ended.stdout.strip()
 
     def run(self, container: str, *command: str, **env: object) -> list[str]:
@@ -115,7 +115,10 @@ def container(buildah: Buildah) -> str:
     plain = buildah("from", "scratch")
     root = buildah("mount", plain)
     subprocess.run(["cp", "-a", f"{image_build.plain_root()}/.", root], check=True)
-    env = {"PATH": image_build.PATH, "DEBIAN_FRONTEND": "noninteractive", **image_build.index()}
+    own = Path(root, "etc/ssl/this-machine.crt")  # the package ca-certificates writes the usual file anew
+    shutil.copy(Path(root, "etc/ssl/certs/ca-certificates.crt"), own)
+    index = image_build.index() | {"PIP_CERT": "/etc/ssl/this-machine.crt"}
+    env = {"PATH": image_build.PATH, "DEBIAN_FRONTEND": "noninteractive", **index}
     buildah("config", *(f"--env={name}={value}" for name, value in env.items()), plain)
     buildah("commit", "--rm", plain, BASE)
     how = ["--isolation", "chroot", "--format", "docker", "--pull-never", "--build-arg", f"BASE={BASE}"]
@@ -160,8 +163,8 @@ class TestImage:
         say_pid = "echo $$; exec veracity-gateway --url localhost:1"  # buildah passes no signal on
         serve = buildah.run(container, "sh", "-c", say_pid, port=port)
         refused = subprocess.run(serve, capture_output=True, text=True, check=False)
-        assert refused.returncode == 3
-        assert "there is no API key yet" in refused.stderr
+        assert refused.returncode == 3, refused.stderr
+        assert "there is no API key yet" in refused.stderr, f"\n{refused.stderr}"
         made = buildah.run(container, "veracity-gateway", "keys", "add", "test", "--scopes", "read,admin")
         key = subprocess.run(made, capture_output=True, text=True, check=True).stdout.strip()
         with subprocess.Popen(serve, stdout=subprocess.PIPE, text=True) as process:
@@ -186,7 +189,7 @@ class TestImage:
 
     def test_a_report_becomes_a_pdf(self, buildah: Buildah, container: str) -> None:
         script = (
-            "from weasyprint import HTML; import sys; sys.stdout.buffer.write(HTML(string='Fälschung').write_pdf())"
+            "from weasyprint import HTML; import sys; sys.stdout.buffer.write(HTML(string='Fälschung').write_pdf(uncompressed_pdf=True))"
         )
         done = subprocess.run(buildah.run(container, "python3", "-c", script), capture_output=True, check=True)
         assert done.stdout.startswith(b"%PDF-")
