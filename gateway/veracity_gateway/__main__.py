@@ -24,8 +24,9 @@ def _run(argv: Sequence[str] | None) -> int:
 
 
 def _serve(args: argparse.Namespace) -> int:
-    from veracity_gateway.command import serve
+    from veracity_gateway.command import serve, stop_on_sigterm
 
+    stop_on_sigterm()
     return serve(settings_of(args, **({"urls": tuple(args.url)} if args.url else {})))
 
 

@@ -188,10 +188,8 @@ class TestImage:
                 assert process.wait(20) == 0
 
     def test_a_report_becomes_a_pdf(self, buildah: Buildah, container: str) -> None:
-        script = (
-            "from weasyprint import HTML; import sys; "
-            "sys.stdout.buffer.write(HTML(string='Fälschung').write_pdf(uncompressed_pdf=True))"
-        )
+        made = "HTML(string='Fälschung').write_pdf(uncompressed_pdf=True)"
+        script = f"from weasyprint import HTML; import sys; sys.stdout.buffer.write({made})"
         done = subprocess.run(buildah.run(container, "python3", "-c", script), capture_output=True, check=True)
         assert done.stdout.startswith(b"%PDF-")
         assert b"DejaVu" in done.stdout
