@@ -10,11 +10,6 @@ from packaging.utils import canonicalize_name
 
 import veracity_client
 import veracity_gateway
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 from veracity.settings import CHECKOUT
 
 if sys.version_info >= (3, 11):
