@@ -51,8 +51,9 @@ def check() -> None:
     """Raise :class:`BadOption` where spans are to be sent and cannot be."""
     for package in PACKAGES if endpoint() else ():
         if not _is_installed(package):
-            wanted = "pip install 'veracity[telemetry]' or 'veracity-client[telemetry]'"
-            raise BadOption(f"{ENDPOINT} is set, and {package} is missing: {wanted}")
+            raise BadOption(
+                f"{ENDPOINT} is set, and {package} is missing: it comes with the extra 'telemetry' of our packages"
+            )
 
 
 def start(service: str) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Any
 
-from sqlalchemy import Engine, create_engine, event, text
+from sqlalchemy import Connection, Engine, create_engine, event, inspect, text
 from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import DeclarativeBase, Session
@@ -34,6 +34,7 @@ class Database:
             if self.engine.dialect.name == "postgresql":  # another gateway may make them at this moment
                 connection.execute(text(f"SELECT pg_advisory_xact_lock({TABLES_LOCK})"))
             Base.metadata.create_all(connection)
+            _add_columns(connection)
 
     @contextmanager
     def session(self) -> Generator[Session, None, None]:
@@ -52,6 +53,16 @@ class Database:
     def close(self) -> None:
         """Let go of the connections."""
         self.engine.dispose()
+
+
+def _add_columns(connection: Connection) -> None:
+    """Add what an older gateway's tables lack: since the first version there came only columns that may be empty."""
+    known, quoted = inspect(connection), connection.dialect.identifier_preparer.quote
+    for table in Base.metadata.sorted_tables:
+        there = {column["name"] for column in known.get_columns(table.name)}
+        for column in (column for column in table.columns if column.name not in there):
+            kind = column.type.compile(connection.dialect)
+            connection.execute(text(f"ALTER TABLE {quoted(table.name)} ADD COLUMN {quoted(column.name)} {kind}"))
 
 
 def _set_up_sqlite(engine: Engine) -> None:

@@ -74,7 +74,7 @@ def test_the_gateways_image_gets_what_it_copies() -> None:
     let_in = {line[1:] for line in ignored.splitlines() if line.startswith("!")}
     assert let_in == {source for stage in stages for source in image_build.sources(stage)}
     assert all((CHECKOUT / source).exists() for source in let_in)
-    assert stages[-1].command("ENTRYPOINT") == ["veracity", "gateway"]
+    assert stages[-1].command("ENTRYPOINT") == ["veracity-gateway"]
     assert int(stages[-1].last("USER").partition(":")[0]) > 0
 
 

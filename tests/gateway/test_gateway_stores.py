@@ -13,10 +13,12 @@ import gateway_stores
 import httpx
 import media_samples
 import pytest
+from cryptography.fernet import Fernet
 from sqlalchemy import text
 
 from benchmarks.gateway import GatewayProcess
 from veracity.server import Server
+from veracity_gateway.database import Database
 from veracity_gateway.errors import StoreUnavailable
 from veracity_gateway.gateway import Gateway
 from veracity_gateway.media import MediaStore
@@ -61,7 +63,11 @@ def test_two_gateways_share_database_and_bucket(
         for name, value in environment.items():
             monkeypatch.setenv(name, value)
         bucket = MediaStore(f"s3://{gateway_stores.BUCKET}/jobs")
-        settings = {"database": database, "media": f"s3://{gateway_stores.BUCKET}/jobs", "urls": (server.grpc_url,)}
+        keys = tmp_path / "webhook-keys"
+        keys.write_bytes(Fernet.generate_key())
+        keys.chmod(0o600)
+        media = f"s3://{gateway_stores.BUCKET}/jobs"
+        settings = {"database": database, "media": media, "urls": (server.grpc_url,), "webhook_keys": keys}
         one = gateway_server.settings_in(tmp_path / "one", **settings)
         two = gateway_server.settings_in(tmp_path / "two", **settings)
         with gateway_server.gateway(one) as first, gateway_server.gateway(two) as second:
@@ -84,6 +90,20 @@ def test_two_gateways_share_database_and_bucket(
             assert http("GET", f"{second}/jobs/{job}/media").content == voice
             assert http("DELETE", f"{second}/jobs/{job}").status_code == 204
             assert bucket.older_than(time.time() + 60) == []
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+def test_a_database_of_an_older_gateway_gets_the_columns_it_lacks(tmp_path: Path, kind: str) -> None:
+    with contextlib.ExitStack() as stack:
+        url = f"sqlite:///{tmp_path}/jobs.db"
+        if kind == "postgresql":
+            url = stack.enter_context(gateway_stores.postgresql(tmp_path))
+        stack.callback((older := Database(url)).close)
+        with older.session() as session:
+            session.execute(text("ALTER TABLE jobs DROP COLUMN traceparent"))
+        stack.callback((newer := Database(url)).close)
+        with newer.session() as session:
+            assert session.execute(text("SELECT traceparent FROM jobs")).all() == []
 
 
 def test_a_store_that_is_away_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,6 +11,7 @@ VIDEOS_WAITING = 32  # in memory, up to 200 MB each; beyond them the server says
 QUEUE_SECONDS = 300  # longer than the slowest clip that the limits allow takes on a busy server
 # When a request began to arrive, in seconds of Unix time: a header of the proxy that tritonserver makes a parameter
 ARRIVED = "veracity-arrived"
+CALLER_TRACE = "veracity-traceparent"  # likewise, over gRPC; names.lua says why
 SERVICE = "veracity-server"  # in traces
 
 

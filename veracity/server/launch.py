@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from veracity.catalog.serving import ARRIVED, SERVICE
+from veracity.catalog.serving import ARRIVED, CALLER_TRACE, SERVICE
 from veracity.server import reaper
 from veracity.server.binaries import Binaries
 from veracity.server.sockets import Sockets
@@ -46,7 +46,7 @@ class Launch:
             "log-format": "ISO8601",
             "grpc-infer-allocation-pool-size": 0,  # each object that is kept for reuse keeps its largest request
             "http-header-forward-pattern": ARRIVED,
-            "grpc-header-forward-pattern": ARRIVED,
+            "grpc-header-forward-pattern": f"{ARRIVED}|{CALLER_TRACE}",
             **sockets.options(),
             **{name: value for name, value in self.newer_options().items() if name in newer},
         }

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -29,7 +29,7 @@ from veracity.settings import Settings
 from veracity_client import telemetry
 from veracity_client._wire import ALIVE, ALIVE_SECONDS
 from veracity_client.errors import AnalysisTimeout, InternalError, Overloaded, VeracityError
-from veracity_client.metrics import Sample, of_error, of_verdict, zeros
+from veracity_client.metrics import of_error, of_verdict, zeros
 from veracity_client.verdict import StageEvent, Verdict, event_to_json
 
 THREADS = 64  # of the event loop: an inference in flight holds one, and asyncio's own default is cores + 4
@@ -53,7 +53,7 @@ class Detector:
         self.context = AnalysisContext.from_settings(settings)
         self.infer = BlsInfer(settings.model_repository, settings.model_config_name)
         self.threads = ThreadPoolExecutor(THREADS, "infer")
-        self._count(zeros())
+        self.meters.take(zeros())
 
     async def execute(self, requests: Sequence[Any]) -> list[Any] | None:
         """Answer every request on its own: one that fails harms no other."""
@@ -81,19 +81,15 @@ class Detector:
                 level = logger.debug if probe else logger.info
                 level("refused", error=type(error).__name__, message=error.message)
                 if not probe:
-                    self._count(of_error(type(error).__name__, time.monotonic() - arrived))
+                    self.meters.take(of_error(type(error).__name__, time.monotonic() - arrived))
                 raise
             except Exception as error:
                 logger.exception("analysis failed")
-                self._count(of_error(InternalError.__name__, time.monotonic() - arrived))
+                self.meters.take(of_error(InternalError.__name__, time.monotonic() - arrived))
                 raise InternalError(f"analysis failed; the server's log has it under request {request_id}") from error
             logger.info("verdict", video_id=verdict.video_id, label=verdict.label, timings=dict(verdict.timings))
-            self._count(of_verdict(verdict, time.monotonic() - arrived))
+            self.meters.take(of_verdict(verdict, time.monotonic() - arrived))
             return verdict
-
-    def _count(self, samples: Iterable[Sample]) -> None:
-        """Count in a thread: no answer waits for it."""
-        self.threads.submit(self.meters.take, samples)
 
     async def _analyze(
         self, request: Any, arrived: float, cancelled: Callable[[], bool], tell: Callable[[StageEvent], None]

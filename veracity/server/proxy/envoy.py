@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from veracity.catalog.serving import ARRIVED
+from veracity.catalog.serving import ARRIVED, CALLER_TRACE
 from veracity.server.ports import Ports
 from veracity.server.proxy import limits, routes
 from veracity.server.proxy.access import Access, Tls
@@ -156,7 +156,7 @@ def _names(access: Access) -> Config:
     """Return the filter of names.lua, with its tables before it; names are quoted as JSON, which Lua reads as well."""
     models = "nil" if access.models is None else _table(dict.fromkeys(access.models, True))
     numbers = _table({"name": limits.NAMES_BYTES, "fields": limits.FIELDS})
-    tables = f"OPEN, LIMITS, STATUS = {models}, {numbers}, {_table(GRPC_STATUS)}\n"
+    tables = f"OPEN, LIMITS, STATUS, TRACE = {models}, {numbers}, {_table(GRPC_STATUS)}, {json.dumps(CALLER_TRACE)}\n"
     code = {"inline_string": tables + NAMES.read_text(encoding="ascii")}
     return _filter("names", "filters.http.lua.v3.Lua", {"default_source_code": code})
 
