@@ -17,7 +17,7 @@ import numpy as np
 import structlog
 import triton_python_backend_utils as pb
 
-from veracity import in_flight, log
+from veracity import answers, in_flight, log
 from veracity.analysis.context import AnalysisContext
 from veracity.analysis.pipeline import analyze, ignore
 from veracity.catalog.serving import VIDEOS_AT_ONCE, VIDEOS_WAITING
@@ -76,6 +76,8 @@ class Detector:
             except Exception as error:
                 logger.exception("analysis failed")
                 raise InternalError(f"analysis failed; the server's log has it under request {request_id}") from error
+            if self.context.settings.answers is not None:
+                await asyncio.to_thread(answers.record, self.context.settings.answers, verdict)
             logger.info("verdict", video_id=verdict.video_id, label=verdict.label, timings=dict(verdict.timings))
             return verdict
 
