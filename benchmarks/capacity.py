@@ -25,7 +25,7 @@ import psutil
 from benchmarks.costs import spread
 from benchmarks.printing import show
 from benchmarks.target import clip_of, installed, messenger_clip, picture_of, sound_of
-from benchmarks.usage import _processes
+from benchmarks.usage import processes
 from evaluation import record
 from evaluation.capacity import Demand, ImpossibleError, Load, Machine, Outcome, Request, plan, poisson, simulate
 from evaluation.capacity_table import CORES, demands_of
@@ -234,7 +234,7 @@ def cpu_of(servers: Sequence[Server]) -> float:
     """Return the CPU seconds of servers until now, decoders that ended included."""
     total = 0.0
     for server in servers:
-        for process in _processes(server):
+        for process in processes(server):
             with suppress(psutil.Error):  # it ended meanwhile, and is in its parent's
                 total += sum(process.cpu_times()[:4])
     return total

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -96,7 +96,7 @@ class _Shared:
             soonest = min(left / (rate * most) for left, most in self._left.values())
             self._env.process(self._wake(max(soonest, 0.0), self._last))
 
-    def _wake(self, seconds: float, turn: int) -> Iterator[Any]:
+    def _wake(self, seconds: float, turn: int) -> Generator[Any, Any, None]:
         yield self._env.timeout(seconds)
         if turn == self._last:  # else something came or went meanwhile
             self._advance()
@@ -125,7 +125,7 @@ def simulate(requests: Sequence[Request], demands: Mapping[str, Demand], machine
     taken: dict[int, float] = {}
     turns = itertools.count()
 
-    def answer(number: int, request: Request) -> Iterator[Any]:
+    def answer(number: int, request: Request) -> Generator[Any, Any, None]:
         yield env.timeout(request.at)
         turn = next(turns) % servers
         server = min(those[turn:] + those[:turn], key=lambda one: one.in_flight)

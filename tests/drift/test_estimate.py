@@ -1,6 +1,4 @@
-"""Accuracy without labels, held against labels that the estimate does not see; and against NannyML's."""
-
-import warnings
+"""Accuracy without labels, held against labels that the estimate does not see."""
 
 import numpy as np
 import pytest
@@ -58,32 +56,6 @@ def test_nothing_decided_has_no_share_of_wrong() -> None:
 def test_a_known_share_is_taken_as_it_is() -> None:
     probability, _, called = drawn(500, 0.5, 0)
     assert estimates(list(probability), called, share=0.1).fakes.value == 0.1  # type: ignore[arg-type]
-
-
-def test_as_nannyml_estimates_it() -> None:
-    """At even odds, where both rest on the same formula: AUC and accuracy of chunks, from probabilities alone."""
-    pandas = pytest.importorskip("pandas")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        nannyml = pytest.importorskip("nannyml")
-        frames = []
-        for seed in (0, 1):
-            probability, fake, _ = drawn(4000, 0.5, seed)
-            frames.append(
-                pandas.DataFrame({"p": probability, "y": fake.astype(int), "said": (probability >= 0.5).astype(int)})
-            )
-        cbpe = nannyml.CBPE(
-            problem_type="classification_binary", y_pred_proba="p", y_pred="said", y_true="y",
-            metrics=["roc_auc", "accuracy"], chunk_number=1, calibration="isotonic",
-        )  # fmt: skip
-        cbpe.fit(frames[0])
-        theirs = cbpe.estimate(frames[1].drop(columns="y")).filter(period="analysis").to_df()
-    called = ["fake" if p >= 0.5 else "real" for p in frames[1]["p"]]
-    ours = estimates(list(frames[1]["p"]), called, share=0.5)  # type: ignore[arg-type]
-    assert ours.auc is not None
-    assert ours.wrong is not None
-    assert ours.auc.value == pytest.approx(float(theirs[("roc_auc", "value")].iloc[0]), abs=0.01)
-    assert 1 - ours.wrong.value == pytest.approx(float(theirs[("accuracy", "value")].iloc[0]), abs=0.01)
 
 
 def test_the_estimated_auc_is_the_one_of_the_labels_in_the_mean() -> None:

@@ -39,6 +39,9 @@ class Interval:
     high: float
 
 
+UNKNOWN = Interval(0.5, 0.0, 1.0)
+
+
 @dataclass(frozen=True)
 class Estimates:
     """Shares: ``fakes`` of all files; ``wrong`` of the decided, and of those that are real or fake; ``auc`` of P(fake).
@@ -89,11 +92,14 @@ def estimates(
     drawn_fakes = rng.binomial(drawn.astype(int), posterior(value, shares[1])).astype(float)
     figures = [_figures(called, value, *each) for each in ((whole, fakes), (drawn, drawn_fakes))]
     found = {name: _interval(figures[0][name], figures[1][name]) for name in figures[0]}
+    mixed = shares[1] if share is None else drawn_fakes.sum(axis=1) / len(codes)
     return Estimates(
-        fakes=_interval(shares[0], shares[1] if share is None else drawn_fakes.sum(axis=1) / len(codes))
-        or Interval(0.5, 0, 1),
-        inconclusive=found.pop("inconclusive") or Interval(0, 0, 1),
-        **found,
+        fakes=_interval(shares[0], mixed) or UNKNOWN,
+        wrong=found["wrong"],
+        real_called_fake=found["real_called_fake"],
+        fake_called_real=found["fake_called_real"],
+        inconclusive=found["inconclusive"] or UNKNOWN,
+        auc=found["auc"],
     )
 
 

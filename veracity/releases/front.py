@@ -22,7 +22,7 @@ from veracity.server.proxy.process import Proxy
 from veracity.server.proxy.routes import TYPE
 from veracity.server.sockets import Sockets
 
-CLUSTERS, ROUTES = "clusters.json", "routes.json"  # files beside the configuration
+CLUSTERS = "clusters.json"  # a file beside the configuration; a port's routes are in one of its own
 HEADER = "x-veracity-release"  # of each answer: who gave it
 PARTS = 10_000  # a share is so many of them
 TRIED = ("infer", "ModelInfer")  # of an address: others always lead to the current release
@@ -47,12 +47,13 @@ class Front(Proxy):
             for release, of in addresses.items()
             for endpoint in PORT_OF
         ]
-        tables = [
-            {"@type": f"{TYPE}.config.route.v3.RouteConfiguration", "name": name, **_routed(table, state)}
-            for name, table in self._tables.items()
-        ]
         _put(self._directory / CLUSTERS, [{"@type": f"{TYPE}.config.cluster.v3.Cluster", **one} for one in clusters])
-        _put(self._directory / ROUTES, tables)
+        for name, table in self._tables.items():
+            routes = {"@type": f"{TYPE}.config.route.v3.RouteConfiguration", "name": name, **_routed(table, state)}
+            _put(self._routes(name), [routes])
+
+    def _routes(self, name: str) -> Path:
+        return self._directory / f"routes-{name}.json"
 
     def _config(self, ports: Ports) -> Config:
         config = super()._config(ports)
@@ -61,13 +62,14 @@ class Front(Proxy):
             manager = listener["filter_chains"][0]["filters"][-1]["typed_config"]
             name = listener["name"]
             self._tables[name] = manager.pop("route_config")
-            manager["rds"] = {"route_config_name": name, "config_source": _read(self._directory / ROUTES)}
+            manager["rds"] = {"route_config_name": name, "config_source": _read(self._routes(name))}
         self._clusters = {one["name"]: one for one in static["clusters"]}
         static["clusters"] = [one for one in static["clusters"] if one["name"] not in PORT_OF]
-        for file in (CLUSTERS, ROUTES):
-            if not (self._directory / file).exists():  # an Envoy that died is started again with what was routed
-                _put(self._directory / file, [])
-        return config | {"dynamic_resources": {"cds_config": _read(self._directory / CLUSTERS)}}
+        clusters = self._directory / CLUSTERS
+        for file in (clusters, *map(self._routes, self._tables)):
+            if not file.exists():  # an Envoy that died is started again with what was routed
+                _put(file, [])
+        return config | {"dynamic_resources": {"cds_config": _read(clusters)}}
 
 
 def _put(path: Path, resources: list[Config]) -> None:

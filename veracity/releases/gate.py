@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -73,9 +73,6 @@ def read_scores(path: Path, release: Release) -> dict[str, ScoredClip]:
                     f"{path}: {clip.id} was answered by another graph of {model} than {release.name} has"
                 )
     return found
-
-
-Figure = Callable[[Values, int], Values]
 
 
 def _differences(
