@@ -15,8 +15,9 @@ DAY = 86_400
 FILES = 10**8
 PEAK = 2.0
 BUSY = 0.7  # of the cores at the peak, as the plans below it have
-COMMITS = 10  # of a gateway's database for a job
-VERDICT_BYTES, KEPT_DAYS = 4_000, 30  # of a line of VERACITY_ANSWERS; as the gateway keeps results
+# of a gateway's database for a job: made, queued, taken, provenance, verdict, media gone, two events of eight stages
+COMMITS = 22
+VERDICT_BYTES, KEPT_DAYS = 6_000, 30  # of a line of VERACITY_ANSWERS; as the gateway keeps results
 HOURS = (100, 1_000, 10_000)
 P95 = (15.0, 60.0)
 
