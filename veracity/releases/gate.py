@@ -86,8 +86,8 @@ def _differences(
         now, then = sides[0][name], sides[1][name]
         low, high = np.nanpercentile((then - now)[1:], (2.5, 97.5))
         worst = -low if name == "auc" else high
-        values = (round(float(value), 4) for value in (now[0], then[0], low, high))
-        found[name] = Difference(*values, margin, bool(worst <= margin))
+        before, after, lowest, highest = (round(float(value), 4) for value in (now[0], then[0], low, high))
+        found[name] = Difference(before, after, lowest, highest, margin, bool(worst <= margin))
     return found
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
@@ -25,6 +26,9 @@ from veracity_client.errors import VeracityError
 
 SERVING, HELD = "serving.json", ".serving"
 LOOK_SECONDS = 0.2  # how often it looks whether the releases' roles changed
+# Envoy does not say when all of its threads have read new routes, which takes milliseconds on a machine that has time:
+ROUTED_SECONDS = 1.0  # until a change counts as made
+SETTLED_SECONDS = 5.0  # until a server that gets no requests any more is told to stop
 
 _log = log.get(__name__)
 
@@ -39,7 +43,7 @@ class ReleaseServer:
         self._starting: dict[str, Future[Server]] = {}
         self._failed: dict[str, str] = {}
         self._stopping_servers: list[Future[None]] = []
-        self._routed = State()
+        self._routed, self._routed_at = State(), 0.0
         self._stopping = threading.Event()
         self._skip_drain = False
         self._threads = ThreadPoolExecutor(4, "release")
@@ -107,8 +111,9 @@ class ReleaseServer:
         if state != self._routed and self._ready(state):
             self._route(front, state)
         self._tell(state)
-        for name in set(self._servers) - self._wanted(state) - self._wanted(self._routed):
-            self._stop(name, self._servers.pop(name))
+        if time.monotonic() - self._routed_at > SETTLED_SECONDS:
+            for name in set(self._servers) - self._wanted(state) - self._wanted(self._routed):
+                self._stop(name, self._servers.pop(name))
 
     def _wanted(self, state: State) -> set[str]:
         kept = state.previous if self._keep_previous else None
@@ -148,7 +153,8 @@ class ReleaseServer:
 
     def _route(self, front: Front, state: State) -> None:
         front.route(state, {name: _addresses(server) for name, server in self._servers.items()})
-        self._routed = state
+        self._routed, self._routed_at = state, time.monotonic()
+        self._stopping.wait(ROUTED_SECONDS)
         _log.info("routed", current=state.current, candidate=state.trying, mode=state.mode, share=state.share)
         self._tell(state)
 
