@@ -20,6 +20,7 @@ from veracity.server import address, rundir
 from veracity.server.heals import Heals
 from veracity.server.ports import Ports
 from veracity.server.proxy.access import Access
+from veracity.server.repository import DETECTORS
 from veracity.server.server import Server
 from veracity.settings import Settings
 from veracity_client.errors import VeracityError
@@ -131,7 +132,8 @@ class ReleaseServer:
         server = Server.from_settings(settings, access=Access())  # on loopback, for the front alone
         server.start()
         try:
-            server.require("deepfake_detector")
+            for detector in DETECTORS:
+                server.require(detector)
         except VeracityError:
             server.stop()
             raise
