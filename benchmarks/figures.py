@@ -11,7 +11,7 @@ from veracity_client.errors import VeracityError
 PAGES = ("README.md", "docs/**/*.md")
 # What the blocks between [[[cog and [[[end]]] can call.
 PROLOGUE = """
-from evaluation import aims_table, effects_table, gpu_tables as gpu, reliability
+from evaluation import aims_table, capacity_table as capacity, effects_table, gpu_tables as gpu, reliability
 from evaluation import peers_table as peers, practice_tables as practice, speed_tables as speed, tables as figures
 """
 

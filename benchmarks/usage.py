@@ -36,7 +36,7 @@ class Usage:
 def of(server: Server, temporary: Path, began: float) -> Usage:
     """Look once at all processes from the reapers on down, decoders too."""
     memory = descriptors = count = 0
-    for process in _processes(server):
+    for process in processes(server):
         with suppress(psutil.Error, OSError):  # it ended meanwhile
             memory += process.memory_full_info().pss
             descriptors += process.num_fds()
@@ -54,7 +54,8 @@ def shared_memory(server: Server) -> int:
     return total
 
 
-def _processes(server: Server) -> list[psutil.Process]:
+def processes(server: Server) -> list[psutil.Process]:
+    """Return all from the reapers on down that run now."""
     found: list[psutil.Process] = []
     for pid in (server.pid, server.proxy_pid):
         with suppress(psutil.Error, OSError, ValueError):

@@ -23,8 +23,10 @@ def parser() -> Parser:
     """Return the parser of all commands. Imported here, so that a broken installation exits with 3 as well."""
     from veracity import __version__, gateway_commands, sample, settings_command, verify_command
     from veracity.calibrate import command as calibrate
+    from veracity.drift import command as drift
     from veracity.install import install_command, weights_command
     from veracity.install.doctor import command as doctor
+    from veracity.releases import command as releases
     from veracity.server import commands as server
 
     made = Parser(prog="veracity", description="Is this video fake?")
@@ -37,6 +39,8 @@ def parser() -> Parser:
         server.add_ready,
         settings_command.add,
         calibrate.add,
+        drift.add,
+        releases.add,
         doctor.add,
         install_command.add,
         weights_command.add,

@@ -99,6 +99,9 @@ class Settings(BaseSettings):
     drain_seconds: Seconds = Field(
         30.0, description="what requests in flight get when the server is told to stop, in seconds"
     )
+    answers: Path | None = Field(
+        None, description="a file to which each verdict is appended as a line, for `veracity drift`; without it, none"
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="least severity that is logged")
 
     def __init__(self, **values: Any) -> None:

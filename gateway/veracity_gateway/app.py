@@ -22,7 +22,7 @@ from veracity_gateway.background import for_ever, safely
 from veracity_gateway.gateway import Gateway
 from veracity_gateway.jobs.retention import DAY, SWEEP_SECONDS
 from veracity_gateway.page import route as page
-from veracity_gateway.routes import analyze, health, jobs, reports, reviews, session, uploads, webhooks
+from veracity_gateway.routes import analyze, health, jobs, reports, results, reviews, session, uploads, webhooks
 from veracity_gateway.routes.documented import ANY_ERROR, complete
 from veracity_gateway.settings import Settings
 
@@ -49,7 +49,7 @@ def make_app(settings: Settings) -> FastAPI:
     )
     app.state.gateway = gateway
     problems.install(app)
-    for group in (analyze, uploads, jobs, reports, reviews, webhooks, session, health, page):
+    for group in (analyze, uploads, jobs, reports, results, reviews, webhooks, session, health, page):
         app.include_router(group.router)
     app.add_middleware(Guard, gateway)
     app.add_middleware(Answering, gateway.meters)  # the outermost

@@ -296,7 +296,7 @@ def test_a_review_is_added_and_exported(client: httpx.Client, talking: bytes) ->
     assert said.status_code == 201
     manifest = client.get("/reviews/manifest.csv").text.splitlines()
     assert manifest[0] == "video_id,label,split,path,source,sha256,reviewers"
-    assert any(line.startswith(f"{job},{said.json()['truth']},val,media/{job}.mp4,local,") for line in manifest)
+    assert any(line.startswith(f"{job},{said.json()['truth']},val,media/{job}.mp4,,") for line in manifest)
     assert client.post(at, json={"opinion": "cannot_tell"}).status_code == 201  # of the same analyst, later
     assert all(not line.startswith(job) for line in client.get("/reviews/manifest.csv").text.splitlines())
     assert len(client.get(at).json()["reviews"]) == 2

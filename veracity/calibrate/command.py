@@ -30,14 +30,19 @@ def add(commands: argparse._SubParsersAction[Any]) -> None:
     parser.set_defaults(command=_run)
 
 
-def _run(args: argparse.Namespace) -> int:
+def require_scipy(command: str) -> None:
+    """Raise ManifestError with what to install, where the extra of what fits and measures is missing."""
     try:
         import scipy  # noqa: F401
     except ImportError:
         from veracity.calibrate.errors import ManifestError
         from veracity.install.advice import extra
 
-        raise ManifestError(f"veracity calibrate needs scipy: {extra('calibrate')}") from None
+        raise ManifestError(f"{command} needs scipy: {extra('calibrate')}") from None
+
+
+def _run(args: argparse.Namespace) -> int:
+    require_scipy("veracity calibrate")
     from veracity.calibrate.run import run
 
     sys.stdout.writelines(run(args))

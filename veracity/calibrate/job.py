@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from veracity.calibrate import statements, toml_tables
 from veracity.calibrate.fit import Array, Fitted, fit, kept
-from veracity.calibrate.fusion_fit import Fit, Table, candidate, table
+from veracity.calibrate.fusion_fit import Candidate, Fit, Table, candidate, table
 from veracity.calibrate.labelled_outputs import POSSIBLE, CalibrationInputError, LabelledClip
 from veracity.calibrate.operating_points import Judged, operating_points
 from veracity.catalog import LAYERS, MODELS, provenance
@@ -22,6 +22,8 @@ from veracity.catalog.profiles import PROFILES
 from veracity.decision.calibration import Calibration, Fusion
 from veracity.decision.domain import Domain
 from veracity.decision.scoring import label
+from veracity.drift import reference
+from veracity.drift.histogram import Histogram
 from veracity_client.options import OperatingPoint
 from veracity_client.verdict import Label, Rates, Thresholds
 
@@ -54,8 +56,16 @@ class Job:
         return [row for row in self.rows if row.file_kind == kind]
 
 
-def calibrate(job: Job) -> dict[str, dict[str, toml_tables.Value] | None]:
-    """Return the tables of calibration.toml: a model's each, the profile's, its fusion's. Raises CalibrationInputError.
+@dataclass(frozen=True)
+class Calibrated:
+    """The tables of calibration.toml, and histograms of the clips that each fusion was fitted on."""
+
+    tables: dict[str, dict[str, toml_tables.Value] | None]
+    references: Mapping[FileKind, dict[str, Histogram]]
+
+
+def calibrate(job: Job) -> Calibrated:
+    """Return the tables of a model each, the profile's, its fusion's. Raises CalibrationInputError.
 
     A kind of file gets a fusion where there are real and fake clips of it and the models are the profile's own. A model
     without clips of its own keeps the calibration that it has.
@@ -77,10 +87,12 @@ def calibrate(job: Job) -> dict[str, dict[str, toml_tables.Value] | None]:
         for model, fitted in (fits | alone).items()
     }
     tables |= {f"models.{model}.still": statements.scale(fitted, job.date) for model, fitted in stills.items()}
+    references: dict[FileKind, dict[str, Histogram]] = {}
     if job.is_the_profiles:
-        tables |= _fusions(job, {"sound": known, "film": known, "still": known | stills})
+        for kind, (fusion, counted) in _fusions(job, {"sound": known, "film": known, "still": known | stills}).items():
+            tables[f"profiles.{job.profile}.fusion.{kind}"], references[kind] = fusion, counted
         tables |= dict.fromkeys(_outdated(job, known | alone))
-    return tables
+    return Calibrated(tables, references)
 
 
 def fits_of(rows: Sequence[LabelledClip], models: Collection[str], kinds: Collection[str]) -> dict[str, Fitted]:
@@ -128,21 +140,28 @@ def _checkpoint(repository: Path, model: str) -> str:
     return digest
 
 
-def _fusions(job: Job, fits: Mapping[FileKind, Mapping[str, Fitted]]) -> dict[str, dict[str, toml_tables.Value] | None]:
+_Fused = tuple[dict[str, toml_tables.Value], dict[str, Histogram]]
+
+
+def _fusions(job: Job, fits: Mapping[FileKind, Mapping[str, Fitted]]) -> dict[FileKind, _Fused]:
     """The profile's fusion for each kind of file that has clips of both labels; the others stay as they were."""
     kinds: tuple[FileKind, ...] = get_args(FileKind)
     rows = {kind: job.rows_of(kind) for kind in kinds}
-    return {
-        f"profiles.{job.profile}.fusion.{kind}": _fusion(job, some, fits[kind])
-        for kind, some in rows.items()
-        if len({row.fake for row in some}) == 2
-    }
+    return {kind: _fusion(job, some, fits[kind]) for kind, some in rows.items() if len({row.fake for row in some}) == 2}
 
 
-def _fusion(job: Job, rows: Sequence[LabelledClip], fits: Mapping[str, Fitted]) -> dict[str, toml_tables.Value]:
-    """The fusion of one kind of file; without a layer that separates, nothing is heard and no file gets a label."""
+def _fusion(job: Job, rows: Sequence[LabelledClip], fits: Mapping[str, Fitted]) -> _Fused:
+    """The fusion of one kind of file, and what its clips were like."""
     data = table(rows, job.models, fits)
     best = candidate(data, informative(job.models, fits))
+    counted = reference.of_kind(rows[0].file_kind, data.fakes, data.scores, best.held_out, [row.cues for row in rows])
+    return _fusion_table(job, rows, fits, data, best), counted
+
+
+def _fusion_table(
+    job: Job, rows: Sequence[LabelledClip], fits: Mapping[str, Fitted], data: Table, best: Candidate
+) -> dict[str, toml_tables.Value]:
+    """Without a layer that separates, nothing is heard and no file gets a label."""
     points = operating_points(judged(rows, data, best.held_out))
     domain = Domain.of((row.cues for row in rows), rows[0].file_kind)
     if not best.fit.sees.any():

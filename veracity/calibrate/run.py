@@ -24,6 +24,7 @@ from veracity.calibrate.scores import ScoredClip, ScoreFile
 from veracity.catalog import provenance
 from veracity.catalog.profiles import children, choose
 from veracity.decision.calibration import FILE
+from veracity.drift import reference
 from veracity.media import Source
 from veracity.settings import Settings
 from veracity_client.errors import AnalysisTimeout, BadVideo, InternalError, LimitExceeded
@@ -55,11 +56,14 @@ def run(args: argparse.Namespace) -> Iterator[str]:
         before=before,
         repository=settings.model_repository,
     )
-    tables = calibrate(job)
+    done = calibrate(job)
+    tables = done.tables
     toml_tables.replace(args.out, tables, base)
+    kept = reference.write(args.out, job.profile, job.date.isoformat(), done.references, base)
     yield from (f"[{name}] {_line(values)}\n" for name, values in tables.items())
     if not any(name.startswith(f"profiles.{job.profile}.fusion.") for name in tables):
         yield _without_fusion(job)
+    yield f"{kept}: what these clips were like, for `veracity drift`\n"
     if args.out.resolve() != FILE.resolve():
         yield f"use it with VERACITY_CALIBRATION={args.out.resolve()}\n"
 

@@ -28,9 +28,10 @@ import numpy as np
 
 from veracity.calibrate.errors import ManifestError
 from veracity.catalog.layers import tracks_of
+from veracity.drift.observed import cues_of
 from veracity.evidence.requests import ModelOutput, Sample
 from veracity_client.errors import VeracityError
-from veracity_client.verdict import InputInfo, Label, Span, Status, Thresholds, Verdict
+from veracity_client.verdict import Label, Span, Status, Thresholds, Verdict
 
 Split = Literal["train", "validation", "test"]
 
@@ -182,19 +183,13 @@ class ScoredClip:
         tracks = tracks_of("audio" in verdict.input.codecs, seconds if "video" in verdict.input.codecs else None)
         return cls(**about(clip, root), by=by, seconds=seconds, tracks=tracks,
                    outputs=kept, layers=layers, models=models, fake_probability=verdict.fake_probability,
-                   predicted_label=verdict.label, thresholds=verdict.thresholds, cues=_cues(verdict.input),
+                   predicted_label=verdict.label, thresholds=verdict.thresholds, cues=cues_of(verdict.input),
                    faces=_faces(verdict))  # fmt: skip
 
     @classmethod
     def of_error(cls, clip: LabelledClip, root: Path, by: str, error: VeracityError) -> ScoredClip:
         """A clip that could not be analysed, and why."""
         return cls(**about(clip, root), by=by, error=error.to_wire())
-
-
-def _cues(info: InputInfo) -> dict[str, float | str]:
-    """What a verdict tells of the file; `evaluation.cues` knows more."""
-    found: dict[str, float | str] = {f"{kind}_codec": codec for kind, codec in info.codecs.items()}
-    return found | ({"width": int(info.resolution.partition("x")[0])} if info.resolution else {})
 
 
 def _faces(verdict: Verdict) -> tuple[FaceScore, ...]:

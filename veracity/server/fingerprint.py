@@ -26,7 +26,7 @@ FILES = (
 # Settings that change no answer. Models, calibration and voice-activity detector are taken by what they hold.
 NAMES = """
     env model_repository weights mirror calibration triton ffmpeg media_root decoder_isolation open_models hosts
-    api_keys api_keys_file insecure tls_cert tls_key tls_client_ca drain_seconds log_level
+    answers api_keys api_keys_file insecure tls_cert tls_key tls_client_ca drain_seconds log_level
 """
 WITHOUT_EFFECT = frozenset(NAMES.split())
 

@@ -17,7 +17,7 @@ import numpy as np
 import structlog
 import triton_python_backend_utils as pb
 
-from veracity import in_flight, log
+from veracity import answers, in_flight, log
 from veracity.analysis.context import AnalysisContext
 from veracity.analysis.pipeline import analyze, ignore
 from veracity.catalog.serving import SERVICE, VIDEOS_AT_ONCE, VIDEOS_WAITING
@@ -87,6 +87,8 @@ class Detector:
                 logger.exception("analysis failed")
                 self.meters.take(of_error(InternalError.__name__, time.monotonic() - arrived))
                 raise InternalError(f"analysis failed; the server's log has it under request {request_id}") from error
+            if self.context.settings.answers is not None:
+                await asyncio.to_thread(answers.record, self.context.settings.answers, verdict)
             logger.info("verdict", video_id=verdict.video_id, label=verdict.label, timings=dict(verdict.timings))
             self.meters.take(of_verdict(verdict, time.monotonic() - arrived))
             return verdict

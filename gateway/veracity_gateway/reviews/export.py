@@ -18,15 +18,19 @@ COLUMNS = ("video_id", "label", "split", "path", "source", "sha256", "reviewers"
 
 
 def manifest(labelled: Sequence[Labelled]) -> str:
-    """Return the table; ``path`` is where a file lies in the archive, ``source`` who sent it."""
+    """Return the table; ``path`` is where a file lies in the archive, ``source`` who sent it, where several did.
+
+    With one source for all, a fit could hold nothing out: without any, ``veracity calibrate`` deals them to parts.
+    """
+    several = len({each.job.owner for each in labelled}) > 1
     out = io.StringIO()
     writer = csv.DictWriter(out, COLUMNS, lineterminator="\n")
     writer.writeheader()
     for each in labelled:
         job = each.job
         writer.writerow({
-            "video_id": job.id, "label": each.truth, "split": "val", "path": _path(each), "source": job.owner,
-            "sha256": job.sha256, "reviewers": each.reviewers,
+            "video_id": job.id, "label": each.truth, "split": "val", "path": _path(each),
+            "source": job.owner if several else "", "sha256": job.sha256, "reviewers": each.reviewers,
         })  # fmt: skip
     return out.getvalue()
 

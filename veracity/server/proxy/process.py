@@ -11,6 +11,7 @@ import threading
 import time
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from veracity import log
 from veracity.server import address, reaper
@@ -110,8 +111,7 @@ class Proxy:
         self._kill()  # what is left of the one before
         file = self._directory / CONFIG
         file.touch(0o600)
-        config = bootstrap(self._host, ports, self._access, self._limits, self._sockets, self._directory)
-        file.write_text(json.dumps(config))
+        file.write_text(json.dumps(self._config(ports)))
         for name, secret in certificates(self._access.tls).items():
             (self._directory / name).write_text(json.dumps(secret))
         (self._directory / reaper.PID_FILE).unlink(missing_ok=True)
@@ -126,6 +126,9 @@ class Proxy:
                 env=inherited(),
                 start_new_session=True,  # Ctrl-C at a terminal is for the supervisor alone
             )
+
+    def _config(self, ports: Ports) -> dict[str, Any]:
+        return bootstrap(self._host, ports, self._access, self._limits, self._sockets, self._directory)
 
     def _wait_until_open(self, ports: Ports) -> str | None:
         """Return None once Envoy listens on ``ports``, else what it said."""

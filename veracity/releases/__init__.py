@@ -1,0 +1,1 @@
+"""Releases: models and their calibration under one name, tried beside the current one, promoted, taken back."""
