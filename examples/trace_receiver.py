@@ -1,6 +1,5 @@
 """Receive OpenTelemetry's spans and print each trace as a tree, to look at one without a collector.
 
-pip install 'opentelemetry-proto>=1.27,<1.28'  # reads what tritonserver sends
 python examples/trace_receiver.py [PORT]
 export OTEL_EXPORTER_OTLP_ENDPOINT=http://localhost:4318
 veracity serve

@@ -192,7 +192,7 @@ def test_chance_alone_fails_no_equal_release_and_passes_no_worse_one() -> None:
             said = []
             hard = rng.random(400) < 0.05
             for errs in (hard, hard if rate == 0.05 else hard | (rng.random(400) < rate - 0.05)):
-                labels = ["fake" if (k % 2 == 1) != err else "real" for k, err in enumerate(errs)]
+                labels: list[Label] = ["fake" if (k % 2 == 1) != err else "real" for k, err in enumerate(errs)]
                 said.append({
                     str(k): ScoredClip(
                         str(k), "x", "audio", k % 2, "test", f"s{k}", "", "t", predicted_label=label,
