@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -44,23 +45,25 @@ class Postgres:
 
 
 @contextmanager
-def postgresql(folder: Path) -> Iterator[str]:
+def postgresql() -> Iterator[str]:
     """Run PostgreSQL; gives the URL of an empty database."""
-    with stoppable_postgresql(folder) as running:
+    with stoppable_postgresql() as running:
         yield running.url
 
 
 @contextmanager
-def stoppable_postgresql(folder: Path) -> Iterator[Postgres]:
+def stoppable_postgresql() -> Iterator[Postgres]:
     """Run PostgreSQL with an empty database."""
     found = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
     if not found:
         pytest.skip("PostgreSQL is not installed: apt-get install postgresql")
-    binaries, data = found[-1], folder / "data"
+    with tempfile.TemporaryDirectory() as folder:  # pytest closes its own to other users, such as postgres
+        yield from _serving(found[-1], Path(folder))
+
+
+def _serving(binaries: Path, folder: Path) -> Iterator[Postgres]:
     folder.chmod(0o777)  # the socket's, for a server that must not be root
-    for above in folder.parents:
-        if above.stat().st_uid == os.getuid() and not above.stat().st_mode & 0o001:
-            above.chmod(above.stat().st_mode | 0o011)
+    data = folder / "data"
     as_user = ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"] if os.getuid() == 0 else []
     if as_user:
         data.mkdir()

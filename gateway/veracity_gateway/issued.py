@@ -97,7 +97,10 @@ class Reports:
 
 
 def _evidence(job: Job, reviews: list[Review]) -> reported.Evidence:
-    times = reported.Times(moment(job.created), moment(job.started or job.created), moment(job.finished or 0.0))
+    finished = (
+        job.analyzed or job.finished or 0.0
+    )  # of an analysis that was there before the job: before it was created
+    times = reported.Times(moment(job.created), moment(job.started or job.created), moment(finished))
     circumstances = reported.Circumstances(job.name, options_of(job.options), times, job.fingerprint)
     said = (reported.Review(each.reviewer, moment(each.created), each.opinion, each.note) for each in reviews)
     return reported.make_evidence(

@@ -21,6 +21,7 @@ from veracity_gateway.errors import BadRequest, NotAllowed, NotFound, StorageFul
 
 log = structlog.get_logger()
 
+FAULTS = (OSError, DBAPIError, *AWAY)  # of the disk or the database
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER = "5"  # seconds
 
@@ -69,7 +70,7 @@ def install(app: FastAPI) -> None:
             answer.headers["Allow"] = ", ".join(sorted(allowed))
         return answer
 
-    for kind in (OSError, DBAPIError, *AWAY):
+    for kind in FAULTS:
         app.exception_handler(kind)(unknown)
 
 
@@ -85,6 +86,15 @@ async def unknown(request: Request, error: Exception) -> JSONResponse:
 def _said_by(error: Exception) -> str:
     """Return what the disk or the database said; not what was asked, which may hold a secret."""
     return str(getattr(error, "orig", None) or type(error).__name__).strip().partition("\n")[0]
+
+
+def as_ours(error: Exception) -> VeracityError:
+    """Return an error of ours, or what stands for a fault of the disk or the database; any other fault is raised."""
+    if isinstance(error, VeracityError):
+        return error
+    if ours := _of_stores(error):
+        return ours
+    raise error
 
 
 def _of_stores(error: Exception) -> VeracityError | None:

@@ -20,7 +20,7 @@ def opened(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Gateway]:
         yield gateway
         gateway.database.close()
         return
-    with gateway_stores.postgresql(tmp_path) as url:
+    with gateway_stores.postgresql() as url:
         gateway = Gateway(settings_in(tmp_path / "data", database=url))
         yield gateway
         gateway.database.close()

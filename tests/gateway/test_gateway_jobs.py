@@ -105,6 +105,9 @@ def test_the_same_content_is_answered_from_the_store(client: httpx.Client, talki
     assert again["state"] == "COMPLETE"
     assert again["answered_from"] == first["job_id"]
     assert again["verdict"] == first["verdict"]
+    times = [client.get(f"/jobs/{job['job_id']}/report.json").json()["evidence"]["times"] for job in (first, again)]
+    for name in ("started", "finished"):  # of the analysis, which there was one of
+        assert times[0][name] == times[1][name]
     other = ended(client, send(client, talking + b"same", layers="audio"))
     assert other["answered_from"] is None
 

@@ -15,6 +15,10 @@ from sqlalchemy import text
 from switchable_servers import Switch, switchable
 
 from veracity_gateway.gateway import Gateway
+from veracity_gateway.inbound.files import Received
+from veracity_gateway.jobs.intake import Intake
+from veracity_gateway.jobs.store import NewJob, Once
+from veracity_gateway.jobs.tables import Job
 
 pytestmark = pytest.mark.slow
 
@@ -59,8 +63,7 @@ class Served:
 
 @pytest.fixture
 def served(tmp_path: Path) -> Iterator[Served]:
-    (tmp_path / "pg").mkdir()
-    with gateway_stores.stoppable_postgresql(tmp_path / "pg") as database, switchable("grpc") as server:
+    with gateway_stores.stoppable_postgresql() as database, switchable("grpc") as server:
         server.gate.clear()
         settings = settings_in(
             tmp_path / "data", database=database.url, urls=(server.url.removeprefix("grpc://"),), lease_seconds=LEASE,
@@ -104,3 +107,24 @@ def test_a_failure_that_comes_meanwhile_is_no_crash(served: Served) -> None:
     served.database.start()
     assert served.state(job, "COMPLETE")["attempts"] == 2
     assert served.crashes() == 0
+
+
+def test_a_batch_names_the_jobs_that_were_made_before_the_database_went_away(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    take = Intake.take
+
+    def taken(intake: Intake, new: NewJob, file: Received, once: Once | None = None) -> Job:
+        job = take(intake, new, file, once)
+        served.database.stop()
+        return job
+
+    monkeypatch.setattr(Intake, "take", taken)
+    files = [("video", (f"{number}.mp4", b"a film" + bytes([number]))) for number in range(3)]
+    said = httpx.post(f"{served.url}/batches", files=files, timeout=SECONDS).json()
+    assert len(said["jobs"]) == 1
+    assert [each["error"]["type"] for each in said["refused"]] == ["urn:veracity:error:StoreUnavailable"] * 2
+    assert not list((served.folder / "incoming").iterdir())
+    served.database.start()
+    served.server.gate.set()
+    served.state(said["jobs"][0]["job_id"], "COMPLETE")

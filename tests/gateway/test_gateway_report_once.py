@@ -25,8 +25,7 @@ def settings(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Setting
     if request.param == "sqlite":
         yield settings_in(tmp_path)
         return
-    (tmp_path / "pg").mkdir()
-    with gateway_stores.postgresql(tmp_path / "pg") as url:
+    with gateway_stores.postgresql() as url:
         yield settings_in(tmp_path / "data", database=url)
 
 

@@ -57,9 +57,8 @@ def test_two_gateways_share_database_and_bucket(
     server: Server, media_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     voice = media_samples.speech(media_folder).read_bytes()
-    for name in ("pg", "s3"):
-        (tmp_path / name).mkdir()
-    with gateway_stores.postgresql(tmp_path / "pg") as database, gateway_stores.s3(tmp_path / "s3") as environment:
+    (tmp_path / "s3").mkdir()
+    with gateway_stores.postgresql() as database, gateway_stores.s3(tmp_path / "s3") as environment:
         for name, value in environment.items():
             monkeypatch.setenv(name, value)
         bucket = MediaStore(f"s3://{gateway_stores.BUCKET}/jobs")
@@ -97,7 +96,7 @@ def test_a_database_of_an_older_gateway_gets_the_columns_it_lacks(tmp_path: Path
     with contextlib.ExitStack() as stack:
         url = f"sqlite:///{tmp_path}/jobs.db"
         if kind == "postgresql":
-            url = stack.enter_context(gateway_stores.postgresql(tmp_path))
+            url = stack.enter_context(gateway_stores.postgresql())
         stack.callback((older := Database(url)).close)
         with older.session() as session:
             session.execute(text("ALTER TABLE jobs DROP COLUMN traceparent"))
@@ -198,8 +197,7 @@ def test_a_full_disk_is_said_and_keeps_nothing(tmp_path: Path) -> None:
 
 
 def test_a_database_that_went_away_is_said(tmp_path: Path) -> None:
-    (tmp_path / "pg").mkdir()
-    with gateway_stores.postgresql(tmp_path / "pg") as database:
+    with gateway_stores.postgresql() as database:
         settings = gateway_server.settings_in(tmp_path / "data", database=database)
         stack = contextlib.ExitStack()
         url = stack.enter_context(gateway_server.gateway(settings))

@@ -91,8 +91,7 @@ def test_without_their_key_nothing_begins(tmp_path: Path) -> None:
 
 
 def test_a_second_gateway_with_a_key_of_its_own_does_not_begin(tmp_path: Path) -> None:
-    (tmp_path / "pg").mkdir()
-    with gateway_stores.postgresql(tmp_path / "pg") as url:
+    with gateway_stores.postgresql() as url:
         with opened(settings_in(tmp_path / "one", database=url)):
             pass
         with pytest.raises(SecretsKeyError, match="is not there"), opened(settings_in(tmp_path / "two", database=url)):

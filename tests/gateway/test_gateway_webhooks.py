@@ -15,6 +15,7 @@ import pytest
 from cryptography.fernet import Fernet
 from gateway_server import gateway, settings_in
 from killed_gateway import killed_at_the_end
+from sqlalchemy import update
 from standardwebhooks import Webhook
 from standardwebhooks.webhooks import WebhookVerificationError
 
@@ -29,7 +30,7 @@ from veracity_gateway.webhooks.delivery import RESPONSE_BYTES, Deliveries
 from veracity_gateway.webhooks.endpoints import ROTATION_SECONDS, Webhooks
 from veracity_gateway.webhooks.outbox import Outbox
 from veracity_gateway.webhooks.secrets import Secrets
-from veracity_gateway.webhooks.tables import EVENT_TYPES
+from veracity_gateway.webhooks.tables import EVENT_TYPES, Endpoint
 
 
 class Receiver(ThreadingHTTPServer):
@@ -342,3 +343,16 @@ def test_a_webhooks_address_is_in_no_log(parts: Parts, receiver: Receiver, capsy
     said = capsys.readouterr()
     assert "a webhook was called" in said.out + said.err
     assert "token" not in said.out + said.err
+
+
+def test_what_is_kept_of_a_deleted_job_goes_when_it_was_sent(parts: Parts, receiver: Receiver) -> None:
+    kept, _ = parts.webhooks.add("me", receiver.url, EVENT_TYPES)
+    off, _ = parts.webhooks.add("me", f"{receiver.url}/off", EVENT_TYPES)
+    job = parts.end_a_job()
+    with parts.database.session() as session:
+        session.execute(update(Endpoint).where(Endpoint.id == off.id).values(disabled=parts.now))
+    parts.jobs.delete(job, by="me")
+    assert [len(parts.webhooks.messages(each.id, "me", 10)) for each in (kept, off)] == [1, 0]
+    parts.send()
+    assert len(receiver.got) == 1
+    assert parts.webhooks.messages(kept.id, "me", 10) == []

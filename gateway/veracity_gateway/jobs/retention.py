@@ -44,7 +44,8 @@ class Retention:
         for job in self._queries.expired(now - self._settings.keep_days * DAY):
             self.delete(job.id, by="retention")
         unfinished = now - self._settings.unfinished_hours * HOUR
-        for id_ in self._ids((Job.state == "UPLOADING") & (Job.created < unfinished)):
+        sent = (Job.state == "UPLOADING") & Job.source_url.is_(None)  # an address is fetched until that fails
+        for id_ in self._ids(sent & (Job.created < unfinished)):
             self._jobs.upload_failed(id_)
             part_of(self._settings, id_).unlink(missing_ok=True)
         for id_ in self._media.older_than(unfinished):

@@ -271,6 +271,7 @@ class Jobs:
             return False
         job.verdict, job.label, job.fake_probability = before.verdict, before.label, before.fake_probability
         job.answered_from, job.provenance = before.answered_from or before.id, before.provenance
+        job.started, job.analyzed = before.started, before.analyzed or before.finished
         self._to(session, job, "COMPLETE")
         return True
 

@@ -60,6 +60,8 @@ class Job(Base):
     error: Mapped[str | None] = mapped_column(Text)
     answered_from: Mapped[str | None] = mapped_column(String(32))
     """The job whose answer this is, where the same content was asked before."""
+    analyzed: Mapped[float | None]
+    """When that answer was there; the one of the job itself is there when it ``finished``."""
     traceparent: Mapped[str | None] = mapped_column(String(64))
     """The span of the request that made it, as W3C writes it; None where nobody traces."""
 

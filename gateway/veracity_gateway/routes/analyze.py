@@ -19,7 +19,7 @@ from veracity_gateway.jobs.asked import Asked
 from veracity_gateway.jobs.intake import once_of
 from veracity_gateway.jobs.store import NewJob, new_id
 from veracity_gateway.jobs.tables import Job
-from veracity_gateway.problems import problem
+from veracity_gateway.problems import FAULTS, as_ours, problem
 from veracity_gateway.routes.documented import ANALYZE, BATCH, PREDICT
 from veracity_gateway.routes.parts import Analyst, Submitter, TheGateway
 from veracity_gateway.routes.shown import Accepted, BatchAccepted, Problem, Refused, accepted
@@ -54,17 +54,25 @@ async def analyze_batch(
 ) -> BatchAccepted:
     """Take several files and make a job of each; a file that is refused does not hold up the others.
 
+    Where the disk or the database is lost on the way, the jobs that were made are named all the same.
+
     With an Idempotency-Key the same file again, at the same place of the request, is the same job.
     """
     form, asked = await _form(request, gateway, MOST_FILES)
     batch = new_id() if key is None else hashlib.sha256(f"{caller.id} {key}".encode()).hexdigest()[:32]
     jobs, refused = [], []
-    for number, file in enumerate(form.files):
-        once = None if key is None else f"{batch} {number}"
-        try:
-            jobs.append(await _take(gateway, caller.id, file, asked, once, batch))
-        except VeracityError as error:
-            refused.append(Refused(name=file.name, error=Problem(**problem(error))))
+    try:
+        for number, file in enumerate(form.files):
+            once = None if key is None else f"{batch} {number}"
+            try:
+                jobs.append(await _take(gateway, caller.id, file, asked, once, batch))
+            except (VeracityError, *FAULTS) as error:
+                ours = as_ours(error)
+                if not jobs and ours is not error:
+                    raise
+                refused.append(Refused(name=file.name, error=Problem(**problem(ours))))
+    finally:
+        form.discard()
     gateway.runner.wake()
     response.headers["Location"] = f"/batches/{batch}"
     return BatchAccepted(

@@ -8,6 +8,7 @@ import secrets
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
@@ -18,9 +19,9 @@ from veracity_gateway.jobs.queries import rfc3339
 from veracity_gateway.jobs.store import new_id
 from veracity_gateway.jobs.tables import Job
 from veracity_gateway.webhooks.secrets import Secrets
-from veracity_gateway.webhooks.tables import Attempt, Endpoint, EventType, Message
+from veracity_gateway.webhooks.tables import CANCELLED, Attempt, Endpoint, EventType, Message
 
-TYPES: dict[str, EventType] = {"COMPLETE": "job.complete", "ERROR": "job.error", "CANCELLED": "job.cancelled"}
+TYPES: dict[str, EventType] = {"COMPLETE": "job.complete", "ERROR": "job.error", "CANCELLED": CANCELLED}
 SECRET_BYTES = 32
 OLD_SECRETS = 2  # that sign beside the new one
 ROTATION_SECONDS = 24 * 3600.0  # how long an old secret signs beside the new one
@@ -112,8 +113,10 @@ class Webhooks:
                 session.add(_message(endpoint, job, type_, now))
 
     def job_deleted(self, session: Session, job: Job) -> None:
-        """Delete the messages about a job that need not be sent any more."""
-        session.execute(delete(Message).where(Message.job == job.id, Message.state != "WAITING"))
+        """Delete the messages about a job, but that it was cancelled; the outbox deletes what is still to be sent."""
+        off = select(Endpoint.id).where(Endpoint.disabled.is_not(None))
+        gone = (Message.state != "WAITING") | Message.endpoint.in_(off)
+        session.execute(delete(Message).where(Message.job == job.id, Message.type != CANCELLED, gone))
 
     def delete_before(self, before: float) -> None:
         """Delete messages that were made before a time."""
@@ -144,16 +147,17 @@ def _message(endpoint: Endpoint, job: Job, type_: EventType, now: float) -> Mess
 
 
 def _payload(job: Job, type_: EventType) -> str:
-    data = {
-        "job_id": job.id,
-        "state": job.state,
-        "name": job.name,
-        "sha256": job.sha256,
-        "label": job.label,
-        "fake_probability": job.fake_probability,
-        "status_url": f"/jobs/{job.id}",
-        "error": json.loads(job.error) if job.error else None,
-    }
+    """Return what is said of a job; of one that is deleted no more than that, since the message stays."""
+    data: dict[str, Any] = {"job_id": job.id, "state": job.state}
+    if type_ != CANCELLED:
+        data |= {
+            "name": job.name,
+            "sha256": job.sha256,
+            "label": job.label,
+            "fake_probability": job.fake_probability,
+            "status_url": f"/jobs/{job.id}",
+            "error": json.loads(job.error) if job.error else None,
+        }
     body = {"type": type_, "timestamp": rfc3339(job.finished), "data": data}
     return json.dumps(body, ensure_ascii=False, separators=(",", ":"))
 

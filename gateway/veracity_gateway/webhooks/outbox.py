@@ -7,13 +7,14 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import func, select, update
+from sqlalchemy import delete, func, select, update
 from sqlalchemy.orm import Session, aliased
 
 from veracity_gateway.database import Database
+from veracity_gateway.jobs.tables import Job
 from veracity_gateway.webhooks.endpoints import signing
 from veracity_gateway.webhooks.secrets import Secrets
-from veracity_gateway.webhooks.tables import Attempt, Endpoint, Message
+from veracity_gateway.webhooks.tables import CANCELLED, Attempt, Endpoint, Message
 
 MINUTE, HOUR = 60.0, 3600.0
 PAUSES = (5.0, 5 * MINUTE, 30 * MINUTE, 2 * HOUR, 5 * HOUR, 10 * HOUR, 10 * HOUR)
@@ -89,6 +90,7 @@ class Outbox:
                 message.runner, message.lease, message.attempts = None, None, message.attempts + 1
                 self._note(session, message, answer)
                 self._follow(session, message, answer)
+                _forget_deleted(session, message)
 
     def give_back(self, runner: str, id_: str) -> None:
         """Let a message that could not be sent wait again."""
@@ -115,3 +117,12 @@ class Outbox:
         message.state = "FAILED"
         off = {"disabled": self._clock(), "disabled_reason": reason}
         session.execute(update(Endpoint).where(Endpoint.id == message.endpoint).values(off))
+
+
+def _forget_deleted(session: Session, message: Message) -> None:
+    """Delete what need not be sent any more, of jobs that are deleted."""
+    session.flush()
+    kept = select(Job.id).where(Job.id == Message.job).exists()
+    ended = (Message.id == message.id) & (Message.state != "WAITING")
+    off = select(Endpoint.id).where(Endpoint.id == message.endpoint, Endpoint.disabled.is_not(None))
+    session.execute(delete(Message).where(~kept, Message.type != CANCELLED, ended | Message.endpoint.in_(off)))

@@ -10,6 +10,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from veracity_gateway.database import Base
 
 EventType = Literal["job.complete", "job.error", "job.cancelled"]
+CANCELLED: EventType = "job.cancelled"
 EVENT_TYPES: tuple[EventType, ...] = get_args(EventType)
 MessageState = Literal["WAITING", "DELIVERED", "FAILED"]
 
