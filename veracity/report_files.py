@@ -11,7 +11,6 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from veracity_client import __version__
 from veracity_client.cli import Wrap
 from veracity_client.console import ERROR
 from veracity_client.errors import BadOption, InternalError, VeracityError
@@ -90,7 +89,7 @@ class ReportFiles:
         verdict = self.shown.watch(name, detector, video, options)
         times = Times(started, started, _now())
         fingerprint = fingerprints.pop() if len(fingerprints) == 1 else None
-        self.circumstances = Circumstances(name, options, times, fingerprint, {"veracity": __version__})
+        self.circumstances = Circumstances(name, options, times, fingerprint)
         self.provenance = _provenance(video)
         return verdict
 

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from veracity_client._version import __version__
+
 FINGERPRINT = "veracity_fingerprint"  # a parameter of the configuration
 
 
@@ -13,7 +15,7 @@ FINGERPRINT = "veracity_fingerprint"  # a parameter of the configuration
 class ServerInfo:
     """``videos_at_once``: how many the server analyses at the same time.
 
-    ``fingerprint``: a digest of what its answers depend on beside the file and the options: version, models,
+    ``fingerprint``: VERSION-SHA256, of what its answers depend on beside the file and the options: code, models,
     calibration and limits. None where it does not say.
     """
 
@@ -29,3 +31,13 @@ def read_info(config: Mapping[str, Any]) -> ServerInfo | None:
     except (KeyError, TypeError, ValueError, AttributeError):
         return None
     return ServerInfo(max(1, count), said if isinstance(said, str) else None)
+
+
+def versioned(digest: str) -> str:
+    """Return a server's fingerprint."""
+    return f"{__version__}-{digest}"
+
+
+def version_of(fingerprint: str) -> str:
+    """Return the version of the server that a fingerprint is of."""
+    return fingerprint.rpartition("-")[0]

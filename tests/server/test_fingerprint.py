@@ -1,12 +1,16 @@
 """The digest of what a server's answers depend on."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from veracity.server.fingerprint import WITHOUT_EFFECT, fingerprint
+import veracity
+from veracity.server.fingerprint import WITHOUT_EFFECT, code_sha256, fingerprint
 from veracity.settings import Settings, key
+from veracity_client import __version__
+from veracity_client.info import version_of
 
 
 @pytest.fixture
@@ -50,3 +54,16 @@ def test_settings_count_but_for_those_that_change_no_answer(repository: Path) ->
 
 def test_settings_without_effect_exist() -> None:
     assert set(map(key, Settings.model_fields)) >= WITHOUT_EFFECT
+
+
+def test_it_names_the_version_and_changes_with_the_code(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = digest(repository)
+    assert version_of(before) == __version__
+    code = shutil.copytree(veracity.__path__[0], repository / "code")
+    monkeypatch.setattr(veracity, "__path__", [str(code)])
+    code_sha256.cache_clear()
+    assert digest(repository) == before
+    (code / "cli.py").write_text("# another")
+    code_sha256.cache_clear()
+    assert digest(repository) != before
+    code_sha256.cache_clear()

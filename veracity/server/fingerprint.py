@@ -9,14 +9,17 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
+from functools import cache
 from pathlib import Path
 
+import veracity
+import veracity_client
 from veracity.catalog import provenance
 from veracity.catalog.tensorrt import PLAN
 from veracity.decision.calibration import FILE as CALIBRATION
 from veracity.install.files import sha256
 from veracity.settings import variable
-from veracity_client import __version__
+from veracity_client.info import versioned
 
 FILES = (
     Path(provenance.FILE),
@@ -32,15 +35,26 @@ WITHOUT_EFFECT = frozenset(NAMES.split())
 
 
 def fingerprint(repository: Path, models: Iterable[str], env: Mapping[str, str]) -> str:
-    """Return the digest of a server of these models, whose processes have ``env``."""
+    """Return version and digest of a server of these models, whose processes have ``env``."""
     unread = {"VERACITY_CONFIG", *map(variable, WITHOUT_EFFECT)}
     parts = {
-        "version": __version__,
+        "code": code_sha256(),
         "settings": {name: value for name, value in env.items() if name not in unread},
         "calibration": _digest(Path(env.get(variable("calibration")) or CALIBRATION)),
         "models": {name: _first_digest(repository / name) for name in models},
     }
-    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+    return versioned(hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest())
+
+
+@cache
+def code_sha256() -> str:
+    """Return one digest of our programs, without those of the gateway, which take no part in an answer."""
+    found = hashlib.sha256()
+    for package in (veracity, veracity_client):
+        folder = Path(package.__path__[0])
+        for path in sorted(folder.rglob("*.py")):
+            found.update(f"{package.__name__}/{path.relative_to(folder).as_posix()} {sha256(path)}\n".encode())
+    return found.hexdigest()
 
 
 def _first_digest(folder: Path) -> str:

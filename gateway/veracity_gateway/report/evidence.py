@@ -16,6 +16,7 @@ from typing import Annotated, Any
 import msgspec
 
 from veracity_client import __version__
+from veracity_client.info import version_of
 from veracity_client.options import Options
 from veracity_client.verdict import Verdict
 from veracity_gateway.report.canonical import canonical, clean
@@ -59,8 +60,8 @@ class Review:
 class Circumstances:
     """What the verdict does not say itself: the file's name, what was asked of which server, and when.
 
-    ``versions`` are those of programs by name, as far as they are known. ``fingerprint`` is the server's digest of its
-    version, models, calibration and limits (:class:`veracity_client.info.ServerInfo`).
+    ``versions`` are those of programs by name, as far as they are known. ``fingerprint`` is the server's version, and
+    a digest of its code, models, calibration and limits (:class:`veracity_client.info.ServerInfo`).
     """
 
     name: str
@@ -107,7 +108,7 @@ def make_evidence(
         options=msgspec.to_builtins(circumstances.options),
         times=circumstances.times,
         fingerprint=circumstances.fingerprint,
-        versions={"veracity-gateway": __version__, **circumstances.versions},
+        versions={"veracity-gateway": __version__, **_server(circumstances.fingerprint), **circumstances.versions},
         report_code=code_sha256(),
         limits=limits_of(verdict),
         provenance=provenance,
@@ -118,6 +119,11 @@ def make_evidence(
         return msgspec.json.decode(canonical(clean(msgspec.to_builtins(made))), type=Evidence)
     except (TypeError, ValueError) as error:
         raise BadEvidence(f"no report can be made of this: {error}") from None
+
+
+def _server(fingerprint: str | None) -> dict[str, str]:
+    version = version_of(fingerprint or "")
+    return {"veracity": version} if version else {}
 
 
 @cache
