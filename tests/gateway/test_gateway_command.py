@@ -26,7 +26,7 @@ STARTED = "gateway  http://"
 
 def test_a_job_goes_to_the_server_that_answers(server: Server, media_folder: Path, tmp_path: Path) -> None:
     film = media_samples.talking(media_folder)
-    arguments = ["--url", server.grpc_url, "--data", tmp_path]  # after one where nobody answers
+    arguments = ("--url", server.grpc_url, "--data", tmp_path)  # after one where nobody answers
     with running_gateway(*arguments) as (url, _), httpx.Client(base_url=url, timeout=SECONDS) as client:
         assert client.get("/health/ready").json() == {"status": "ready"}
         file = {"video": ("a.mp4", film.read_bytes())}

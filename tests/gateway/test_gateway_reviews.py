@@ -14,7 +14,7 @@ from measuring import measured
 
 from veracity.settings import Settings
 from veracity_gateway.gateway import Gateway
-from veracity_gateway.reviews.reviews import Truth
+from veracity_gateway.reviews.reviews import Opinion, Truth
 
 
 def test_reviewed_files_are_measured(
@@ -32,7 +32,7 @@ def test_reviewed_files_are_measured(
     jobs = [complete_job(found, media=media) for media, _ in said]
     for job, (_, truths) in zip(jobs, said, strict=True):
         for number, truth in enumerate(truths):
-            opinion = "disagree" if truth else "cannot_tell"  # the verdicts are inconclusive
+            opinion: Opinion = "disagree" if truth else "cannot_tell"  # the verdicts are inconclusive
             found.reviews.add(found.queries.job(job, None), f"analyst {number}", opinion, truth, "")
     found.database.close()
     with gateway(served) as url:
