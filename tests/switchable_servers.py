@@ -72,6 +72,9 @@ class _Servicer(service_pb2_grpc.GRPCInferenceServiceServicer):
     def ModelReady(self, request: Any, context: Any) -> Any:  # noqa: N802, the protocol's name
         return service_pb2.ModelReadyResponse(ready=self.switch.probe())
 
+    def ServerReady(self, request: Any, context: Any) -> Any:  # noqa: N802
+        return service_pb2.ServerReadyResponse(ready=self.switch.probe())
+
     def ModelInfer(self, request: Any, context: Any) -> Any:  # noqa: N802
         try:
             self.switch.ask()

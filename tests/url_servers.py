@@ -35,6 +35,7 @@ class Site(ThreadingHTTPServer):
         self.asked: list[tuple[str, dict[str, str]]] = []
         self.busy = 0  # how many requests are refused yet with 503
         self.quick = False  # whether what drips comes at once
+        self.film = MOVIE  # what every .mp4 is
         self.scheme = "https" if tls else "http"
         if tls:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -69,7 +70,7 @@ class Page(BaseHTTPRequestHandler):
         elif parts.path == "/to":
             self._say(b"", {"Location": parse_qs(parts.query)["url"][0]}, 302)
         elif parts.path.endswith(".mp4"):
-            self._say(MOVIE)
+            self._say(self.server.film)
         else:
             self._say(b"", status=404)
 

@@ -47,6 +47,7 @@ STREAM_INFER = "/inference.GRPCInferenceService/ModelStreamInfer"
 SILENT = "the stream fell silent, so its process died"
 TRITON_KEY_PREFIX = "triton-grpc-protocol-"  # of the header that Triton itself checks, --grpc-restricted-protocol
 READY, CONFIG = service_pb2.ModelReadyRequest(name=DETECTOR), service_pb2.ModelConfigRequest(name=DETECTOR)
+WHOLE = service_pb2.ServerReadyRequest()
 LENGTH_BYTES = 4  # of the length before each element of a BYTES tensor, little endian
 
 
@@ -115,10 +116,12 @@ class GrpcTransport(_Transport):
             call.cancel()
             sent.set()
 
-    def ready(self, timeout: float) -> bool:
-        """Say whether the server answers and the detector is loaded."""
+    def ready(self, timeout: float, whole: bool = False) -> bool:
+        """Say whether the server answers and the detector is loaded; if ``whole``, and no model failed to load."""
+        given: dict[str, Any] = {"timeout": timeout, "metadata": self._metadata}
         try:
-            return bool(self._stub.ModelReady(READY, timeout=timeout, metadata=self._metadata).ready)
+            loaded = self._stub.ModelReady(READY, **given).ready
+            return bool(loaded and (not whole or self._stub.ServerReady(WHOLE, **given).ready))
         except grpc.RpcError:
             return False
 
@@ -190,10 +193,12 @@ class AsyncGrpcTransport(_Transport):
         finally:
             call.cancel()
 
-    async def ready(self, timeout: float) -> bool:
-        """Say whether the server answers and the detector is loaded."""
+    async def ready(self, timeout: float, whole: bool = False) -> bool:
+        """Say whether the server answers and the detector is loaded; if ``whole``, and no model failed to load."""
+        given: dict[str, Any] = {"timeout": timeout, "metadata": self._metadata}
         try:
-            return bool((await self._stub.ModelReady(READY, timeout=timeout, metadata=self._metadata)).ready)
+            loaded = (await self._stub.ModelReady(READY, **given)).ready
+            return bool(loaded and (not whole or (await self._stub.ServerReady(WHOLE, **given)).ready))
         except grpc.RpcError:
             return False
 

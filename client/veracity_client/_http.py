@@ -26,6 +26,7 @@ NO_STAGES = "stages come over gRPC alone: give the server's gRPC address, or use
 REFUSED_BY_TLS = ssl.SSLError  # which httpx lets through where the server refuses after the handshake, as TLS 1.3 does
 BAD_PROXY = (ValueError, ImportError)  # what httpx raises for a proxy's URL: unknown scheme, SOCKS without its package
 LENGTH_HEADER = "Inference-Header-Content-Length"
+MODEL = f"/models/{DETECTOR}"
 
 
 class AsyncHttpTransport:
@@ -34,7 +35,7 @@ class AsyncHttpTransport:
     def __init__(self, address: Address) -> None:
         self._address = address
         settings: dict[str, Any] = {
-            "base_url": f"{'https' if address.tls else 'http'}://{address.target}/v2/models",
+            "base_url": f"{'https' if address.tls else 'http'}://{address.target}/v2",
             "headers": dict(address.headers),
             "verify": _context(address.tls) if address.tls else False,
             "trust_env": not address.is_local,  # what is on this machine is never reached through a proxy
@@ -54,20 +55,21 @@ class AsyncHttpTransport:
         """Raise :class:`BadOption`: Triton streams over gRPC alone."""
         raise BadOption(NO_STAGES)
 
-    async def ready(self, timeout: float) -> bool:
-        """Say whether the server answers and the detector is loaded."""
-        return await self._page("ready", timeout) is not None
+    async def ready(self, timeout: float, whole: bool = False) -> bool:
+        """Say whether the server answers and the detector is loaded; if ``whole``, and no model failed to load."""
+        loaded = await self._page(f"{MODEL}/ready", timeout) is not None
+        return loaded and (not whole or await self._page("/health/ready", timeout) is not None)
 
     async def config(self, timeout: float) -> dict[str, Any]:
         """Return the detector's configuration, empty where the server does not tell it."""
         try:
-            return dict(json.loads(await self._page("config", timeout) or b"{}"))
+            return dict(json.loads(await self._page(f"{MODEL}/config", timeout) or b"{}"))
         except (*UNREADABLE, TypeError):
             return {}
 
-    async def _page(self, name: str, timeout: float) -> bytes | None:
+    async def _page(self, path: str, timeout: float) -> bytes | None:
         try:
-            asked = self._clients.get().get(f"/{DETECTOR}/{name}")
+            asked = self._clients.get().get(path)
             answer = await asyncio.wait_for(asked, timeout)
         except (httpx.HTTPError, httpx.InvalidURL, asyncio.TimeoutError, REFUSED_BY_TLS, *BAD_PROXY):
             return None
@@ -112,9 +114,9 @@ class HttpTransport:
         """Raise :class:`BadOption`: Triton streams over gRPC alone."""
         raise BadOption(NO_STAGES)
 
-    def ready(self, timeout: float) -> bool:
-        """Say whether the server answers and the detector is loaded."""
-        return self._run(self._transport.ready(timeout))
+    def ready(self, timeout: float, whole: bool = False) -> bool:
+        """Say whether the server answers and the detector is loaded; if ``whole``, and no model failed to load."""
+        return self._run(self._transport.ready(timeout, whole))
 
     def config(self, timeout: float) -> dict[str, Any]:
         """Return the detector's configuration, empty where the server does not tell it."""
@@ -185,7 +187,7 @@ def _post(request: Request) -> dict[str, Any]:
     header = json.dumps(parts).encode()
     own = {LENGTH_HEADER: str(len(header)), "Content-Type": "application/octet-stream"}
     return {
-        "url": f"/{request.model}/infer",
+        "url": f"/models/{request.model}/infer",
         "content": b"".join([header, *values]),
         "headers": {**request.headers, **own},
     }

@@ -65,9 +65,9 @@ class Detector(Base):
         with closing(events), telemetry.call(SPAN) as call.headers:
             yield from events
 
-    def ready(self) -> bool:
-        """Say whether a server answers here with the detector loaded; one of several is enough."""
-        return any(server.transport.ready(READY_SECONDS) for server in self._servers)
+    def ready(self, *, whole: bool = False) -> bool:
+        """Say whether one of the servers has the detector loaded; if ``whole``, and no model that failed to load."""
+        return any(server.transport.ready(READY_SECONDS, whole) for server in self._servers)
 
     def info(self) -> list[ServerInfo | None]:
         """Return what each server says of itself, None of one that does not say it."""
@@ -163,10 +163,10 @@ class AsyncDetector(Base):
                 async for event in events:
                     yield event
 
-    async def ready(self) -> bool:
-        """Say whether a server answers here with the detector loaded; one of several is enough."""
+    async def ready(self, *, whole: bool = False) -> bool:
+        """Say whether one of the servers has the detector loaded; see :meth:`Detector.ready`."""
         for server in self._servers:
-            if await server.transport.ready(READY_SECONDS):
+            if await server.transport.ready(READY_SECONDS, whole):
                 return True
         return False
 

@@ -8,12 +8,14 @@ from pathlib import Path
 
 import httpx
 import pytest
+from gateway_jobs import complete_job
 from gateway_server import gateway, settings_in
 
 from veracity_gateway.access.caller import SCOPES, Scope
 from veracity_gateway.access.keys import Key, Keys
 from veracity_gateway.database import Database
 from veracity_gateway.errors import NotFound
+from veracity_gateway.gateway import Gateway
 from veracity_gateway.jobs.store import Jobs, NewJob
 from veracity_gateway.settings import Settings
 
@@ -110,13 +112,15 @@ def test_each_address_wants_its_scope(served: Served) -> None:
     asked: list[tuple[Scope, Callable[[httpx.Client], httpx.Response]]] = [
         ("read", lambda client: client.get("/jobs")),
         ("analyze", lambda client: client.post("/analyze-video", json={})),
+        ("review", lambda client: client.get("/reviews/manifest.csv")),
         ("admin", lambda client: client.get("/metrics")),
     ]
+    assert {scope for scope, _ in asked} == set(SCOPES)
     for scope, ask in asked:
         client = served.add(*(each for each in SCOPES if each != scope))
         answer = ask(client)
-    assert name_of(answer) == (403, "Forbidden")
-    assert f"this needs the scope {scope}" in answer.json()["detail"]
+        assert name_of(answer) == (403, "Forbidden")
+        assert f"this needs the scope {scope}" in answer.json()["detail"]
 
 
 def test_a_job_of_someone_else_is_not_there(served: Served) -> None:
@@ -127,6 +131,28 @@ def test_a_job_of_someone_else_is_not_there(served: Served) -> None:
     assert client.get("/jobs").json()["jobs"] == []
     client = served.add("read", "admin")
     assert client.get(f"/jobs/{id_}").json()["job_id"] == id_
+
+
+def test_the_verdict_of_someone_else_is_not_there(tmp_path: Path) -> None:
+    settings = settings_in(tmp_path)
+    found, batch = Gateway(settings), "0" * 32
+    id_ = complete_job(found, "0" * 16)
+    found.jobs.begin(NewJob("0" * 16, "clip.mp4", "{}", batch=batch))
+    own, all_ = (found.keys.add("a test", scopes, 600) for scopes in (("analyze", "read", "review"), SCOPES))
+    found.database.close()
+    paths = [f"/jobs/{id_}/report.{kind}" for kind in ("json", "html", "pdf")]
+    paths += [f"/jobs/{id_}", f"/jobs/{id_}/reviews", f"/batches/{batch}"]
+    review = f"/jobs/{id_}/reviews", {"opinion": "cannot_tell"}
+    with gateway(settings) as url:
+        with httpx.Client(base_url=url, headers={"x-api-key": own}) as client:
+            assert [name_of(client.get(path)) for path in paths] == [(404, "NotFound")] * len(paths)
+            assert name_of(client.post(review[0], json=review[1])) == (404, "NotFound")
+            assert client.get("/results.jsonl").text == ""
+            assert len(client.get("/reviews/manifest.csv").text.splitlines()) == 1
+        with httpx.Client(base_url=url, headers={"x-api-key": all_}, timeout=60) as client:
+            assert [client.get(path).status_code for path in paths] == [200] * len(paths)
+            assert client.get(f"/jobs/{id_}/reviews").json() == {"reviews": []}
+            assert client.post(review[0], json=review[1]).status_code == 201
 
 
 def test_an_address_with_too_many_wrong_keys_waits(tmp_path: Path) -> None:

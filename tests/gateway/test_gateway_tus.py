@@ -116,7 +116,7 @@ def test_uploads_go_on_after_a_restart(tmp_path: Path) -> None:
         assert job_of(upload)["sha256"] == SHA256
 
 
-def test_says_whwhereit_can(url: str) -> None:
+def test_says_what_it_can(url: str) -> None:
     answer = httpx.options(f"{url}/uploads")
     assert answer.status_code == 204
     assert answer.headers["Tus-Version"] == "1.0.0"
@@ -195,7 +195,7 @@ def test_a_job_whose_file_comes_from_an_address_is_no_upload(tmp_path: Path) -> 
         assert problem(patched(f"{url}/uploads/{job}", 0, FILE)) == (404, "NotFound")
 
 
-def test_one_request_wherea_time_writes(url: str) -> None:
+def test_one_request_at_a_time_writes(url: str) -> None:
     upload = begun(url)
     wait = threading.Event()
 

@@ -80,7 +80,7 @@ class Uploads:
 
     async def append(self, job: Job, body: AsyncIterator[bytes], offset: int, checksum: Checksum | None = None) -> int:
         """Add a part that begins at an offset and return the offset after it. What came of a part that was cut stays,
-        unless it was sent with a checksum.
+        unless it was sent with a checksum; of one that the disk did not take nothing does, or the disk stayed full.
         """
         if job.state != "UPLOADING":
             raise Conflict("the upload is complete")
@@ -90,8 +90,8 @@ class Uploads:
                 raise Conflict(f"the upload is at {size:,} bytes, and not at {offset:,}")
             try:
                 await _write(file, body, (job.bytes or 0) - size, checksum, self._settings.upload_seconds)
-            except BaseException:
-                if checksum:
+            except BaseException as error:
+                if checksum or isinstance(error, OSError):
                     file.truncate(size)
                 raise
             return await anyio.to_thread.run_sync(self._look, job, file)

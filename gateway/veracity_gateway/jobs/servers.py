@@ -41,7 +41,7 @@ class Servers:
         """Say whether a server answers with every model of its profile loaded; one asks for all, every other second."""
         with self._asking:
             if time.monotonic() - self._ready_asked > READY_SECONDS:
-                self._ready, self._ready_asked = self._detector.ready(), time.monotonic()
+                self._ready, self._ready_asked = self._detector.ready(whole=True), time.monotonic()
             return self._ready
 
     def info(self) -> list[ServerInfo | None]:

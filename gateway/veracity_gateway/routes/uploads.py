@@ -9,16 +9,13 @@ from typing import Annotated, Any
 
 import anyio.to_thread
 from fastapi import APIRouter, Header, Request, Response
-from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 
-from veracity_client.errors import VeracityError
 from veracity_gateway.errors import Conflict, UnsupportedType, UploadBusy, WrongVersion
 from veracity_gateway.gateway import Gateway
 from veracity_gateway.inbound.tus import CHECKSUMS, checksum_of
 from veracity_gateway.jobs.retention import HOUR
 from veracity_gateway.jobs.tables import Job
-from veracity_gateway.problems import bad_request
 from veracity_gateway.routes.documented import PART, tus
 from veracity_gateway.routes.jobs import JobId
 from veracity_gateway.routes.parts import Analyst, TheGateway
@@ -43,16 +40,10 @@ class TusRoute(APIRoute):
         answer = super().get_route_handler()
 
         async def handle(request: Request) -> Response:
-            try:
-                if request.method != "OPTIONS" and request.headers.get("tus-resumable") != VERSION:
-                    raise WrongVersion(f"send the header Tus-Resumable: {VERSION}")
-                response = await answer(request)
-            except RequestValidationError as error:
-                raise _versioned(bad_request(error)) from None
-            except VeracityError as error:
-                raise _versioned(error) from None
-            response.headers["Tus-Resumable"] = VERSION
-            return response
+            request.state.headers = {**request.state.headers, "Tus-Resumable": VERSION}
+            if request.method != "OPTIONS" and request.headers.get("tus-resumable") != VERSION:
+                raise WrongVersion(f"send the header Tus-Resumable: {VERSION}")
+            return await answer(request)
 
         return handle
 
@@ -149,11 +140,6 @@ async def end_upload(upload_id: JobId, gateway: TheGateway, caller: Analyst) -> 
         raise Conflict(f"the upload is complete: delete /jobs/{job.id}")
     await anyio.to_thread.run_sync(lambda: gateway.retention.delete(job.id, by=caller.id))
     return Response(status_code=204)
-
-
-def _versioned(error: VeracityError) -> VeracityError:
-    error.headers = {**getattr(error, "headers", {}), "Tus-Resumable": VERSION}  # type: ignore[attr-defined]
-    return error
 
 
 def _is_part(request: Request) -> bool:
