@@ -194,6 +194,9 @@ def test_what_the_models_saw_is_shown_and_no_other_address(page: Page, site: str
     page.route(f"**/jobs/{kept}", explained)
     result(page, site, kept)
     loaded(page)
+    number = httpx.get(f"{site}/jobs/{kept}").json()["verdict"]["layer_results"]["4_semantic"]["generative_signature"]
+    traces = page.locator("#layer-4_semantic").locator("xpath=ancestor::article").locator("dt", has_text="Traces")
+    expect(traces.locator("xpath=following-sibling::dd")).to_have_text(f"moderate, {number:.2f}")
     crops = page.locator(".crop")
     expect(crops).to_have_count(1)  # the second is no base64
     assert crops.locator("img").evaluate_all("all => all.map(image => image.naturalWidth)") == [8, 8]
@@ -459,5 +462,5 @@ EXPLANATION: dict[str, Any] = {
         "threshold": 0.7,
     },
     "mouths": [{"face": 1, "times": [1.0, 1.04], "png": picture(), "windows": None}],
-    "generative_signature_words": None,
+    "generative_signature_words": "moderate",
 }
