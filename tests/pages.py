@@ -68,6 +68,7 @@ def choose(page: Page, site: str, file: Path | dict[str, Any]) -> None:
 def drop(page: Page, file: Path) -> None:
     """Drag a file of this machine over the page and let it go there, as the browser itself does it."""
     session = page.context.new_cdp_session(page)
+    page.locator(".drop").scroll_into_view_if_needed()
     target = bounds(page.locator(".drop"))
     where = {"x": target["x"] + target["width"] / 2, "y": target["y"] + 20}
     data = {"items": [], "files": [str(file)], "dragOperationsMask": 1}

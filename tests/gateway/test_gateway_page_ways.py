@@ -3,6 +3,7 @@
 import hashlib
 import io
 import json
+import re
 from collections.abc import Iterator
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -82,7 +83,7 @@ def elsewhere(talking: Path) -> Iterator[str]:
 def accessible(page: Page) -> None:
     """Nothing serious, in either theme."""
     for scheme in ("light", "dark"):
-        page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+        page.emulate_media(color_scheme=scheme)
         page.wait_for_timeout(300)
         assert serious(page) == [], scheme
 
@@ -215,6 +216,7 @@ def test_a_job_under_way_is_accessible_and_its_analysis_stops(page: Page, double
         choose(page, url, clip)
         expect(page.locator(".stages li.running")).to_contain_text("Voice")
         expect(page.locator(".progress-state")).to_contain_text("Being analysed for")
+        expect(page.locator(".job-head p")).not_to_contain_text(re.compile("Waiting|analysed"))  # it would stay there
         accessible(page)
         page.get_by_role("button", name="Cancel").click()
         expect(page.get_by_text("Drop a video")).to_be_visible()
