@@ -4,6 +4,7 @@ import hashlib
 import io
 import json
 import re
+import time
 from collections.abc import Iterator
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -17,7 +18,7 @@ import pypdf
 import pytest
 from browsers import Watched, chromium, serious, watched
 from credential_samples import action, sign, signer
-from pages import SECONDS, choose, drop, finished, loaded, result, verdict_shown
+from pages import SECONDS, SHOWN_SECONDS, choose, drop, finished, loaded, result, verdict_shown
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 
@@ -220,8 +221,10 @@ def test_a_job_under_way_is_accessible_and_its_analysis_stops(page: Page, double
         accessible(page)
         page.get_by_role("button", name="Cancel").click()
         expect(page.get_by_text("Drop a video")).to_be_visible()
-        page.wait_for_timeout(500)
-        assert stopped.exists()
+        deadline = time.monotonic() + SHOWN_SECONDS
+        while not stopped.exists():
+            assert time.monotonic() < deadline, "the server was not told"
+            time.sleep(0.05)
         page.context.close()  # before the gateway ends: its connections would be open still
 
 
