@@ -19,7 +19,7 @@ NO_SERVER := --excludes requirements/no-server.txt
 NO_BUILDER := --excludes requirements/no-builder.txt
 
 .PHONY: help setup models demo demo-page serve test test-wheels test-pythons test-export test-peers test-image fuzz starter-weights measure \
-	check docs lock sbom dist schema clean
+	check docs pictures lock sbom dist schema clean
 
 help:
 	@grep -hE '^# make|^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^# //; s/:.*## /  — /'
@@ -87,6 +87,9 @@ check: setup ## what CI checks before any test: style, types, imports, Dockerfil
 docs: ## the documentation's pages in site/, every link checked
 	@scripts/bootstrap $(DOCS_VENV) requirements/docs.lock
 	@NO_MKDOCS_2_WARNING=1 $(DOCS_VENV)/bin/mkdocs build --strict --quiet
+
+pictures: models ## the pictures of docs/page.md, on a walk through the page in Chromium
+	@PICTURES=$(CURDIR)/docs/images/page $(BIN)/python -m pytest -q tests/gateway/test_gateway_page_walk.py
 
 lock: ## pin the dependencies anew (needs uv)
 	$(LOCK) --extra hubs --extra measure --extra telemetry pyproject.toml -o requirements/runtime.lock

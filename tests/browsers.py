@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+import io
+import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
+from PIL import Image
+from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, sync_playwright
+
+PICTURES = "PICTURES"  # the environment's name for a folder in which pictures of pages are kept
+MOST_BYTES = 120_000  # of one of them, since docs/ shows them
+WIDEST = 1000  # pixels: more than the pages of docs/ show
+QUALITY = 70
 
 # What was announced to screen readers while the document lives
 RECORDER = """
@@ -71,3 +81,13 @@ def serious(page: Page) -> list[tuple[str, list[str]]]:
         for one in found
         if one["impact"] in ("serious", "critical")
     ]
+
+
+def pictured(shown: Page | Locator, name: str, **options: Any) -> None:
+    """Keep a picture of a page or a part of it, where a folder for them is named."""
+    if folder := os.environ.get(PICTURES):
+        path = Path(folder) / f"{name}.jpg"
+        picture = Image.open(io.BytesIO(shown.screenshot(**options))).convert("RGB")
+        picture.thumbnail((WIDEST, 2 * WIDEST), Image.Resampling.LANCZOS)
+        picture.save(path, quality=QUALITY, optimize=True, progressive=True)
+        assert path.stat().st_size < MOST_BYTES, f"{path} has {path.stat().st_size} bytes"

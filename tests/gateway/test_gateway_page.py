@@ -12,8 +12,9 @@ import gateway_server
 import httpx
 import pytest
 from browsers import Watched, chromium, serious, watched
+from pages import SECONDS, SHOWN_SECONDS, at, bounds, choose, finished, loaded, result, until, verdict_shown
 from PIL import Image
-from playwright.sync_api import Browser, FloatRect, Locator, Page, Route, expect
+from playwright.sync_api import Browser, Page, Route, expect
 
 from veracity.server import Server
 from veracity_gateway.access.caller import SCOPES
@@ -22,9 +23,6 @@ from veracity_gateway.database import Database
 
 pytestmark = [pytest.mark.triton, pytest.mark.slow]
 
-SECONDS = 120.0  # of an analysis
-SHOWN_SECONDS = 30.0  # of anything else
-WORDS = re.compile("^(Fake|Real|Inconclusive)$")
 EVIL = "<img src=x onerror=alert(1)>.mp4"
 
 
@@ -60,54 +58,9 @@ def kept(site: str, talking: Path) -> str:
     return finished(site, talking.read_bytes(), EVIL, keep_media="true", policy="exhaustive")
 
 
-def finished(site: str, content: bytes, name: str, **options: str) -> str:
-    with httpx.Client(base_url=site, timeout=SECONDS) as client:
-        found = client.post("/analyze-video", files={"video": (name, content)}, data=options)
-        assert found.status_code == 202, found.text
-        id_ = str(found.json()["job_id"])
-        deadline = time.monotonic() + SECONDS
-        while (job := client.get(f"/jobs/{id_}").json())["state"] in ("QUEUED", "PROCESSING"):
-            assert time.monotonic() < deadline, job
-            time.sleep(0.1)
-        assert job["state"] == "COMPLETE", job
-        return id_
-
-
-def result(page: Page, site: str, id_: str) -> None:
-    page.goto(f"{site}/#/jobs/{id_}")
-    expect(page.locator("#verdict-title")).to_have_text(WORDS)
-
-
-def loaded(page: Page) -> None:
-    until(page, "document.querySelector('.screen video').readyState >= 2")
-
-
-def until(page: Page, expression: str) -> None:
-    """Wait for an expression; the page's policy lets Playwright's own way not through."""
-    deadline = time.monotonic() + SHOWN_SECONDS
-    while not page.evaluate(expression):
-        assert time.monotonic() < deadline, expression
-        page.wait_for_timeout(50)
-
-
-def bounds(locator: Locator) -> FloatRect:
-    found = locator.bounding_box()
-    assert found
-    return found
-
-
-def at(page: Page) -> float:
-    return float(page.locator(".tracks").get_attribute("aria-valuenow") or "nan")
-
-
-def choose(page: Page, site: str, file: Path | dict[str, Any]) -> None:
-    page.goto(site)
-    page.locator("#file").set_input_files(file)  # type: ignore[arg-type]
-
-
 def test_a_file_becomes_a_verdict_before_ones_eyes(page: Page, site: str, talking: Path) -> None:
     choose(page, site, talking)
-    expect(page.locator("#verdict-title")).to_have_text(WORDS, timeout=1000 * SECONDS)
+    verdict_shown(page, SECONDS)
     expect(page).to_have_url(re.compile(r"#/jobs/[0-9a-f]{32}$"))
     said = page.evaluate("announced")
     for words in ("Upload 100 %", "Being analysed", "Reading the file: done", "Verdict: "):
@@ -194,6 +147,9 @@ def test_what_the_models_saw_is_shown_and_no_other_address(page: Page, site: str
     page.route(f"**/jobs/{kept}", explained)
     result(page, site, kept)
     loaded(page)
+    number = httpx.get(f"{site}/jobs/{kept}").json()["verdict"]["layer_results"]["4_semantic"]["generative_signature"]
+    traces = page.locator("#layer-4_semantic").locator("xpath=ancestor::article").locator("dt", has_text="Traces")
+    expect(traces.locator("xpath=following-sibling::dd")).to_have_text(f"moderate, {number:.2f}")
     crops = page.locator(".crop")
     expect(crops).to_have_count(1)  # the second is no base64
     assert crops.locator("img").evaluate_all("all => all.map(image => image.naturalWidth)") == [8, 8]
@@ -459,5 +415,5 @@ EXPLANATION: dict[str, Any] = {
         "threshold": 0.7,
     },
     "mouths": [{"face": 1, "times": [1.0, 1.04], "png": picture(), "windows": None}],
-    "generative_signature_words": None,
+    "generative_signature_words": "moderate",
 }

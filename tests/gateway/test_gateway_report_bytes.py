@@ -1,15 +1,18 @@
 """The same verdict gives the same bytes, and what a report shows needs nothing but itself."""
 
 import html.parser
+import io
 import re
 import subprocess
 import sys
 from dataclasses import replace
 from datetime import datetime
 
+import pypdf
 import pytest
 from report_samples import FILM, NOON, TIMES, VOICE, circumstances, evidence, full_evidence, png
 
+from veracity_client.explanation import Explanation, Signature
 from veracity_client.verdict import Verdict
 from veracity_gateway.report.canonical import canonical, clean, parse
 from veracity_gateway.report.document import Report, make_report
@@ -183,6 +186,26 @@ def test_the_page_says_what_an_analyst_and_a_court_need(full: Report) -> None:
         full.signature.key_id,
     ):
         assert said in text, said
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("word", "shown"), [("moderate", "moderate, 0.52"), (None, "0.52")])
+def test_lips_that_do_not_fit_and_traces_of_a_generator_are_shown(
+    word: Signature | None, shown: str, key: SigningKey
+) -> None:
+    layers = dict(FILM.layer_results)
+    layers["3_lipsync"] = replace(layers["3_lipsync"], mismatch_score=0.37)
+    layers["4_semantic"] = replace(layers["4_semantic"], generative_signature=0.52)
+    verdict = replace(FILM, layer_results=layers, explanation=Explanation(generative_signature_words=word))
+    report = make_report(evidence(verdict), key)
+    page = to_html(report)
+    assert page.count("<dt>Lips and sound do not fit</dt><dd>0.37</dd>") == 1
+    assert page.count(f"<dt>Traces of a generator</dt><dd>{shown}</dd>") == 1
+    pages = pypdf.PdfReader(io.BytesIO(to_pdf(report))).pages
+    text = " ".join(" ".join(each.extract_text() for each in pages).split())
+    assert "Lips and sound do not fit 0.37" in text
+    assert f"Traces of a generator {shown} What" in text
+    assert to_html(make_report(evidence(Verdict.from_json(verdict.to_json())), key)) == page
 
 
 @pytest.mark.parametrize("provenance", [{}, {"state": 3}, {"state": {"a": [1]}}, {"state": "new"}])

@@ -102,6 +102,14 @@ def why(result: LayerResult) -> str:
     return sentence(said[0] or said[1])
 
 
+def signature(verdict: Verdict, result: LayerResult) -> str | None:
+    """Say how strong the traces of a generator are: a number, and its word where an explanation was asked for."""
+    if result.generative_signature is None:
+        return None
+    word = verdict.explanation.generative_signature_words if verdict.explanation else None
+    return ", ".join(filter(None, (word, score(result.generative_signature))))
+
+
 def asked(options: Mapping[str, Any]) -> str:
     """Say what was asked for."""
     shown = {name: ", ".join(map(str, held)) if isinstance(held, list) else held for name, held in options.items()}

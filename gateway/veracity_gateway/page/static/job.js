@@ -60,13 +60,14 @@ export async function jobView(id) {
 }
 
 function headOf(job, remove) {
-  const size = job.bytes === null ? "" : `${bytes(job.bytes)} · `;
+  const ended = ENDED.includes(job.state); // before that the card below says the state, which changes
+  const said = [bytes(job.bytes), ended && (STATES[job.state] ?? job.state), when(job.finished ?? job.created)];
   return [
     el("div", { class: "job-title" },
       el("h1", { tabindex: "-1", class: "file-name" }, job.name),
-      el("p", { class: "muted" }, `${size}${STATES[job.state] ?? job.state} · ${when(job.finished ?? job.created)}`,
+      el("p", { class: "muted" }, said.filter(Boolean).join(" · "),
         job.answered_from && [" · ", el("a", { href: `#/jobs/${job.answered_from}` }, "same file, answered before")])),
-    ENDED.includes(job.state) && actions(job, remove),
+    ended && actions(job, remove),
   ];
 }
 

@@ -4,13 +4,14 @@ import { percent } from "./format.js";
 import { coverage, sentence } from "./verdict.js";
 import { LAYERS, LIMITS, STATUS } from "./words.js";
 
-export function layerCards(verdict) {
+/** @param {any} verdict @param {import("./explanation.js").Explanation | null} seen */
+export function layerCards(verdict, seen) {
   return el("section", { "aria-labelledby": "layers-title" },
     el("h2", { id: "layers-title", class: "section-title" }, "The four looks, one by one"),
-    el("div", { class: "layers" }, Object.entries(verdict.layer_results).map(([key, layer]) => layerCard(key, layer))));
+    el("div", { class: "layers" }, Object.entries(verdict.layer_results).map(([key, layer]) => layerCard(key, layer, seen))));
 }
 
-function layerCard(key, layer) {
+function layerCard(key, layer, seen) {
   const scored = layer.status === "scored";
   const said = !scored ? "inconclusive" : layer.is_fake === true ? "fake" : layer.is_fake === false ? "real" : "inconclusive";
   return el("article", { class: `card layer is-${said}`, "aria-labelledby": `layer-${key}` },
@@ -25,7 +26,7 @@ function layerCard(key, layer) {
       ["Examined", layer.coverage ? coverage(layer.coverage) : null],
       ["Models agree", layer.agreement === null || layer.agreement === undefined ? null : percent(layer.agreement)],
       ["Lips and sound do not fit", number(layer.mismatch_score)],
-      ["Traces of a generator", number(layer.generative_signature)],
+      ["Traces of a generator", signature(layer.generative_signature, seen?.signature)],
     ]),
     layer.models.map(model));
 }
@@ -35,6 +36,11 @@ function words(layer) {
 }
 
 const number = (value) => (value === null || value === undefined ? null : value.toFixed(2));
+
+/** The number, and its word where pictures of what the models saw were asked for: 0.52 → "moderate, 0.52". */
+function signature(value, word) {
+  return [word, number(value)].filter(Boolean).join(", ") || null;
+}
 
 function meter(value) {
   const bar = el("div", { class: "meter-bar" });

@@ -1,9 +1,12 @@
 // What may be chosen beside the file. The choice lasts while the page is open.
 import { el, unique } from "./dom.js";
-import { POINTS, POLICIES } from "./words.js";
+import { LAYERS, POINTS, POLICIES } from "./words.js";
+
+const LOOKS = Object.entries(LAYERS).map(([key, words]) => ({ asked: key.slice(2), ...words })); // "1_audio" is asked for as "audio"
 
 const USUAL = { policy: "fail_fast", operating_point: "balanced", explain: true, keep_media: false };
 const chosen = { ...USUAL };
+const looks = new Set(LOOKS.map((look) => look.asked));
 
 /** @returns {{node: Node, fields: () => Record<string, string>, json: () => Record<string, any>}} */
 export function optionsForm() {
@@ -17,10 +20,14 @@ export function optionsForm() {
     el("div", { class: "option-grid" },
       radios("policy", "How much to look at", POLICIES),
       radios("operating_point", "How often a word may be wrong", POINTS),
+      el("fieldset", {}, el("legend", {}, "What to look at"), LOOKS.map(look)),
       el("fieldset", {}, el("legend", {}, "Beside the verdict"),
         check("explain", "Show what the models saw", "Pictures of the moments that weigh most; takes a little longer."),
         check("keep_media", "Keep the file", "So that it can be played here later, also by colleagues who see this job."))));
-  const json = () => Object.fromEntries(Object.entries(chosen).filter(([name, value]) => value !== (name in SERVER ? SERVER[name] : value)));
+  const json = () => ({
+    ...Object.fromEntries(Object.entries(chosen).filter(([name, value]) => value !== SERVER[name])),
+    ...(looks.size < LOOKS.length && { layers: [...looks] }),
+  });
   return { node, json, fields: () => Object.fromEntries(Object.entries(json()).map(([name, value]) => [name, String(value)])) };
 }
 
@@ -40,8 +47,17 @@ function check(name, title, line) {
   });
 }
 
+/** One of the looks; the last that is left stays. */
+function look({ asked, name, asks }) {
+  return choice("checkbox", "layers", name, asks, looks.has(asked), (on, input) => {
+    if (on) looks.add(asked);
+    else if (looks.size > 1) looks.delete(asked);
+    else input.checked = true;
+  });
+}
+
 function choice(type, name, title, line, on, changed) {
   const id = unique(name);
-  const input = el("input", { type, id, name, checked: on, "aria-describedby": `${id}-line`, on: { change: () => changed(input.checked) } });
+  const input = el("input", { type, id, name, checked: on, "aria-describedby": `${id}-line`, on: { change: () => changed(input.checked, input) } });
   return el("div", { class: "choice" }, input, el("div", {}, el("label", { for: id }, title), el("p", { id: `${id}-line`, class: "muted small" }, line)));
 }

@@ -1,5 +1,6 @@
 // An error, in plain words.
 import { announce, el, icon } from "./dom.js";
+import { sentence } from "./verdict.js";
 import { errorWords } from "./words.js";
 
 /** @param {import("./api.js").Problem | Error} error */
@@ -11,7 +12,7 @@ export function problemCard(error, ...more) {
     icon("failed"),
     el("div", {},
       el("p", { class: "problem-title" }, words.title),
-      detail && el("p", {}, detail),
+      detail && el("p", {}, sentence(detail)),
       el("p", { class: "muted" }, words.advice),
       error.requestId && el("p", { class: "muted small" }, "Request id ", el("code", {}, error.requestId)),
       ...more));

@@ -34,7 +34,7 @@ export function resultView(job) {
     el("div", { class: "columns" },
       el("div", { class: "column" }, stage, explained(seen, player), sheet.node),
       el("div", { class: "column side" }, examinedTable(job.verdict), reviewCard(job), fileCard(job), provenanceCard(job.provenance))),
-    layerCards(job.verdict));
+    layerCards(job.verdict, seen));
   return { node, stop: () => {
     player.stop();
     timeline.stop();

@@ -34,7 +34,7 @@ function strength(verdict) {
   return el("div", {},
     el("h3", {}, "How strong the findings are"),
     el("p", { class: "big" }, sentence(ratio.words)),
-    el("p", {}, Math.abs(ratio.log10) < 0.005 ? "They are as likely if the clip is fake as if it is real."
+    el("p", {}, factor === "1.0" ? "They are as likely if the clip is fake as if it is real."
       : `They are about ${factor} times likelier if the clip is ${side[0]} than if it is ${side[1]}.`),
     scale(ratio),
     el("p", { class: "muted small" }, `Likelihood ratio, log10 ${signed(ratio.log10)}; the measured clips can tell from ${signed(ratio.low)} to ${signed(ratio.high)}.`),
