@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
@@ -81,6 +81,15 @@ def serious(page: Page) -> list[tuple[str, list[str]]]:
         for one in found
         if one["impact"] in ("serious", "critical")
     ]
+
+
+def accessible(page: Page) -> None:
+    """Nothing serious is found, in either theme."""
+    themes: tuple[Literal["light", "dark"], ...] = ("light", "dark")
+    for theme in themes:
+        page.emulate_media(color_scheme=theme)
+        page.wait_for_timeout(300)  # colours change slowly
+        assert serious(page) == [], theme
 
 
 def pictured(shown: Page | Locator, name: str, **options: Any) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import gateway_server
 import httpx
 import pytest
-from browsers import Watched, chromium, serious, watched
+from browsers import Watched, accessible, chromium, serious, watched
 from pages import SECONDS, SHOWN_SECONDS, at, bounds, choose, finished, loaded, result, until, verdict_shown
 from PIL import Image
 from playwright.sync_api import Browser, Page, Route, expect
@@ -297,6 +297,7 @@ def test_a_key_is_asked_for_and_the_session_changes_things(page: Page, tmp_path:
         page.keyboard.type("vk_wrong")
         page.keyboard.press("Enter")
         expect(page.get_by_role("alert")).to_contain_text("This key is not known")
+        accessible(page)
         page.get_by_label("API key").fill(key)
         page.keyboard.press("Enter")
         expect(page.get_by_text("Nothing was analysed yet")).to_be_visible()

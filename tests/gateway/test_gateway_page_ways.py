@@ -16,7 +16,7 @@ import httpx
 import media_samples
 import pypdf
 import pytest
-from browsers import Watched, chromium, serious, watched
+from browsers import Watched, accessible, chromium, watched
 from credential_samples import action, sign, signer
 from pages import SECONDS, SHOWN_SECONDS, choose, drop, finished, loaded, result, verdict_shown
 from PIL import Image
@@ -24,9 +24,6 @@ from playwright.sync_api import Browser, Page, expect
 
 from veracity.server import Server
 from veracity_client import Verdict
-from veracity_gateway.access.caller import SCOPES
-from veracity_gateway.access.keys import Keys
-from veracity_gateway.database import Database
 from veracity_gateway.report.document import Report
 
 pytestmark = [pytest.mark.triton, pytest.mark.slow]
@@ -79,14 +76,6 @@ def elsewhere(talking: Path) -> Iterator[str]:
         Thread(target=serving.serve_forever, kwargs={"poll_interval": 0.02}).start()
         yield f"http://127.0.0.1:{serving.server_port}/{talking.name}"
         serving.shutdown()
-
-
-def accessible(page: Page) -> None:
-    """Nothing serious, in either theme."""
-    for scheme in ("light", "dark"):
-        page.emulate_media(color_scheme=scheme)
-        page.wait_for_timeout(300)
-        assert serious(page) == [], scheme
 
 
 def test_an_address_becomes_a_verdict(page: Page, site: str, elsewhere: str, talking: Path) -> None:
@@ -235,20 +224,6 @@ def test_a_failed_job_is_accessible(page: Page, doubles: Server, tmp_path: Path)
         problem = page.get_by_role("alert")
         expect(problem).to_contain_text("The clip is too long")
         expect(problem).to_contain_text("at most 600 s are analysed")
-        accessible(page)
-        page.context.close()  # before the gateway ends: its connections would be open still
-
-
-def test_the_sign_in_is_accessible(page: Page, tmp_path: Path) -> None:
-    settings = gateway_server.settings_in(tmp_path)
-    database = Database(settings.database_url())
-    Keys(database).add("news desk", SCOPES, 600)
-    database.close()
-    with gateway_server.gateway(settings) as url:
-        page.goto(f"{url}/#/history")
-        page.get_by_label("API key").fill("vk_wrong")
-        page.keyboard.press("Enter")
-        expect(page.get_by_role("alert")).to_contain_text("This key is not known")
         accessible(page)
         page.context.close()  # before the gateway ends: its connections would be open still
 
