@@ -51,6 +51,7 @@ def until(page: Page, expression: str) -> None:
 
 
 def bounds(locator: Locator) -> FloatRect:
+    expect(locator).to_be_visible()  # a picture has no place before it is loaded
     found = locator.bounding_box()
     assert found
     return found

@@ -179,8 +179,8 @@ def test_a_slow_upload_is_no_silent_stream(
     server: Server, read: Callable[..., list[StageEvent | Verdict]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     healed(server)
-    monkeypatch.setattr("veracity_client._grpc.SILENCE_SECONDS", 1.0)
-    again = threading.Timer(3.0, os.kill, (server.proxy_pid, signal.SIGCONT))
+    monkeypatch.setattr("veracity_client._grpc.SILENCE_SECONDS", 2.5)
+    again = threading.Timer(6.0, os.kill, (server.proxy_pid, signal.SIGCONT))
 
     def hold() -> None:
         os.kill(server.proxy_pid, signal.SIGSTOP)

@@ -12,7 +12,7 @@ from command_line import documents, in_a_terminal, run
 from switchable_servers import switchable
 
 from veracity.server import Server
-from veracity_client import Detector
+from veracity_client import Detector, __version__
 from veracity_client.batch import jobs_of
 from veracity_client.info import ServerInfo, read_info
 
@@ -38,7 +38,7 @@ def test_a_server_says_how_many_videos_it_takes_and_what_it_answers_with(doubles
             said += grpc.info()
     assert [info and info.videos_at_once for info in said] == [1, WIDE]
     prints = [info and info.fingerprint for info in said]
-    assert all(isinstance(one, str) and re.fullmatch("[0-9a-f]{64}", one) for one in prints)
+    assert all(isinstance(one, str) and re.fullmatch(f"{re.escape(__version__)}-[0-9a-f]{{64}}", one) for one in prints)
     assert prints[0] != prints[1]
 
 
