@@ -1,6 +1,6 @@
 """Every metric of ours: its name, its meaning, its labels; and what a verdict or an error adds to them.
 
-Detectors export them at Triton's metrics port, the supervisor at the health port, the gateway at its own. Where several
+Detectors and supervisor export them at the health port, the gateway at its own. Where several
 of them see the same, the metric is the same and the label ``component`` tells them apart.
 """
 
@@ -132,7 +132,7 @@ UNDER_WAY = Family("veracity_gateway_jobs_under_way", "gauge", "Jobs that this g
 GATEWAY = (BUILD, REQUESTS, REQUEST_TIME, JOBS, WAITING, QUEUED_BYTES, QUEUED_VIDEO, UNDER_WAY)
 
 PLACES: dict[str, tuple[Family, ...]] = {
-    "metrics port 8002 (`component=\"detector\"`), gateway (`component=\"gateway\"`)": ANALYSES,
+    "health port 8003 (`component=\"detector\"`), gateway (`component=\"gateway\"`)": ANALYSES,
     "health port 8003": SUPERVISOR,
     "gateway `/metrics`": GATEWAY,
 }  # fmt: skip

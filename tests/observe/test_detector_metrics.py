@@ -25,19 +25,19 @@ def count(found: Series, family: Family, *labels: str) -> float:
 
 def verdicts(server: Server) -> float:
     """How many verdicts the detectors counted, all labels together."""
-    found = series(server.metrics_url)
+    found = series(server.health_url.replace("/health", "/metrics"))
     return sum(count(found, metrics.VERDICTS, label) for label in metrics.LABELS)
 
 
 def test_a_verdict_is_counted_with_its_layers_and_stages(server: Server, talking: Path) -> None:
-    before = series(server.metrics_url)
+    before = series(server.health_url.replace("/health", "/metrics"))
     with Detector(server.grpc_url) as detector:
         verdict = detector.analyze(talking, EXHAUSTIVE)
         *_, streamed = detector.stages(talking, Options(layers=("audio",)))
     assert isinstance(streamed, Verdict)
     verdicts_before = sum(count(before, metrics.VERDICTS, label) for label in metrics.LABELS)
     eventually(lambda: verdicts(server) == verdicts_before + 2)
-    after = series(server.metrics_url)
+    after = series(server.health_url.replace("/health", "/metrics"))
     expected = Counter((layer, result.status, result.code or "")
                        for each in (verdict, streamed) for layer, result in each.layer_results.items())  # fmt: skip
     for labels, times in expected.items():
@@ -60,7 +60,7 @@ def test_a_verdict_is_counted_with_its_layers_and_stages(server: Server, talking
 
 def test_an_error_is_counted_by_its_class_and_a_probe_is_not(server: Server) -> None:
     def errors() -> dict[str, float]:
-        found = series(server.metrics_url)
+        found = series(server.health_url.replace("/health", "/metrics"))
         return {key[2]: value for key, value in found.items() if key[0] == metrics.ERRORS.name and value}
 
     before = errors()

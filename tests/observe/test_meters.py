@@ -24,12 +24,12 @@ MODEL = """
 import os
 import numpy as np
 import triton_python_backend_utils as pb
-from veracity.serving.meters import Meters
-from veracity_client.metrics import ANALYSIS_SECONDS, VERDICTS, Sample, zeros
+from prometheus_client import CollectorRegistry
+from veracity_client._meters import Analyses
+from veracity_client.metrics import ANALYSIS_SECONDS, VERDICTS, Sample
 class TritonPythonModel:
     def initialize(self, args):
-        self.meters = Meters()
-        self.meters.take(zeros())
+        self.meters = Analyses("detector", CollectorRegistry())
     def execute(self, requests):
         return [self.answer(request) for request in requests]
     def answer(self, request):
@@ -63,7 +63,7 @@ def ask(server: Server, name: str, times: int) -> None:
 
 
 def counted(server: Server) -> tuple[float, float, float]:
-    found = series(server.metrics_url)
+    found = series(server.health_url.replace("/health", "/metrics"))
     return (
         found["veracity_verdicts_total", "detector", "fake"],
         found["veracity_analysis_seconds_count", "detector"],
@@ -97,6 +97,6 @@ def test_counts_go_on_over_deaths_and_reloads(server: Server) -> None:
             eventually(lambda name=name, before=before: healed(server, name) > before)  # type: ignore[misc]
             count()
     assert server.pid == pid, "tritonserver died"
-    with urllib.request.urlopen(server.metrics_url, timeout=WAIT_SECONDS) as page:
+    with urllib.request.urlopen(server.health_url.replace("/health", "/metrics"), timeout=WAIT_SECONDS) as page:
         lines = [line.rpartition(" ")[0] for line in page.read().decode().splitlines() if line.startswith("veracity_")]
     assert [line for line, times in Counter(lines).items() if times > 1] == []

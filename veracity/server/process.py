@@ -15,7 +15,7 @@ from pathlib import Path
 from veracity import in_flight, log, reloading
 from veracity.in_flight import Requests
 from veracity.reloading import Reloading
-from veracity.server import reaper
+from veracity.server import counted, reaper
 from veracity.server.binaries import Binaries
 from veracity.server.launch import Launch, known_options
 from veracity.server.sockets import Sockets
@@ -41,6 +41,7 @@ class TritonProcess:
         self._binaries, self._launch, self._run_dir = binaries, launch, sockets.directory
         self._reaper: subprocess.Popen[bytes] | None = None
         self._newer = known_options(binaries)
+        self.counts = sockets.directory / "counts"
         self.requests = Requests(sockets.directory / "in_flight")
         self.reloading = Reloading(sockets.directory / "reloading")
         self.is_open = False  # from a start that succeeded to the next
@@ -116,6 +117,8 @@ class TritonProcess:
         for folder in folders.values():
             shutil.rmtree(folder, ignore_errors=True)  # of processes that are no more
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        folders[counted.FOLDER] = self.counts
+        self.counts.mkdir(mode=0o700, exist_ok=True)  # counts go on
         grace = self._launch.exit_seconds + 1.0  # Triton counts whole seconds
         python = [sys.executable, "-I", "-S", str(REAPER), str(grace), str(self._run_dir)]
         with self.log.path.open("ab") as log:

@@ -17,6 +17,7 @@ from veracity.catalog.profiles import BENCH, children, choose, required
 from veracity.decision.calibration import FILE as CALIBRATION
 from veracity.media import isolation
 from veracity.server import accelerators, address, binaries, repository, rundir
+from veracity.server.counted import Counted
 from veracity.server.heals import Heals
 from veracity.server.health import ModelState
 from veracity.server.launch import Launch
@@ -110,6 +111,7 @@ class Server:
             self._launch.repository, timeouts, self._stopping.is_set, self._heals, model_config, self._launch.env
         )
         registry.register(Measured(self._launch.repository, calibration, self._served))
+        registry.register(Counted(lambda: self._process.counts if self._process else None))
         self._pages = StatusPages(self.status, self._digests, registry)
         self.stop_requested = False  # by request_stop; a start that fails stops too
         self._run_dir: rundir.RunDir | None = None

@@ -16,20 +16,21 @@ from typing import Any
 import numpy as np
 import structlog
 import triton_python_backend_utils as pb
+from prometheus_client import CollectorRegistry
 
 from veracity import answers, in_flight, log
 from veracity.analysis.context import AnalysisContext
 from veracity.analysis.pipeline import analyze, ignore
 from veracity.catalog.serving import SERVICE, VIDEOS_AT_ONCE, VIDEOS_WAITING
 from veracity.serving.bls import BlsInfer
-from veracity.serving.meters import Meters
 from veracity.serving.request import is_empty, parse, seconds_waited
 from veracity.serving.tracing import traced
 from veracity.settings import Settings
 from veracity_client import telemetry
+from veracity_client._meters import Analyses
 from veracity_client._wire import ALIVE, ALIVE_SECONDS
 from veracity_client.errors import AnalysisTimeout, InternalError, Overloaded, VeracityError
-from veracity_client.metrics import of_error, of_verdict, zeros
+from veracity_client.metrics import of_error, of_verdict
 from veracity_client.verdict import StageEvent, Verdict, event_to_json
 
 THREADS = 64  # of the event loop: an inference in flight holds one, and asyncio's own default is cores + 4
@@ -49,11 +50,10 @@ class Detector:
         settings = Settings.from_env()
         log.configure(settings.log_level)
         telemetry.start(SERVICE)
-        self.meters = Meters()
+        self.meters = Analyses("detector", CollectorRegistry())  # zeros at first; the supervisor shows them
         self.context = AnalysisContext.from_settings(settings)
         self.infer = BlsInfer(settings.model_repository, settings.model_config_name)
         self.threads = ThreadPoolExecutor(THREADS, "infer")
-        self.meters.take(zeros())
 
     async def execute(self, requests: Sequence[Any]) -> list[Any] | None:
         """Answer every request on its own: one that fails harms no other."""
