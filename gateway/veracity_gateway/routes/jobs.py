@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import AsyncGenerator
+from itertools import chain
 from typing import Annotated, Literal
 
 import anyio
@@ -111,7 +112,8 @@ def media(request: Request, job_id: JobId, gateway: TheGateway, caller: Reader) 
     if not whole:
         headers["Content-Range"] = f"bytes {start}-{end - 1}/{size}"
     chunks = gateway.media.chunks(found.id, start, end)
-    return StreamingResponse(chunks, 200 if whole else 206, headers, "application/octet-stream")
+    first = next(chunks, b"")  # before the answer begins: retention may have deleted the file meanwhile
+    return StreamingResponse(chain([first], chunks), 200 if whole else 206, headers, "application/octet-stream")
 
 
 class _EventStream(EventSourceResponse):
