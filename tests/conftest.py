@@ -4,6 +4,7 @@ import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import canned
 import measuring
@@ -18,6 +19,10 @@ from veracity.analysis.context import AnalysisContext
 from veracity.server import Server
 from veracity.settings import CHECKOUT, Settings
 from veracity_client import Detector
+
+if TYPE_CHECKING:  # not every environment that tests run in has a browser's driver
+    from browsers import Watched
+    from playwright.sync_api import Browser, Page
 
 REPOSITORY = CHECKOUT / "model_repository"
 SHARED = CHECKOUT.parent / "shared"
@@ -160,3 +165,28 @@ def labelled_clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for label in ("real", "fake", "inconclusive", "error BadVideo: no moov atom"):
         (folder / label.partition(" ")[0]).write_text(label)
     return folder
+
+
+@pytest.fixture(scope="module")
+def browser() -> "Iterator[Browser]":
+    from browsers import chromium
+    from pages import SHOWN_SECONDS
+    from playwright.sync_api import expect
+
+    with chromium() as running:
+        expect.set_options(timeout=1000 * SHOWN_SECONDS)
+        yield running
+        expect.set_options(timeout=5000)
+
+
+@pytest.fixture
+def opened(browser: "Browser") -> "Iterator[Watched]":
+    from browsers import watched
+
+    with watched(browser) as found:
+        yield found
+
+
+@pytest.fixture
+def page(opened: "Watched") -> "Page":
+    return opened.page

@@ -11,7 +11,7 @@ from typing import Any
 import gateway_server
 import httpx
 import pytest
-from browsers import Watched, accessible, chromium, serious, watched
+from browsers import accessible, serious, watched
 from pages import SECONDS, SHOWN_SECONDS, at, bounds, choose, finished, loaded, result, until, verdict_shown
 from PIL import Image
 from playwright.sync_api import Browser, Page, Route, expect
@@ -27,29 +27,10 @@ EVIL = "<img src=x onerror=alert(1)>.mp4"
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as running:
-        expect.set_options(timeout=1000 * SHOWN_SECONDS)
-        yield running
-        expect.set_options(timeout=5000)
-
-
-@pytest.fixture(scope="module")
 def site(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     settings = gateway_server.settings_in(tmp_path_factory.mktemp("site"), urls=(server.grpc_url,))
     with gateway_server.gateway(settings) as url:
         yield url
-
-
-@pytest.fixture
-def opened(browser: Browser) -> Iterator[Watched]:
-    with watched(browser) as found:
-        yield found
-
-
-@pytest.fixture
-def page(opened: Watched) -> Page:
-    return opened.page
 
 
 @pytest.fixture(scope="module")

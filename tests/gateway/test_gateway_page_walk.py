@@ -8,7 +8,7 @@ from shutil import copy
 import gateway_server
 import httpx
 import pytest
-from browsers import Watched, accessible, chromium, pictured, watched
+from browsers import accessible, pictured, watched
 from pages import SECONDS, bounds, choose, drop, loaded, result, until, verdict_shown
 from playwright.sync_api import Browser, Page, expect
 
@@ -22,14 +22,6 @@ LOADED = "image => image.decode().then(() => image.naturalWidth)"
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as running:
-        expect.set_options(timeout=30_000)
-        yield running
-        expect.set_options(timeout=5000)
-
-
-@pytest.fixture(scope="module")
 def site(settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     for name in ("audio_starter", "semantic_starter"):
         if not (settings.model_repository / name / "1" / "model.onnx").is_file():
@@ -38,17 +30,6 @@ def site(settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         given = gateway_server.settings_in(tmp_path_factory.mktemp("site"), urls=(server.grpc_url,))
         with gateway_server.gateway(given) as url:
             yield url
-
-
-@pytest.fixture
-def opened(browser: Browser) -> Iterator[Watched]:
-    with watched(browser) as found:
-        yield found
-
-
-@pytest.fixture
-def page(opened: Watched) -> Page:
-    return opened.page
 
 
 @pytest.fixture(scope="module")

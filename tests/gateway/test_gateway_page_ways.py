@@ -16,11 +16,11 @@ import httpx
 import media_samples
 import pypdf
 import pytest
-from browsers import Watched, accessible, chromium, watched
+from browsers import accessible
 from credential_samples import action, sign, signer
 from pages import SECONDS, SHOWN_SECONDS, choose, drop, finished, loaded, result, verdict_shown
 from PIL import Image
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Page, expect
 
 from veracity.server import Server
 from veracity_client import Verdict
@@ -38,29 +38,10 @@ HEIGHTS = """canvas => {
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as running:
-        expect.set_options(timeout=30_000)
-        yield running
-        expect.set_options(timeout=5000)
-
-
-@pytest.fixture(scope="module")
 def site(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     settings = gateway_server.settings_in(tmp_path_factory.mktemp("site"), urls=(server.grpc_url,), fetch_private=True)
     with gateway_server.gateway(settings) as url:
         yield url
-
-
-@pytest.fixture
-def opened(browser: Browser) -> Iterator[Watched]:
-    with watched(browser) as found:
-        yield found
-
-
-@pytest.fixture
-def page(opened: Watched) -> Page:
-    return opened.page
 
 
 @pytest.fixture(scope="module")

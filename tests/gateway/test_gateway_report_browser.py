@@ -1,12 +1,10 @@
 """The report in a real browser: without scripts and requests, dark, on a phone, and for assistive technology."""
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from browsers import chromium
 from playwright.sync_api import Browser, Page
 from report_samples import VOICE, evidence, full_evidence
 
@@ -15,12 +13,6 @@ from veracity_gateway.report.html import to_html
 from veracity_gateway.report.signing import SigningKey
 
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as running:
-        yield running
 
 
 @pytest.fixture(scope="module")
