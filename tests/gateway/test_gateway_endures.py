@@ -6,9 +6,13 @@ from pathlib import Path
 
 import gateway_server
 import httpx
+import pytest
+from gateway_jobs import complete_job
 from sqlalchemy import text
 
 from veracity_gateway.gateway import Gateway
+from veracity_gateway.jobs.store import NewJob
+from veracity_gateway.media import MediaStore
 
 OLD = time.time() - 3 * 86400
 SECONDS = 30.0
@@ -59,6 +63,43 @@ def test_files_beside_the_media_are_not_touched(tmp_path: Path) -> None:
         os.utime(tmp_path / "media" / name, (OLD, OLD))
     gateway.retention.sweep_old()
     assert [path.name for path in (tmp_path / "media").iterdir()] == ["backup.tar"]
+
+
+def test_a_job_that_names_an_address_is_not_forgotten_while_it_waits(tmp_path: Path) -> None:
+    """A gateway that was down for days has it still to fetch; a file that did not come whole will not come any more."""
+    gateway = Gateway(gateway_server.settings_in(tmp_path))
+    named = gateway.jobs.begin(NewJob("me", "a.mp4", "{}", source_url="http://example.com/a.mp4"))
+    sent = gateway.jobs.begin(NewJob("me", "b.mp4", "{}"))
+    with gateway.database.session() as session:
+        session.execute(text("UPDATE jobs SET created = :old"), {"old": OLD})
+    gateway.retention.sweep_old()
+    with gateway.database.reading() as session:
+        assert list(session.scalars(text("SELECT id FROM jobs"))) == [named.id] != [sent.id]
+    gateway.database.close()
+
+
+def test_media_that_are_deleted_while_they_are_asked_for_are_gone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = gateway_server.settings_in(tmp_path)
+    found = Gateway(settings)
+    job = complete_job(found)
+    found.media.put(job, Path(__file__))
+    with found.database.session() as session:
+        session.execute(text("UPDATE jobs SET media = true, keep_media = true"))
+    size = MediaStore.size
+
+    def then_deleted(media: MediaStore, id_: str) -> int:
+        there = size(media, id_)
+        media.delete(id_)
+        return there
+
+    monkeypatch.setattr(MediaStore, "size", then_deleted)
+    with gateway_server.gateway(settings) as url:
+        answer = httpx.get(f"{url}/jobs/{job}/media")
+    assert answer.status_code == 410
+    assert answer.json()["type"] == "urn:veracity:error:Gone"
+    found.database.close()
 
 
 def test_a_stream_that_missed_nothing_ends(tmp_path: Path) -> None:

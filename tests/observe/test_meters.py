@@ -78,7 +78,7 @@ def healed(server: Server, name: str) -> float:
 
 
 def test_counts_go_on_over_deaths_and_reloads(server: Server) -> None:
-    """Nothing is registered twice, and what one process had is not freed below the others."""
+    """Those of a process, of a whole model, of tritonserver; and no series is there twice."""
     pid, total = server.pid, 0
 
     def count() -> None:
@@ -97,6 +97,9 @@ def test_counts_go_on_over_deaths_and_reloads(server: Server) -> None:
             eventually(lambda name=name, before=before: healed(server, name) > before)  # type: ignore[misc]
             count()
     assert server.pid == pid, "tritonserver died"
+    os.kill(pid, signal.SIGKILL)
+    eventually(lambda: server.pid != pid and all(model.state == "ready" for model in server.models.values()))
+    count()
     with urllib.request.urlopen(server.health_url.replace("/health", "/metrics"), timeout=WAIT_SECONDS) as page:
         lines = [line.rpartition(" ")[0] for line in page.read().decode().splitlines() if line.startswith("veracity_")]
     assert [line for line, times in Counter(lines).items() if times > 1] == []
