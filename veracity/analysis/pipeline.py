@@ -86,6 +86,8 @@ async def _observe(video: Source, infer: Infer, options: Options, context: Analy
 
 async def _gather_evidence(analysis: Analysis, media: Media) -> None:
     """Go through the stages in the order of their cost."""
+    if AUDIO.name in analysis.options.layers:
+        media.begin_sound()
     async with analysis.stage("probe"):
         probe = await media.probe()
     evidence = analysis.evidence

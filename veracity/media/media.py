@@ -25,7 +25,7 @@ from veracity.media import boxes, decoding, pictures
 from veracity.media.decoding import Frame
 from veracity.media.ffmpeg import FORMATS, find_ffmpeg, nothing_decoded
 from veracity.media.levels import Levels, measure_levels
-from veracity.media.probe import SLACK, Probe, VideoStream, parse_facts, within_limits
+from veracity.media.probe import SLACK, AudioStream, Probe, Timeline, VideoStream, parse_facts, within_limits
 from veracity.media.repeated import ATTEMPTS, repeated, unavailable
 from veracity.media.sandbox import DecoderLost, DecoderProcess, Limits, running
 from veracity.media.scripts import script
@@ -57,6 +57,8 @@ class Media:
         self._video_track = video_track
         self._probe: Probe | None = None
         self._children: set[DecoderProcess] = set()
+        self._early_sound: asyncio.Task[tuple[bytearray, str]] | None = None
+        self._early_arguments: Sequence[str] = ()
 
     @classmethod
     def open(cls, source: Source, limits: Limits, ffmpeg: Path | None = None, video_track: int | None = None) -> Media:
@@ -80,7 +82,10 @@ class Media:
             opening.add_done_callback(_close)  # a thread cannot be cancelled: close the file when it is done
             raise
         with media:
-            yield media
+            try:
+                yield media
+            finally:
+                await media._end_early_sound()
 
     def close(self) -> None:
         """Kill what still runs and let go of the file."""
@@ -152,6 +157,25 @@ class Media:
         if read < promised - SLACK:
             self._note(f"the {what} can be read up to {read:.1f} s of {promised:.1f} s")
 
+    def begin_sound(self) -> None:
+        """Decode the first track while :meth:`probe` runs; :meth:`audio` takes it where it is what it would ask for.
+
+        For files that are :meth:`opened`, which ends what nobody asked for. Both start a process, which is most of their time. Nothing is begun for a file that is converted, encrypted or
+        a picture; where there is no sound after all the run ends at once.
+        """
+        file = self._file.descriptor
+        if pictures.is_picture(file) or boxes.is_protected(file):
+            return
+        self._early_arguments = decoding.audio_arguments(self._limits, AudioStream("", 0), Timeline())
+        self._early_sound = asyncio.create_task(self._sound(self._early_arguments))
+
+    async def _end_early_sound(self) -> None:
+        if self._early_sound is not None:
+            self._early_sound.cancel()
+            await asyncio.wait([self._early_sound])
+            if not self._early_sound.cancelled():
+                self._early_sound.exception()  # of sound that nobody asked for
+
     async def audio(self, track: int = 0, channel: int | None = None) -> NDArray[np.int16]:
         """Decode a track to int16 [samples], 16 kHz mono, sample 0 at time 0 of the file; empty where it holds nothing.
 
@@ -161,7 +185,7 @@ class Media:
         """
         probe = await self.probe()
         stream = probe.sound_track(track)
-        pcm, said = await self._sound(decoding.audio_arguments(self._limits, stream, probe.timeline, channel))
+        pcm, said = await self._sound_of(decoding.audio_arguments(self._limits, stream, probe.timeline, channel))
         if said and not pcm:
             raise nothing_decoded(said, "the sound", stream.codec)
         samples = np.frombuffer(pcm, np.int16)
@@ -170,6 +194,11 @@ class Media:
             promised = probe.declared if probe.declared and (alone or probe.cut) else stream.seconds
             self._note_end("sound", len(samples) / SAMPLE_RATE, promised)
         return samples
+
+    async def _sound_of(self, arguments: Sequence[str]) -> tuple[bytearray, str]:
+        if self._early_sound is not None and arguments == self._early_arguments:
+            return await self._early_sound
+        return await self._sound(arguments)
 
     @repeated
     async def _sound(self, arguments: Sequence[str]) -> tuple[bytearray, str]:

@@ -25,6 +25,7 @@ PIXEL_BYTES = 4  # of a converted picture that cannot be compressed, filters and
 FILM = 2  # times the bytes of the largest file that a converted film may have
 HEIC_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1", b"mif2"}
 AVIF_BRANDS = {b"avif", b"avis"}
+PICTURES = (b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"BM", b"II*\0", b"MM\0*")  # JPEG, PNG, GIF, BMP, TIFF
 SAVE_AS = "save it as JPEG or PNG and send that"
 # What people send by mistake, and what to send instead.
 OTHER_FILES: tuple[tuple[bytes, str], ...] = (
@@ -54,6 +55,11 @@ def picture_format(file: int) -> str | None:
         return "AVIF" if brands & AVIF_BRANDS else "HEIC" if head[8:12] in HEIC_BRANDS else None
     animated = head[:4] == b"RIFF" and head[8:16] == b"WEBPVP8X" and len(head) > 20 and head[20] & 2
     return "animated WebP" if animated else None
+
+
+def is_picture(file: int) -> bool:
+    """Return whether an open file begins as a picture does, so that it holds no sound."""
+    return os.pread(file, HEAD_BYTES, 0).startswith(PICTURES) or picture_format(file) is not None
 
 
 def unreadable(source: int) -> VeracityError:
