@@ -160,8 +160,9 @@ class Media:
     def begin_sound(self) -> None:
         """Decode the first track while :meth:`probe` runs; :meth:`audio` takes it where it is what it would ask for.
 
-        For files that are :meth:`opened`, which ends what nobody asked for. Both start a process, which is most of their time. Nothing is begun for a file that is converted, encrypted or
-        a picture; where there is no sound after all the run ends at once.
+        For files that are :meth:`opened`, which ends what nobody asked for. Both start a process, which is most of
+        their time. Nothing is begun for a file that is converted, encrypted or a picture; where there is no sound after
+        all the run ends at once.
         """
         file = self._file.descriptor
         if pictures.is_picture(file) or boxes.is_protected(file):
