@@ -14,7 +14,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.target import clip_of, decode_to_null, timed
+from benchmarks.target import clip_of, decode_to_null, messenger_clip, timed
 from evaluation import record
 from evaluation.servers import server_at
 from veracity_client import Detector, Options, VeracityError, Verdict
@@ -34,11 +34,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Measure, print a table, write ``results/latency.json``."""
-    clip = clip_of(args.clip)
+    clip, messenger = clip_of(args.clip), None if args.clip else messenger_clip()
     with server_at(args.url) as url, Detector(url) as detector:
         for policy in POLICIES:
             detector.analyze(clip, Options(policy=policy))  # warm
-        rounds = [_round(detector, clip) for _ in range(args.rounds)]
+        rounds = [_round(detector, clip, messenger) for _ in range(args.rounds)]
     if "frames" in rounds[-1]["fail_fast_verdict"].timings:
         raise VeracityError("the voice of this clip does not stop fail_fast, so that nothing of it would be measured")
     figures = _figures(clip, rounds)
@@ -47,13 +47,15 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _round(detector: Detector, clip: Path) -> dict[str, Any]:
+def _round(detector: Detector, clip: Path, messenger: Path | None) -> dict[str, Any]:
     decode, _ = timed(lambda: decode_to_null(clip))
     measured: dict[str, Any] = {"ffmpeg_null": decode}
     for policy in POLICIES:
         seconds, verdict = timed(lambda policy=policy: detector.analyze(clip, Options(policy=policy)))  # type: ignore[misc]
         measured[policy] = seconds
         measured[f"{policy}_verdict"] = verdict
+    if messenger is not None:
+        measured["messenger"], _ = timed(lambda: detector.analyze(messenger, Options(policy="exhaustive")))
     return measured
 
 
@@ -76,6 +78,7 @@ def _figures(clip: Path, rounds: list[dict[str, Any]]) -> dict[str, Any]:
         "models": {m.name: m.sha256 for r in verdicts["exhaustive"].layer_results.values() for m in r.models},
         "ffmpeg_null_seconds": spread("ffmpeg_null"),
         "seconds": {p: spread(p) for p in POLICIES},
+        **({"messenger_seconds": spread("messenger")} if "messenger" in rounds[-1] else {}),
         "times_ffmpeg_null": ratios,
         "stages": {p: _stages([r[f"{p}_verdict"] for r in rounds]) for p in POLICIES},
         "answers": {p: _answer(v) for p, v in verdicts.items()},
@@ -102,6 +105,9 @@ def _print(figures: dict[str, Any]) -> None:
         scored = sum(s == "scored" for s in figures["answers"][policy]["layers"].values())
         values = [f"{row[k]:.3f}" for k in ("min", "median", "max")]
         table.add_row(policy, *values, f"{figures['times_ffmpeg_null'][policy]:.2f}", f"{scored} of 4 layers")
+    if "messenger_seconds" in figures:
+        values = [f"{figures['messenger_seconds'][k]:.3f}" for k in ("min", "median", "max")]
+        table.add_row("exhaustive, from a messenger", *values, "", "")
     console = Console()
     console.print(table)
     for policy, stages in figures["stages"].items():

@@ -171,6 +171,8 @@ def latency() -> str:
     rows: list[tuple[str, ...]] = [("`ffmpeg -i clip -f null -`", decode, "1")]
     for policy, seconds in document["seconds"].items():
         rows.append((f"`{policy}`", f"{seconds['median']:.2f}", f"{document['times_ffmpeg_null'][policy]:.2f}"))
+    if messenger := document.get("messenger_seconds"):
+        rows.append(("`exhaustive`, the clip as a messenger sends it (720p)", f"{messenger['median']:.2f}", ""))
     return f"{table(('', 'seconds, median', '× ffmpeg'), rows)}\n\n{origin(document)}"
 
 
