@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from benchmarks.peers.arrays import Arrays, items, joined, packed, unpacked
 from benchmarks.peers.networks import THREADS, load
-from benchmarks.peers.service import BINARY, FIELD, arguments
+from benchmarks.peers.service import BINARY, FIELD, LONGEST, arguments
 from veracity.catalog import MODELS
 from veracity.settings import Settings
 
@@ -37,16 +37,21 @@ class Replica:
         return items(self.net(joined(requests)))
 
 
+# Others' turns, in which all of its processes sleep, are no reason to replace a replica; nor is a full machine.
+PATIENT = {"health_check_period_s": LONGEST, "health_check_timeout_s": LONGEST}
+PATIENT_NODE = {"health_check_failure_threshold": 1000, "memory_monitor_refresh_ms": 0}
+
+
 def deploy(models: list[str], port: int) -> None:
     """Serve the models, each at ``/MODEL``."""
-    ray.init(num_cpus=THREADS, include_dashboard=False, log_to_driver=False)
+    ray.init(num_cpus=THREADS, include_dashboard=False, log_to_driver=False, _system_config=PATIENT_NODE)
     serve.start(http_options={"host": "127.0.0.1", "port": port})
     serve.run_many([_target(model) for model in models])
 
 
 def _target(model: str) -> serve.RunTarget:
     """A replica reserves no core, so that all have room; each uses all cores, as everybody's networks do here."""
-    options = {"ray_actor_options": {"num_cpus": 0}, "max_ongoing_requests": MODELS[model].batching.queue}
+    options = {"ray_actor_options": {"num_cpus": 0}, "max_ongoing_requests": MODELS[model].batching.queue, **PATIENT}
     return serve.RunTarget(serve.deployment(**options)(Replica).bind(model), name=model, route_prefix=f"/{model}")
 
 

@@ -58,7 +58,8 @@ class OneByOne:
 
     async def __call__(self, model: str, inputs: Arrays) -> Arrays:
         """Block the whole analysis, as a plain loop does."""
-        return joined([_answer(self.client.post(self.urls[model], files=_form(item))) for item in items(inputs)])
+        with answering(model):
+            return joined([_answer(self.client.post(self.urls[model], files=_form(item))) for item in items(inputs)])
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,17 @@ class AllAtOnce:
     async def __call__(self, model: str, inputs: Arrays) -> Arrays:
         """Leave the analysis to go on meanwhile."""
         posts = (self.client.post(self.urls[model], files=_form(item)) for item in items(inputs))
-        return joined([_answer(response) for response in await asyncio.gather(*posts)])
+        with answering(model):
+            return joined([_answer(response) for response in await asyncio.gather(*posts)])
+
+
+@contextmanager
+def answering(model: str) -> Iterator[None]:
+    """Turn a connection that broke into an error of the model, which its contender is refused for."""
+    try:
+        yield
+    except httpx.HTTPError as error:
+        raise VeracityError(f"{model}'s service broke off: {error!r}") from None
 
 
 @contextmanager

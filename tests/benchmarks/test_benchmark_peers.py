@@ -2,9 +2,12 @@
 
 import asyncio
 import shutil
+import socket
+import threading
 from importlib.util import find_spec
 from pathlib import Path
 
+import httpx
 import numpy as np
 import onnx
 import pytest
@@ -19,11 +22,12 @@ from veracity.media import find_ffmpeg
 from veracity.sample import Clip, make_sample
 from veracity.settings import Settings
 from veracity_client import Verdict
+from veracity_client.errors import VeracityError
 
 if any(find_spec(package) is None for package in ("torch", "fastapi", "litserve", "ray")):
     pytest.skip("make test-peers installs the peers", allow_module_level=True)
 
-from benchmarks.peers import arrays, limit, measure, networks
+from benchmarks.peers import arrays, limit, measure, networks, service
 
 pytestmark = [pytest.mark.export, pytest.mark.filterwarnings("ignore::DeprecationWarning")]
 PEERS = [name for name in measure.CONTENDERS if name != "veracity"]
@@ -78,6 +82,25 @@ def test_a_peer_with_other_weights_is_refused(ours: Verdict, cheap: Path, clip: 
 
 
 @pytest.mark.slow
+def test_a_service_that_breaks_off_fails_its_model_and_not_the_run() -> None:
+    def hang_up(listener: socket.socket) -> None:
+        for _ in range(2):
+            listener.accept()[0].close()
+
+    async def at_once(url: str) -> None:
+        async with httpx.AsyncClient(trust_env=False) as client:
+            await service.AllAtOnce(client, {"visual_starter": url})("visual_starter", inputs)
+
+    inputs = smoke_test.inputs(MODELS["visual_starter"])
+    with socket.create_server(("127.0.0.1", 0)) as listener, httpx.Client(trust_env=False) as client:
+        threading.Thread(target=hang_up, args=[listener], daemon=True).start()
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}/visual_starter"
+        with pytest.raises(VeracityError, match="visual_starter's service broke off"):
+            asyncio.run(service.OneByOne(client, {"visual_starter": url})("visual_starter", inputs))
+        with pytest.raises(VeracityError, match="visual_starter's service broke off"):
+            asyncio.run(at_once(url))
+
+
 def test_eager_torch_has_the_weights_of_the_graph(tmp_path: Path) -> None:
     from export.__main__ import main
 
