@@ -42,7 +42,8 @@ def _made_of(document: Mapping[str, Any]) -> str:
     by = {what: [f"`{model}`" for model in ran if ran[model] == what] for what in ran.values()}
     said = "; ".join(f"{what} for {', '.join(models)}" for what, models in by.items())
     versions = ", ".join(f"{name} {number}" for name, number in document["versions"].items())
+    turns = f"{document['rounds']} rounds{', one contender after another' if document.get('apart') else ''}"
     return (
         f"Networks: {work:.0f} GFLOP, at the GEMM's {limit['gemm_gflop_per_second']['median']:.0f} GFLOP/s. "
-        f"The peers ran {said}. {document['rounds']} rounds. {versions}."
+        f"The peers ran {said}. {turns}. {versions}."
     )

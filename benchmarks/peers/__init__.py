@@ -25,6 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--rounds", type=int, default=3, help="in each every contender has its turn")
     parser.add_argument("--clients", type=int, default=4, help="videos at once, after one alone; 0 leaves that out")
+    parser.add_argument("--apart", action="store_true", help="one contender after another, where memory holds no more")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -35,7 +36,7 @@ def run(args: argparse.Namespace) -> int:
         raise VeracityError(f"{error.name} is not installed in this environment: {ENVIRONMENT} makes one") from None
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # else a plain kill leaves the services running
     settings = Settings.from_env()
-    figures = measure.measured(clip_of(args.clip), settings, args.rounds, args.clients)
+    figures = measure.measured(clip_of(args.clip), settings, args.rounds, args.clients, apart=args.apart)
     measure.show(figures)
     sys.stderr.write(f"written to {record.write(f'peers_{settings.profile}', figures)}\n")
     return 1 if any(row["refused"] for row in figures["contenders"]) else 0

@@ -122,27 +122,73 @@ def difference(ours: Verdict, theirs: Verdict) -> str:
     return ""
 
 
-def measured(clip: Path, settings: Settings, rounds: int, clients: int) -> dict[str, Any]:
-    """Start all, ask each once, then measure in rounds whose order turns round; return the figures."""
+@dataclass
+class Run:
+    """Contenders on one clip, whose answers are held to the first one's; the limit is measured in each round."""
+
+    clip: Path
+    settings: Settings
+    context: AnalysisContext
+    rounds: int
+    clients: int
+    nulls: list[float] = field(default_factory=list)
+    rates: list[float] = field(default_factory=list)
+    idle: list[float] = field(default_factory=list)  # per cent of the cores that are used while nobody is asked
+    reference: Verdict | None = None
+
+    def in_turn(self) -> list[Contender]:
+        """Start all, ask each once, then measure in rounds whose order turns round."""
+        with ExitStack() as stack:
+            contenders = [_enter(stack, name, self.settings, self.context) for name in CONTENDERS]
+            self.idle.append(psutil.cpu_percent(2.0))
+            for contender in contenders:
+                self._first(contender)
+            for number in range(self.rounds):
+                self._limit()
+                for contender in contenders[:: -1 if number % 2 else 1]:
+                    self._round(contender)
+        return contenders
+
+    def one_after_another(self) -> list[Contender]:
+        """Start, measure and end one, then the next: for networks that do not fit into memory five times."""
+        contenders = []
+        for name in CONTENDERS:
+            with ExitStack() as stack:
+                contender = _enter(stack, name, self.settings, self.context)
+                self.idle.append(psutil.cpu_percent(2.0))
+                self._first(contender)
+                for _ in range(self.rounds):
+                    self._limit()
+                    self._round(contender)
+            contenders.append(contender)
+        return contenders
+
+    def _first(self, contender: Contender) -> None:
+        contender.first_seconds, (verdict,) = contender.asked(self.clip, 1)
+        self.reference = self.reference or verdict
+        contender.hold([verdict], self.reference)
+
+    def _limit(self) -> None:
+        self.nulls.append(timed(lambda: decode_to_null(self.clip))[0])
+        self.rates.append(limit.gemm_gflops(THREADS))
+
+    def _round(self, contender: Contender) -> None:
+        assert self.reference is not None
+        for count, seconds in ((1, contender.alone), (self.clients, contender.at_once)):
+            if count:
+                took, verdicts = contender.asked(self.clip, count)
+                seconds.append(took)
+                contender.hold(verdicts, self.reference)
+
+
+def measured(clip: Path, settings: Settings, rounds: int, clients: int, *, apart: bool = False) -> dict[str, Any]:
+    """Measure all contenders in turn, or ``apart``, one after another; return the figures."""
     context = AnalysisContext.from_settings(settings)
+    run = Run(clip, settings, context, rounds, clients)
     work = limit.arithmetic(clip, settings, context)
-    nulls, rates = [], []
-    with ExitStack() as stack:
-        contenders = [_enter(stack, name, settings, context) for name in CONTENDERS]
-        idle = psutil.cpu_percent(2.0)
-        contenders[0].first_seconds, (reference,) = contenders[0].asked(clip, 1)
-        for contender in contenders[1:]:
-            contender.first_seconds, verdicts = contender.asked(clip, 1)
-            contender.hold(verdicts, reference)
-        for number in range(rounds):
-            nulls.append(timed(lambda: decode_to_null(clip))[0])
-            rates.append(limit.gemm_gflops(THREADS))
-            for contender in contenders[:: -1 if number % 2 else 1]:
-                for count, seconds in ((1, contender.alone), (clients, contender.at_once)):
-                    if count:
-                        took, verdicts = contender.asked(clip, count)
-                        seconds.append(took)
-                        contender.hold(verdicts, reference)
+    contenders = run.one_after_another() if apart else run.in_turn()
+    reference = run.reference
+    assert reference is not None
     names = installed(settings)
     return {
         "profile": settings.profile,
@@ -154,12 +200,13 @@ def measured(clip: Path, settings: Settings, rounds: int, clients: int) -> dict[
         },
         "rounds": rounds,
         "clients": clients,
+        "apart": apart,
         "threads": THREADS,
-        "idle_cpu_percent": idle,
+        "idle_cpu_percent": max(run.idle),
         "versions": {name: version(name) for name in PACKAGES} | {"ffmpeg": _ffmpeg_version(settings)},
         "peers_run": {name: runtime(name) for name in names},
         "layers": {key: result.fake_probability for key, result in reference.layer_results.items()},
-        "limit": _limit(nulls, rates, work),
+        "limit": _limit(run.nulls, run.rates, work),
         "contenders": [contender.row(clients) for contender in contenders],
     }
 
