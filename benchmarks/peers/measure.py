@@ -96,16 +96,16 @@ class Contender:
 
     def row(self, clients: int) -> dict[str, Any]:
         """The figures, rounded."""
-        many = {
-            "videos_per_minute": round(60 * clients / median(self.at_once), 2),
-            "at_once_seconds": _spread(self.at_once),
-        }
+        many: dict[str, Any] = {}
+        if clients:
+            many["videos_per_minute"] = round(60 * clients / median(self.at_once), 2)
+            many["at_once_seconds"] = _spread(self.at_once)
         return {
             "name": self.name,
             "start_seconds": round(self.start_seconds, 2),
             "first_seconds": round(self.first_seconds, 3),
             "seconds": _spread(self.alone),
-            **(many if clients else {}),
+            **many,
             "refused": self.refused,
         }
 
