@@ -69,6 +69,10 @@ DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
     "another version": (lambda folder: _added(folder, "2/model.onnx"), "2/model.onnx was not signed: take it out"),
     "a file of git's": (lambda folder: _added(folder, ".git/hook.py"), ".git/hook.py was not signed: take it out"),
     "a link": (lambda folder: (folder / "1/link").symlink_to("/etc/passwd"), "1/link' because it is a symlink"),
+    "a package that shadows another": (
+        lambda folder: (folder / "1/numpy").symlink_to("/usr", target_is_directory=True),
+        "1/numpy' because it is a symlink",
+    ),
     "no signature": (
         lambda folder: (folder / SIGNATURE).unlink(),
         "model.sig is missing: visual_starter was not signed",

@@ -96,9 +96,7 @@ class Signer:
                 _clear(folder)
             self._verifier().verify(folder, signature)
             signed = _statement(signature)
-        except (
-            Exception
-        ) as error:  # whatever is written in the file, and whichever of four libraries finds fault with it
+        except Exception as error:  # whatever the file holds, and whichever of four libraries finds fault with it
             return f"{SIGNATURE}: {_why(error, folder)}"
         name = str(signed["subject"][0]["name"])  # the library takes a model for another whose files are the same
         return "" if name == folder.name else f"{SIGNATURE} is that of {name}, not of {folder.name}"
