@@ -128,7 +128,7 @@ def test_that_of_an_image_has_what_lies_in_it(tmp_path: Path) -> None:
 
 
 def test_a_folder_that_is_no_image_is_refused(tmp_path: Path) -> None:
-    command = [sys.executable, "scripts/sbom.py", tmp_path, tmp_path / "x.json"]
+    command = [sys.executable, "scripts/sbom.py", str(tmp_path), str(tmp_path / "x.json")]
     ended = subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True, check=False)
     assert (ended.returncode, "is not the root of an image of Veracity" in ended.stderr) == (1, True)
 
