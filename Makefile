@@ -54,7 +54,7 @@ test-peers: models ## tests of the servers that we are measured beside, in an en
 	@scripts/bootstrap $(PEERS_VENV) requirements/runtime.lock requirements/dev.lock requirements/torch.txt requirements/peers.txt
 	@$(PEERS_VENV)/bin/python -m pytest tests/benchmarks/test_benchmark_peers.py $(ARGS)
 
-test-image: models ## Dockerfile.triton, step by step in a plain Debian root: wants root, debootstrap, the network
+test-image: models ## both images, built by buildah on a plain Debian: wants root, buildah, debootstrap, the network
 	@$(BIN)/python -m pytest -m image $(ARGS)
 
 test-export: models ## tests that need torch, in an environment of their own
@@ -92,8 +92,8 @@ pictures: models ## the pictures of docs/page.md, on a walk through the page in 
 	@PICTURES=$(CURDIR)/docs/images/page $(BIN)/python -m pytest -q tests/gateway/test_gateway_page_walk.py
 
 lock: ## pin the dependencies anew (needs uv)
-	$(LOCK) --extra hubs --extra measure --extra telemetry pyproject.toml -o requirements/runtime.lock
-	$(LOCK) -c requirements/runtime.lock $(NO_SERVER) $(NO_BUILDER) pyproject.toml -o requirements/image.lock
+	$(LOCK) --extra hubs --extra measure --extra signing --extra telemetry pyproject.toml -o requirements/runtime.lock
+	$(LOCK) -c requirements/runtime.lock $(NO_SERVER) $(NO_BUILDER) --extra signing pyproject.toml -o requirements/image.lock
 	$(LOCK) -c requirements/runtime.lock $(NO_SERVER) --extra hubs pyproject.toml -o requirements/export.lock
 	$(LOCK) -c requirements/runtime.lock --group dev -o requirements/dev.lock
 	$(LOCK) -c requirements/runtime.lock -c requirements/dev.lock gateway/pyproject.toml -o requirements/gateway.lock

@@ -1,10 +1,11 @@
-"""Writes a CycloneDX bill of materials: the packages of a lock, the models of a profile and the files they are made of.
+"""Writes a CycloneDX bill of materials: packages, the models of a profile and the files they are made of.
 
     python scripts/sbom.py requirements/runtime.lock INTO.cdx.json [--profile PROFILE]
+    python scripts/sbom.py ROOT INTO.cdx.json [--profile PROFILE]
 
-The packages come from cyclonedx-py, the models from the catalog. Of a model the digest is that of what this version
-ships: its graph, or the head that `veracity install` joins with the encoder. The document is validated before it is
-written.
+Of a lock the packages come from cyclonedx-py, the models from the catalog; of a model the digest is that of what this
+version ships: its graph, or the head that `veracity install` joins with the encoder. ROOT is the file system of a built
+image, whose packages and models are what lies in it (image_parts.py). The document is validated before it is written.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import image_parts
 from cyclonedx.contrib.license.factories import LicenseFactory
 from cyclonedx.model import ExternalReference, ExternalReferenceType, HashAlgorithm, HashType, XsUri
 from cyclonedx.model.bom import Bom
@@ -42,12 +44,13 @@ VERSION = SchemaVersion.V1_6
 def main() -> None:
     """Write the document, or exit with what the schema says against it."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("lock", type=Path)
+    parser.add_argument("of", type=Path, metavar="LOCK|ROOT")
     parser.add_argument("into", type=Path)
     parser.add_argument("--profile", choices=tuple(PROFILES), default="starter")
     args = parser.parse_args()
-    bom = packages(args.lock)
-    describe(bom, args.profile)
+    built = args.of.is_dir()
+    bom = image_parts.packages(args.of) if built else packages(args.of)
+    describe(bom, args.profile, args.of / image_parts.REPOSITORY if built else None)
     document = make_outputter(bom, OutputFormat.JSON, VERSION).output_as_string(indent=1)
     if error := JsonStrictValidator(VERSION).validate_str(document):
         sys.exit(f"{args.into} would not be valid: {error}")
@@ -65,14 +68,14 @@ def packages(lock: Path) -> Bom:
     return bom
 
 
-def describe(bom: Bom, profile: str) -> None:
-    """Add ourselves, the profile's models and their files, and who is made of what."""
+def describe(bom: Bom, profile: str, repository: Path | None) -> None:
+    """Add ourselves, the profile's models and their files, and who is made of what; with the graphs of a repository."""
     libraries = list(bom.components)
     root = ours("veracity", ComponentType.APPLICATION)
     bom.metadata.component = root
     files = {source.name: of_file(source) for source in of_profile(profile)}
     models = [MODELS[name] for name in (FACE_DETECTOR.name, *required(choose(profile)))]
-    graphs = {model.name: of_model(model) for model in models}
+    graphs = {model.name: of_model(model, repository) for model in models}
     parts = [ours("veracity-client", ComponentType.LIBRARY), *graphs.values(), *files.values()]
     bom.components.update(parts)
     bom.register_dependency(root, [*libraries, *parts])
@@ -102,9 +105,11 @@ def of_file(source: Source) -> Component:
     )
 
 
-def of_model(model: Model) -> Component:
-    """Return a Triton model, with the digest of what this version ships of it, if anything."""
+def of_model(model: Model, repository: Path | None) -> Component:
+    """Return a Triton model, with the digest of its graph in a repository, or of what this version ships of it."""
     shipped = CHECKOUT / "model_repository" / model.name / (GRAPH if not model.files else HEAD_FILES[0])
+    if repository:
+        shipped = repository / model.name / GRAPH
     digests = [HashType(alg=HashAlgorithm.SHA_256, content=sha256(shipped))] if shipped.is_file() else []
     card = ExternalReferenceType.WEBSITE if is_web(model.homepage) else ExternalReferenceType.MODEL_CARD
     return Component(

@@ -1,6 +1,7 @@
-"""Reads a Dockerfile and replays it in a plain Debian root: what Docker would do, with directories for layers.
+"""Builds images with buildah on a plain Debian, where neither Docker nor a registry of images is.
 
-Needs root, debootstrap and the package registries. Only what ours uses is understood; anything else is an error.
+Needs root, buildah, debootstrap and the package registries. Where overlays cannot be mounted, storage is `vfs`, which
+copies every layer. An image is built without intermediate layers, and its folder goes when its tests end.
 """
 
 import json
@@ -13,12 +14,18 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from docker.utils.build import exclude_paths
+import httpx
+import pytest
 
+from veracity.settings import CHECKOUT
+
+BASE, IMAGE = "localhost/plain", "localhost/built"
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 APT = (
     "sources.list",
@@ -28,6 +35,7 @@ APT = (
     "keyrings",
 )  # how this machine reaches packages
 CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
+OWN_CERTIFICATES = "/etc/ssl/this-machine.crt"  # Debian's package ca-certificates writes the usual file anew
 # of pip's settings; others, a constraints file for one, name files that a plain root lacks
 INDEX_KEYS = (
     "index-url",
@@ -40,10 +48,10 @@ INDEX_KEYS = (
     "retries",
 )
 PROXIES = ("http_proxy", "https_proxy", "no_proxy")
+# Processes that end with the command, a network of its own, and a root that nobody writes to but for /tmp.
+ALONE = ["unshare", "--mount", "--pid", "--net", "--fork", "--kill-child", "sh", "-c"]
 READ_ONLY = """
 mount --bind "$0" "$0" && mount -o remount,bind,ro "$0" && mount -t tmpfs -o noexec,nosuid,nodev tmpfs "$0/tmp" &&
-"""
-ENTER = """
 mount --rbind /dev "$0/dev" && mount -t tmpfs tmpfs "$0/dev/shm" && mount -t proc proc "$0/proc" &&
 ip link set lo up && exec chroot --groups= "--userspec=$user" "$0" "$@"
 """
@@ -51,159 +59,131 @@ ip link set lo up && exec chroot --groups= "--userspec=$user" "$0" "$@"
 log = logging.getLogger(__name__)
 
 
-@dataclass
-class Stage:
-    """One FROM and what follows it."""
+@dataclass(frozen=True)
+class Buildah:
+    """Images and containers in a folder of their own."""
 
+    folder: Path
+    driver: str
+
+    def command(self, *arguments: str | Path) -> list[str]:
+        storage = ["--root", self.folder / "root", "--runroot", self.folder / "run", "--storage-driver", self.driver]
+        return ["buildah", *map(str, [*storage, *arguments])]
+
+    def __call__(self, *arguments: str | Path) -> str:
+        env = {**os.environ, "TMPDIR": str(self.folder)}  # what is committed lies there for a while
+        ended = subprocess.run(self.command(*arguments), env=env, capture_output=True, text=True, check=False)
+        assert ended.returncode == 0, f"buildah {arguments}\n{ended.stdout[-5000:]}\n{ended.stderr[-2000:]}"
+        return ended.stdout.strip()
+
+    def base(self) -> "Container":
+        """Return a container of the plain root, which knows this machine's package index."""
+        made = Container(self, self("from", "scratch"))
+        subprocess.run(["cp", "-a", f"{plain_root()}/.", made.root], check=True)
+        shutil.copy(CERTIFICATES, made.root / OWN_CERTIFICATES.lstrip("/"))
+        made.set_env({"PATH": PATH, "DEBIAN_FRONTEND": "noninteractive", **index(), "PIP_CERT": OWN_CERTIFICATES})
+        return made
+
+    def build(self, dockerfile: Path, argument: str, base: "Container", ignore: Path) -> "Container":
+        """Return a container of what a Dockerfile of the checkout becomes on ``base``, whose ``argument`` names it."""
+        self("commit", "--rm", base.name, BASE)
+        began = time.monotonic()
+        how = ["--isolation", "chroot", "--format", "docker", "--layers=false", "--pull-never"]
+        what: list[str | Path] = [
+            "--build-arg",
+            f"{argument}={BASE}",
+            "--ignorefile",
+            ignore,
+            "--file",
+            dockerfile,
+            "--tag",
+            IMAGE,
+        ]
+        said = self("build", *how, *what, CHECKOUT)
+        took, size = time.monotonic() - began, self("images", "--format", "{{.Size}}", IMAGE)
+        log.info("%s\n%s: built in %.0f s, %s", said[-4000:], dockerfile.name, took, size)
+        return Container(self, self("from", "--pull-never", IMAGE))
+
+
+@dataclass(frozen=True)
+class Container:
+    """One container: its files, and its image's configuration."""
+
+    buildah: Buildah
     name: str
-    base: str
-    steps: list[tuple[str, str]] = field(default_factory=list)
 
-    def last(self, word: str) -> str:
-        return next(value for step, value in reversed(self.steps) if step == word)
+    @property
+    def root(self) -> Path:
+        return Path(self.buildah("mount", self.name))
 
-    def command(self, word: str) -> list[str]:
-        """Return an ENTRYPOINT or a HEALTHCHECK's CMD, which have to be in the JSON form: no shell to eat signals."""
-        listed = re.search(r"\[.*\]", self.last(word))
-        assert listed, f"{word} is not in the JSON form"
-        found: list[str] = json.loads(listed[0])
+    @property
+    def config(self) -> dict[str, Any]:
+        """What the image says of how it is run, as Docker writes it."""
+        found: dict[str, Any] = json.loads(self.buildah("inspect", self.name))["Docker"]["config"]
         return found
 
+    @property
+    def env(self) -> dict[str, str]:
+        return dict(pair.split("=", 1) for pair in self.config["Env"])
 
-def read(dockerfile: Path) -> tuple[dict[str, str], list[Stage]]:
-    """Return the arguments before the first FROM, and the stages."""
-    lines = [line for line in dockerfile.read_text().splitlines() if not line.lstrip().startswith("#")]
-    joined = re.sub(r"\\\n\s*", "", "\n".join(lines))
-    arguments: dict[str, str] = {}
-    stages: list[Stage] = []
-    for line in filter(None, map(str.strip, joined.splitlines())):
-        word, value = line.split(maxsplit=1)
-        if word == "FROM":
-            base, _, name = value.partition(" AS ")
-            stages.append(Stage(name or "image", expand(base, arguments)))
-        elif stages:
-            stages[-1].steps.append((word, value))
-        else:
-            arguments |= assignments(value)
-    return arguments, stages
+    def set_env(self, env: Mapping[str, str]) -> None:
+        self.buildah("config", *(f"--env={name}={value}" for name, value in env.items()), self.name)
 
+    def command(self, *command: str, **env: object) -> list[str]:
+        """Return what runs a command in the container, as its user and in the network of this machine."""
+        variables = [f"--env={name}={value}" for name, value in env.items()]
+        return self.buildah.command("run", "--isolation", "chroot", *variables, self.name, "--", *command)
 
-def assignments(value: str) -> dict[str, str]:
-    """Return ``A=b C="d e"`` as a dictionary."""
-    return dict(part.split("=", 1) for part in shlex.split(value))
+    def run(self, *command: str, **env: object) -> subprocess.CompletedProcess[str]:
+        """Run a command in the container, as :meth:`command` says."""
+        return subprocess.run(self.command(*command, **env), capture_output=True, text=True, check=False)
 
+    def run_alone(self, *command: str, **env: object) -> subprocess.CompletedProcess[str]:
+        """Run a command without a network, with a read-only root and its own /tmp, which buildah does not offer.
 
-def expand(value: str, env: Mapping[str, str]) -> str:
-    """Replace ``${NAME}``; an unknown name is a KeyError."""
-    return re.sub(r"\$\{(\w+)\}", lambda found: env[found[1]], value)
+        ``stderr`` is in ``stdout``.
+        """
+        variables = [f"{name}={value}" for name, value in {**self.env, **env}.items()]
+        inside = ["env", "-i", "-C", self.config["WorkingDir"], *variables, *command]
+        return _run([*ALONE, READ_ONLY, str(self.root), *inside], {"user": self.config["User"]})
 
 
-def context(checkout: Path) -> set[str]:
-    """Return the files that .dockerignore leaves to the build, by the rules of Docker's own library."""
-    patterns = [p for p in (checkout / ".dockerignore").read_text().splitlines() if p and not p.startswith("#")]
-    found = set(exclude_paths(str(checkout), patterns)) - {".dockerignore"}  # always sent, never wanted
-    return {path for path in found if (checkout / path).is_file()}
+def _run(command: list[str], env: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    merged = {**os.environ, **(env or {})}
+    return subprocess.run(command, env=merged, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
 
 
-def sources(stage: Stage) -> list[str]:
-    """Return what a stage copies out of the checkout."""
-    copies = [value.split() for word, value in stage.steps if word == "COPY"]
-    return [source for parts in copies if not parts[0].startswith("--from=") for source in parts[:-1]]
+@contextmanager
+def storage() -> Iterator[Buildah]:
+    """Yield a place for images; skips where none can be built."""
+    if os.geteuid() != 0:
+        pytest.skip("only root can make a root")
+    for program in ("buildah", "debootstrap", "unshare", "ip"):
+        if shutil.which(program) is None:
+            pytest.skip(f"{program} is not installed")
+    spaces = subprocess.run([*ALONE, "true"], capture_output=True, text=True, check=False)
+    if spaces.returncode:
+        pytest.skip(f"no namespaces of our own here: {spaces.stderr.strip()}")
+    try:
+        httpx.get(mirror()[0], timeout=20, follow_redirects=True)
+    except httpx.HTTPError as error:
+        pytest.skip(f"no package mirror: {error}")
+    with tempfile.TemporaryDirectory(prefix="veracity-image-") as folder:
+        made = Buildah(Path(folder), _driver(Path(folder)))
+        try:
+            yield made
+        finally:
+            made("rm", "--all")
 
 
-@dataclass
-class Root:
-    """A stage as far as it has come: its files, and what Docker would remember of it."""
-
-    path: Path
-    env: dict[str, str]
-    workdir: str = "/"
-    user: str = "0:0"
-
-    def run(
-        self,
-        command: Sequence[str],
-        extra: Mapping[str, str] | None = None,
-        *,
-        online: bool = True,
-        read_only: bool = False,
-    ) -> subprocess.CompletedProcess[str]:
-        """Run a command in there, in a process tree that ends with it; what is ``read_only`` has a /tmp of its own."""
-        namespaces = ["--mount", "--pid", "--fork", "--kill-child", *([] if online else ["--net"])]
-        script = (READ_ONLY if read_only else "") + ENTER
-        env = [f"{name}={value}" for name, value in {**self.env, **(extra or {})}.items()]
-        inside = ["env", "-i", "-C", self.workdir, *env, *command]
-        return subprocess.run(
-            ["unshare", *namespaces, "sh", "-c", script, str(self.path), *inside],
-            env={**os.environ, "user": self.user},
-            text=True,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            check=False,
-        )
-
-
-class Build:
-    """Replays the stages into directories of ``work``, from ``base`` for every image that is not a stage."""
-
-    def __init__(self, checkout: Path, base: Root, work: Path) -> None:
-        self.checkout, self.work = checkout, work
-        self.roots: dict[str, Root] = {}
-        self._base, self._context, self._network = base, context(checkout), index()
-
-    def stage(self, stage: Stage) -> Root:
-        """Do a stage's steps in order; a RUN that fails is an AssertionError with its last words."""
-        parent: Root = self.roots.get(stage.base, self._base)
-        path = self.work / stage.name
-        subprocess.run(["cp", "-a", "--reflink=auto", parent.path, path], check=True)
-        root = self.roots[stage.name] = Root(path, dict(parent.env), parent.workdir, parent.user)
-        arguments: dict[str, str] = {}
-        for word, value in stage.steps:
-            self._step(root, arguments, word, value)
-        return root
-
-    def _step(self, root: Root, arguments: dict[str, str], word: str, value: str) -> None:
-        known = {**arguments, **root.env}
-        if word == "RUN":
-            self._run(root, arguments, value)
-        elif word == "COPY":
-            self._copy(root, value.split())
-        elif word == "ARG":
-            arguments |= assignments(value)
-        elif word == "ENV":
-            root.env |= {name: expand(text, known) for name, text in assignments(value).items()}
-        elif word == "WORKDIR":
-            root.workdir = value
-            (root.path / value.lstrip("/")).mkdir(parents=True, exist_ok=True)
-        elif word == "USER":
-            root.user = value
-        else:
-            assert word in ("LABEL", "EXPOSE", "STOPSIGNAL", "HEALTHCHECK", "ENTRYPOINT"), f"{word} is not understood"
-
-    def _run(self, root: Root, arguments: Mapping[str, str], script: str) -> None:
-        began = time.monotonic()
-        ended = root.run(["/bin/sh", "-c", script], {**self._network, **arguments})
-        log.info("%5.1f s  RUN %s\n%s", time.monotonic() - began, script, ended.stdout[-600:])
-        assert ended.returncode == 0, f"RUN {script}\n{ended.stdout[-3000:]}"
-
-    def _copy(self, root: Root, parts: list[str]) -> None:
-        *wanted, into = (part for part in parts if not part.startswith("--from="))
-        target = root.path / str(Path("/", root.workdir, into)).lstrip("/")
-        for source in wanted:
-            place = target / Path(source).name if into.endswith("/") else target
-            if parts[0].startswith("--from="):
-                tree = self.roots[parts[0].partition("=")[2]].path / source.lstrip("/")
-                shutil.copytree(tree, place, symlinks=True, dirs_exist_ok=True)
-            else:
-                self._copy_context(source, place)
-
-    def _copy_context(self, source: str, place: Path) -> None:
-        files = [file for file in sorted(self._context) if file == source or file.startswith(f"{source}/")]
-        assert files, f"COPY {source}: .dockerignore leaves nothing of it"
-        for file in files:
-            to = place / Path(file).relative_to(source) if file != source else place
-            to.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(self.checkout / file, to)
+def _driver(folder: Path) -> str:
+    """Return `overlay` where overlays can be mounted, which takes a third of the disk that `vfs` takes."""
+    places = [folder / name for name in ("lower", "upper", "work", "merged")]
+    for place in places:
+        place.mkdir()
+    options = "lowerdir={},upperdir={},workdir={}".format(*places)
+    mount = ["unshare", "--mount", "mount", "-t", "overlay", "overlay", "-o", options, str(places[-1])]
+    return "vfs" if subprocess.run(mount, capture_output=True, check=False).returncode else "overlay"
 
 
 def index() -> dict[str, str]:
@@ -235,7 +215,8 @@ def plain_root() -> Path:
     subprocess.run(made, check=True, stdout=subprocess.DEVNULL)
     _reach_packages(part)
     library = 'apt-get update && apt-get install -y "libpython$(python3 -c "import sys; print(sys.version[:4])")"'
-    ended = Root(part, {"PATH": PATH, "DEBIAN_FRONTEND": "noninteractive"}).run(["sh", "-c", library])
+    env = {"PATH": PATH, "DEBIAN_FRONTEND": "noninteractive"}
+    ended = _run(["env", "-i", *(f"{k}={v}" for k, v in env.items()), "chroot", str(part), "sh", "-c", library])
     assert ended.returncode == 0, ended.stdout[-2000:]
     part.chmod(0o755)
     return part.rename(path)

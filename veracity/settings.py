@@ -62,6 +62,10 @@ class Settings(BaseSettings):
         "", alias="model_config", description="read each model's configs/<name>.pbtxt, where there is one"
     )
     model_repository: Path = Field(locations.MODEL_REPOSITORY, description="Triton's model repository")
+    model_signer: Path | None = Field(
+        None,
+        description="PEM file of who has to have signed each model: a public key, or an authority's certificates",
+    )
     weights: Path = Field(locations.WEIGHTS, description="folder of fetched files")
     mirror: str = Field(
         "", description="where fetched files also lie, as sha256/DIGEST: a web address or the absolute path of a folder"

@@ -7,7 +7,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-import image_build
+import dockerfiles
 import pytest
 import yaml
 from rendered import DEPLOY
@@ -69,10 +69,10 @@ def test_commands_are_ours() -> None:
 
 
 def test_the_gateways_image_gets_what_it_copies() -> None:
-    stages = image_build.read(CHECKOUT / "Dockerfile.gateway")[1]
+    stages = dockerfiles.read(CHECKOUT / "Dockerfile.gateway")[1]
     ignored = (CHECKOUT / "Dockerfile.gateway.dockerignore").read_text()
     let_in = {line[1:] for line in ignored.splitlines() if line.startswith("!")}
-    assert let_in == {source for stage in stages for source in image_build.sources(stage)}
+    assert let_in == {source for stage in stages for source in dockerfiles.sources(stage)}
     assert all((CHECKOUT / source).exists() for source in let_in)
     assert stages[-1].command("ENTRYPOINT") == ["veracity-gateway"]
     assert int(stages[-1].last("USER").partition(":")[0]) > 0

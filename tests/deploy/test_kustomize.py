@@ -2,7 +2,7 @@
 
 import re
 
-import image_build
+import dockerfiles
 import kubernetes_validate
 import pytest
 import yaml
@@ -206,7 +206,7 @@ def test_every_folder_is_tried() -> None:
 
 def test_the_claim_is_filled_by_what_the_image_has() -> None:
     """The init container's program is that of the stage `models`."""
-    stages = {stage.name: stage for stage in image_build.read(CHECKOUT / "Dockerfile.triton")[1]}
+    stages = {stage.name: stage for stage in dockerfiles.read(CHECKOUT / "Dockerfile.triton")[1]}
     (init,) = of_kind(kustomized("models on a volume"), "Deployment")["veracity"]["spec"]["template"]["spec"][
         "initContainers"
     ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -77,6 +78,59 @@ def test_a_model_has_the_digest_of_what_ships_and_is_made_of_its_files(made: tup
         found = components(document, KIND)[name].get("hashes", [])
         assert [one["content"] for one in found] == [sha256(path) for path in tracked]
     assert parts["veracity"] >= {f"model/{name}" for name in required(choose(profile))}
+
+
+STATUS = """
+Package: libsound
+Status: install ok installed
+Architecture: amd64
+Version: 1:2.0-1+b1
+
+Package: gone
+Status: deinstall ok config-files
+Architecture: all
+Version: 1
+"""
+METADATA = "Metadata-Version: 2.4\nName: Some.Thing\nVersion: 1.2\nLicense-Expression: MIT\n\nA package."
+
+
+def image_root(root: Path) -> Path:
+    """Return the root of what could be an image: a package of each kind, and the checkout's models."""
+    files = {
+        "etc/os-release": 'ID=ubuntu\nVERSION_ID="24.04"\nNAME="Ubuntu"\n',
+        "var/lib/dpkg/status": STATUS.lstrip(),
+        "opt/veracity/lib/python3.12/site-packages/some_thing-1.2.dist-info/METADATA": METADATA,
+        "opt/tritonserver/TRITON_VERSION": "2.71.0\n",
+    }
+    for name, text in files.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(text)
+    shutil.copytree(CHECKOUT / "model_repository", root / "srv/veracity/model_repository")
+    return root
+
+
+def test_that_of_an_image_has_what_lies_in_it(tmp_path: Path) -> None:
+    root, into = image_root(tmp_path / "root"), tmp_path / "image.cdx.json"
+    subprocess.run([sys.executable, "scripts/sbom.py", root, into], cwd=CHECKOUT, check=True)
+    document = into.read_text()
+    libraries = {one.get("purl"): one for one in components(document, "library").values()}
+    debian, pip = "pkg:deb/ubuntu/libsound@1:2.0-1%2Bb1?arch=amd64&distro=ubuntu-24.04", "pkg:pypi/some.thing@1.2"
+    assert set(libraries) == {debian, pip, None}  # and our client
+    assert libraries[pip]["licenses"] == [{"license": {"id": "MIT"}}]
+    assert components(document, "application")["tritonserver"]["version"] == "2.71.0"
+    models = components(document, KIND)
+    for name in required(choose("starter")):
+        graph = root / "srv/veracity/model_repository" / name / "1/model.onnx"
+        assert [one["content"] for one in models[name].get("hashes", [])] == (
+            [sha256(graph)] if graph.is_file() else []
+        )
+        assert models[name]["licenses"]
+
+
+def test_a_folder_that_is_no_image_is_refused(tmp_path: Path) -> None:
+    command = [sys.executable, "scripts/sbom.py", str(tmp_path), str(tmp_path / "x.json")]
+    ended = subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True, check=False)
+    assert (ended.returncode, "is not the root of an image of Veracity" in ended.stderr) == (1, True)
 
 
 def _is_tracked(path: Path) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 
 from veracity import __version__
@@ -47,6 +48,12 @@ def graph_commands(models: Sequence[str]) -> list[str]:
     rest = [name for name in models if name not in free]
     lines = [f"veracity install {' '.join(free)}"] if free else []
     return [*lines, _in_checkout(f"python -m export {' '.join(rest)}")] if rest else lines
+
+
+def made_by(model: str, *, installed: bool, options: Sequence[str] = ()) -> str:
+    """Return the command that makes such a graph anew, wherever it is told: ``veracity install``, or an export."""
+    words = ["veracity", "install", model] if installed else ["python", "-m", "export", model]
+    return shlex.join([*words, *options])
 
 
 def extra(name: str) -> str:

@@ -1,4 +1,4 @@
-"""``veracity weights``: list, fetch, verify, mirror."""
+"""``veracity weights``: list, fetch, verify, mirror, and with a file of its own sign and provenance."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from veracity.catalog import ASSETS, Source
 from veracity.catalog.profiles import PROFILES
-from veracity.install import lock, mirror
+from veracity.install import lock, mirror, sign_command
 from veracity.install.advice import graph_commands
 from veracity.install.files import WeightsError
 from veracity.install.names import find, models_of, of_profile, refuse_research_only, wanted
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 def add(commands: argparse._SubParsersAction[Any]) -> None:
     """Add the command ``weights`` with its actions."""
-    parser = commands.add_parser("weights", help="list, fetch, verify or mirror the files that models are made of")
+    parser = commands.add_parser("weights", help="the files that models are made of, and who signed them")
     actions = parser.add_subparsers(required=True, metavar="ACTION")
     listing = actions.add_parser("list", help="every file: state, size, licence, and whose it is")
     listing.add_argument("--json", action="store_true", help="print one JSON document instead of a table")
@@ -43,6 +43,7 @@ def add(commands: argparse._SubParsersAction[Any]) -> None:
     mirrored.add_argument("folder", type=Path, metavar="DIR", help="each file gets the name sha256/DIGEST in it")
     mirrored.add_argument("names", nargs="*", metavar="NAME", help="files, models or layers; none means what is there")
     mirrored.set_defaults(command=_mirror)
+    sign_command.add(actions)
 
 
 def _settings() -> Settings:

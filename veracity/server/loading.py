@@ -10,6 +10,7 @@ from google.protobuf.text_format import ParseError
 
 from veracity import log
 from veracity.catalog import provenance
+from veracity.install.signing import Signer
 from veracity.server import smoke_test
 from veracity.server.control import Control, LoadFailed
 from veracity.server.fingerprint import fingerprint
@@ -25,12 +26,16 @@ class Loader:
     """Loads from ``repository``, with the ``configs/<model_config>.pbtxt`` of the models that have it.
 
     Detectors tell the fingerprint of what they answer with: ``children``, the models that they call, in ``env``.
+    Where there is a ``signer``, only what it signed is loaded.
     The methods return the processes that serve the model from then on, as :func:`veracity.server.instances.processes`
     does, and raise :class:`LoadFailed`. ``timeout`` is in seconds.
     """
 
-    def __init__(self, repository: Path, model_config: str, timeout: float, env: Mapping[str, str]) -> None:
+    def __init__(
+        self, repository: Path, model_config: str, timeout: float, env: Mapping[str, str], signer: Signer | None
+    ) -> None:
         self._repository, self._model_config, self._timeout, self._env = repository, model_config, timeout, env
+        self._signer = signer
         self.children: Iterable[str] = ()
 
     def load(self, control: Control, health: ModelHealth, server: int) -> dict[int, str]:
@@ -43,8 +48,9 @@ class Loader:
         except (OSError, ParseError) as error:
             raise LoadFailed(f"{name}/config.pbtxt: {' '.join(str(error).split())}") from None
         # Python compiles a model's code beside it. Were that done by the load, Triton would take it for a change of the
-        # model and replace every process at the next one.
-        compileall.compile_dir(folder, quiet=2)
+        # model and replace every process at the next one. Nobody signed what is compiled: it would be taken out.
+        if self._signer is None:
+            compileall.compile_dir(folder, quiet=2)
         before = processes(server, folder)
         self._load(control, name, health.instances.to_json())
         if files := provenance.unrecorded(folder):
@@ -70,6 +76,7 @@ class Loader:
         return new | {pid: instance for pid, instance in health.processes.items() if instance not in replaced}
 
     def _load(self, control: Control, name: str, config: str) -> None:
-        if error := provenance.integrity_error(self._repository / name):
+        folder = self._repository / name
+        if error := provenance.integrity_error(folder) or (self._signer.error(folder) if self._signer else ""):
             raise LoadFailed(error)
         control.load(name, self._timeout, config)

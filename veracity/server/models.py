@@ -16,6 +16,7 @@ from tritonclient.utils import InferenceServerException
 
 from veracity import log
 from veracity.in_flight import Requests
+from veracity.install.signing import Signer
 from veracity.reloading import Reloading
 from veracity.server import reaper
 from veracity.server.control import Control, LoadFailed, ProbeResult, one_line
@@ -59,9 +60,10 @@ class Models:
         heals: Heals,
         model_config: str,
         env: Mapping[str, str],
+        signer: Signer | None = None,
     ) -> None:
         self._timeouts, self._stopping, self._heals = timeouts, stopping, heals
-        self._loader = Loader(repository, model_config, timeouts.load, env)
+        self._loader = Loader(repository, model_config, timeouts.load, env, signer)
         self._states: dict[str, ModelState] = {}
         self._health: dict[str, ModelHealth] = {}
         self._requests: Requests
@@ -86,9 +88,8 @@ class Models:
         learn from ``reloading`` which models are worth to wait for.
         """
         self._requests, self._reloading, self._loader.children = requests, reloading, contents.children
-        installed = contents.children + contents.detectors
         with self._lock:
-            self._states = {name: ModelState("failed", "not loaded yet") for name in installed}
+            self._states = {name: ModelState("failed", "not loaded yet") for name in contents.installed}
             self._states |= {name: ModelState("missing", reason) for name, reason in contents.missing.items()}
             self._states |= {name: ModelState("failed", NO_FOLDER) for name in contents.unknown}
         self._health, self._orphans = {}, Orphans(requests)

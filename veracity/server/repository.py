@@ -24,6 +24,11 @@ class Contents:
     missing: Mapping[str, str]  # folders without usable weights: name to reason
     unknown: tuple[str, ...]  # names without a folder
 
+    @property
+    def installed(self) -> tuple[str, ...]:
+        """What can be loaded."""
+        return self.children + self.detectors
+
 
 def is_detector(name: str) -> bool:
     """Return whether a model calls other models, and so has to be loaded after them."""

@@ -15,6 +15,7 @@ from tritonclient.utils import InferenceServerException
 from veracity.catalog import provenance
 from veracity.catalog.profiles import BENCH, children, choose, required
 from veracity.decision.calibration import FILE as CALIBRATION
+from veracity.install.signing import SETTING, Signer
 from veracity.media import isolation
 from veracity.server import accelerators, address, binaries, repository, rundir
 from veracity.server.counted import Counted
@@ -67,6 +68,7 @@ class Server:
         triton: a directory with ``bin/tritonserver`` and ``backends/``, used as it is; None searches.
         model_config: name of the ``configs/<name>.pbtxt`` that each model uses which has it.
         calibration: the file that the detectors use, for what the health port tells of it.
+        signer: PEM file of who has to have signed each model that is loaded.
     """
 
     def __init__(
@@ -94,11 +96,13 @@ class Server:
         triton: Path | None = None,
         model_config: str = "",
         calibration: Path = CALIBRATION,
+        signer: Path | None = None,
     ) -> None:
         self._ports = Ports(http_port, grpc_port, metrics_port, health_port)
         self._host, self._access = address.resolve(host), access
         check(self._ports)
         access.check(host, self._host)
+        self._signer = None if signer is None else Signer(signer)
         self._launch = Launch(repository.absolute(), EXIT_SECONDS, max_request_bytes, dict(env), model_config)
         self._model_names, self._production, self._triton, self._sink = models, production, triton, log_sink
         self._required, self._untrained = set((models if required is None else required) or ()), untrained
@@ -108,7 +112,7 @@ class Server:
         registry = CollectorRegistry()
         self._heals = Heals(registry)
         self._models = Models(
-            self._launch.repository, timeouts, self._stopping.is_set, self._heals, model_config, self._launch.env
+            self._launch.repository, timeouts, self._stopping.is_set, self._heals, model_config, env, self._signer
         )
         registry.register(Measured(self._launch.repository, calibration, self._served))
         registry.register(Counted(lambda: self._process.counts if self._process else None))
@@ -145,6 +149,7 @@ class Server:
             "triton": settings.triton,
             "model_config": settings.model_config_name,
             "calibration": settings.calibration or CALIBRATION,
+            "signer": settings.model_signer,
         }
         return cls(settings.model_repository, **(defaults | options))
 
@@ -204,8 +209,8 @@ class Server:
         """Start, load and test; returns when all is served that can be.
 
         Raises:
-            ServerUnavailable: no tritonserver, no model repository, a library or a port is missing, or the
-                stop began meanwhile.
+            ServerUnavailable: no tritonserver, no model repository, a library or a port is missing, a model is not
+                what was signed, or the stop began meanwhile.
             ModelUnavailable: in production, a model is missing or does not load.
         """
         if self._process is not None:
@@ -304,6 +309,7 @@ class Server:
 
     def _launch_and_load(self) -> Supervisor:
         repository.check(self._launch.repository)
+        self._refuse_unsigned()
         self._run_dir = rundir.create()
         found = binaries.find(self._triton, self._run_dir.path)
         accelerators.check(self._launch.model_config, found.backends)
@@ -325,6 +331,15 @@ class Server:
 
     def _read(self) -> repository.Contents:
         return repository.read(self._launch.repository, self._model_names, untrained=self._untrained)
+
+    def _refuse_unsigned(self) -> None:
+        """Raise for models that are not what was signed, before anything is started; each load asks again."""
+        if self._signer is None:
+            return
+        contents = self._read()
+        faults = {name: self._signer.error(self._launch.repository / name) for name in contents.installed}
+        if lines := [f"{name}: {why}" for name, why in faults.items() if why]:
+            raise ServerUnavailable(f"{SETTING} refuses {self._launch.repository}: {'; '.join(lines)}")
 
     def _refuse_gaps(self) -> None:
         """Raise for models that failed to load, and for required ones that are missing; a fallback may be missing."""

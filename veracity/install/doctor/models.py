@@ -16,6 +16,7 @@ from veracity.catalog.tensorrt import PLAN, TENSORRT
 from veracity.install.advice import anew, install_hint
 from veracity.install.doctor.finding import Finding
 from veracity.install.names import find
+from veracity.install.signing import Signer
 from veracity.install.store import verify
 from veracity.settings import Settings
 from veracity_client.errors import BadOption
@@ -67,7 +68,7 @@ def _model(settings: Settings, model: Model, graphs: bool) -> Finding:
         graphs = False  # what runs is the engine, and only Triton can ask it
     if not (folder / provenance.GRAPH).is_file():
         return Finding(what, "missing", install_hint(model.name, untrained=settings.profile == BENCH))
-    if objection := provenance.integrity_error(folder):
+    if objection := provenance.integrity_error(folder) or _signature_error(settings, folder):
         return Finding(what, "broken", objection, True)
     if settings.profile != BENCH and (bar := provenance.rejection_reason(folder)):
         return Finding(what, "missing", bar)
@@ -81,6 +82,10 @@ def _model(settings: Settings, model: Model, graphs: bool) -> Finding:
     return Finding(
         what, "ok", f"{(folder / provenance.GRAPH).stat().st_size:,} B, sha256 {paper['graph_sha256'][:12]}…{words}"
     )
+
+
+def _signature_error(settings: Settings, folder: Path) -> str:
+    return Signer(settings.model_signer).error(folder) if settings.model_signer else ""
 
 
 def _fault(model: Model, folder: Path, paper: dict[str, Any]) -> str:

@@ -13,10 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 import onnxruntime
 
+from veracity import __version__
 from veracity.catalog import MODELS, smoke_test
 from veracity.catalog.provenance import FILE, GRAPH, untrained
 from veracity.catalog.tensorrt import PLAN
 from veracity.install.files import write
+from veracity.install.statement import commit
 from veracity_client.errors import VeracityError
 
 if TYPE_CHECKING:
@@ -37,12 +39,13 @@ def publish(
     """Write ``1/model.onnx``, ``provenance.json`` and the files ``beside`` them into a model's folder, all or none.
 
     ``provenance`` says where the weights come from and how far the graph is from them; the graph's sha256, its size,
-    its smoke-test output and the versions of ``tools`` (distributions) are added. ``veracity doctor`` holds
-    the graph against it. Raises :class:`ExportError` for a disk that is full; what was installed stays.
+    its smoke-test output, the versions of ``tools`` (distributions) and of our code are added. ``veracity doctor``
+    holds the graph against it. Raises :class:`ExportError` for a disk that is full; what was installed stays.
     """
-    versions = {"python": platform.python_version(), **{name: version(name) for name in tools}}
+    versions = {"python": platform.python_version(), "veracity": __version__, **{name: version(name) for name in tools}}
     facts = {"graph_sha256": sha256(graph), "bytes": len(graph), "known_answer": known_answer(graph, folder.name)}
-    record = {**provenance, **facts, "versions": versions}
+    ours = {"commit": found} if (found := commit()) else {}
+    record = {**provenance, **facts, **ours, "versions": versions}
     files = {**{Path(name): content for name, content in beside.items()}, GRAPH: graph}
     write_model(folder, files, record)  # the graph behind those: make takes it for made of them
     (folder / "1" / PLAN).unlink(missing_ok=True)  # an engine of the graph that was there before
