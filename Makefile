@@ -25,7 +25,7 @@ help:
 	@grep -hE '^# make|^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^# //; s/:.*## /  — /'
 
 setup: ## the environment in .venv
-	@scripts/bootstrap $(VENV) requirements/runtime.lock requirements/dev.lock requirements/gateway.lock
+	@scripts/bootstrap $(VENV) requirements/runtime.lock requirements/dev.lock requirements/gateway.lock requirements/bulk.lock
 
 # Where an encoder cannot be had the rest works: the reason is said here, and by the layer in every verdict.
 models: setup ## the files that are fetched, verified and turned into models
@@ -97,6 +97,7 @@ lock: ## pin the dependencies anew (needs uv)
 	$(LOCK) -c requirements/runtime.lock $(NO_SERVER) --extra hubs pyproject.toml -o requirements/export.lock
 	$(LOCK) -c requirements/runtime.lock --group dev -o requirements/dev.lock
 	$(LOCK) -c requirements/runtime.lock -c requirements/dev.lock gateway/pyproject.toml -o requirements/gateway.lock
+	$(LOCK) -c requirements/runtime.lock -c requirements/dev.lock -c requirements/gateway.lock bulk/pyproject.toml -o requirements/bulk.lock
 	$(LOCK) --group docs -o requirements/docs.lock
 	$(LOCK) -c requirements/runtime.lock -c requirements/dev.lock --group build -o requirements/build.lock
 	$(LOCK) --no-deps --group fuzz -o requirements/fuzz.lock
@@ -107,7 +108,7 @@ sbom: setup ## bills of materials (CycloneDX) of the default profile: with pip's
 
 dist: setup ## all wheels and source distributions, in dist/
 	@rm -rf dist
-	@for project in client gateway .; do $(BIN)/python -m build --no-isolation --outdir dist $$project >/dev/null || exit 1; done; ls dist
+	@for project in client gateway bulk .; do $(BIN)/python -m build --no-isolation --outdir dist $$project >/dev/null || exit 1; done; ls dist
 
 schema: setup ## the verdict's JSON Schema, from the dataclasses, the gateway's OpenAPI document, the chart's values
 	@$(BIN)/python -m veracity_client.schema > docs/api/verdict.schema.json

@@ -12,7 +12,8 @@ from veracity_client.errors import VeracityError
 COMMANDS = (
     "latency", "throughput", "cold", "decode", "layers", "sweep", "peers", "long", "gpu", "proxy", "models",
     "accuracy", "robustness",
-    "concurrency", "heal", "overload", "memory", "soak", "hostile", "gateway", "cluster", "capacity", "figures",
+    "concurrency", "heal", "overload", "memory", "soak", "hostile", "gateway", "cluster", "bulk", "capacity",
+    "figures",
 )  # fmt: skip
 INTERRUPTED = 130  # as of a program that SIGINT ended
 

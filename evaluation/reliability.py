@@ -158,6 +158,24 @@ def cluster() -> str:
 
 
 @block
+def bulk() -> str:
+    """A run of many files, a Ray node of which was killed."""
+    found = load("bulk", of_server=True)
+    rows = [
+        ("files, rows", f"{found['files']}, {found['rows']}"),
+        ("lost, doubled", f"{found['lost']}, {found['doubled']}"),
+        (
+            "Ray nodes, of which killed",
+            f"{found['nodes']}, {found['nodes_killed']}, at {found['rows_when_killed']} rows",
+        ),
+        ("requests to servers for the rows", str(found["attempts"])),
+        ("the whole run", f"{found['seconds']:.0f} s"),
+        ("core-seconds of the server a video-hour", str(found["core_seconds_per_video_hour"])),
+    ]
+    return f"{table(('', ''), rows)}\n\n{origin(found)}"
+
+
+@block
 def overload() -> str:
     """Milliseconds to a refusal, by way."""
     found = load("overload", of_server=True)

@@ -3,6 +3,7 @@
 import shutil
 import subprocess
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:  # not every environment that tests run in has a browser's dri
     from browsers import Watched
     from playwright.sync_api import Browser, Page
 
+collect_ignore_glob = [] if find_spec("ray") else ["bulk/*"]  # environments with torch are without Ray
 REPOSITORY = CHECKOUT / "model_repository"
 SHARED = CHECKOUT.parent / "shared"
 VISUAL = ("visual_starter", "lipsync_starter", "semantic_starter", "semantic_texture_starter")

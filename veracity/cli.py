@@ -21,7 +21,7 @@ def _run(argv: Sequence[str] | None) -> int:
 
 def parser() -> Parser:
     """Return the parser of all commands. Imported here, so that a broken installation exits with 3 as well."""
-    from veracity import __version__, gateway_commands, sample, settings_command, verify_command
+    from veracity import __version__, optional_commands, sample, settings_command, verify_command
     from veracity.calibrate import command as calibrate
     from veracity.drift import command as drift
     from veracity.install import install_command, weights_command
@@ -35,7 +35,8 @@ def parser() -> Parser:
     for add in (
         server.add_analyze,
         server.add_serve,
-        gateway_commands.add_gateway,
+        optional_commands.add_gateway,
+        optional_commands.add_bulk,
         server.add_ready,
         settings_command.add,
         calibrate.add,

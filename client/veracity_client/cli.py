@@ -74,12 +74,7 @@ def add_analyze(commands: argparse._SubParsersAction[Any]) -> argparse.ArgumentP
         help="a video, picture or sound file, a folder, or a pattern; - is standard input",
     )
     parser.add_argument("--json", action="store_true", help="print one JSON document a line and file")
-    parser.add_argument("--policy", choices=get_args(Policy), default="fail_fast", help="when to stop early")
-    parser.add_argument("--operating-point", choices=get_args(OperatingPoint), default="balanced",
-                        help="how often a word may be wrong: 1, 5 or 10 %%")  # fmt: skip
-    parser.add_argument("--layers", type=_layers, metavar="NAME,…", help=f"some of {','.join(get_args(LayerName))}")
-    parser.add_argument("--audio-track", type=int, metavar="N", help="which sound track, from 0; else chosen")
-    parser.add_argument("--video-track", type=int, metavar="N", help="which video track, from 0; else chosen")
+    add_options(parser)
     parser.add_argument("--explain", action="store_true",
                         help="add pictures of what the models saw, to be found with --json or --out")  # fmt: skip
     parser.add_argument(
@@ -94,6 +89,23 @@ def add_analyze(commands: argparse._SubParsersAction[Any]) -> argparse.ArgumentP
     )
     parser.add_argument("--out", metavar="RESULTS", help="a file of JSON lines, with which a later run goes on")
     return parser
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Declare what may be chosen of every analysis, for :func:`options_of`."""
+    parser.add_argument("--policy", choices=get_args(Policy), default="fail_fast", help="when to stop early")
+    parser.add_argument("--operating-point", choices=get_args(OperatingPoint), default="balanced",
+                        help="how often a word may be wrong: 1, 5 or 10 %%")  # fmt: skip
+    parser.add_argument("--layers", type=_layers, metavar="NAME,…", help=f"some of {','.join(get_args(LayerName))}")
+    parser.add_argument("--audio-track", type=int, metavar="N", help="which sound track, from 0; else chosen")
+    parser.add_argument("--video-track", type=int, metavar="N", help="which video track, from 0; else chosen")
+
+
+def options_of(args: argparse.Namespace, **more: Any) -> Options:
+    """Return what was chosen with :func:`add_options`, and ``more``."""
+    chosen: dict[str, Any] = {"layers": args.layers} if args.layers else {}
+    chosen |= {name: getattr(args, name) for name in ("policy", "operating_point", "audio_track", "video_track")}
+    return Options(**chosen, **more)
 
 
 def run_analyze(args: argparse.Namespace, connect: Connect | None = None, wrap: Wrap | None = None) -> int:
@@ -121,7 +133,7 @@ def _analyze_all(
     args: argparse.Namespace, names: Sequence[str], left: deque[str], report: Reporter, connect: Connect | None
 ) -> int:
     """Analyse and report; ``left`` loses each file that was reported."""
-    options, code, kept = _options(args), 0, 0
+    options, code, kept = options_of(args, explain=args.explain), 0, 0
     with ExitStack() as stack:
         results = None if args.out is None else stack.enter_context(ResultsFile(args.out, names))
         url = stack.enter_context(connect()) if connect and args.url is None else args.url or DEFAULT_URL
@@ -164,13 +176,6 @@ def _screen() -> Screen:
 def _detector(url: str | Sequence[str], args: argparse.Namespace) -> Detector:
     api_key = args.api_key or os.environ.get("VERACITY_API_KEY") or None
     return Detector(url, api_key=api_key, timeout=args.timeout)
-
-
-def _options(args: argparse.Namespace) -> Options:
-    chosen: dict[str, Any] = {"layers": args.layers} if args.layers else {}
-    names = ("policy", "operating_point", "audio_track", "video_track", "explain")
-    chosen |= {name: getattr(args, name) for name in names}
-    return Options(**chosen)
 
 
 def _jobs(text: str) -> int:

@@ -42,7 +42,7 @@ def _isolation() -> None:
 def wheels(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the wheels and the source distributions, as ``make dist`` makes them."""
     folder = tmp_path_factory.mktemp("dist")
-    for project in (CHECKOUT / "client", CHECKOUT / "gateway", CHECKOUT):
+    for project in (CHECKOUT / "client", CHECKOUT / "gateway", CHECKOUT / "bulk", CHECKOUT):
         command = [sys.executable, "-m", "build", "--no-isolation", "--outdir", str(folder), str(project)]
         subprocess.run(command, check=True, capture_output=True)
     return folder
@@ -62,7 +62,8 @@ def place(request: pytest.FixtureRequest, wheels: Path, tmp_path_factory: pytest
         pytest.skip(f"Python {request.param} is not installed here")
     folder = tmp_path_factory.mktemp(f"python{request.param}")
     run(found.stdout.strip(), "-m", "venv", "v", cwd=folder)
-    run("v/bin/pip", "install", "--disable-pip-version-check", "--quiet", *wheels.glob("*.whl"), cwd=folder)
+    without_bulk = [wheel for wheel in wheels.glob("*.whl") if "bulk" not in wheel.name]  # which brings 150 MB more
+    run("v/bin/pip", "install", "--disable-pip-version-check", "--quiet", *without_bulk, cwd=folder)
     yield folder
     shutil.rmtree(folder)
 
@@ -95,6 +96,12 @@ def test_it_runs_from_the_wheels_alone(place: Path, home: Path) -> None:
     assert run("v/bin/veracity-client", "--version", cwd=place).stdout == f"veracity-client {version}\n"
 
 
+def test_a_command_whose_package_is_absent_says_how_to_get_it(place: Path, home: Path) -> None:
+    said = run("v/bin/veracity", "bulk", "in", "out", "--column", "x", cwd=place, code=3, HOME=str(home)).stderr
+    assert "veracity_bulk is missing: pip install" in said
+    assert "[bulk]" in said
+
+
 def test_the_doctor_finds_nothing_wrong(place: Path, home: Path) -> None:
     findings = json.loads(run("v/bin/veracity", "doctor", "--json", cwd=place, HOME=str(home)).stdout)["findings"]
     assert [f for f in findings if f["state"] in ("missing", "broken")] == []
@@ -116,7 +123,9 @@ def test_wheels_hold_what_is_committed_and_nothing_that_was_built(wheels: Path) 
     (engine,) = wheels.glob("veracity-[0-9]*.whl")
     names = zipfile.ZipFile(engine).namelist()
     assert {f"veracity/{name}" for name in listed.stdout.split()} == {n for n in names if "/model_repository/" in n}
-    others = [(next(wheels.glob(f"{name}-*.whl")), name) for name in ("veracity_client", "veracity_gateway")]
+    others = [
+        (next(wheels.glob(f"{name}-*.whl")), name) for name in ("veracity_client", "veracity_gateway", "veracity_bulk")
+    ]
     for wheel, package in ((engine, "veracity"), *others):
         names = zipfile.ZipFile(wheel).namelist()
         assert f"{package}/py.typed" in names
