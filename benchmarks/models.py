@@ -64,13 +64,15 @@ def measure(client: Any, server: int, repository: Path, model: Model, rounds: in
     """
     size = (repository / model.name / provenance.GRAPH).stat().st_size
     paper = provenance.read(repository / model.name)
+    folder = repository.absolute() / model.name
+    ending = instances.processes(server, folder).keys()  # of an earlier load
     began = time.monotonic()
     client.load_model(model.name, client_timeout=600)
     loaded = time.monotonic() - began
     try:
         one = smoke_test.inputs(model)
         fault = smoke_test.fault(model, _ask(client, model, one), paper)
-        processes = instances.processes(server, repository.absolute() / model.name)
+        processes = instances.processes(server, folder).keys() - ending
         resident = _memory(processes, "VmRSS")
         alone, together = (_median(client, model, _items(one, n), rounds) for n in (1, model.request_items))
         _ask(client, model, _items(one, model.max_batch))

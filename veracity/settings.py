@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import ByteSize, Field, SecretStr, ValidationError, ValidationInfo, field_validator
+from pydantic import ByteSize, Field, SecretStr, TypeAdapter, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from veracity.catalog import MODELS
@@ -35,7 +35,7 @@ TYPES = {  # what pydantic's types of errors want
     "path_type": "must be a path",
     "bool_parsing": "must be true or false",
     "bool_type": "must be true or false",
-    **dict.fromkeys(("byte_size", "byte_size_unit"), "must be a size such as 8G, 512MiB or a number of bytes"),
+    **dict.fromkeys(("byte_size", "byte_size_unit"), "must be such as 8G, 512MiB or a number of bytes"),
 }
 
 Count = Annotated[int, Field(gt=0)]
@@ -198,6 +198,14 @@ class Settings(BaseSettings):
             if all(MODELS[name].kind != PICTURE_SQUARES for name in seeing):
                 raise ValueError(f"must be 1 here: it says nothing to {', '.join(seeing)}")
         return crops
+
+
+def read_size(text: str) -> int:
+    """Return the bytes of a size such as 24G or 512MiB; raises :class:`BadOption`."""
+    try:
+        return int(TypeAdapter(Size).validate_python(text))
+    except ValidationError as error:
+        raise BadOption(explain(error, lambda _: "a size").strip()) from None
 
 
 def key(name: str) -> str:

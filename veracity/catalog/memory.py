@@ -17,6 +17,7 @@ from veracity.catalog.tensorrt import PLAN, TENSORRT
 
 FILE = Path(__file__).with_name("memory.json")
 MB = 10**6
+ROUNDED = MB // 10
 SAME = 0.1  # a graph whose file differs by less is the one that was measured, with other weights
 
 
@@ -41,13 +42,14 @@ class _Measured:
 
 
 def needs(repository: Path, names: Iterable[str], *, gpu: bool, model_config: str = "") -> dict[str, Need]:
-    """Return what each model takes, on a GPU or in a process of its own on the CPU."""
-    return {name: _need(repository / name, gpu, model_config) for name in names}
+    """Return what each model that is installed takes, on a GPU or in a process of its own on the CPU."""
+    graphs = {name: _graph_bytes(repository / name, model_config) for name in names}
+    return {name: _need(name, graph, gpu) for name, graph in graphs.items() if graph}
 
 
-def _need(folder: Path, gpu: bool, model_config: str) -> Need:
-    graph, found = _graph_bytes(folder, model_config), _measured().get(folder.name)
-    if found is not None and abs(graph - found.graph) > SAME * found.graph:
+def _need(name: str, graph: int, gpu: bool) -> Need:
+    found = _measured().get(name)
+    if found is not None and abs(graph - found.graph) > SAME * found.graph + ROUNDED:
         found = None  # another graph of that name
     if gpu:
         if found is not None:
