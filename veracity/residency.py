@@ -18,6 +18,7 @@ from typing import Any
 from veracity_client.errors import ModelUnavailable, from_wire
 
 SOCKET = "RESIDENCY_SOCKET"  # the environment variable that model processes find the socket by
+ANSWER_SECONDS = 5.0  # that the supervisor takes at most to say how a model is
 LONGEST_SECONDS = 3600.0  # that anybody waits for a model: the longest deadline there is
 LOADED, UNLOADED, FAILED = "ready", "unloaded", "failed"  # what the supervisor answers; the names of ModelState
 
@@ -58,6 +59,7 @@ def held_if_loaded(model: str, path: Path) -> Iterator[str]:
     """
     with socket.socket(socket.AF_UNIX) as caller:
         answer = b""
+        caller.settimeout(ANSWER_SECONDS)
         with suppress(OSError):
             caller.connect(bytes(path))
             caller.sendall(_question(model, 0.0))

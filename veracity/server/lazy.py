@@ -88,7 +88,8 @@ class LazyModels(Models):
         if seconds <= 0:
             held = residency.acquire_loaded(model)
         elif not (held := residency.acquire(model, seconds, gone)):
-            _log.warning("no memory for a model", model=model, waited_seconds=seconds, used=residency.used_bytes())
+            if not gone():
+                _log.warning("no memory for a model", model=model, waited_seconds=seconds, used=residency.used_bytes())
             raise AnalysisTimeout(
                 f"{model} found no room in the server's memory within the deadline: models in use fill "
                 "VERACITY_MEMORY_BUDGET; ask again later, or allow more time or memory"
@@ -142,7 +143,9 @@ class LazyModels(Models):
         try:
             if residency.acquire(health.name, 0.0):
                 residency.release(health.name, used=False)
-            else:
-                health.mark_down(backoff(health.failed_attempts + 1))
+                return
+            with health.lock:
+                if health.failed_attempts:  # nobody else loaded it meanwhile
+                    health.mark_down(backoff(health.failed_attempts + 1))
         except ModelUnavailable:  # tritonserver ended
             return

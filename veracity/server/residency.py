@@ -34,7 +34,7 @@ class _Resident:
 class _Ticket:
     model: str
     wants_memory: bool = False
-    admitted: bool = False  # its model came for another who waited too
+    counted: bool = False  # as a user of its model, which came for another who waited too
 
 
 def _stays() -> bool:
@@ -68,15 +68,13 @@ class Residency:
             ticket = _Ticket(model)
             self._tickets.append(ticket)
             try:
-                while not self._may_enter(model, ticket):
-                    if not self._wait(deadline, gone):
+                while not (ticket.counted or self._may_enter(model, ticket)):
+                    if not self._wait(deadline, gone) and not ticket.counted:
                         return False
-                victims = [] if model in self._residents else self._make_room(model)
                 is_new = model not in self._residents
+                victims = self._make_room(model) if is_new else []
                 resident = self._residents.setdefault(model, _Resident(self._sizes[model]))
-                resident.users += 1
-                for other in self._tickets:
-                    other.admitted |= is_new and other.model == model
+                self._count(resident, [ticket, *(other for other in self._tickets if is_new and other.model == model)])
             finally:
                 self._tickets.remove(ticket)
                 self._changed.notify_all()
@@ -147,9 +145,7 @@ class Residency:
             raise ModelUnavailable(f"{model} cannot be loaded now: the server is being restarted")
         resident = self._residents.get(model)
         ticket.wants_memory = resident is None
-        if not ticket.admitted and any(
-            other.wants_memory for other in takewhile(lambda other: other is not ticket, self._tickets)
-        ):
+        if any(other.wants_memory for other in takewhile(lambda other: other is not ticket, self._tickets)):
             return False
         return self._fits(model) if resident is None else resident.phase != "leaving"
 
@@ -188,6 +184,11 @@ class Residency:
             with self._changed:
                 resident.phase, resident.last_used = "loaded", time.monotonic()
                 self._changed.notify_all()
+
+    def _count(self, resident: _Resident, tickets: Iterable[_Ticket]) -> None:
+        for ticket in tickets:
+            resident.users += not ticket.counted
+            ticket.counted = True
 
     def _leave(self, resident: _Resident) -> None:
         resident.users -= 1

@@ -12,6 +12,7 @@ from veracity.install.doctor.machine import LEAST_MEMORY
 from veracity.server.memory import BUDGET, Memory, megabytes, shown
 from veracity.settings import Settings
 
+BUDGETED = "budget"
 UNMEASURED = "; CUDA's own share comes on top, which nobody measured: benchmarks/gpu.sh with STAGES=memory does"
 
 
@@ -23,7 +24,7 @@ def examine(settings: Settings, gpu_memory: Sequence[int], memory: Sequence[int]
     yield from _fit(settings, "memory", left, processes, gpu=False)
     if settings.memory_budget is not None:
         gpu = Memory.from_settings(settings).gpu
-        yield from _fit(settings, "budget", {BUDGET: settings.memory_budget}, UNMEASURED if gpu else "", gpu=gpu)
+        yield from _fit(settings, BUDGETED, {BUDGET: settings.memory_budget}, UNMEASURED if gpu else "", gpu=gpu)
 
 
 def _fit(settings: Settings, what: str, sizes: Mapping[str, int], told: str, *, gpu: bool) -> Iterator[Finding]:
@@ -33,7 +34,8 @@ def _fit(settings: Settings, what: str, sizes: Mapping[str, int], told: str, *, 
     needed = _needed(settings, gpu)
     for name, need in needed.items():
         yield Finding(f"{what} of {name}", "ok", shown(need))
-    absent = [name for name in required(choose(settings.profile, settings.models)) if name not in needed]
+    wanted = required(choose(settings.profile, settings.models)) if what != BUDGETED else ()
+    absent = [name for name in wanted if name not in needed]
     for called, left in sizes.items():
         if absent:
             unknown = f"what {', '.join(absent)} takes is not known before it is installed"
@@ -58,7 +60,7 @@ def _answer(settings: Settings, what: str, left: int, needed: Mapping[str, Need]
         at_once = f"lazy, the {megabytes(together)} of those that score pictures at the same time"
         return Finding(what, "ok" if lazy else "warning", f"{short}{instead}; {at_once}{told}", not lazy)
     slow = f"lazy, and slow: those that score pictures take {megabytes(together)} and come and go in a video"
-    return Finding(what, "warning", f"{short}{instead}; {slow}{told}", not lazy)
+    return Finding(what, "ok" if lazy else "warning", f"{short}{instead}; {slow}{told}", not lazy)
 
 
 def _needed(settings: Settings, gpu: bool) -> dict[str, Need]:
