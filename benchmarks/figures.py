@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import json
 from pathlib import Path
 
+from evaluation.results import RESULTS
+from veracity.catalog import memory
 from veracity.settings import CHECKOUT
 from veracity_client.errors import VeracityError
 
@@ -28,10 +31,22 @@ def run(args: argparse.Namespace) -> int:
 
     mode = ["--check", "--diff"] if args.check else ["-r"]
     pages = [str(page) for page in _pages(args.folder)]
+    _bring_memory(check=args.check)
     code: int = Cog().main(["cog", *mode, "-P", "-p", PROLOGUE, "-n", "utf-8", "--verbosity=1", *pages])
     if code and args.check:
         raise VeracityError("generated figures are out of date: python -m benchmarks figures")
     return code
+
+
+def _bring_memory(*, check: bool) -> None:
+    """Bring what each model takes to where the engine reads it."""
+    rows = json.loads((RESULTS / "models.json").read_text("utf-8"))["models"]
+    kept = {row["model"]: {key: row[key] for key in ("megabytes", "loaded_mb", "peak_mb")} for row in rows}
+    text = json.dumps({"models": kept}, indent=2) + "\n"
+    if check and text != memory.FILE.read_text("utf-8"):
+        raise VeracityError(f"{memory.FILE.name} is out of date: python -m benchmarks figures")
+    if not check:
+        memory.FILE.write_text(text, "utf-8")
 
 
 def _pages(folder: Path) -> list[Path]:

@@ -1,11 +1,13 @@
-"""Every installed graph on its own in a real tritonserver: size, load time and time per item."""
+"""Every installed graph on its own in a real tritonserver: size, load time, time per item, memory."""
 
 from __future__ import annotations
 
 import argparse
+import re
 import statistics
 import sys
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +22,7 @@ from evaluation import record
 from veracity.analysis.installed import model_info
 from veracity.catalog import MODELS, Model, provenance, smoke_test
 from veracity.catalog.profiles import BENCH
-from veracity.server import Server
+from veracity.server import Server, instances
 from veracity.settings import Settings
 from veracity_client.errors import VeracityError
 
@@ -47,25 +49,34 @@ def run(args: argparse.Namespace) -> int:
     with Server(args.repository, models=(), env=settings.to_env()) as server:
         client = server.sockets.connect()
         for name in names:
-            rows.append(row := measure(client, args.repository, MODELS[name], args.rounds))
+            rows.append(row := measure(client, server.pid, args.repository, MODELS[name], args.rounds))
             sys.stderr.write(f"{name}: loaded in {row['load_seconds']} s\n")
     print_table(rows)
     sys.stderr.write(f"written to {record.write('models', {'rounds': args.rounds, 'models': rows})}\n")
     return 0 if all(row["known_answer"] for row in rows) else 1
 
 
-def measure(client: Any, repository: Path, model: Model, rounds: int) -> dict[str, Any]:
-    """Return the figures of one model, warm-up included in its load."""
+def measure(client: Any, server: int, repository: Path, model: Model, rounds: int) -> dict[str, Any]:
+    """Return the figures of one model, warm-up included in its load; ``server`` is tritonserver's process id.
+
+    Memory is that of the model's own processes, shared memory included: once loaded, and the most that they ever took,
+    a request of the graph's largest batch included. On a GPU a model has none of its own.
+    """
     size = (repository / model.name / provenance.GRAPH).stat().st_size
     paper = provenance.read(repository / model.name)
+    folder = repository.absolute() / model.name
+    ending = instances.processes(server, folder).keys()  # of an earlier load
     began = time.monotonic()
     client.load_model(model.name, client_timeout=600)
     loaded = time.monotonic() - began
     try:
         one = smoke_test.inputs(model)
         fault = smoke_test.fault(model, _ask(client, model, one), paper)
-        batch = {name: np.repeat(value, model.request_items, axis=0) for name, value in one.items()}
-        alone, together = (_median(client, model, given, rounds) for given in (one, batch))
+        processes = instances.processes(server, folder).keys() - ending
+        resident = _memory(processes, "VmRSS")
+        alone, together = (_median(client, model, _items(one, n), rounds) for n in (1, model.request_items))
+        _ask(client, model, _items(one, model.max_batch))
+        peak = _memory(processes, "VmHWM")
     finally:
         client.unload_model(model.name)
     return {
@@ -77,8 +88,20 @@ def measure(client: Any, repository: Path, model: Model, rounds: int) -> dict[st
         "one_item_ms": round(1000 * alone, 1),
         "request_items": model.request_items,
         "item_in_request_ms": round(1000 * together / model.request_items, 1),
+        "loaded_mb": resident,
+        "peak_mb": peak,
         "known_answer": bool(paper.get("known_answer")) and not fault,
     }
+
+
+def _items(one: dict[str, Any], count: int) -> dict[str, Any]:
+    return {name: np.repeat(value, count, axis=0) for name, value in one.items()}
+
+
+def _memory(processes: Iterable[int], line: str) -> float:
+    """Return the megabytes that a line of the processes' status says, added up."""
+    told = "".join(Path(f"/proc/{pid}/status").read_text() for pid in processes)
+    return round(1.024e-3 * sum(map(int, re.findall(rf"^{line}:\s+(\d+) kB", told, re.MULTILINE))), 1)
 
 
 def _ask(client: Any, model: Model, values: dict[str, Any]) -> dict[str, Any]:
@@ -102,10 +125,12 @@ def _median(client: Any, model: Model, values: dict[str, Any], rounds: int) -> f
 def print_table(rows: list[dict[str, Any]]) -> None:
     """Print the figures for a person."""
     table = Table(box=box.SIMPLE, padding=(0, 1, 0, 0))
-    for head in ("model", "graph", "MB", "load s", "one item ms", "a request", "ms an item", "as exported"):
+    heads = ("model", "graph", "MB", "load s", "one item ms", "a request", "ms an item", "loaded MB", "peak MB")
+    for head in (*heads, "as exported"):
         table.add_column(head, no_wrap=head in ("model", "graph"), min_width=max(map(len, head.split())))
     for row in rows:
-        names = ("megabytes", "load_seconds", "one_item_ms", "request_items", "item_in_request_ms", "known_answer")
+        names = ("megabytes", "load_seconds", "one_item_ms", "request_items", "item_in_request_ms", "loaded_mb",
+                 "peak_mb", "known_answer")  # fmt: skip
         graph = "made up" if row["untrained"] else row["sha256"][:8]
         table.add_row(row["model"], graph, *(str(row[name]) for name in names))
     Console().print(table)

@@ -203,6 +203,20 @@ def models() -> str:
 
 
 @block
+def memory() -> str:
+    """What each model's own process takes."""
+    document = load("models")
+    rows = [
+        (f"`{row['model']}`", *(f"{row[key]:.0f} MB" for key in ("megabytes", "loaded_mb", "peak_mb")))
+        for row in document["models"]
+    ]
+    rows.append(
+        ("all", *(f"{sum(row[k] for row in document['models']):.0f} MB" for k in ("megabytes", "loaded_mb", "peak_mb")))
+    )
+    return f"{table(('model', 'graph', 'loaded', 'at most'), rows)}\n\n{origin(document)}"
+
+
+@block
 def long_files() -> str:
     """What a minute, ten and an hour take."""
     document = load("long")

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
+from pydantic import ByteSize, Field, SecretStr, TypeAdapter, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from veracity.catalog import MODELS
@@ -35,9 +35,11 @@ TYPES = {  # what pydantic's types of errors want
     "path_type": "must be a path",
     "bool_parsing": "must be true or false",
     "bool_type": "must be true or false",
+    **dict.fromkeys(("byte_size", "byte_size_unit"), "must be such as 8G, 512MiB or a number of bytes"),
 }
 
 Count = Annotated[int, Field(gt=0)]
+Size = Annotated[ByteSize, Field(gt=0)]
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
@@ -100,6 +102,15 @@ class Settings(BaseSettings):
     tls_cert: Path | None = Field(None, description="PEM file of the server's certificate; without it, no TLS")
     tls_key: Path | None = Field(None, description="PEM file of its key")
     tls_client_ca: Path | None = Field(None, description="PEM file of who signs the clients' certificates (mTLS)")
+    memory: Literal["resident", "lazy"] = Field(
+        "resident", description="lazy loads a model when it is needed and unloads it when it is not"
+    )
+    memory_budget: Size | None = Field(
+        None, description="what models may take of the memory (of the GPU, else of the machine), such as 8G or 512MiB"
+    )
+    memory_idle_seconds: Seconds = Field(
+        300.0, description="after which a lazy model is unloaded that nobody used, in seconds"
+    )
     drain_seconds: Seconds = Field(
         30.0, description="what requests in flight get when the server is told to stop, in seconds"
     )
@@ -191,6 +202,14 @@ class Settings(BaseSettings):
             if all(MODELS[name].kind != PICTURE_SQUARES for name in seeing):
                 raise ValueError(f"must be 1 here: it says nothing to {', '.join(seeing)}")
         return crops
+
+
+def read_size(text: str) -> int:
+    """Return the bytes of a size such as 24G or 512MiB; raises :class:`BadOption`."""
+    try:
+        return int(TypeAdapter(Size).validate_python(text))
+    except ValidationError as error:
+        raise BadOption(explain(error, lambda _: "a size").strip()) from None
 
 
 def key(name: str) -> str:

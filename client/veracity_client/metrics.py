@@ -93,6 +93,9 @@ IN_FLIGHT = Family("veracity_requests_in_flight", "gauge", "Requests that the de
 MODEL_READY = Family(
     "veracity_model_ready", "gauge", "1 while an installed model, and what it calls, answers", ("model",)
 )
+MODEL_LOADED = Family(
+    "veracity_model_loaded", "gauge", "1 while a model is in memory; a lazy one comes when it is needed", ("model",)
+)
 MODEL_INFO = Family("veracity_model_info", "gauge", "1; the digest of the graph that is served", ("model", "sha256"))
 MODEL_MEASURED = Family(
     "veracity_model_measured", "gauge", "1 where the calibration was measured on the installed weights, else 0",
@@ -112,7 +115,9 @@ FAILED_HEALS = Family(
     "veracity_failed_heals_total", "counter", "Times that a part did not start again; the next attempt follows",
     ("part", "model"),
 )  # fmt: skip
-SUPERVISOR = (BUILD, READY, IN_FLIGHT, MODEL_READY, MODEL_INFO, MODEL_MEASURED, CALIBRATED, HEALS, FAILED_HEALS)
+SUPERVISOR = (
+    BUILD, READY, IN_FLIGHT, MODEL_READY, MODEL_LOADED, MODEL_INFO, MODEL_MEASURED, CALIBRATED, HEALS, FAILED_HEALS,
+)  # fmt: skip
 
 REQUESTS = Family(
     "veracity_gateway_requests_total", "counter", "Requests by route and status", ("method", "route", "status")

@@ -23,12 +23,13 @@ def test_a_graph_is_asked_what_its_papers_know(tmp_path: Path) -> None:
     shutil.copytree(REPOSITORY / VOICE.name, folder)
     paper = json.loads((folder / FILE).read_text())
     with Server(tmp_path, models=()) as server, server.sockets.connect() as client:
-        figures = models.measure(client, tmp_path, VOICE, rounds=1)
+        figures = models.measure(client, server.pid, tmp_path, VOICE, rounds=1)
         assert figures["known_answer"] is True
         assert min(figures["load_seconds"], figures["one_item_ms"], figures["item_in_request_ms"]) > 0
+        assert figures["megabytes"] < figures["loaded_mb"] < figures["peak_mb"]  # a process holds more than its graph
         for answer in ({"FAKE_LOGIT": [paper["known_answer"]["FAKE_LOGIT"][0] + 1.0]}, None):
             (folder / FILE).write_text(json.dumps(paper | {"known_answer": answer}))
-            assert models.measure(client, tmp_path, VOICE, rounds=1)["known_answer"] is False
+            assert models.measure(client, server.pid, tmp_path, VOICE, rounds=1)["known_answer"] is False
 
 
 @pytest.mark.parametrize(("names", "words"), [(["nobody", VOICE.name], "no graph of nobody in"), ([], "of any model")])

@@ -22,7 +22,7 @@ from veracity.decision.scoring import score_layer, unscored
 from veracity.evidence.detector import NO_SOUND, detector, score
 from veracity.evidence.requests import Infer, ModelOutput, Sample
 from veracity_client import telemetry
-from veracity_client.errors import ModelUnavailable, VeracityError
+from veracity_client.errors import AnalysisTimeout, ModelUnavailable, VeracityError
 from veracity_client.reasons import Reason
 from veracity_client.verdict import LayerResult, Options, StageEvent, Status
 
@@ -172,6 +172,8 @@ async def _outputs(models: Mapping[str, float], requests: Requests) -> tuple[dic
     for model in models:
         try:
             parts = await asyncio.gather(*requests.get(model, ()))
+        except AnalysisTimeout:  # there was no memory for the model: no fault of its own
+            raise
         except VeracityError as error:
             code: Literal["model_down", "model_failed"] = (
                 "model_down" if isinstance(error, ModelUnavailable) else "model_failed"

@@ -14,7 +14,7 @@ from veracity.evidence.detector import detector
 from veracity.evidence.requests import ModelOutput
 from veracity.evidence.sampling import SampleCollector, SamplingPlan, detect, plan
 from veracity.media import Frame, Media, Probe
-from veracity_client.errors import ModelUnavailable, VeracityError
+from veracity_client.errors import AnalysisTimeout, ModelUnavailable, VeracityError
 from veracity_client.reasons import Reason
 
 CHUNK = 8  # frames that go to the face detector together, while the next are decoded
@@ -83,6 +83,8 @@ async def _examine(analysis: Analysis, chunk: Sequence[Frame], collector: Sample
     if detected and not analysis.evidence.face_error and not analysis.roster.face_detector:
         try:
             found = dict(zip((frame.index for frame in detected), await detect(analysis.infer, detected)))
+        except AnalysisTimeout:  # there was no memory for it
+            raise
         except VeracityError as error:  # the layers that need no face go on
             analysis.evidence.face_error = Reason("model_failed", error.message)
     for frame in chunk:

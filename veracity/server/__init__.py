@@ -8,6 +8,8 @@ From the command line down to the processes:
     supervisor    the thread that keeps tritonserver and its models alive, and drains them (drain)
     live          ends a tritonserver that hangs
     models        check and heal each model; its state and health (health), its old processes (orphans)
+    lazy          the same for models that come when they are needed: who is in memory (residency), who holds whom
+                  (lease_server); memory has the budget and the sizes
     loading       load and test a model, replace single processes of it (instances)
     smoke_test    whether a loaded model answers right; readiness does that to a server elsewhere
     control       gRPC to tritonserver: load, unload, statistics, probes

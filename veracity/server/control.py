@@ -56,12 +56,16 @@ class Control:
         except InferenceServerException as error:
             raise LoadFailed(one_line(error)) from None
 
-    def unload(self, model: str) -> None:
-        """Unload: new requests are refused from then on, those in flight go on. Nothing happens if it is not loaded."""
+    def unload(self, model: str, *, completely: bool = False) -> None:
+        """Unload: new requests are refused from then on, those in flight go on. Nothing happens if it is not loaded.
+
+        Waits until that is so, or, if ``completely``, until Triton has let go of the model and its memory.
+        """
+        is_there = self._is_there if completely else self._is_ready
         try:
             self._client.unload_model(model, client_timeout=UNLOAD_SECONDS)
             deadline = time.monotonic() + UNLOAD_SECONDS
-            while time.monotonic() < deadline and self._is_ready(model):
+            while time.monotonic() < deadline and is_there(model):
                 time.sleep(0.05)
         except InferenceServerException:
             return  # the load that follows reports what is wrong
@@ -132,6 +136,9 @@ class Control:
         """Return each model's state, empty where it was never loaded, and Triton's reason for it."""
         index = self._client.get_model_repository_index(client_timeout=timeout)
         return {model.name: (model.state, model.reason) for model in index.models}
+
+    def _is_there(self, model: str) -> bool:
+        return self.index(INDEX_SECONDS).get(model, ("", ""))[0] in ("READY", "UNLOADING")
 
     def _is_ready(self, model: str) -> bool:
         return bool(self._client.is_model_ready(model, client_timeout=INDEX_SECONDS))

@@ -30,6 +30,7 @@ FILES = (
 NAMES = """
     env model_repository weights mirror calibration triton ffmpeg media_root decoder_isolation open_models hosts
     answers api_keys api_keys_file insecure tls_cert tls_key tls_client_ca drain_seconds log_level
+    memory memory_budget memory_idle_seconds
 """
 WITHOUT_EFFECT = frozenset(NAMES.split())
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
+import threading
 import time
 from dataclasses import dataclass, field
 from typing import Literal
 
 from veracity.server.instances import Instances
 
-State = Literal["ready", "missing", "failed"]
+State = Literal["ready", "unloaded", "missing", "failed"]  # unloaded: by intent, until it is needed
 CANARY_SHARE = 20  # canaries of a slow model are so rare that they use at most 1/20 of one instance's time
 QUICK_ATTEMPTS = 5  # then loading is tried less often, and logged as critical
 LONGEST_BACKOFF = 60.0  # seconds
@@ -20,6 +22,11 @@ class ModelState:
 
     state: State
     reason: str = ""
+
+    @property
+    def serves(self) -> bool:
+        """Whether whoever needs the model gets its answer."""
+        return self.state in ("ready", "unloaded")
 
 
 def backoff(attempt: int) -> float:
@@ -40,6 +47,12 @@ class ModelHealth:
     last_alive: float = field(default_factory=time.monotonic)
     next_check: float = 0.0
     failed_attempts: int = 0
+    lock: threading.Lock = field(default_factory=threading.Lock)  # of whoever loads, unloads or checks it
+
+    @property
+    def is_unloaded(self) -> bool:
+        """Whether the model is not loaded, and nothing is to be done about that."""
+        return self.next_check == math.inf
 
     def process_died(self, running: set[int]) -> bool:
         """Return whether a process of the model is no longer among those ``running``."""

@@ -29,6 +29,7 @@ class Launch:
     max_request_bytes: int
     env: Mapping[str, str] = field(default_factory=dict)
     model_config: str = ""  # name of the configs/<name>.pbtxt that models use which have it
+    lazy: bool = False  # models come and go: one that is not loaded does not make the server unready
 
     def environment(self, binaries: Binaries) -> dict[str, str]:
         """Return the environment of tritonserver, which the models' processes inherit: without the API keys."""
@@ -40,7 +41,7 @@ class Launch:
             "model-repository": self.repository,
             "backend-directory": binaries.backends,
             "model-control-mode": "explicit",
-            "strict-readiness": "true",
+            "strict-readiness": str(not self.lazy).lower(),
             "exit-timeout-secs": self.exit_seconds,
             "backend-config": f"python,shm-region-prefix-name={reaper.shared_memory_prefix(sockets.directory)}",
             "log-format": "ISO8601",

@@ -87,6 +87,12 @@ class Models:
         ``server`` is the process id of tritonserver, here and below; ``requests`` are those that detectors work on, who
         learn from ``reloading`` which models are worth to wait for.
         """
+        self._begin(contents, requests, reloading)
+        for names in (contents.children, contents.detectors):
+            self._load_side_by_side(control, names, server)
+
+    def _begin(self, contents: Contents, requests: Requests, reloading: Reloading) -> None:
+        """Forget what an earlier tritonserver served."""
         self._requests, self._reloading, self._loader.children = requests, reloading, contents.children
         with self._lock:
             self._states = {name: ModelState("failed", "not loaded yet") for name in contents.installed}
@@ -94,13 +100,14 @@ class Models:
             self._states |= {name: ModelState("failed", NO_FOLDER) for name in contents.unknown}
         self._health, self._orphans = {}, Orphans(requests)
         self._abandoned.clear()
-        for names in (contents.children, contents.detectors):
-            wait([self._threads.submit(self._load_first, control, name, server) for name in names])
+
+    def _load_side_by_side(self, control: Control, names: Iterable[str], server: int) -> None:
+        wait([self._threads.submit(self._load_first, control, name, server) for name in names])
 
     def mark_all_failed(self, reason: str) -> None:
         """Note that no model is served."""
         with self._lock:
-            self._states |= {n: ModelState("failed", reason) for n, s in self._states.items() if s.state == "ready"}
+            self._states |= {n: ModelState("failed", reason) for n, s in self._states.items() if s.serves}
 
     def end_checks(self) -> None:
         """Wait for the checks under way; each ends soon after tritonserver."""
@@ -134,6 +141,11 @@ class Models:
         return self._stopping() or self._abandoned.is_set()
 
     def _check(self, control: Control, health: ModelHealth, successes: int, server: int) -> None:
+        with health.lock:
+            if not health.is_unloaded:
+                self._look_after(control, health, successes, server)
+
+    def _look_after(self, control: Control, health: ModelHealth, successes: int, server: int) -> None:
         try:
             self._kill_hung(health)
             if health.failed_attempts:  # it is down

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from veracity import in_flight, log, reloading
+from veracity import in_flight, log, reloading, residency
 from veracity.in_flight import Requests
 from veracity.reloading import Reloading
 from veracity.server import counted, reaper
@@ -118,6 +118,8 @@ class TritonProcess:
             shutil.rmtree(folder, ignore_errors=True)  # of processes that are no more
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         folders[counted.FOLDER] = self.counts
+        if self._launch.lazy:
+            folders[residency.SOCKET] = self.sockets.residency
         self.counts.mkdir(mode=0o700, exist_ok=True)  # counts go on
         grace = self._launch.exit_seconds + 1.0  # Triton counts whole seconds
         python = [sys.executable, "-I", "-S", str(REAPER), str(grace), str(self._run_dir)]

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
+from pathlib import Path
 
 from tritonclient.utils import InferenceServerException
 
+from veracity import residency
 from veracity.catalog import FACE_DETECTOR
 from veracity.catalog.profiles import BENCH, children, choose, required
 from veracity.server import repository, rundir
@@ -21,7 +23,7 @@ from veracity.server.smoke_test import fault
 from veracity.server.sockets import Sockets, connect
 from veracity.settings import Settings
 from veracity_client._address import Address, is_local
-from veracity_client.errors import BadOption
+from veracity_client.errors import BadOption, ModelUnavailable
 
 READY = "READY"  # in Triton's index; a model that was never loaded has no state there
 
@@ -42,7 +44,10 @@ def faults(settings: Settings, url: str, timeout: float, api_key: str | None = N
         try:
             if not control.server_is_ready(timeout):
                 yield "the server is not ready: Triton says that a model is not"
-            yield from _models(control, settings, timeout) if sockets else _detectors(control, settings, timeout)
+            if sockets:
+                yield from _models(control, settings, timeout, sockets)
+            else:
+                yield from _detectors(control, settings, timeout)
         except InferenceServerException as error:
             yield f"the server at {url} does not answer by gRPC: {one_line(error)}"
 
@@ -63,20 +68,37 @@ def _detectors(control: Control, settings: Settings, timeout: float) -> Iterator
             yield f"{name}: {found}"
 
 
-def _models(control: Control, settings: Settings, timeout: float) -> Iterator[str]:
+def _models(control: Control, settings: Settings, timeout: float, sockets: Sockets) -> Iterator[str]:
     names, needed = _names(settings)
-    states, answered = control.index(timeout), []
+    states, answered = control.index(timeout), list[str]()
     for name in names:
-        state, why = states.get(name, ("", ""))
-        if state == READY:
-            found = fault(control, name, settings.model_repository, timeout)
-            answered += [] if found else [name]
-            if found:
-                yield f"{name}: {found}"
-        elif state or name in needed:
-            yield f"{name}: is {state.lower() or 'not loaded'}{f' ({why})' if why else ''}"
+        with _kept(name, sockets.residency) as kept:
+            state, why = (READY, "") if kept == residency.LOADED else states.get(name, ("", ""))
+            if kept == residency.UNLOADED:
+                found = ""
+            elif state == READY:
+                found = fault(control, name, settings.model_repository, timeout)
+            elif state or name in needed:
+                found = f"is {state.lower() or 'not loaded'}{f' ({why})' if why else ''}"
+            else:
+                continue
+        if found:
+            yield f"{name}: {found}"
+        else:
+            answered.append(name)
     if not set(answered) - {FACE_DETECTOR.name, *DETECTORS}:
         yield f"no model that scores answered, of {_selection(settings)}: every verdict would be inconclusive"
+
+
+@contextmanager
+def _kept(model: str, socket: Path) -> Iterator[str]:
+    """Keep a model that is loaded in memory inside the block; yield its state, empty where models stay anyway."""
+    with ExitStack() as stack:
+        state = ""
+        if socket.exists():
+            with suppress(ModelUnavailable):  # the supervisor does not look after it
+                state = stack.enter_context(residency.held_if_loaded(model, socket))
+        yield state
 
 
 def _selection(settings: Settings) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import MappingProxyType, TracebackType
@@ -22,7 +22,10 @@ from veracity.server.counted import Counted
 from veracity.server.heals import Heals
 from veracity.server.health import ModelState
 from veracity.server.launch import Launch
+from veracity.server.lazy import LazyModels
+from veracity.server.lease_server import LeaseServer
 from veracity.server.measured import Measured
+from veracity.server.memory import Memory
 from veracity.server.models import Models, Timeouts
 from veracity.server.ports import Ports, check
 from veracity.server.process import TritonProcess
@@ -69,6 +72,7 @@ class Server:
         model_config: name of the ``configs/<name>.pbtxt`` that each model uses which has it.
         calibration: the file that the detectors use, for what the health port tells of it.
         signer: PEM file of who has to have signed each model that is loaded.
+        memory: whether models are loaded only while they are needed, and what they may take.
     """
 
     def __init__(
@@ -97,13 +101,16 @@ class Server:
         model_config: str = "",
         calibration: Path = CALIBRATION,
         signer: Path | None = None,
+        memory: Memory = Memory(),  # noqa: B008, frozen
     ) -> None:
         self._ports = Ports(http_port, grpc_port, metrics_port, health_port)
         self._host, self._access = address.resolve(host), access
         check(self._ports)
         access.check(host, self._host)
         self._signer = None if signer is None else Signer(signer)
-        self._launch = Launch(repository.absolute(), EXIT_SECONDS, max_request_bytes, dict(env), model_config)
+        self._launch = Launch(
+            repository.absolute(), EXIT_SECONDS, max_request_bytes, dict(env), model_config, memory.lazy
+        )
         self._model_names, self._production, self._triton, self._sink = models, production, triton, log_sink
         self._required, self._untrained = set((models if required is None else required) or ()), untrained
         self._drain_seconds = drain_seconds
@@ -111,9 +118,13 @@ class Server:
         timeouts = Timeouts(canary_seconds, hang_seconds, child_hang_seconds, load_seconds)
         registry = CollectorRegistry()
         self._heals = Heals(registry)
-        self._models = Models(
-            self._launch.repository, timeouts, self._stopping.is_set, self._heals, model_config, env, self._signer
-        )
+        self._memory = memory
+        launch, stopping = self._launch, self._stopping.is_set
+        parts = (launch.repository, timeouts, stopping, self._heals, model_config, launch.env, self._signer)
+        self._models: Models = Models(*parts)
+        self._leases: LeaseServer | None = None
+        if memory.lazy:
+            self._models = LazyModels(memory, self._sizes, lambda: self._running, *parts, test_all=production)
         registry.register(Measured(self._launch.repository, calibration, self._served))
         registry.register(Counted(lambda: self._process.counts if self._process else None))
         self._pages = StatusPages(self.status, self._digests, registry)
@@ -150,6 +161,7 @@ class Server:
             "model_config": settings.model_config_name,
             "calibration": settings.calibration or CALIBRATION,
             "signer": settings.model_signer,
+            "memory": Memory.from_settings(settings),
         }
         return cls(settings.model_repository, **(defaults | options))
 
@@ -253,6 +265,8 @@ class Server:
             self._proxy.close()
         if self._status_server is not None:
             self._status_server.stop()
+        if self._leases is not None:
+            self._leases.stop()
         if self._process is not None:
             self._process.log.close()
         if self._run_dir is not None:
@@ -261,7 +275,7 @@ class Server:
     def require(self, name: str) -> None:
         """Raise :class:`ModelUnavailable`, with the reason, unless the model of that name is served."""
         model = self.models.get(name, ModelState("missing", "this server was not told to load it"))
-        if model.state != "ready":
+        if not model.serves:
             raise ModelUnavailable(f"{name}: {model.reason}")
 
     def status(self) -> Status:
@@ -281,7 +295,7 @@ class Server:
         return {name: page["graph_sha256"] for name, page in pages.items() if "graph_sha256" in page}
 
     def _served(self) -> list[str]:
-        return [name for name, model in self.models.items() if model.state == "ready"]
+        return [name for name, model in self.models.items() if model.serves]
 
     @property
     def _phase(self) -> Phase:
@@ -310,6 +324,7 @@ class Server:
     def _launch_and_load(self) -> Supervisor:
         repository.check(self._launch.repository)
         self._refuse_unsigned()
+        self._sizes(self._read().children)
         self._run_dir = rundir.create()
         found = binaries.find(self._triton, self._run_dir.path)
         accelerators.check(self._launch.model_config, found.backends)
@@ -318,6 +333,9 @@ class Server:
         limits, log_file = Limits(self._launch.max_request_bytes), self._process.log.path
         self._status_server = StatusServer(sockets.health, self._pages.get)
         self._status_server.start()
+        if isinstance(self._models, LazyModels):
+            self._leases = LeaseServer(sockets.residency, self._models)
+            self._leases.start()
         self._proxy = Proxy(self._host, self._ports, self._access, limits, sockets, log_file, self._heals)
         self._proxy.start()
         self._process.start(self._stopping.is_set)
@@ -340,6 +358,9 @@ class Server:
         faults = {name: self._signer.error(self._launch.repository / name) for name in contents.installed}
         if lines := [f"{name}: {why}" for name, why in faults.items() if why]:
             raise ServerUnavailable(f"{SETTING} refuses {self._launch.repository}: {'; '.join(lines)}")
+
+    def _sizes(self, models: Iterable[str]) -> dict[str, int]:
+        return self._memory.sizes(self._launch.repository, models, self._launch.model_config)
 
     def _refuse_gaps(self) -> None:
         """Raise for models that failed to load, and for required ones that are missing; a fallback may be missing."""

@@ -14,7 +14,7 @@ class SocketServer(socketserver.ThreadingUnixStreamServer):
     daemon_threads = True
     block_on_close = False  # the proxy keeps its connections open
 
-    def __init__(self, path: Path, handler: type[SocketHandler]) -> None:
+    def __init__(self, path: Path, handler: type[socketserver.BaseRequestHandler]) -> None:
         super().__init__(str(path), handler, bind_and_activate=False)
         self._thread: threading.Thread | None = None
 

@@ -23,6 +23,7 @@ LONGEST_PATH = 107  # bytes of sun_path, linux/un.h
 GRPC_PORT = 1  # Triton puts ":PORT" behind the address, and gRPC takes both together for the name of the file
 NAMES = ("http", "metrics", f"grpc:{GRPC_PORT}")
 HEALTH = "health"  # the supervisor's own
+RESIDENCY = "residency"  # likewise
 HEADER = "x-veracity-supervisor"
 GRPC_HEADER = f"triton-grpc-protocol-{HEADER}"  # as Triton wants it over gRPC
 CLOSED = ("shared-memory", "model-config", "model-repository", "statistics", "trace", "logging")  # Triton's groups
@@ -55,6 +56,11 @@ class Sockets:
     def health(self) -> Path:
         """The socket where the supervisor serves the pages of the health port by HTTP."""
         return self.directory / HEALTH
+
+    @property
+    def residency(self) -> Path:
+        """The socket where the supervisor lets models be held in memory; there where they are not always in it."""
+        return self.directory / RESIDENCY
 
     @property
     def url(self) -> str:

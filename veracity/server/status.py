@@ -127,8 +127,9 @@ class _Gauges(Collector):
         yield gauge(metrics.BUILD, {("supervisor", __version__): 1.0})
         yield gauge(metrics.READY, {(): float(not status.faults)})
         yield gauge(metrics.IN_FLIGHT, {(): float(status.requests_in_flight)})
-        installed = {name: state.state for name, state in status.states.items() if state.state != "missing"}
-        yield gauge(metrics.MODEL_READY, {(name,): float(state == "ready") for name, state in installed.items()})
+        installed = {name: state for name, state in status.states.items() if state.state != "missing"}
+        yield gauge(metrics.MODEL_READY, {(name,): float(state.serves) for name, state in installed.items()})
+        yield gauge(metrics.MODEL_LOADED, {(name,): float(state.state == "ready") for name, state in installed.items()})
 
 
 def gauge(family: Family, values: Mapping[tuple[str, ...], float]) -> GaugeMetricFamily:

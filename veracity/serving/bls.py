@@ -12,7 +12,7 @@ from typing import Any
 import triton_python_backend_utils as pb
 from numpy.typing import NDArray
 
-from veracity import log
+from veracity import log, residency
 from veracity.analysis import deadline
 from veracity.catalog import MODELS
 from veracity.catalog.tensorrt import PLAN, taken
@@ -26,6 +26,7 @@ from veracity_client.errors import InternalError, ModelUnavailable, Overloaded, 
 NOTICE_SECONDS = 5.0  # within which the supervisor notices a death, busy as the machine may be
 BUSY_SECONDS = 30.0  # that a request waits for a place in the queue of a model, before it does without
 POLL_SECONDS = 0.5
+MARGIN_SECONDS = 0.5  # before the deadline, so that the reason is heard
 
 logger = log.get(__name__)
 
@@ -40,7 +41,7 @@ class BlsInfer:
         """Ask Triton whether the model is loaded, the disk whether it could be; waits for one that is loaded again."""
         while True:
             reloaded = reloaded_since(model, time.time())  # asked first: once it is not any more, the model is ready
-            if pb.is_model_ready(model_name=model):
+            if pb.is_model_ready(model_name=model) or residency.can_be_loaded(model):
                 return "ready"
             folder = self._repository / model / "1"
             if not any((folder / name).is_file() for name in ("model.onnx", PLAN)):
@@ -52,8 +53,13 @@ class BlsInfer:
     async def __call__(self, model: str, inputs: Mapping[str, NDArray[Any]]) -> Mapping[str, NDArray[Any]]:
         """Run one request, again while its model is loaded again, however often that is, and the request has time.
 
-        Raises the error that Triton's text stands for: ModelUnavailable once nobody brings the model back.
+        A model that is not in memory is loaded first, and stays there until it answered. Raises the error that Triton's
+        text stands for: ModelUnavailable once nobody brings the model back; AnalysisTimeout without memory for it.
         """
+        async with residency.held(model, max(MARGIN_SECONDS, deadline.seconds_left() - MARGIN_SECONDS)):
+            return await self._run_until_answered(model, inputs)
+
+    async def _run_until_answered(self, model: str, inputs: Mapping[str, NDArray[Any]]) -> Mapping[str, NDArray[Any]]:
         since, give_up = time.time(), math.inf
         while True:
             try:

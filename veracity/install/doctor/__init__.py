@@ -6,6 +6,7 @@ import io
 import json
 import shutil
 import sys
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
@@ -19,17 +20,22 @@ COLOURS = {"ok": "green", "optional": "dim", "warning": "yellow", "missing": "ye
 NO_FAULT = ("ok", "optional")
 
 
-def examine(settings: Settings, *, graphs: bool = True) -> list[Finding]:
+def examine(
+    settings: Settings, *, graphs: bool = True, gpu_memory: Sequence[int] = (), memory: Sequence[int] = ()
+) -> list[Finding]:
     """Examine the machine, the programs and the models of ``settings.profile``.
 
     Fatal in development: without it nothing can be scored, or it is broken. Fatal in production: every fault.
-    Without ``graphs`` no graph is loaded and asked, which a server that starts does itself with each.
+    Without ``graphs`` no graph is loaded and asked, which a server that starts does itself with each. The
+    models are to fit into ``gpu_memory`` and ``memory``, sizes in bytes.
     """
     found = list(packages.examine())
     if not any(finding.fatal for finding in found):  # what follows imports them
         from veracity.install.doctor import machine, models
+        from veracity.install.doctor import memory as models_memory
 
         found += [*machine.examine(settings), *models.examine(settings, graphs)]
+        found += models_memory.examine(settings, gpu_memory, memory)
     strict = settings.env == "production"
     return [replace(f, fatal=f.fatal or (strict and f.state not in NO_FAULT)) for f in found]
 
