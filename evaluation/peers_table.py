@@ -20,7 +20,7 @@ def peers(profile: str) -> str:
         (f"the limit: {parts}", NOTHING, NOTHING, f"{limit['seconds']:.2f}", "1", NOTHING),
         *(_row(row, limit["seconds"]) for row in document["contenders"]),
     ]
-    many = f"videos a minute, {document['clients']} at once"
+    many = f"videos a minute, {document['clients']} at once" if document["clients"] else "videos at once were left out"
     head = ("", "start, s", "first video, s", "one video, s: median (range)", "× the limit", many)
     command = f"VERACITY_PROFILE={profile} python -m benchmarks peers"
     return f"{table(head, rows)}\n\n{_made_of(document)} {origin(document, command)}"

@@ -82,6 +82,15 @@ def test_a_peer_with_other_weights_is_refused(ours: Verdict, cheap: Path, clip: 
 
 
 @pytest.mark.slow
+def test_without_clients_a_contender_has_figures_of_one_video_alone() -> None:
+    alone = measure.Contender("plain", analyze=lambda _: pytest.fail("nobody asks"), processes=[], start_seconds=1.0)
+    alone.alone += [3.0, 1.0, 2.0]
+    assert alone.row(0)["seconds"] == {"min": 1.0, "median": 2.0, "max": 3.0}
+    assert "videos_per_minute" not in alone.row(0)
+    alone.at_once += [8.0]
+    assert alone.row(4)["videos_per_minute"] == 30.0
+
+
 def test_a_service_that_breaks_off_fails_its_model_and_not_the_run() -> None:
     def hang_up(listener: socket.socket) -> None:
         for _ in range(2):
