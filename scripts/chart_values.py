@@ -24,7 +24,7 @@ SCHEMA, README, VALUES = CHART / "values.schema.json", CHART / "README.md", CHAR
 # What the chart sets by other values, what would be a secret in plain sight, and what an image decides.
 NOT_SERVER = {
     "model_repository", "weights", "mirror", "triton", "ffmpeg", "api_keys", "api_keys_file", "insecure", "tls_cert",
-    "tls_key", "tls_client_ca",
+    "tls_key", "tls_client_ca", "model_signer",
 }  # fmt: skip
 NOT_GATEWAY = {"host", "port", "urls", "server_api_key", "data", "database", "jobs_at_once", "signing_key"}
 KEPT = ("type", "enum", "minimum", "exclusiveMinimum")

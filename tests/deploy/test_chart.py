@@ -160,6 +160,18 @@ def test_what_excludes_each_other_is_said(helm: Helm) -> None:
 
 
 @pytest.mark.wheel
+def test_who_signed_the_models_is_mounted_and_named(helm: Helm) -> None:
+    values = {"signer": {"configMap": "veracity-signer"}}
+    (deployment,) = [o for o in template(helm, values) if o["kind"] == "Deployment"]
+    spec = deployment["spec"]["template"]["spec"]
+    (container,) = spec["containers"]
+    (mount,) = [one for one in container["volumeMounts"] if one["name"] == "signer"]
+    (named,) = [one["value"] for one in container["env"] if one["name"] == "VERACITY_MODEL_SIGNER"]
+    assert named == f"{mount['mountPath']}/signer.pem"
+    assert {"name": "signer", "configMap": {"name": "veracity-signer"}} in spec["volumes"]
+
+
+@pytest.mark.wheel
 def test_settings_become_variables(helm: Helm) -> None:
     given = {"max_bytes": 400 << 20, "hosts": "veracity", "drain_seconds": 12.5}
     (deployment,) = [o for o in template(helm, {"settings": given}) if o["kind"] == "Deployment"]
