@@ -17,6 +17,7 @@ from veracity_client.client import Detector
 from veracity_client.console import ERROR, Parser, run_command
 from veracity_client.errors import VeracityError
 from veracity_client.inputs import expand, without
+from veracity_client.options import Priority
 from veracity_client.ordered import ordered_map
 from veracity_client.progress import FilesProgress
 from veracity_client.reports import Json, Reporter
@@ -80,6 +81,8 @@ def add_analyze(commands: argparse._SubParsersAction[Any]) -> argparse.ArgumentP
     parser.add_argument("--layers", type=_layers, metavar="NAME,…", help=f"some of {','.join(get_args(LayerName))}")
     parser.add_argument("--audio-track", type=int, metavar="N", help="which sound track, from 0; else chosen")
     parser.add_argument("--video-track", type=int, metavar="N", help="which video track, from 0; else chosen")
+    parser.add_argument("--priority", choices=get_args(Priority), default="interactive",
+                        help="bulk waits while somebody waits whose request is interactive")  # fmt: skip
     parser.add_argument("--explain", action="store_true",
                         help="add pictures of what the models saw, to be found with --json or --out")  # fmt: skip
     parser.add_argument(
@@ -168,7 +171,7 @@ def _detector(url: str | Sequence[str], args: argparse.Namespace) -> Detector:
 
 def _options(args: argparse.Namespace) -> Options:
     chosen: dict[str, Any] = {"layers": args.layers} if args.layers else {}
-    names = ("policy", "operating_point", "audio_track", "video_track", "explain")
+    names = ("policy", "operating_point", "audio_track", "video_track", "explain", "priority")
     chosen |= {name: getattr(args, name) for name in names}
     return Options(**chosen)
 
