@@ -20,12 +20,12 @@ from typing import Any
 
 from benchmarks import gpu_device as device
 from benchmarks import gpu_networks as networks
+from benchmarks import gpu_sharing as sharing
 from benchmarks.gpu_networks import Answered
 from benchmarks.printing import show
 from benchmarks.target import clip_of
 from evaluation import record
 from evaluation.results import RESULTS
-from veracity.analysis.context import AnalysisContext
 from veracity.analysis.installed import model_info
 from veracity.analysis.local_infer import LocalInfer
 from veracity.analysis.pipeline import analyze
@@ -35,7 +35,11 @@ from veracity.settings import CHECKOUT, Settings
 from veracity_client import Options
 from veracity_client.errors import VeracityError
 
-STAGES = {"models": "models_alone", "memory": "memory", "pipeline": "pipeline"}  # and their places in the result
+STAGES = {  # and their places in the result
+    "models": "models_alone", "memory": "memory", "pipeline": "pipeline", "sharing": f"sharing_{sharing.mode()}",
+}  # fmt: skip
+USUAL = ("models", "memory", "pipeline")
+PLACES = (*(STAGES[name] for name in USUAL), *(f"sharing_{mode}" for mode in sharing.MODES), "decode")
 AT_ONCE = (1, 2, 4, 8)  # videos
 EXHAUSTIVE = Options(policy="exhaustive")
 PACKAGES = ("onnxruntime-gpu", "onnxruntime", "tensorrt-cu12", "polygraphy", "nvidia-cuda-runtime-cu12",
@@ -47,7 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--provider", choices=("cuda", "cpu"), default="cuda", help="cpu tries the steps: no result")
     parser.add_argument("--profile", nargs="+", choices=sorted(PROFILES), default=[BENCH, "starter"])
     parser.add_argument(
-        "--stages", nargs="+", choices=tuple(STAGES), default=list(STAGES), help="the others' figures stay"
+        "--stages", nargs="+", choices=tuple(STAGES), default=list(USUAL), help="the others' figures stay"
     )
     parser.add_argument(
         "--graphs", type=Path, default=Settings.from_env().model_repository, help="fp32 graphs, and engines beside them"
@@ -114,7 +118,7 @@ def _earlier(path: Path, figures: Mapping[str, Any]) -> dict[str, Any]:
     earlier = json.loads(path.read_text("utf-8"))
     same = earlier["commit"] == record.circumstances()["commit"]
     same = same and all(earlier.get(name) == value for name, value in figures.items())
-    return {name: earlier[name] for name in (*STAGES.values(), "decode") if same and name in earlier}
+    return {name: earlier[name] for name in PLACES if same and name in earlier}
 
 
 class _Recorder(LocalInfer):
@@ -133,14 +137,9 @@ class _Recorder(LocalInfer):
 async def _answered(args: argparse.Namespace, profile: str) -> Answered:
     """Return by network what the clip asks of it; one that is asked of pictures only is absent."""
     recorder = _Recorder(args.graphs)
-    await analyze(Source(args.clip), recorder, EXHAUSTIVE, _context(args, profile))
+    await analyze(Source(args.clip), recorder, EXHAUSTIVE, sharing.context(args, profile))
     scoring = required(choose(profile))[1:]
     return {name: recorder.asked[name] for name in scoring if name in recorder.asked}
-
-
-def _context(args: argparse.Namespace, profile: str) -> AnalysisContext:
-    settings = Settings.from_env().replace(profile=profile, models="", model_repository=args.graphs)
-    return AnalysisContext.from_settings(settings)
 
 
 def _models(args: argparse.Namespace, profile: str, asked: Answered) -> list[dict[str, Any]]:
@@ -182,7 +181,7 @@ def _pipeline(args: argparse.Namespace, profile: str, _: Answered) -> list[dict[
 
 async def _videos(args: argparse.Namespace, profile: str, levels: tuple[int, ...]) -> list[dict[str, Any]]:
     infer = LocalInfer(args.graphs, provider=device.PROVIDERS[args.provider])
-    context = _context(args, profile)
+    context = sharing.context(args, profile)
     loop, rows = asyncio.get_running_loop(), []
     for at_once in levels:
         warm = [analyze(Source(args.clip), infer, EXHAUSTIVE, context) for _ in range(at_once)]
@@ -200,4 +199,9 @@ async def _videos(args: argparse.Namespace, profile: str, levels: tuple[int, ...
     return rows
 
 
-_WORK = {"models_alone": _models, "memory": _memory, "pipeline": _pipeline}
+def _sharing(args: argparse.Namespace, profile: str, _: Answered) -> list[dict[str, Any]]:
+    """Several processes at once, each with the fp32 graphs of its own."""
+    return sharing.measure(args, profile)
+
+
+_WORK = {"models_alone": _models, "memory": _memory, "pipeline": _pipeline, STAGES["sharing"]: _sharing}

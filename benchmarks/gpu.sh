@@ -4,10 +4,12 @@
 # Estimates, which no GPU has confirmed: 20 GB of disk and 8 GB of downloads (TensorRT 4, torch for the graphs 3, CUDA
 # and cuDNN 2), 5 to 15 minutes for env, 5 for graphs, 2 to 10 for engines, 3 each for models, memory and pipeline.
 # From the environment:
-#   STAGES    which of env,graphs,engines,models,memory,pipeline, so that each call fits a slot; figures add up as long
+#   STAGES    which of env,graphs,engines,models,memory,pipeline,sharing (all but the last without it), so that each call fits a slot; figures add up as long
 #             as commit, graphs and machine stay the same
 #   WHEELS    folder of wheels; nothing is downloaded then (pip's --no-index --find-links)
 #   CLIP      the video; else a sample is made, which needs espeak-ng
+#   MPS       yes: the networks run below a daemon of NVIDIA's Multi-Process Service, for STAGES=sharing; it ends with
+#             the script. Of a MIG device set CUDA_VISIBLE_DEVICES=MIG-…; with neither the driver gives processes turns
 #   PROFILES  bench (published architectures, random weights) and starter
 #   VENV, WORK, ROUNDS
 set -euo pipefail
@@ -90,10 +92,16 @@ if chosen engines; then
 fi
 
 measured=()
-for stage in models memory pipeline; do
+for stage in models memory pipeline sharing; do
   if chosen "$stage"; then measured+=("$stage"); fi
 done
 if [ ${#measured[@]} -gt 0 ]; then
+  if [ -n "${MPS:-}" ]; then
+    export CUDA_MPS_PIPE_DIRECTORY=$work/mps CUDA_MPS_LOG_DIRECTORY=$work/mps
+    run mkdir -p "$work/mps"
+    run nvidia-cuda-mps-control -d
+    [ -n "$dry" ] || trap 'echo quit | nvidia-cuda-mps-control' EXIT
+  fi
   run "$python" -m benchmarks gpu --profile "${profiles[@]}" --stages "${measured[@]}" --graphs "$work/fp32" \
     --fp16 "$work/fp16" --rounds "${ROUNDS:-20}" ${CLIP:+--clip "$CLIP"}
 fi

@@ -10,6 +10,7 @@ from evaluation.results import RefusedResult, load
 from evaluation.tables import block
 
 BATCHES = (1, 4, 16, 32)
+SHARING = ("sharing_time_slicing", "sharing_mps", "sharing_mig")
 
 
 def _stage(name: str) -> tuple[dict[str, Any], list[dict[str, Any]]]:
@@ -66,6 +67,19 @@ def videos() -> str:
     told = f"ffmpeg decodes the clip in {decode['cpu_seconds']:.2f} s on the CPU; on NVDEC: {nvdec}."
     head = ("profile", "videos at a time", "videos per second", "ffmpeg's decode / one video")
     return f"{table(head, cells)}\n\n{told}\n\n{_origin(document)}"
+
+
+@block
+def shared() -> str:
+    """Videos a second of several processes on one GPU, by what shares it."""
+    measured = [name for name in SHARING if load("gpu").get(name)]
+    document, _ = _stage(measured[0] if measured else SHARING[0])
+    rows = [row for name in measured for row in document[name]]
+    cells = [
+        (f"`{row['profile']}`", row["mode"].replace("_", "-"), str(row["processes"]), f"{row['videos_per_second']:.2f}")
+        for row in rows
+    ]
+    return f"{table(('profile', 'shared by', 'processes', 'videos per second'), cells)}\n\n{_origin(document)}"
 
 
 def _origin(document: Mapping[str, Any]) -> str:

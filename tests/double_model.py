@@ -1,6 +1,6 @@
 """A Triton model that speaks the detectors' wire and does what VIDEO or PATH says; the double of the engine in tests.
 
-wait FILE      answer when FILE exists
+wait FILE      make FILE.begun, and answer when FILE exists
 error LINE     answer the error LINE, with the number of times it was asked for
 watch FILE     stream: one stage, then wait for the caller to leave and write FILE
 anything else  the canned verdict: its label is the first word where that is one, ``input`` is of VIDEO: size, sha256
@@ -44,6 +44,7 @@ class TritonPythonModel:
         video, path, options = (text(request, name) for name in ("VIDEO", "PATH", "OPTIONS"))
         word, _, rest = (video if video is not None else path or b"")[:1000].decode(errors="replace").partition(" ")
         if word == "wait":
+            Path(f"{rest}.begun").touch()
             until(Path(rest).exists)
         if word == "error":
             self.asked[rest] += 1

@@ -46,7 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser, command: Command, *, servers:
     parser.add_argument("--part-seconds", type=float, metavar="S", default=30.0, help=text)
     text = "processor cores of one server, or GPUs: the cost is told in their seconds"
     parser.add_argument("--cores", type=float, metavar="N", help=text)
-    add_options(parser)
+    add_options(parser, priority="bulk")
     parser.set_defaults(command=command)
 
 

@@ -250,6 +250,7 @@ def _pem(path: str | os.PathLike[str] | None) -> bytes | None:
 def _message(request: Request) -> Any:
     message = service_pb2.ModelInferRequest(model_name=request.model, id=request.id)
     message.parameters["timeout"].int64_param = request.timeout_us
+    message.parameters["priority"].uint64_param = request.priority
     for name, value in request.tensors.items():
         message.inputs.add(name=name, datatype="BYTES", shape=[1, 1])
         message.raw_input_contents.append(struct.pack("<I", len(value)) + value)

@@ -182,7 +182,7 @@ def _post(request: Request) -> dict[str, Any]:
         {"name": name, "datatype": "BYTES", "shape": [1, 1], "parameters": {"binary_data_size": len(value)}}
         for name, value in zip(request.tensors, values)
     ]
-    outputs, parameters = [{"name": request.output}], {"timeout": request.timeout_us}
+    outputs, parameters = [{"name": request.output}], {"timeout": request.timeout_us, "priority": request.priority}
     parts = {"id": request.id, "parameters": parameters, "inputs": inputs, "outputs": outputs}
     header = json.dumps(parts).encode()
     own = {LENGTH_HEADER: str(len(header)), "Content-Type": "application/octet-stream"}

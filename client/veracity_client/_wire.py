@@ -23,6 +23,7 @@ from veracity_client.errors import (
     VeracityError,
     from_wire,
 )
+from veracity_client.options import Priority
 from veracity_client.verdict import Options, StageEvent, Verdict, event_from_json
 
 DETECTOR, VERDICT = "deepfake_detector", "VERDICT"
@@ -30,6 +31,7 @@ STREAM, EVENT = "deepfake_detector_stream", "EVENT"
 ALIVE = '{"alive":true}'  # a message that is no event: the stream's process lives
 ALIVE_SECONDS = 5.0  # between two of them
 RETRIED = (Overloaded, ModelUnavailable, ServerUnavailable)  # an analysis changes nothing, so it may be repeated
+PRIORITIES: Mapping[Priority, int] = {"interactive": 1, "bulk": 2}  # as Triton counts them
 UNREADABLE = (ValueError, RecursionError)  # the latter: brackets nested too deep
 NO_TIME_LEFT = "no verdict within the time given"
 
@@ -70,13 +72,14 @@ class Request:
     """One request: the model, the tensor that answers, and the tensors given, each BYTES [1, 1].
 
     ``timeout_us`` is Triton's parameter ``timeout``, in microseconds: how long it may wait in Triton's queue.
-    ``headers`` carry the caller's trace.
+    That serves ``priority`` 1 before 2. ``headers`` carry the caller's trace.
     """
 
     model: str
     output: str
     tensors: Mapping[str, bytes]
     timeout_us: int
+    priority: int = 1
     headers: Mapping[str, str] = field(default_factory=dict)
     id: str = field(default_factory=lambda: str(uuid.uuid4()))
 
@@ -101,7 +104,8 @@ def build(
     given = {"VIDEO": source} if isinstance(source, bytes) else {"PATH": source.encode(errors="surrogateescape")}
     model, output = (STREAM, EVENT) if stream else (DETECTOR, VERDICT)
     tensors = {**given, "OPTIONS": options.to_json().encode()}
-    return Request(model, output, tensors, round(1e6 * options.deadline_seconds), headers)
+    priority = PRIORITIES[options.priority]
+    return Request(model, output, tensors, round(1e6 * options.deadline_seconds), priority, headers)
 
 
 class RetryBudget:

@@ -15,6 +15,7 @@ from veracity_client.console import ERROR, EXIT_CODES
 from veracity_client.errors import BadOption, VeracityError
 from veracity_client.info import ServerInfo
 from veracity_client.inputs import open_input
+from veracity_client.options import WITHOUT_EFFECT
 from veracity_client.reports import json_line
 from veracity_client.results import Line, ResultsFile
 from veracity_client.verdict import Options, Verdict
@@ -38,8 +39,8 @@ def asked_in(options: Options, servers: list[ServerInfo | None]) -> dict[str, An
     if len(prints) > 1:
         raise BadOption("the servers have other models or settings than one another; --out wants equal ones")
     chosen = msgspec.to_builtins(options) | {"layers": sorted(options.layers)}
-    del chosen["deadline_seconds"]
-    return {"server": next(iter(prints), None), **chosen}
+    kept = {name: value for name, value in chosen.items() if name not in WITHOUT_EFFECT}
+    return {"server": next(iter(prints), None), **kept}
 
 
 @dataclass(frozen=True)

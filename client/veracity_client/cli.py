@@ -17,6 +17,7 @@ from veracity_client.client import Detector
 from veracity_client.console import ERROR, Parser, run_command
 from veracity_client.errors import VeracityError
 from veracity_client.inputs import expand, without
+from veracity_client.options import Priority
 from veracity_client.ordered import ordered_map
 from veracity_client.progress import FilesProgress
 from veracity_client.reports import Json, Reporter
@@ -91,20 +92,23 @@ def add_analyze(commands: argparse._SubParsersAction[Any]) -> argparse.ArgumentP
     return parser
 
 
-def add_options(parser: argparse.ArgumentParser) -> None:
-    """Declare what may be chosen of every analysis, for :func:`options_of`."""
+def add_options(parser: argparse.ArgumentParser, *, priority: Priority = "interactive") -> None:
+    """Declare what may be chosen of every analysis, for :func:`options_of`; ``priority`` is what holds without one."""
     parser.add_argument("--policy", choices=get_args(Policy), default="fail_fast", help="when to stop early")
     parser.add_argument("--operating-point", choices=get_args(OperatingPoint), default="balanced",
                         help="how often a word may be wrong: 1, 5 or 10 %%")  # fmt: skip
     parser.add_argument("--layers", type=_layers, metavar="NAME,…", help=f"some of {','.join(get_args(LayerName))}")
     parser.add_argument("--audio-track", type=int, metavar="N", help="which sound track, from 0; else chosen")
     parser.add_argument("--video-track", type=int, metavar="N", help="which video track, from 0; else chosen")
+    text = "bulk waits while somebody waits whose request is interactive (default: %(default)s)"
+    parser.add_argument("--priority", choices=get_args(Priority), default=priority, help=text)
 
 
 def options_of(args: argparse.Namespace, **more: Any) -> Options:
     """Return what was chosen with :func:`add_options`, and ``more``."""
     chosen: dict[str, Any] = {"layers": args.layers} if args.layers else {}
-    chosen |= {name: getattr(args, name) for name in ("policy", "operating_point", "audio_track", "video_track")}
+    names = ("policy", "operating_point", "audio_track", "video_track", "priority")
+    chosen |= {name: getattr(args, name) for name in names}
     return Options(**chosen, **more)
 
 

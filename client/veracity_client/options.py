@@ -10,6 +10,7 @@ import msgspec
 from veracity_client.errors import BadOption
 
 Policy = Literal["fail_fast", "decided", "exhaustive"]
+Priority = Literal["interactive", "bulk"]
 OperatingPoint = Literal["strict", "balanced", "screening"]
 LayerName = Literal["audio", "visual", "lipsync", "semantic"]
 
@@ -21,7 +22,8 @@ class Options:
     ``operating_point`` says how often a word of the verdict may be wrong: 1 % (strict), 5 % or 10 % (screening) of the
     real clips called fake, and as many of the fakes called real. ``audio_track`` and ``video_track`` count from 0; None
     takes the track that a player would, or the one that holds something, and ``input`` says which. ``explain`` adds the
-    verdict's ``explanation``: pictures of what the models saw, up to 1 MB.
+    verdict's ``explanation``: pictures of what the models saw, up to 1 MB. What is asked with ``priority`` bulk waits
+    while somebody waits whose request is interactive.
     """
 
     policy: Policy = "fail_fast"
@@ -31,6 +33,7 @@ class Options:
     video_track: int | None = None
     operating_point: OperatingPoint = "balanced"
     explain: bool = False
+    priority: Priority = "interactive"
 
     def __post_init__(self) -> None:
         if not self.layers:
@@ -61,8 +64,9 @@ class Options:
 
 
 _OPTIONS = msgspec.json.Decoder(Options)  # made here for the reason that verdict.py gives
+WITHOUT_EFFECT = ("deadline_seconds", "priority")  # on an answer
 _ALWAYS = ("policy", "layers", "deadline_seconds")  # are told even where they are as usual
 _CHOICES = (
     f"; policy is one of {', '.join(get_args(Policy))}, operating_point one of {', '.join(get_args(OperatingPoint))}, "
-    f"layers are of {', '.join(get_args(LayerName))}"
+    f"priority one of {', '.join(get_args(Priority))}, layers are of {', '.join(get_args(LayerName))}"
 )

@@ -52,6 +52,13 @@ def test_the_script_runs_the_stages_that_are_chosen(tmp_path: Path) -> None:
     assert not any("pip" in line for line in told)
 
 
+def test_the_script_measures_below_mps_where_that_is_asked_for(tmp_path: Path) -> None:
+    told = script("--dry-run", STAGES="sharing", MPS="yes", PROFILES="starter", WORK=str(tmp_path)).stdout.splitlines()
+    assert told[-2] == "nvidia-cuda-mps-control -d"
+    assert "--stages sharing" in told[-1]
+    assert not any("mps" in line for line in script("--dry-run", STAGES="sharing").stdout.splitlines())
+
+
 def test_the_script_builds_every_network_of_its_profiles() -> None:
     """But the one that is asked of pictures only."""
     told = script("--dry-run", STAGES="engines").stdout
@@ -114,7 +121,7 @@ def test_nvdec_that_is_not_there_is_told(talking: Path) -> None:
 def test_a_run_on_the_cpu_goes_every_step_and_is_refused(
     tmp_path: Path, full_repository: Path, talking: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for stage in ("models", "memory", "pipeline"):  # a call each, as in short slots
+    for stage in ("models", "memory", "pipeline", "sharing"):  # a call each, as in short slots
         asked = ["--provider", "cpu", "--profile", "starter", "--quick", "--stages", stage, "--out", str(tmp_path)]
         assert main(["gpu", *asked, "--graphs", str(full_repository), "--clip", str(talking)]) == 0
     document: dict[str, Any] = json.loads((tmp_path / "gpu.json").read_text())
@@ -123,15 +130,18 @@ def test_a_run_on_the_cpu_goes_every_step_and_is_refused(
     assert {row["logit_error"] < 1e-3 for row in document["models_alone"]} == {True}
     assert [row["at_once"] for row in document["pipeline"]] == [1, 2]
     assert document["memory"][0]["memory_mb"] > 0
+    assert [row["processes"] for row in document["sharing_time_slicing"]] == [1, 2]
+    assert min(row["videos_per_second"] for row in document["sharing_time_slicing"]) > 0
     clean = document | {"commit": "0123456789ab", "weights": committed_weights()}
     (tmp_path / "gpu.json").write_text(json.dumps(clean))
     monkeypatch.setattr(gpu_tables, "load", lambda name: results.load(name, tmp_path))
-    for shown in (gpu_tables.networks, gpu_tables.resident, gpu_tables.videos):
+    for shown in (gpu_tables.networks, gpu_tables.resident, gpu_tables.videos, gpu_tables.shared):
         assert shown() == "\n*No figures: `gpu.json` was not measured on a GPU.*\n"
     on_gpu = clean | {"machine": clean["machine"] | {"gpu": "NVIDIA Some", "driver": "1.2", "cuda": "12.4"}}
     (tmp_path / "gpu.json").write_text(json.dumps(on_gpu))
     assert "`visual_starter` | onnx fp32 |" in gpu_tables.networks()
     assert "| `starter` | onnx fp32 |" in gpu_tables.resident()
+    assert "| `starter` | time-slicing | 2 |" in gpu_tables.shared()
     assert "GPU: NVIDIA Some, driver 1.2, CUDA 12.4" in gpu_tables.videos()
 
 

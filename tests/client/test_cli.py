@@ -81,13 +81,16 @@ def test_options_reach_the_server(doubles: Server, labelled_clips: Path) -> None
         "--audio-track",
         "2",
         "--explain",
+        "--priority",
+        "bulk",
         "--timeout",
         "50",
     ]
     done = run("--json", *options, labelled_clips / "real", url=doubles.grpc_url)
     asked = json.loads(documents(done)[0]["reasoning"])["options"]
     assert 0 < asked.pop("deadline_seconds") <= 50
-    assert asked == {"policy": "decided", "layers": ["semantic", "audio"], "audio_track": 2, "explain": True}
+    chosen = {"policy": "decided", "layers": ["semantic", "audio"], "audio_track": 2, "explain": True}
+    assert asked == chosen | {"priority": "bulk"}
 
 
 ODD = [

@@ -8,6 +8,7 @@ from veracity_client._wire import DETECTOR, STREAM
 
 VIDEOS_AT_ONCE = 4  # under way: the instances of the one, the turns of the other
 VIDEOS_WAITING = 32  # in memory, up to 200 MB each; beyond them the server says that it is overloaded
+BULK_WAITING = 16  # beside them: requests of the lower priority have places of their own, and take none of the others'
 QUEUE_SECONDS = 300  # longer than the slowest clip that the limits allow takes on a busy server
 # When a request began to arrive, in seconds of Unix time: a header of the proxy that tritonserver makes a parameter
 ARRIVED = "veracity-arrived"

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -21,20 +22,22 @@ from prometheus_client import CollectorRegistry
 from veracity import answers, in_flight, log
 from veracity.analysis.context import AnalysisContext
 from veracity.analysis.pipeline import analyze, ignore
-from veracity.catalog.serving import SERVICE, VIDEOS_AT_ONCE, VIDEOS_WAITING
+from veracity.catalog.serving import BULK_WAITING, SERVICE, VIDEOS_AT_ONCE, VIDEOS_WAITING
 from veracity.serving.bls import BlsInfer
-from veracity.serving.request import is_empty, parse, seconds_waited
+from veracity.serving.request import is_empty, parse, priority, seconds_waited
 from veracity.serving.tracing import traced
 from veracity.settings import Settings
+from veracity.turns import Turns
 from veracity_client import telemetry
 from veracity_client._meters import Analyses
-from veracity_client._wire import ALIVE, ALIVE_SECONDS
+from veracity_client._wire import ALIVE, ALIVE_SECONDS, PRIORITIES
 from veracity_client.errors import AnalysisTimeout, InternalError, Overloaded, VeracityError
 from veracity_client.metrics import of_error, of_verdict
 from veracity_client.verdict import StageEvent, Verdict, event_to_json
 
 THREADS = 64  # of the event loop: an inference in flight holds one, and asyncio's own default is cores + 4
 CANCEL_POLL_SECONDS = 0.25
+WAITING = {PRIORITIES["interactive"]: VIDEOS_WAITING, PRIORITIES["bulk"]: BULK_WAITING}
 ABANDONED = "the caller went away or its deadline passed"
 
 logger = log.get(__name__)
@@ -126,8 +129,8 @@ class DetectorStream(Detector):
     def initialize(self, args: Mapping[str, str]) -> None:
         """Bound what Triton does not: a decoupled instance is handed every request at once, its queue never fills."""
         super().initialize(args)
-        self.turns = asyncio.Semaphore(VIDEOS_AT_ONCE)
-        self.streams = 0
+        self.turns = Turns(VIDEOS_AT_ONCE)
+        self.streams: Counter[int] = Counter()  # by priority
 
     async def execute(self, requests: Sequence[Any]) -> None:
         """Stream the answers of all requests, each through its own sender."""
@@ -162,16 +165,17 @@ class DetectorStream(Detector):
     async def _analyze(
         self, request: Any, arrived: float, cancelled: Callable[[], bool], tell: Callable[[StageEvent], None]
     ) -> Verdict:
-        self.streams += 1
+        level = priority(request)
+        self.streams[level] += 1
         try:
-            if self.streams > VIDEOS_AT_ONCE + VIDEOS_WAITING:
+            if self.streams[level] > VIDEOS_AT_ONCE + WAITING[level]:
                 raise Overloaded("as many streams as this server takes are waiting; ask again later")
             return await super()._analyze(request, arrived, cancelled, tell)
         finally:
-            self.streams -= 1
+            self.streams[level] -= 1
 
     async def _work(self, request: Any, arrived: float, tell: Callable[[StageEvent], None]) -> Verdict:
-        async with self.turns:
+        async with self.turns.turn(priority(request)):
             return await super()._work(request, arrived, tell)
 
 

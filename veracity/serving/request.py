@@ -11,6 +11,7 @@ import triton_python_backend_utils as pb
 
 from veracity.catalog.serving import ARRIVED
 from veracity.media import FileBelow, Source
+from veracity_client._wire import PRIORITIES
 from veracity_client.errors import BadOption, PathNotAllowed
 from veracity_client.verdict import Options
 
@@ -41,6 +42,16 @@ def seconds_waited(request: Any, now: float) -> float:
         return max(0.0, now - float(str(json.loads(request.parameters() or "{}")[ARRIVED])))
     except (ValueError, TypeError, KeyError):
         return 0.0
+
+
+def priority(request: Any) -> int:
+    """Return a request's priority, of which Triton tells a model nothing: by its options, which stay where they are."""
+    tensor = pb.get_input_tensor_by_name(request, "OPTIONS")
+    try:
+        text = bytes(tensor.as_numpy().reshape(-1)[0]) if tensor is not None else b"{}"
+        return PRIORITIES[Options.from_json(text[: MAX_OPTIONS_BYTES + 1] or b"{}").priority]
+    except (BadOption, IndexError):  # it is refused when it is read
+        return PRIORITIES["interactive"]
 
 
 def is_empty(request: Any) -> bool:

@@ -17,6 +17,7 @@ from veracity_client import AsyncDetector, Detector, Options
 from veracity_client.batch import jobs_of
 from veracity_client.errors import BadOption, ServerUnavailable
 from veracity_client.info import ServerInfo
+from veracity_client.options import WITHOUT_EFFECT
 from veracity_client.verdict import StageEvent, Verdict
 from veracity_gateway.settings import Settings
 
@@ -95,8 +96,8 @@ def content_of(sha256: str, options: Options, fingerprint: str | None) -> str | 
     if fingerprint is None:
         return None
     chosen = asdict(options) | {"layers": sorted(options.layers)}
-    del chosen["deadline_seconds"]
-    return hashlib.sha256(msgspec.json.encode([sha256, fingerprint, chosen], order="sorted")).hexdigest()
+    kept = {name: value for name, value in chosen.items() if name not in WITHOUT_EFFECT}
+    return hashlib.sha256(msgspec.json.encode([sha256, fingerprint, kept], order="sorted")).hexdigest()
 
 
 def options_of(text: str) -> Options:

@@ -6,12 +6,19 @@ from typing import Any, get_args
 
 import msgspec
 
+from veracity_client.options import Priority
 from veracity_client.verdict import LayerName, OperatingPoint, Policy, Verdict
 from veracity_gateway.routes.shown import Problem
 
 OPTIONS: dict[str, Any] = {
     "policy": {"type": "string", "enum": list(get_args(Policy)), "default": "fail_fast"},
     "operating_point": {"type": "string", "enum": list(get_args(OperatingPoint)), "default": "balanced"},
+    "priority": {
+        "type": "string",
+        "enum": list(get_args(Priority)),
+        "default": "interactive",
+        "description": "bulk waits while somebody waits whose request is interactive",
+    },
     "audio_track": {"type": "integer", "minimum": 0},
     "video_track": {"type": "integer", "minimum": 0},
     "deadline_seconds": {"type": "number", "exclusiveMinimum": 0, "maximum": 3600, "default": 300},

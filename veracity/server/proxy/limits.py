@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from veracity.catalog.serving import VIDEOS_AT_ONCE, VIDEOS_WAITING
+from veracity.catalog.serving import BULK_WAITING, VIDEOS_AT_ONCE, VIDEOS_WAITING
 
 # Triton parses JSON by recursion: 100,000 brackets are answered, 128,000 end it (stacks of 8 MiB). That of our requests
 # has under 2 KB, since the video is not in it but behind it.
@@ -26,7 +26,7 @@ CONNECTIONS = 1000  # at each port
 STREAMS = 100  # requests at once over one HTTP/2 connection
 REQUESTS = 256  # at once in tritonserver, over each of its sockets
 # At once: Triton queues no request of a decoupled model, so its one process would have to refuse between analyses.
-OPEN_STREAMS = VIDEOS_AT_ONCE + VIDEOS_WAITING
+OPEN_STREAMS = VIDEOS_AT_ONCE + VIDEOS_WAITING + BULK_WAITING
 BUFFER = 1 << 20  # of a connection, each way: a body passes through and is never held
 
 
