@@ -50,7 +50,7 @@ def measure(args: argparse.Namespace, profile: str) -> list[dict[str, Any]]:
 
 def _row(args: argparse.Namespace, profile: str, count: int) -> dict[str, Any]:
     spawn = get_context("spawn")
-    with ProcessPoolExecutor(count, spawn, initializer=_start.append, initargs=(spawn.Barrier(count),)) as pool:
+    with ProcessPoolExecutor(count, spawn, initializer=_take, initargs=(spawn.Barrier(count),)) as pool:
         ended = [pool.submit(_process, args, profile) for _ in range(count)]
         spans = [one.result() for one in ended]
     seconds = max(end for _, end in spans) - min(begin for begin, _ in spans)
@@ -59,6 +59,11 @@ def _row(args: argparse.Namespace, profile: str, count: int) -> dict[str, Any]:
         "profile": profile, "mode": mode(), "processes": count, "videos": videos,
         "videos_per_second": round(videos / seconds, 3),
     }  # fmt: skip
+
+
+def _take(start: Barrier) -> None:
+    """Keep the barrier in a new process: a bound method would reach a copy of the list."""
+    _start.append(start)
 
 
 def _process(args: argparse.Namespace, profile: str) -> tuple[float, float]:

@@ -51,10 +51,13 @@ def until(page: Page, expression: str) -> None:
 
 
 def bounds(locator: Locator) -> FloatRect:
-    expect(locator).to_be_visible()  # a picture has no place before it is loaded
-    found = locator.bounding_box()
-    assert found
-    return found
+    """Return where an element is, once it is: a picture is nowhere before it is loaded, nor what is being drawn anew."""
+    deadline = time.monotonic() + SHOWN_SECONDS
+    while True:
+        expect(locator).to_be_visible()
+        if found := locator.bounding_box():
+            return found
+        assert time.monotonic() < deadline, locator
 
 
 def at(page: Page) -> float:
