@@ -51,7 +51,7 @@ def until(page: Page, expression: str) -> None:
 
 
 def bounds(locator: Locator) -> FloatRect:
-    """Return where an element is, once it is: a picture is nowhere before it is loaded, nor what is being drawn anew."""
+    """Return where an element is, once it is: not before a picture is loaded, nor while it is drawn anew."""
     deadline = time.monotonic() + SHOWN_SECONDS
     while True:
         expect(locator).to_be_visible()
