@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -123,6 +124,43 @@ def test_a_process_that_dies_over_a_request_costs_no_other_request(sleepers: Pat
         assert "not healthy" in str(failed)
         eventually(lambda: server.models["sleeper"].state == "ready")
         assert int(ask_slow(server.grpc_url, "sleeper", 0.0)) in reaper.child_processes(server.pid) - before
+
+
+@pytest.mark.triton
+@pytest.mark.parametrize("config", [PYTHON_CONFIG, PYTHON_CONFIG + TWO_INSTANCES], ids=["one process", "two"])
+def test_a_server_that_never_ends_a_load_is_restarted(
+    tmp_path: Path,
+    config: str,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Triton waits for ever for the first sign of a process that is killed before it."""
+    monkeypatch.setattr("veracity.server.loads.STUCK_SECONDS", 5.0)
+    write_python(tmp_path / "models/sleeper", SLEEPER, config)
+    (tmp_path / "busy").mkdir()
+    env = {"BUSY_FOLDER": str(tmp_path / "busy")}
+    with Server(tmp_path / "models", access=OPEN, canary_seconds=1.0, env=env) as server:
+        hung, before = server.pid, children_at_once(server.pid)
+        for process in before:
+            os.kill(process, signal.SIGKILL)
+        while not (started := children_at_once(hung) - before):
+            pass  # each millisecond counts
+        os.kill(min(started), signal.SIGKILL)
+        eventually(lambda: server.pid != hung and server.models["sleeper"].state == "ready")
+        assert len(reaper.child_processes(server.pid)) == len(before)
+    assert "a load never ends" in caplog.text + "".join(capsys.readouterr())
+
+
+def children_at_once(parent: int) -> set[int]:
+    """The model's processes, found without the look at every process of the machine that takes too long here."""
+    found = set()
+    for thread in Path(f"/proc/{parent}/task").iterdir():
+        with suppress(OSError):  # it ended
+            for child in (thread / "children").read_text().split():
+                if b"/sleeper/" in Path(f"/proc/{child}/cmdline").read_bytes():
+                    found.add(int(child))
+    return found
 
 
 @pytest.mark.triton

@@ -36,6 +36,11 @@ class Instances:
             own.name, own.count, own.rate_limiter.priority = f"{folder.name}_{number}", 1, number + 1
         self._generation = 0
 
+    @property
+    def processes(self) -> int:
+        """How many processes of its own the model has at least: 0 where Triton computes it by itself."""
+        return max(1, len(self._config.instance_group)) if self._config.backend == "python" else 0
+
     def tell(self, name: str, value: str) -> None:
         """Have the configuration tell callers something: a parameter, which Triton itself has no use for."""
         self._config.parameters[name].string_value = value

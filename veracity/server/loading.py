@@ -16,6 +16,7 @@ from veracity.server.control import Control, LoadFailed
 from veracity.server.fingerprint import fingerprint
 from veracity.server.health import ModelHealth
 from veracity.server.instances import Instances, processes
+from veracity.server.loads import Loads
 from veracity.server.repository import is_detector
 from veracity_client.info import FINGERPRINT
 
@@ -27,8 +28,8 @@ class Loader:
 
     Detectors tell the fingerprint of what they answer with: ``children``, the models that they call, in ``env``.
     Where there is a ``signer``, only what it signed is loaded.
-    The methods return the processes that serve the model from then on, as :func:`veracity.server.instances.processes`
-    does, and raise :class:`LoadFailed`. ``timeout`` is in seconds.
+    ``loads`` are those under way. The methods return the processes that serve the model from then on, as
+    :func:`veracity.server.instances.processes` does, and raise :class:`LoadFailed`. ``timeout`` is in seconds.
     """
 
     def __init__(
@@ -36,6 +37,7 @@ class Loader:
     ) -> None:
         self._repository, self._model_config, self._timeout, self._env = repository, model_config, timeout, env
         self._signer = signer
+        self.loads = Loads()
         self.children: Iterable[str] = ()
 
     def load(self, control: Control, health: ModelHealth, server: int) -> dict[int, str]:
@@ -52,7 +54,8 @@ class Loader:
         if self._signer is None:
             compileall.compile_dir(folder, quiet=2)
         before = processes(server, folder)
-        self._load(control, name, health.instances.to_json())
+        with self.loads.under_way(folder, health.instances.processes, before):
+            self._load(control, name, health.instances.to_json())
         if files := provenance.unrecorded(folder):
             _log.warning("graph not verified: no provenance records its sha256", model=name, files=files)
         if fault := smoke_test.fault(control, name, self._repository, self._timeout):
@@ -70,7 +73,8 @@ class Loader:
         before = processes(server, folder)
         # First out with the dead: until then they take requests from the queue and fail them.
         self._load(control, health.name, instances.to_json(without=gone))
-        self._load(control, health.name, instances.to_json())
+        with self.loads.under_way(folder, instances.processes, before.keys() - health.processes.keys()):
+            self._load(control, health.name, instances.to_json())
         new = {pid: instance for pid, instance in processes(server, folder).items() if pid not in before}
         replaced = {*new.values(), *gone}  # all, where the graph is another one now
         return new | {pid: instance for pid, instance in health.processes.items() if instance not in replaced}

@@ -23,6 +23,7 @@ from veracity.server.control import Control, LoadFailed, ProbeResult, one_line
 from veracity.server.heals import Heals
 from veracity.server.health import QUICK_ATTEMPTS, ModelHealth, ModelState, backoff
 from veracity.server.loading import Loader
+from veracity.server.loads import Loads
 from veracity.server.orphans import Orphans
 from veracity.server.repository import Contents, is_detector
 
@@ -73,6 +74,11 @@ class Models:
         self._abandoned = threading.Event()
         self._threads = ThreadPoolExecutor(THREADS, "model-check")
         self._under_way: dict[str, Future[None]] = {}
+
+    @property
+    def loads(self) -> Loads:
+        """The loads under way."""
+        return self._loader.loads
 
     def states(self) -> dict[str, ModelState]:
         """Return a copy: name to state, in the order of loading, then what is missing."""

@@ -38,11 +38,12 @@ class Supervisor:
     ) -> None:
         self._process, self._models = process, models
         self._read_repository, self._stopping = read_repository, stopping
-        self._live = LiveWatch(process, stopping)
+        self._live = LiveWatch(process, models.loads, stopping)
         self._restarts, self._heals = 0, heals
 
     def load(self) -> None:
         """Load the models; raises ServerUnavailable when the stop begins meanwhile."""
+        self._live.start()
         with Control(self._process.sockets.connect) as control:
             process = self._process
             self._models.load_all(
@@ -53,7 +54,6 @@ class Supervisor:
 
     def run(self) -> None:
         """Supervise until the stop begins."""
-        self._live.start()
         while not self._stopping.is_set():
             began = time.monotonic()
             self._check_until_it_ends()
