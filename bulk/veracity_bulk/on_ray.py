@@ -18,7 +18,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from veracity_bulk import leftovers
+from veracity_bulk import orphans
 from veracity_bulk.errors import RayError, WorkerDied
 from veracity_bulk.worker import Job, Worker
 from veracity_client.errors import VeracityError
@@ -55,7 +55,7 @@ def cluster(address: str | None) -> Iterator[None]:
 def _start(stack: ExitStack) -> None:
     for attempt in range(1, START_ATTEMPTS + 1):
         with ExitStack() as this:
-            folder = this.enter_context(leftovers.ended())
+            folder = this.enter_context(orphans.ended())
             try:
                 _init(object_store_memory=OBJECT_STORE_BYTES, include_dashboard=False, _temp_dir=folder)
                 stack.push(this.pop_all())

@@ -1,6 +1,6 @@
-"""Ends what is left of a Ray when the process that started it is gone, also by SIGKILL: Ray's agents outlive that.
+"""Ends the orphaned processes of a Ray whose starter is gone, also by SIGKILL: Ray's agents outlive that.
 
-Run as a program, ``leftovers.py FOLDER``, it waits for the end of its standard input, which its starter holds. Then it
+Run as a program, ``orphans.py FOLDER``, it waits for the end of its standard input, which its starter holds. Then it
 ends every process that has a file of FOLDER open or in its command line, and deletes FOLDER. The standard library is
 all that it wants.
 """
@@ -29,13 +29,13 @@ def ended(place: str = "/tmp") -> Iterator[str]:  # noqa: S108 - Ray's sockets w
     """Yield a new folder for Ray's session, whose processes end with the block or with this process."""
     folder = tempfile.mkdtemp(prefix=PREFIX, dir=place)
     command = [sys.executable, "-I", "-S", __file__, folder]
-    watcher = subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True)
+    reaper = subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True)
     try:
         yield folder
     finally:
-        assert watcher.stdin
-        watcher.stdin.close()
-        watcher.wait()
+        assert reaper.stdin
+        reaper.stdin.close()
+        reaper.wait()
 
 
 def main(folder: str) -> None:

@@ -1,4 +1,4 @@
-"""What a Ray leaves when its starter is gone: processes with an open file or an argument in its folder."""
+"""The orphans of a Ray whose starter is gone: processes with an open file or an argument in its folder."""
 
 import signal
 import subprocess
@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from veracity_bulk import leftovers
+from veracity_bulk import orphans
 
 STARTER = """
 import subprocess, sys
-from veracity_bulk import leftovers
-with leftovers.ended() as folder:
+from veracity_bulk import orphans
+with orphans.ended() as folder:
     held = open(folder + "/log", "w")
     log = subprocess.Popen(["sleep", "1000"], stdout=held, start_new_session=True)
     named = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(1000)", folder], start_new_session=True)
@@ -35,7 +35,7 @@ def test_nothing_is_left(end: str) -> None:
     ) as starter:
         assert starter.stdout
         folder, *pids = starter.stdout.readline().split()
-        assert Path(folder).name.startswith(leftovers.PREFIX)
+        assert Path(folder).name.startswith(orphans.PREFIX)
         assert all(alive(int(pid)) for pid in pids)
         if end == "killed":
             starter.kill()
