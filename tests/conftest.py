@@ -1,5 +1,6 @@
 """What most tests stand on: the repository, real media made on the spot, and one tritonserver for all of them."""
 
+import os
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -167,6 +168,18 @@ def labelled_clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for label in ("real", "fake", "inconclusive", "error BadVideo: no moov atom"):
         (folder / label.partition(" ")[0]).write_text(label)
     return folder
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A folder on a disk of a megabyte, to be filled."""
+    folder = tmp_path / "small"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(folder)]
+    if os.getuid() or subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("only root can make a root")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)
 
 
 @pytest.fixture(scope="module")

@@ -1,8 +1,6 @@
 """Several gateways that share a PostgreSQL and a bucket, and one that dies with its jobs under way."""
 
 import contextlib
-import os
-import subprocess
 import time
 from collections import Counter
 from pathlib import Path
@@ -176,24 +174,6 @@ def test_a_job_that_kills_its_gateway_ends(server: Server, media_folder: Path, t
         assert "died 1 times" in found["error"]["detail"]
     finally:
         gateway.stop()
-
-
-def test_a_full_disk_is_said_and_keeps_nothing(tmp_path: Path) -> None:
-    small = tmp_path / "small"
-    small.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(small)]
-    if os.getuid() or subprocess.run(mount, capture_output=True, check=False).returncode:
-        pytest.skip("only root can make a root")
-    try:
-        with gateway_server.gateway(gateway_server.settings_in(tmp_path / "data")) as url:
-            (tmp_path / "data" / "incoming").symlink_to(small)
-            files = {"video": ("a.mp4", b"x" * 2_000_000)}
-            found = http("POST", f"{url}/analyze-video", files=files)
-            assert (found.status_code, found.json()["type"]) == (507, "urn:veracity:error:StorageFull")
-            assert list(small.iterdir()) == []
-            assert http("GET", f"{url}/jobs").json()["jobs"] == []
-    finally:
-        subprocess.run(["umount", str(small)], check=True)
 
 
 def test_a_database_that_went_away_is_said(tmp_path: Path) -> None:
