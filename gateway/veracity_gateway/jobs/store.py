@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
 
-from sqlalchemy import ColumnElement, delete, func, select, update
+from sqlalchemy import ColumnElement, Select, delete, func, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -25,6 +25,7 @@ from veracity_gateway.problems import problem
 
 MOST_UPLOADS = 100  # of an owner, that are not complete
 RETRY_SECONDS = 60.0
+BULK_SECONDS = 3600.0  # a bulk job has the turn of an interactive one that came so much later: it never waits for ever
 
 Begun = Callable[[Session, Job], None]
 """Called in the transaction that makes a job, where it is no repeated request; what it raises is why there is none."""
@@ -106,7 +107,9 @@ class Jobs:
             if (session.scalar(select(func.count()).where(sends)) or 0) >= MOST_UPLOADS:
                 raise TooManyRequests(f"{MOST_UPLOADS} uploads are not complete; end some of them first", RETRY_SECONDS)
             trace = telemetry.headers().get("traceparent")
-            job = Job(id=new_id(), state="UPLOADING", created=self._clock(), traceparent=trace, **vars(new))
+            now = self._clock()
+            turn = now + BULK_SECONDS * (options_of(new.options).priority == "bulk")
+            job = Job(id=new_id(), state="UPLOADING", created=now, turn=turn, traceparent=trace, **vars(new))
             session.add(job)
             if once:
                 session.add(Idempotency(owner=new.owner, job=job.id, created=self._clock(), **vars(once)))
@@ -132,12 +135,11 @@ class Jobs:
             return job
 
     def claim(self, runner: str, seconds: float) -> Job | None:
-        """Give the runner the oldest job that waits, for so long; None where there is none."""
+        """Give the runner the job whose turn it is, for so long; None where none waits."""
         now = self._clock()
         with self._database.session() as session:
             waits = (Job.state == "QUEUED") & (Job.not_before <= now)
-            query = select(Job).where(waits).order_by(Job.created).limit(1).with_for_update(skip_locked=True)
-            job = session.scalar(query)
+            job = session.scalar(_first(waits))
             if job is None or self._answer_from_store(session, job):
                 return job
             job.runner, job.lease, job.attempts = runner, now + seconds, job.attempts + 1
@@ -146,12 +148,11 @@ class Jobs:
             return job
 
     def claim_download(self, runner: str, seconds: float) -> Job | None:
-        """Give the runner the oldest job whose file is still to be fetched; None where there is none."""
+        """Give the runner the next job whose file is still to be fetched; None where there is none."""
         now = self._clock()
         with self._database.session() as session:
             waits = (Job.state == "UPLOADING") & Job.source_url.is_not(None) & Job.runner.is_(None)
-            query = select(Job).where(waits, Job.not_before <= now).order_by(Job.created).limit(1)
-            job = session.scalar(query.with_for_update(skip_locked=True))
+            job = session.scalar(_first(waits & (Job.not_before <= now)))
             if job is not None:
                 job.runner, job.lease, job.attempts = runner, now + seconds, job.attempts + 1
             return job
@@ -283,6 +284,11 @@ class Jobs:
             _add(session, job, "end", {"state": state})
             for ended in self.on_end:
                 ended(session, job)
+
+
+def _first(waits: ColumnElement[bool]) -> Select[Job]:
+    turn = func.coalesce(Job.turn, Job.created)
+    return select(Job).where(waits).order_by(turn, Job.created).limit(1).with_for_update(skip_locked=True)
 
 
 def _held(id_: str, runner: str) -> tuple[ColumnElement[bool], ...]:

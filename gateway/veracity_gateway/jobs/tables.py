@@ -39,6 +39,8 @@ class Job(Base):
     options: Mapped[str] = mapped_column(Text)
     source_url: Mapped[str | None] = mapped_column(Text)
     created: Mapped[float]
+    turn: Mapped[float | None]
+    """What waits is taken in the order of this; None, of an older gateway: of ``created``."""
     started: Mapped[float | None]
     finished: Mapped[float | None] = mapped_column(index=True)
     not_before: Mapped[float] = mapped_column(default=0.0)
