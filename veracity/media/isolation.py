@@ -2,7 +2,8 @@
 
 Both hold for one thread and all that it starts. They want no rights and no further program at each start (1.5 ms), and
 work in ordinary containers, which forbid the namespaces that bubblewrap is made of. Landlock leaves a decoder its
-libraries and the one file; seccomp refuses what no decoder asks of the system, sockets above all.
+libraries and the one file; seccomp refuses what no decoder asks of the system, sockets above all. A decoder that works
+on a GPU has :class:`Grants`.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from typing import Literal
 
 from veracity import log
 from veracity.media import landlock, seccomp
+from veracity.media.scripts import script
 from veracity_client.errors import VeracityError
 
 Level = Literal["auto", "required", "off"]
@@ -28,6 +30,24 @@ SYSTEM = ("/usr", "/lib", "/lib64", "/bin", "/etc/ld.so.cache")
 LIBRARIES = ("av", "PIL", "pi_heif")  # of the scripts in this folder
 
 logger = log.get(__name__)
+
+
+@dataclass(frozen=True)
+class Grants:
+    """What a decoder that works on a device may use beyond its libraries and the one file.
+
+    ``devices`` are patterns of names in /dev that it writes and controls, ``readable`` files and folders, ``variables``
+    those of our environment that it sees. It also writes into its own folder of /proc, and listens on a Unix socket.
+    """
+
+    devices: tuple[str, ...]
+    readable: tuple[str, ...] = ()
+    variables: tuple[str, ...] = ()
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """Our values of the variables, of those that are set."""
+        return {name: os.environ[name] for name in self.variables if name in os.environ}
 
 
 @dataclass(frozen=True)
@@ -68,9 +88,22 @@ def confine(program: str, source: int) -> None:
     """
     landlock.forbid_privileges()
     if found().landlock:
-        landlock.restrict(found().landlock, (*_readable(), program, *_libraries_of(program)), source)
+        landlock.restrict(found().landlock, _readable_by(program), source)
     if found().seccomp:
         seccomp.load()
+
+
+def confined_from_within(program: str, grants: Grants) -> list[str]:
+    """Return the command in front of one that runs ``program``, by which it confines itself to ``grants`` and that.
+
+    It costs the start of a Python, and it has to be so: what a process may do in its own folder of /proc can be said
+    only once the folder is there.
+    """
+    devices = [str(path) for pattern in grants.devices for path in sorted(Path("/dev").glob(pattern))]
+    return script(
+        "confine_script.py", landlock=found().landlock, seccomp=found().seccomp,
+        readable=[*_readable_by(program), *grants.readable], writable=[*devices, "/proc/self"],
+    )  # fmt: skip
 
 
 def _tried() -> Isolation:
@@ -100,6 +133,10 @@ def _expect_refusal(deed: Callable[[], None]) -> None:
     except PermissionError:
         return
     raise OSError("it refuses nothing")
+
+
+def _readable_by(program: str) -> tuple[str, ...]:
+    return (*_readable(), program, *_libraries_of(program))
 
 
 @functools.cache

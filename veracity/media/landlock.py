@@ -15,7 +15,7 @@ PR_SET_NO_NEW_PRIVS = 38  # linux/prctl.h
 # linux/landlock.h
 CREATE_RULESET, ADD_RULE, RESTRICT_SELF = 444, 445, 446  # system calls
 ASK_VERSION = PATH_BENEATH = 1
-EXECUTE, READ_FILE, READ_DIR = 1, 4, 8
+EXECUTE, WRITE_FILE, READ_FILE, READ_DIR, TRUNCATE, IOCTL = 1, 2, 4, 8, 1 << 14, 1 << 15
 FILES = {1: 0x1FFF, 2: 0x3FFF, 3: 0x7FFF, 5: 0xFFFF}  # all rights that a version knows
 TCP = {1: 0, 4: 0b11}  # binding, connecting
 SCOPES = {1: 0, 6: 0b11}  # abstract Unix sockets and signals of whoever is not confined likewise
@@ -41,13 +41,18 @@ def forbid_privileges() -> None:
         raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
 
 
-def restrict(version: int, paths: Iterable[str], source: int) -> None:
-    """Leave this thread ``paths`` and the open file ``source`` to read; connections, signals and writing are over."""
+def restrict(version: int, paths: Iterable[str], source: int, writable: Iterable[str] = ()) -> None:
+    """Leave this thread ``paths`` and the open file ``source`` to read; connections, signals and writing are over.
+
+    What is ``writable``, device files above all, may be written and controlled too, but nothing be made or removed.
+    """
     handled = _Ruleset(*(max(known[k] for k in known if k <= version) for known in (FILES, TCP, SCOPES)))
     ruleset = _system_call(CREATE_RULESET, ctypes.byref(handled), ctypes.sizeof(handled), 0)
     try:
         for path in paths:
             _allow_path(ruleset, path, EXECUTE | READ_FILE | READ_DIR)
+        for path in writable:
+            _allow_path(ruleset, path, (WRITE_FILE | READ_FILE | READ_DIR | TRUNCATE | IOCTL) & handled.files)
         _allow_path(ruleset, "/proc", READ_DIR)  # Python 3.10 lists its descriptors there to close them
         if source >= 0:
             _allow_source(ruleset, source)

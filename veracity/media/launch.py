@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 
-from veracity.media.isolation import Level, confine
+from veracity.media.isolation import Grants, Level, confine, confined_from_within
 from veracity_client.errors import VeracityError
 
 ENVIRONMENT = {"LC_ALL": "C", "AV_LOG_FORCE_NOCOLOR": "1", "MALLOC_ARENA_MAX": "2"}  # each arena counts 64 MiB
@@ -26,15 +26,21 @@ class Launched:
     """
 
     def __init__(
-        self, command: Sequence[str], limits: Mapping[str, object], isolation: Level, source: int, out: int, err: int
-    ) -> None:
+        self, command: Sequence[str], limits: Mapping[str, object], isolation: Level, source: int, out: int, err: int,
+        grants: Grants | None = None,
+    ) -> None:  # fmt: skip
         """Raises OSError where no process, thread or memory is left."""
         self.ended = asyncio.Event()
         self.waiting: set[asyncio.Event] = {self.ended}
         self.status: int | None = None
         self._loop = asyncio.get_running_loop()
-        self._command, self._isolated = [*_launcher(limits), *command], isolation != "off"
         self._program = shutil.which(command[0]) or command[0]
+        self._isolated, self._environment = isolation != "off" and grants is None, ENVIRONMENT
+        before = _launcher(limits)
+        if grants is not None:
+            self._environment = ENVIRONMENT | grants.environment
+            before += confined_from_within(self._program, grants) if isolation != "off" else []
+        self._command = [*before, *command]
         started: Future[subprocess.Popen[bytes]] = Future()
         thread = threading.Thread(target=self._run, args=(started, source, out, err), name="decoder", daemon=True)
         try:
@@ -55,7 +61,7 @@ class Launched:
                 confine(self._program, source)
             process = subprocess.Popen(
                 self._command, stdin=source, stdout=out, stderr=err,
-                env=ENVIRONMENT, cwd="/", start_new_session=True,
+                env=self._environment, cwd="/", start_new_session=True,
             )  # fmt: skip
         except BaseException as error:
             started.set_exception(error)

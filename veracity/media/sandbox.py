@@ -17,7 +17,7 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 
-from veracity.media.isolation import Level
+from veracity.media.isolation import Grants, Level
 from veracity.media.launch import Launched
 from veracity_client.errors import AnalysisTimeout, BadVideo, LimitExceeded, TooLarge
 
@@ -123,6 +123,11 @@ class DecoderProcess:
         return _seconds_of_children() - self._seconds_before >= 0.9 * seconds  # the kernel's clocks differ a little
 
     @property
+    def said(self) -> str:
+        """What it said, once nothing is left of it; empty before."""
+        return self._listener.result() if self._listener.done() else ""
+
+    @property
     def exit_status(self) -> int | None:
         """What it ended with; None while it runs."""
         return self._process.status
@@ -191,10 +196,16 @@ class DecoderProcess:
 
 
 @asynccontextmanager
-async def running(command: Sequence[str], source: int, limits: Limits) -> AsyncIterator[DecoderProcess]:
+async def running(
+    command: Sequence[str], source: int, limits: Limits, grants: Grants | None = None
+) -> AsyncIterator[DecoderProcess]:
     """Run a decoder whose standard input is the open file ``source``; nothing of it survives the block."""
-    cpu = limits.cpu_seconds
-    bounds = {"cpu": f"{cpu}:{cpu + 1}", "as": limits.memory_bytes, "fsize": 0, "nofile": 64, "core": 0}
+    cpu, memory = limits.cpu_seconds, limits.memory_bytes
+    bounds = {"cpu": f"{cpu}:{cpu + 1}", "core": 0} | (
+        {"as": memory, "fsize": 0, "nofile": 64} if grants is None
+        # A driver reserves addresses by the terabyte, keeps files in memory, and opens its devices many times over.
+        else {"data": memory, "fsize": memory, "nofile": 1024}
+    )  # fmt: skip
     (output, far_output), (errors, far_errors) = os.pipe(), os.pipe()
     os.set_blocking(output, False)
     os.set_blocking(errors, False)
@@ -202,7 +213,7 @@ async def running(command: Sequence[str], source: int, limits: Limits) -> AsyncI
         fcntl.fcntl(far_output, F_SETPIPE_SZ, PIPE_BYTES)
     try:
         try:
-            process = Launched(command, bounds, limits.isolation, source, far_output, far_errors)
+            process = Launched(command, bounds, limits.isolation, source, far_output, far_errors, grants)
         except OSError as error:  # no process, thread or memory is left
             raise DecoderLost(f"could not be started: {error}") from error
         finally:

@@ -16,7 +16,9 @@ import threading
 ALLOW, REFUSE, NO_SUCH_CALL = 0x7FFF0000, 0x00050000 | errno.EPERM, 0x00050000 | errno.ENOSYS
 NOT_EQUAL, MASKED_EQUAL = 1, 7
 NAMESPACES = (0x00020000, 0x02000000, 0x04000000, 0x08000000, 0x10000000, 0x20000000, 0x40000000)  # CLONE_NEW…
-NETWORK = "socket socketpair connect bind listen accept accept4"
+REACHING = "socketpair connect accept accept4"
+LISTENING = "bind listen"
+AF_UNIX, TYPE, OTHER_TYPES = 1, 0xF, (1, 2, 3, 4, 6, 10)  # sys/socket.h: the types of sockets but SOCK_SEQPACKET
 OTHER_PROCESSES = (  # of this user
     "kill tkill tgkill rt_sigqueueinfo rt_tgsigqueueinfo pidfd_open pidfd_getfd pidfd_send_signal ptrace kcmp "
     "process_vm_readv process_vm_writev process_madvise shmget shmat shmctl semget semop semtimedop semctl "
@@ -42,16 +44,19 @@ class _Comparison(ctypes.Structure):
     _fields_ = (("argument", ctypes.c_uint), ("how", ctypes.c_int), ("a", ctypes.c_uint64), ("b", ctypes.c_uint64))
 
 
-def load() -> None:
-    """Put the filter on this thread. Raises OSError where there is no libseccomp, or the kernel takes no filter."""
+def load(*, listening: bool = False) -> None:
+    """Put the filter on this thread. Raises OSError where there is no libseccomp, or the kernel takes no filter.
+
+    With ``listening`` it may bind Unix sockets of the kind SOCK_SEQPACKET, but neither connect them nor take a caller.
+    """
     with _loading:
-        library, prepared = _filter()
+        library, prepared = _filter(listening=listening)
         if code := library.seccomp_load(prepared):
             raise OSError(-code, os.strerror(-code))
 
 
 @functools.cache
-def _filter() -> tuple[ctypes.CDLL, ctypes.c_void_p]:
+def _filter(*, listening: bool) -> tuple[ctypes.CDLL, ctypes.c_void_p]:
     """Return libseccomp and our filter. Raises OSError where the library is not there."""
     library = ctypes.CDLL("libseccomp.so.2")
     library.seccomp_init.restype = ctypes.c_void_p
@@ -63,9 +68,13 @@ def _filter() -> tuple[ctypes.CDLL, ctypes.c_void_p]:
             conditions = (_Comparison * len(compared))(*compared)
             library.seccomp_rule_add_array(prepared, ctypes.c_uint32(action), number, len(compared), conditions)
 
-    for names in (NETWORK, OTHER_PROCESSES, FILES, KERNEL):
+    for names in (REACHING, OTHER_PROCESSES, FILES, KERNEL, "" if listening else f"socket {LISTENING}"):
         for name in names.split():
             add(REFUSE, name)
+    if listening:
+        add(REFUSE, "socket", _Comparison(0, NOT_EQUAL, AF_UNIX))
+        for kind in OTHER_TYPES:
+            add(REFUSE, "socket", _Comparison(1, MASKED_EQUAL, TYPE, kind))
     for flag in NAMESPACES:
         add(REFUSE, "clone", _Comparison(0, MASKED_EQUAL, flag, flag))
     add(NO_SUCH_CALL, "clone3")  # its flags lie in memory, where a filter sees nothing; the C library asks clone then
