@@ -4,8 +4,9 @@
 # Estimates, which no GPU has confirmed: 20 GB of disk and 8 GB of downloads (TensorRT 4, torch for the graphs 3, CUDA
 # and cuDNN 2), 5 to 15 minutes for env, 5 for graphs, 2 to 10 for engines, 3 each for models, memory and pipeline.
 # From the environment:
-#   STAGES    which of env,graphs,engines,models,memory,pipeline,sharing, so that each call fits a slot (without it all
-#             but the last); figures add up as long as commit, graphs and machine stay the same
+#   STAGES    which of env,graphs,engines,decoders,models,memory,pipeline,sharing, so that each call fits a slot (without
+#             it all but the last); figures add up as long as commit, graphs and machine stay the same. decoders
+#             measures nothing: it compares NVDEC's frames with ffmpeg's own
 #   WHEELS    folder of wheels; nothing is downloaded then (pip's --no-index --find-links)
 #   CLIP      the video; else a sample is made, which needs espeak-ng
 #   MPS       yes: the networks run below a daemon of NVIDIA's Multi-Process Service, for STAGES=sharing; it ends with
@@ -14,7 +15,7 @@
 #   VENV, WORK, ROUNDS
 set -euo pipefail
 cd "$(dirname "$0")/.."
-stages=",${STAGES:-env,graphs,engines,models,memory,pipeline},"
+stages=",${STAGES:-env,graphs,engines,decoders,models,memory,pipeline},"
 read -ra profiles <<<"${PROFILES:-bench starter}"
 venv=${VENV:-.venv-gpu}
 work=${WORK:-runs/gpu}
@@ -89,6 +90,11 @@ if chosen engines; then
       run build "$precision" "$model"
     done
   done
+fi
+
+if chosen decoders; then
+  run scripts/bootstrap "$venv-tests" requirements/runtime.lock requirements/dev.lock
+  run "$venv-tests/bin/python" -m pytest -m gpu tests/media/test_nvdec.py
 fi
 
 measured=()

@@ -86,6 +86,9 @@ class Settings(BaseSettings):
     semantic_crops: Literal[1, 5] = Field(
         1, description="squares of a frame that the semantic layer sees: the middle, or 5 with the corners"
     )
+    decoder: Literal["ffmpeg", "cuda"] = Field(
+        "ffmpeg", description="what decodes pictures: ffmpeg on the CPU, or cuda, ffmpeg with NVDEC on an NVIDIA GPU"
+    )
     ffmpeg_cpu_seconds: Count = Field(600, description="processor time of one run of ffmpeg, in seconds")
     ffmpeg_memory_bytes: Count = Field(4096 * MIB, description="address space of one run of ffmpeg, in bytes")
     ffmpeg_wall_seconds: Seconds = Field(300.0, description="longest that one run of ffmpeg may take, in seconds")

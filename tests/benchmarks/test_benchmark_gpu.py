@@ -52,6 +52,12 @@ def test_the_script_runs_the_stages_that_are_chosen(tmp_path: Path) -> None:
     assert not any("pip" in line for line in told)
 
 
+def test_the_script_compares_decoders_without_a_network() -> None:
+    told = script("--dry-run", STAGES="decoders").stdout.splitlines()
+    assert told[-1] == ".venv-gpu-tests/bin/python -m pytest -m gpu tests/media/test_nvdec.py"
+    assert any(line == told[-1] for line in script("--dry-run").stdout.splitlines())
+
+
 def test_the_script_measures_below_mps_where_that_is_asked_for(tmp_path: Path) -> None:
     told = script("--dry-run", STAGES="sharing", MPS="yes", PROFILES="starter", WORK=str(tmp_path)).stdout.splitlines()
     assert told[-2] == "nvidia-cuda-mps-control -d"

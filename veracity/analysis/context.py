@@ -13,7 +13,8 @@ from veracity.catalog.profiles import BENCH, PROFILES, Choice, Weighted, childre
 from veracity.decision.calibration import FILE, Calibration
 from veracity.evidence.speech import SileroVad, Vad, energy_vad
 from veracity.install.files import sha256
-from veracity.media import Limits, find_ffmpeg, isolation
+from veracity.media import Limits, find_ffmpeg, isolation, trial
+from veracity.media.decoders import DECODERS, Decoder
 from veracity.settings import Settings
 from veracity_client.errors import ModelUnavailable
 from veracity_client.reasons import Reason
@@ -44,9 +45,10 @@ class AnalysisContext:
         """Log what decoders are not isolated from.
 
         Raises :class:`ModelUnavailable` for a missing or altered VAD, :class:`VeracityError` without an ffmpeg or
-        an isolation that is required.
+        an isolation that is required, or where the chosen decoder decodes nothing.
         """
         isolation.check(settings.decoder_isolation)
+        trial.check(settings)
         installed = InstalledModels(settings.model_repository)
         context = cls(
             settings,
@@ -73,6 +75,11 @@ class AnalysisContext:
             wall_seconds=s.ffmpeg_wall_seconds,
             isolation=s.decoder_isolation,
         )
+
+    @property
+    def decoder(self) -> Decoder:
+        """What decodes pictures."""
+        return DECODERS[self.settings.decoder]
 
     @property
     def choice(self) -> Choice:

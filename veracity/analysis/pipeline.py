@@ -73,7 +73,8 @@ async def observe(
 
 async def _observe(video: Source, infer: Infer, options: Options, context: AnalysisContext, tell: Tell) -> Observation:
     begun = time.monotonic()
-    async with Media.opened(video, context.limits, context.ffmpeg, options.video_track) as media:
+    parts = context.limits, context.ffmpeg, options.video_track, context.decoder
+    async with Media.opened(video, *parts) as media:
         roster = await asyncio.to_thread(Roster.decide, context, infer)
         analysis = Analysis(infer, options, context, roster, tell, begun)
         try:

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from veracity.catalog.layers import FPS, SAMPLE_RATE
+from veracity.media.decoders import FFMPEG, Decoder
 from veracity.media.ffmpeg import input_args, nothing_decoded
 from veracity.media.probe import AudioStream, Probe, Timeline, VideoStream
 from veracity.media.sandbox import DecoderProcess, Limits
@@ -37,6 +38,7 @@ TO_SDR = (
     "tonemap=tonemap=mobius:desat=0",
     "zscale=transfer=bt709:matrix=bt709:range=tv",
     "format=yuv444p",
+    "scale",  # to what comes next
 )
 
 
@@ -71,7 +73,7 @@ def sound_bytes(limits: Limits) -> int:
 
 def picture_arguments(
     limits: Limits, video: VideoStream, timeline: Timeline, runs: Sequence[range], width: int, height: int,
-    *, seek: bool = False,
+    *, seek: bool = False, decoder: Decoder = FFMPEG,
 ) -> list[str]:  # fmt: skip
     """Return the arguments that give the frames of ``runs`` as RGB bytes.
 
@@ -82,12 +84,14 @@ def picture_arguments(
     jump = ["-noaccurate_seek", "-copyts", "-start_at_zero", "-ss", f"{max(0.0, first / FPS - EARLIER):.3f}"]
     across, down = (height, width) if video.orientation > 4 else (width, height)
     filters = [
+        *decoder.first,
         *([f"select='lte(t,{timeline.stray_after:.3f})'"] if timeline.stray_after is not None else []),
         *_without_jumps("setpts", timeline),
-        *(["yadif=deint=interlaced"] if video.interlaced else []),
+        *([*decoder.planar, "yadif=deint=interlaced"] if video.interlaced else []),
         f"fps={FPS}:start_time={first / FPS:g}:eof_action=pass",  # to the last frame, however short it is shown
         f"select='{_select([range(run.start - first, run.stop - first) for run in runs])}'",
         f"setpts=N/({FPS}*TB)",  # without holes, so that no version of ffmpeg fills them with repeated frames
+        *decoder.planar,
         f"scale={across}:{down}",
         *(TO_SDR if video.hdr else ()),
         "format=rgb24",
@@ -98,7 +102,7 @@ def picture_arguments(
     count = sum(len(run) for run in runs)
     output = ["-map", f"0:V:{video.index}", "-vf", ",".join(filters), "-frames:v", str(count), "-pix_fmt", "rgb24"]
     return [
-        *input_args(limits, "-noautorotate", "-an", *keep, *(jump if seek else ())),
+        *input_args(limits, *decoder.options, "-noautorotate", "-an", *keep, *(jump if seek else ())),
         *output,
         "-flush_packets",
         "1",

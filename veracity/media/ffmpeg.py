@@ -48,10 +48,17 @@ def find_ffmpeg(explicit: Path | None = None) -> Path:
         return explicit.absolute()
     if system := shutil.which("ffmpeg"):
         return Path(system).absolute()
+    if pips := pips_ffmpeg():
+        return pips
+    raise VeracityError("ffmpeg is missing: apt-get install ffmpeg, or pip install imageio-ffmpeg")
+
+
+def pips_ffmpeg() -> Path | None:
+    """Return the ffmpeg in the wheel ``imageio-ffmpeg``, where that is installed."""
     try:
         return Path(importlib.import_module("imageio_ffmpeg").get_ffmpeg_exe())
     except (ImportError, RuntimeError):
-        raise VeracityError("ffmpeg is missing: apt-get install ffmpeg, or pip install imageio-ffmpeg") from None
+        return None
 
 
 def input_args(limits: Limits, *options: str) -> list[str]:

@@ -22,31 +22,44 @@ from numpy.typing import NDArray
 from veracity import log
 from veracity.catalog.layers import FPS, SAMPLE_RATE
 from veracity.media import boxes, decoding, pictures
+from veracity.media.decoders import FFMPEG, Decoder
 from veracity.media.decoding import Frame
 from veracity.media.ffmpeg import FORMATS, find_ffmpeg, nothing_decoded
+from veracity.media.isolation import Grants
 from veracity.media.levels import Levels, measure_levels
 from veracity.media.probe import SLACK, AudioStream, Probe, Timeline, VideoStream, parse_facts, within_limits
 from veracity.media.repeated import ATTEMPTS, repeated, unavailable
 from veracity.media.sandbox import DecoderLost, DecoderProcess, Limits, running
 from veracity.media.scripts import script
 from veracity.media.source import Source, SourceFile
-from veracity_client.errors import BadVideo, InternalError, LimitExceeded, NoFrames, UnsupportedCodec
+from veracity_client.errors import (
+    AnalysisTimeout,
+    BadVideo,
+    InternalError,
+    LimitExceeded,
+    NoFrames,
+    UnsupportedCodec,
+)
 
 __all__ = ["Frame", "Limits", "Media", "Probe", "Source", "find_ffmpeg"]
 
 logger = log.get(__name__)
 FACTS_BYTES = 16 << 20  # of what is told of a file; a thousand tracks take 1 MB
+ON_CPU = "pictures are decoded on the CPU"
 MAX_PACKETS = 2_000_000  # of all tracks; 200 MB of 10 ms sound packets are fewer
 
 
 class Media:
     """A context manager around one open file; leaving it ends what still runs on it.
 
-    ``video_track`` is the one whose frames are decoded, None for the one that a player would show.
+    ``video_track`` is the one whose frames are decoded, None for the one that a player would show, and ``decoder``
+    what decodes them.
     ``damage`` says in short sentences how far the file could be read where that is less far than it promises.
     """
 
-    def __init__(self, file: SourceFile, limits: Limits, ffmpeg: Path, video_track: int | None = None) -> None:
+    def __init__(
+        self, file: SourceFile, limits: Limits, ffmpeg: Path, video_track: int | None = None, decoder: Decoder = FFMPEG
+    ) -> None:
         self.size = file.size  # bytes
         self.sha256 = file.sha256
         self.damage: tuple[str, ...] = ()
@@ -55,27 +68,32 @@ class Media:
         self._limits = limits
         self._ffmpeg = ffmpeg
         self._video_track = video_track
+        self._decoder = decoder
         self._probe: Probe | None = None
         self._children: set[DecoderProcess] = set()
         self._early_sound: asyncio.Task[tuple[bytearray, str]] | None = None
         self._early_arguments: Sequence[str] = ()
 
     @classmethod
-    def open(cls, source: Source, limits: Limits, ffmpeg: Path | None = None, video_track: int | None = None) -> Media:
+    def open(
+        cls, source: Source, limits: Limits, ffmpeg: Path | None = None, video_track: int | None = None,
+        decoder: Decoder = FFMPEG,
+    ) -> Media:  # fmt: skip
         """Open a source, which blocks while its bytes are copied and hashed; :meth:`opened` does it in a thread.
 
         Raises :class:`TooLarge`; :class:`BadVideo` where the file is empty or not a regular file.
         """
         program = find_ffmpeg(ffmpeg)
-        return cls(source.open(limits), limits, program, video_track)
+        return cls(source.open(limits), limits, program, video_track, decoder)
 
     @classmethod
     @asynccontextmanager
     async def opened(
-        cls, source: Source, limits: Limits, ffmpeg: Path | None = None, video_track: int | None = None
-    ) -> AsyncIterator[Media]:
+        cls, source: Source, limits: Limits, ffmpeg: Path | None = None, video_track: int | None = None,
+        decoder: Decoder = FFMPEG,
+    ) -> AsyncIterator[Media]:  # fmt: skip
         """Open a source in a thread, off the event loop, and close it on leaving. Raises as :meth:`open`."""
-        opening = asyncio.create_task(asyncio.to_thread(cls.open, source, limits, ffmpeg, video_track))
+        opening = asyncio.create_task(asyncio.to_thread(cls.open, source, limits, ffmpeg, video_track, decoder))
         try:
             media = await asyncio.shield(opening)
         except asyncio.CancelledError:
@@ -256,22 +274,35 @@ class Media:
         """Yield the frames of one run of ffmpeg and then its messages; one that has ``begun`` seeks to the first."""
         item: Frame | Exception | str = ""
         count, timeline = 0, (await self.probe()).timeline
-        for _ in range(ATTEMPTS):
+        for decoder in self._decoders(video):
             left, (height, width) = indices[count:], size
             runs = decoding.runs_of(left)
-            arguments = decoding.picture_arguments(self._limits, video, timeline, runs, width, height, seek=begun)
-            async with self._ffmpeg_child(arguments) as child:
+            arguments = decoding.picture_arguments(
+                self._limits, video, timeline, runs, width, height, seek=begun, decoder=decoder
+            )
+            async with self._ffmpeg_child(arguments, decoder.grants) as child:
                 ahead = decoding.read_ahead(child, left, (height, width, 3), video, begun=begun or count > 0)
                 async with aclosing(ahead):
                     async for item in ahead:
                         if isinstance(item, Frame):
                             count += 1
                             yield item
-            if not isinstance(item, DecoderLost):
+            if not _is_repeated(decoder, item, missing=count < len(indices)):
                 break
+            if decoder is not FFMPEG:
+                logger.warning(ON_CPU, decoder=decoder.name, codec=video.codec, said=child.said)
         if isinstance(item, Exception):
             raise unavailable(item) if isinstance(item, DecoderLost) else item
         yield item
+
+    def _decoders(self, video: VideoStream) -> list[Decoder]:
+        """Return what decodes the pictures, and what does where that gives up."""
+        if self._decoder is FFMPEG:
+            return [FFMPEG] * ATTEMPTS
+        if not self._decoder.takes(video.codec):
+            logger.info(ON_CPU, decoder=self._decoder.name, codec=video.codec)
+            return [FFMPEG] * ATTEMPTS
+        return [self._decoder, *[FFMPEG] * ATTEMPTS]
 
     def _note_pictures(self, probe: Probe, came: float, missing: float | None) -> None:
         """Note that there are pictures to the second ``came``, and none at ``missing`` though they were promised."""
@@ -282,17 +313,26 @@ class Media:
             self._note_end("pictures", came, end)
 
     @asynccontextmanager
-    async def _child(self, command: Sequence[str]) -> AsyncIterator[DecoderProcess]:
+    async def _child(self, command: Sequence[str], grants: Grants | None = None) -> AsyncIterator[DecoderProcess]:
         file = self._converted or self._file
-        async with running(command, file.descriptor, self._limits) as child:
+        async with running(command, file.descriptor, self._limits, grants) as child:
             self._children.add(child)
             try:
                 yield child
             finally:
                 self._children.discard(child)
 
-    def _ffmpeg_child(self, arguments: Sequence[str]) -> AbstractAsyncContextManager[DecoderProcess]:
-        return self._child([str(self._ffmpeg), *arguments])
+    def _ffmpeg_child(
+        self, arguments: Sequence[str], grants: Grants | None = None
+    ) -> AbstractAsyncContextManager[DecoderProcess]:
+        return self._child([str(self._ffmpeg), *arguments], grants)
+
+
+def _is_repeated(decoder: Decoder, item: Frame | Exception | str, *, missing: bool) -> bool:
+    """Return whether another run follows: the system ended this one, or it did not do what ffmpeg may do on the CPU."""
+    if isinstance(item, DecoderLost):
+        return True
+    return decoder is not FFMPEG and missing and bool(item) and not isinstance(item, AnalysisTimeout)
 
 
 def _close(opening: asyncio.Task[Media]) -> None:

@@ -16,7 +16,7 @@ from veracity.catalog import provenance
 from veracity.catalog.profiles import BENCH, children, choose, required
 from veracity.decision.calibration import FILE as CALIBRATION
 from veracity.install.signing import SETTING, Signer
-from veracity.media import isolation
+from veracity.media import isolation, trial
 from veracity.server import accelerators, address, binaries, repository, rundir
 from veracity.server.counted import Counted
 from veracity.server.heals import Heals
@@ -141,13 +141,15 @@ class Server:
         """Serve the models of the settings' profile; model processes see the same settings. ``options`` as above.
 
         Raises :class:`ServerUnavailable` for the faults that ``veracity doctor`` finds, in production, and
-        :class:`VeracityError` where decoders cannot be isolated, or spans not be sent, as they are required to be.
+        :class:`VeracityError` where decoders cannot be isolated, or spans not be sent, as they are required to be, and
+        where the chosen decoder decodes nothing.
         """
         isolation.check(settings.decoder_isolation)
         telemetry.check()
         production, choice = settings.env == "production", choose(settings.profile, settings.models)
         if production:
             _refuse_faults(settings)
+        trial.check(settings)
         defaults: dict[str, Any] = {
             "models": (*children(choice), *repository.DETECTORS),
             "required": (*required(choice), *repository.DETECTORS),

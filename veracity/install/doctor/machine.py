@@ -12,7 +12,8 @@ from pathlib import Path
 from veracity.catalog.profiles import children, choose
 from veracity.catalog.provenance import GRAPH
 from veracity.install.doctor.finding import Finding
-from veracity.media import Limits, find_ffmpeg, isolation
+from veracity.media import Limits, find_ffmpeg, isolation, trial
+from veracity.media.decoders import CUDA
 from veracity.media.ffmpeg import FORMATS
 from veracity.media.sandbox import MIB, DecoderLost, running
 from veracity.media.scripts import script
@@ -39,7 +40,7 @@ LONGEST = 60.0  # seconds that a program may take to say what it is; a driver th
 
 def examine(settings: Settings) -> Iterator[Finding]:
     """Examine what is not Python's and not a model's."""
-    for check in (_ffmpeg, _isolation, _triton, _gpu, _space):
+    for check in (_ffmpeg, _isolation, _triton, _gpu, _decoder, _space):
         yield from check(settings)
 
 
@@ -129,6 +130,18 @@ def _accelerator(settings: Settings) -> Finding:
     except VeracityError as error:
         return Finding("accelerator", "missing", error.message, True)
     return Finding("accelerator", "ok", settings.model_config_name)
+
+
+def _decoder(settings: Settings) -> Iterator[Finding]:
+    """Whether NVDEC decodes, where it is chosen."""
+    if settings.decoder != CUDA.name:
+        return
+    try:
+        trial.check(settings)
+    except VeracityError as error:
+        yield Finding("decoder", "missing", error.message, True)
+    else:
+        yield Finding("decoder", "ok", f"cuda: {' '.join(CUDA.codecs or ())}; the others are decoded on the CPU")
 
 
 def _said(*command: str) -> str:
