@@ -153,6 +153,10 @@ def test_devices_are_there_only_where_they_are_granted(isolated: None) -> None:
     assert told(full, None) == ["PermissionError 13"]
     assert told(full, GPU) == ["PermissionError 13"]
     assert told(full, isolation.Grants(devices=("ful?",))) == ["OSError 28"]
+    control = "import fcntl; tried(lambda: fcntl.ioctl(os.open('/dev/urandom', os.O_RDONLY), 0x80045200, bytes(4)))"
+    assert told(control, isolation.Grants(devices=("urandom",))) == ["done"]
+    if isolation.found().landlock >= 5:  # which knows of control
+        assert told(control, GPU) == ["PermissionError 13"]  # only to read
 
 
 def test_it_names_its_threads_and_changes_no_other_process(isolated: None, tmp_path: Path) -> None:

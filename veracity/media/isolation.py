@@ -96,8 +96,8 @@ def confine(program: str, source: int) -> None:
 def confined_from_within(program: str, grants: Grants) -> list[str]:
     """Return the command in front of one that runs ``program``, by which it confines itself to ``grants`` and that.
 
-    It costs the start of a Python, and it has to be so: what a process may do in its own folder of /proc can be said
-    only once the folder is there.
+    It costs the start of a Python (30 ms), and it has to be so: what a process may do in its own folder of /proc can be
+    said only once the folder is there.
     """
     devices = [str(path) for pattern in grants.devices for path in sorted(Path("/dev").glob(pattern))]
     return script(
