@@ -171,7 +171,7 @@ async def read_ahead(
                 if await child.fill(image.data.cast("B")) < image.nbytes:
                     said = await child.end()
                     if not count and not begun:
-                        raise nothing_decoded(said, "no picture", video.codec)
+                        raise nothing_decoded(said, "the pictures", video.codec)
                     break
                 await ahead.put(Frame(index, index / FPS, image))
             await ahead.put(said)

@@ -91,7 +91,7 @@ def error_from_stderr(said: str, otherwise: VeracityError) -> VeracityError:
 def nothing_decoded(said: str, what: str, codec: str | None) -> VeracityError:
     """Return the error of a track that gave nothing: ``what`` is its name for a person."""
     damaged = f"{what} could not be decoded: damaged, cut short or encrypted; {PLAYABLE}"
-    error = error_from_stderr(said, NoFrames(damaged) if what == "no picture" else BadVideo(damaged))
+    error = error_from_stderr(said, NoFrames(damaged) if what == "the pictures" else BadVideo(damaged))
     if isinstance(error, UnsupportedCodec) and codec:  # ffmpeg calls a codec it has never heard of "none"
         return UnsupportedCodec(f"there is no decoder for the codec {codec}")
     return error
