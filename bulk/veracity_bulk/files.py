@@ -20,6 +20,7 @@ from veracity_client.errors import TooLarge, VeracityError
 
 BUCKETS = ("s3", "gs")
 URI = re.compile(r"(?P<scheme>[a-zA-Z][a-zA-Z0-9+.-]*)://(?P<rest>.*)", re.S)
+STORE_MESSAGE = re.compile(r"<Message>(.+?)</Message>", re.S)
 CHUNK_BYTES = 1 << 20
 WEB_SECONDS = 60.0  # without a byte
 STORE_RETRIES = 2  # of one request; a file is tried again as a whole
@@ -147,7 +148,12 @@ def _ours() -> Iterator[None]:
         raise StoreUnavailable(f"its store does not answer: {_line(error)}") from None
 
 
+def reason(error: BaseException) -> str:
+    """Return what an error says, in one line: of a store's XML the message, and nothing that is for programmers."""
+    said = error.message if isinstance(error, VeracityError) else getattr(error, "strerror", None) or str(error)
+    told = STORE_MESSAGE.search(said)
+    return " ".join((told[1] if told else said.split("Debug source")[0]).split())[:300]
+
+
 def _line(error: BaseException) -> str:
-    """Return the first line of a library's message, without the part that is for its programmers."""
-    said = getattr(error, "strerror", None) or str(error)
-    return f"{type(error).__name__}: {' '.join(said.split('Debug source')[0].split())[:300]}"
+    return f"{type(error).__name__}: {reason(error)}"

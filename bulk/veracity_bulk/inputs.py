@@ -37,7 +37,7 @@ def entries(given: str, column: str) -> tuple[list[Entry], list[str]]:
     try:
         found, notes = _of(given, column)
     except (VeracityError, BaseError, OSError) as error:
-        raise BadOption(f"{given}: {_message(error)}") from None
+        raise BadOption(f"{given}: {files.reason(error)}") from None
     once = list({entry.uri: entry for entry in found}.values())
     if not once:
         raise BadOption(f"{given} names no file to analyse{': ' if notes else ''}{'; '.join(notes)}")
@@ -90,7 +90,7 @@ def _column(content: bytes, given: str, column: str) -> Iterator[str]:
                 buffer, convert_options=pa.csv.ConvertOptions(column_types=dict.fromkeys(names, pa.string()))
             )
     except pa.ArrowException as error:
-        raise Unreadable(f"it cannot be read as a manifest: {_message(error)}") from None
+        raise Unreadable(f"it cannot be read as a manifest: {files.reason(error)}") from None
     if column not in table.column_names:
         raise Unreadable(f"it has no column {column!r} but {', '.join(table.column_names)}: --column NAME")
     return ("" if name is None else str(name) for name in table.column(column).to_pylist())
@@ -109,8 +109,3 @@ def _local(path: str) -> Entry:
         return Entry(path, files.local_version(Path(path).stat()))
     except (OSError, ValueError):  # its row will say so
         return Entry(path)
-
-
-def _message(error: Exception) -> str:
-    said = error.message if isinstance(error, VeracityError) else getattr(error, "strerror", None) or str(error)
-    return " ".join(said.split("Debug source")[0].split())[:300]

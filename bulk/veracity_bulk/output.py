@@ -15,8 +15,8 @@ import os
 import time
 import uuid
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping
-from contextlib import ExitStack, suppress
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -29,7 +29,7 @@ import pyarrow.parquet
 from obstore.exceptions import BaseError
 from obstore.store import LocalStore, ObjectStore, from_url
 
-from veracity_bulk import files, schema
+from veracity_bulk import files, lock, schema
 from veracity_bulk.errors import OF_THE_FILE, OutputError
 from veracity_client.errors import BadOption
 
@@ -58,7 +58,7 @@ class Earlier:
 
 
 class Output:
-    """The output at ``place``, a folder or ``s3://`` or ``gs://`` with a prefix. A folder is locked until the end.
+    """The output at ``place``, a folder or ``s3://`` or ``gs://`` with a prefix. It is locked until the end.
 
     Raises :class:`BadOption` for a place that cannot be written or that another run writes.
     """
@@ -68,10 +68,10 @@ class Output:
         self._names = (f"{ROWS}/part-{time.strftime('%Y%m%dT%H%M%S', time.gmtime())}-{uuid.uuid4().hex[:8]}", 0)
         self.written = 0  # rows
         try:
-            self._store = self._open()
+            self._store, self._change = self._open()
         except (OSError, BaseError, ValueError) as error:
             self._held.close()
-            raise BadOption(f"{place}: rows cannot be written there: {_reason(error)}") from None
+            raise BadOption(f"{place}: rows cannot be written there: {files.reason(error)}") from None
 
     def __enter__(self) -> Output:
         return self
@@ -102,7 +102,7 @@ class Output:
             if len(left):
                 self._put(part, _parquet(left))
             else:
-                self._store.delete(part)
+                self._delete(part)
 
     def write(self, rows: list[schema.Row]) -> None:
         """Write rows as one file, whole or not at all. Raises :class:`OutputError`."""
@@ -121,32 +121,23 @@ class Output:
         self._put("dead-letters.csv", text.getvalue().encode(errors="surrogateescape"))
         self._put("report.json", json.dumps(report, indent=2).encode() + b"\n")
 
-    def _open(self) -> ObjectStore:
+    def _open(self) -> tuple[ObjectStore, lock.Change]:
         if files.URI.fullmatch(self._place):
-            store = from_url(self._place)
-            next(iter(store.list(ROWS, chunk_size=1)), None)
-            return store
+            next(iter(from_url(self._place).list(ROWS, chunk_size=1)), None)
+            lease = self._held.enter_context(closing(lock.Lease(self._place)))
+            return lease.store, lease.change
         folder = Path(self._place)
         (folder / ROWS).mkdir(parents=True, exist_ok=True)
-        self._lock(folder / ".lock")
+        self._held.enter_context(lock.folder(folder))
         for half in (folder / ROWS).glob("*#*"):  # of a run that was ended
             half.unlink()
-        return LocalStore(folder)
-
-    def _lock(self, path: Path) -> None:
-        import fcntl
-
-        file = self._held.enter_context(path.open("w"))
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise OSError("another run writes to it; wait for its end or give another place") from None
+        return LocalStore(folder), lambda make: make()
 
     def _parts(self) -> list[str]:
         try:
             listed = [found["path"] for batch in self._store.list(ROWS) for found in batch]
         except (OSError, BaseError) as error:
-            raise BadOption(f"{self._place}: {_reason(error)}") from None
+            raise BadOption(f"{self._place}: {files.reason(error)}") from None
         return sorted(path for path in listed if path.endswith(".parquet"))
 
     def _read(self, part: str, columns: list[str] | None = None) -> pa.Table:
@@ -156,18 +147,28 @@ class Output:
                 if found == schema.VERSION:
                     return file.read(columns)
         except (OSError, BaseError, pa.ArrowException) as error:
-            raise BadOption(f"{self._place}/{part} cannot be read: {_reason(error)}") from None
+            raise BadOption(f"{self._place}/{part} cannot be read: {files.reason(error)}") from None
         raise BadOption(
             f"{self._place}/{part} has {f'the schema {found}' if found else 'no schema of ours'}, this command writes "
             f"{schema.VERSION}: nothing was changed; give another place"
         )
 
     def _put(self, name: str, content: bytes) -> None:
+        """Write a file; on a disk it has another name until it is whole."""
+        with self._said(name):
+            self._change(lambda: self._store.put(name, content))
+
+    def _delete(self, name: str) -> None:
+        with self._said(name):
+            self._change(lambda: self._store.delete(name))
+
+    @contextmanager
+    def _said(self, name: str) -> Iterator[None]:
         try:
-            self._store.put(name, content)  # on a disk under another name that is changed when it is whole
+            yield
         except (OSError, BaseError) as error:
             self._clean(name)
-            reason = NO_SPACE if NO_SPACE in str(error) else _reason(error)
+            reason = NO_SPACE if NO_SPACE in str(error) else files.reason(error)
             raise OutputError(
                 f"{self._place}: {reason}; the {self.written} rows that this run wrote stay: "
                 "give it room or rights and run the command again"
@@ -207,8 +208,3 @@ def _parquet(table: pa.Table) -> bytes:
     sink = pa.BufferOutputStream()
     pa.parquet.write_table(table, sink, compression="zstd")
     return bytes(sink.getvalue().to_pybytes())
-
-
-def _reason(error: Exception) -> str:
-    said = getattr(error, "strerror", None) or str(error)
-    return " ".join(said.split("Debug source")[0].split())[:300]
