@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import nbclient
@@ -107,6 +108,43 @@ def test_folder_to_csv(server: Server, talking: Path, tmp_path: Path) -> None:
     assert (good["file"], good["error"]) == ("good.mp4", "")
     assert good["label"] in LABELS
     assert 0 <= float(good["1_audio"]) <= 1
+
+
+@pytest.fixture
+def two_files(talking: Path, tmp_path: Path) -> Path:
+    """A folder with a clip and a file that is none."""
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    shutil.copy(talking, folder / "good.mp4")
+    (folder / "bad.mp4").write_text("not a video")
+    return folder
+
+
+def needs(package: str, name: str) -> None:
+    """Skip where an example's package is not installed; that the example compiles is tested anyway."""
+    compile((EXAMPLES / name).read_text(), name, "exec")
+    if find_spec(package) is None:
+        pytest.skip(f"{package} is not installed: see examples/README.md")
+
+
+def test_spark_to_parquet(server: Server, two_files: Path, tmp_path: Path) -> None:
+    needs("pyspark", "spark_to_parquet.py")
+    import pyarrow.parquet
+
+    run("spark_to_parquet.py", two_files, tmp_path / "out", server.grpc_url)
+    rows = pyarrow.parquet.read_table(tmp_path / "out").to_pylist()
+    bad, good = sorted(rows, key=lambda row: str(row["path"]))
+    assert (good["label"] in LABELS, good["error"]) == (True, None)
+    assert (bad["label"], bad["error"].split(":")[0]) == (None, "BadVideo")
+
+
+def test_beam_to_jsonl(server: Server, two_files: Path, tmp_path: Path) -> None:
+    needs("apache_beam", "beam_to_jsonl.py")
+    run("beam_to_jsonl.py", two_files / "*", tmp_path / "out", "--url", server.grpc_url)
+    lines = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
+    bad, good = sorted(lines, key=lambda line: str(line["path"]))
+    assert good["verdict"]["label"] in LABELS
+    assert bad["error"].startswith("BadVideo: ")
 
 
 def test_notebook(server: Server, talking: Path, monkeypatch: pytest.MonkeyPatch) -> None:
