@@ -2,19 +2,17 @@
 
 import csv
 import json
+import os
 import signal
 import subprocess
 import sys
-import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-import canned
 import psutil
-import pyarrow.parquet
 import pytest
+from bulk_runs import WAIT_SECONDS, command, processes, rows_in, running, serving, until
 from refusing_servers import refusing_grpc
 
 from veracity.cli import main
@@ -23,31 +21,12 @@ from veracity.server import Server
 pytestmark = [pytest.mark.triton, pytest.mark.slow, pytest.mark.timeout(900)]
 
 FILES = 48
-WAIT_SECONDS = 400.0
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A tritonserver that answers two at once."""
-    repository = tmp_path_factory.mktemp("double")
-    canned.install(repository, 2)
-    with Server(repository, canary_seconds=3600.0) as running:
+    with serving(tmp_path_factory.mktemp("double")) as running:
         yield running
-
-
-def command(server: Server, given: Path, out: Path) -> list[str]:
-    options = ["--url", server.grpc_url, "--attempts", "2", "--in-flight", "2", "--cores", "2"]
-    return [sys.executable, "-m", "veracity.cli", "bulk", str(given), str(out), *options]
-
-
-def rows_in(out: Path) -> list[dict[str, Any]]:
-    parts = sorted((out / "rows").glob("*.parquet"))
-    return [row for part in parts for row in pyarrow.parquet.read_table(part).to_pylist()]
-
-
-def processes(root: int) -> list[psutil.Process]:
-    found: list[psutil.Process] = psutil.Process(root).children(recursive=True)
-    return found
 
 
 def working(root: int) -> psutil.Process | None:
@@ -65,18 +44,6 @@ def title_of(process: psutil.Process) -> str:
         return ""
 
 
-def until(condition: Callable[[], Any]) -> Any:
-    deadline = time.monotonic() + WAIT_SECONDS
-    while not (found := condition()):
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.1)
-    return found
-
-
-def running(found: list[psutil.Process]) -> list[psutil.Process]:
-    return [each for each in found if each.is_running() and each.status() != psutil.STATUS_ZOMBIE]
-
-
 def test_killed_twice_and_every_file_has_one_row(
     server: Server, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -90,8 +57,7 @@ def test_killed_twice_and_every_file_has_one_row(
     everything = {str(tmp_path / name) for name in (*texts, "missing.mp4")}
 
     # The command is killed in the middle. One of its files waits, so that not everything is done by then.
-    at_once = [*command(server, manifest, out), "--part-seconds", "0"]
-    with subprocess.Popen(at_once, stderr=subprocess.DEVNULL) as first:
+    with subprocess.Popen(command(server, manifest, out, "--part-seconds", "0"), stderr=subprocess.DEVNULL) as first:
         until(lambda: len(rows_in(out)) >= 8 or first.poll() is not None)
         assert first.poll() is None
         below = processes(first.pid)
@@ -152,3 +118,21 @@ def test_a_run_that_cannot_begin_says_why(tmp_path: Path, capfd: pytest.CaptureF
     assert main(["bulk", given, out, "--ray", "127.0.0.1:1"]) == 3
     assert "with --ray give --url as well" in capfd.readouterr().err
     assert rows_in(tmp_path / "out") == []
+
+
+def test_a_cluster_that_runs_is_joined_and_goes_on(server: Server, tmp_path: Path) -> None:
+    from ray.cluster_utils import Cluster
+
+    out, nodes = tmp_path / "out", {"num_cpus": 1, "object_store_memory": 100 << 20, "include_dashboard": False}
+    cluster = Cluster(initialize_head=True, head_node_args=nodes)
+    try:
+        for name in ("a.mp4", "b.mp4"):  # the second run finds it as the first one did
+            (tmp_path / name).write_text(f"real {name}")
+            done = subprocess.run(
+                command(server, tmp_path, out, "--ray", cluster.address), capture_output=True, text=True, check=False
+            )
+            assert done.returncode == 0, done.stderr
+            assert "raylet" in {each.name() for each in processes(os.getpid())}
+    finally:
+        cluster.shutdown()
+    assert [Path(row["uri"]).name for row in rows_in(out)] == ["a.mp4", "b.mp4"]
