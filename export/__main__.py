@@ -11,7 +11,7 @@ from typing import Any
 
 from networks.errors import CheckpointError
 from veracity import log
-from veracity.catalog import MODELS, Model
+from veracity.catalog import FACE_DETECTOR, MODELS, Model
 from veracity.settings import CHECKOUT, Settings
 from veracity_client.errors import BadOption, VeracityError
 
@@ -69,7 +69,7 @@ def _refuse_unheeded(model: Model, args: argparse.Namespace) -> None:
 
 def _published(model: Model) -> bool:
     """Whether the graph is a network as others published it, all of it."""
-    return model.layer is not None and not model.trained_here
+    return model is not FACE_DETECTOR and not model.trained_here
 
 
 def _export(model: Model, args: argparse.Namespace) -> None:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from veracity.analysis.context import AnalysisContext
 from veracity.analysis.local_infer import LocalInfer
 from veracity.analysis.pipeline import analyze
-from veracity.catalog import FACE_DETECTOR, LAYERS, MODELS, Model, Tensor, smoke_test
+from veracity.catalog import FACE_DETECTOR, LAYERS, MODELS, SPEAKER, Model, Tensor, smoke_test
 from veracity.catalog.assets import PORTRAIT_FILE
 from veracity.catalog.profiles import BENCH
 from veracity.evidence.requests import State
@@ -44,15 +44,16 @@ def cases(model: Model, settings: Settings, clip: Path | None = None) -> list[In
 def real(model: Model, settings: Settings, clip: Path | None = None) -> Inputs:
     """Return the inputs of ``model`` for a clip, at most ITEMS."""
     recorder = Recorder(settings.model_repository)
-    engine = AnalysisContext.from_settings(settings.replace(profile=BENCH, models=model.name))
-    options = Options(policy="exhaustive")
+    asking = {"profile": BENCH, "models": model.name} if model.layer else {"profile": "starter", "models": ""}
+    engine = AnalysisContext.from_settings(settings.replace(**asking))
+    options = Options(policy="exhaustive", explain=model is SPEAKER)
     with tempfile.TemporaryDirectory(prefix="veracity-export-") as folder:
         clip = clip or make_sample(
             Path(folder, "sample.mp4"), settings.weights / PORTRAIT_FILE, find_ffmpeg(settings.ffmpeg)
         )
         asyncio.run(analyze(Source(clip), recorder, options, engine))
     asked = recorder.asked[model.name]
-    if model.layer in NEED_FACES and recorder.state(FACE_DETECTOR.name) != "ready":
+    if (model is SPEAKER or model.layer in NEED_FACES) and recorder.state(FACE_DETECTOR.name) != "ready":
         raise ExportError(f"{model.name} is compared on faces, which needs the face detector: make models")
     if not asked:
         raise ExportError(f"the clip has no input for {model.name}: name another with --clip")

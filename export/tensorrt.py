@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
 from export import inputs, precision
-from veracity.catalog import FACE_DETECTOR, MODELS, Model, provenance, tensorrt
+from veracity.catalog import MODELS, Model, provenance, tensorrt
 from veracity.install.graphs.publish import ExportError, sha256, write_model
 from veracity.settings import Settings
 
@@ -70,7 +70,7 @@ def require() -> None:
 
 def installed(model: Model, folder: Path) -> tuple[bytes, dict[str, Any]]:
     """Return a model's verified graph and its provenance; raises ExportError where there is none."""
-    if model is FACE_DETECTOR:
+    if model.layer is None:
         raise ExportError(f"{model.name} stays with ONNX Runtime: see docs/tensorrt.md")
     path = folder / provenance.GRAPH
     facts = provenance.read(folder)

@@ -9,6 +9,7 @@ from veracity.catalog.model import Model
 
 DETECTORS = (
     "face_detector",
+    "speaker_light_asd",
     "audio_starter",
     "audio_wav2vec2",
     "audio_aasist",
@@ -34,6 +35,7 @@ def _declared(detector: str) -> Model:
 
 MODELS = {name: _declared(name) for name in DETECTORS}
 FACE_DETECTOR = MODELS["face_detector"]
+SPEAKER = MODELS["speaker_light_asd"]  # asked for an explanation alone
 
 
 def _assets() -> tuple[Source, ...]:

@@ -30,7 +30,7 @@ def configs() -> dict[Path, str]:
     made = {Path(one.name) / CONFIG: _endpoint(one) for one in ENDPOINTS}
     for model in MODELS.values():
         made[Path(model.name) / CONFIG] = _usual(model)
-        if model.layer:  # the face detector stays with ONNX Runtime: see docs/tensorrt.md
+        if model.layer:  # what gives no score stays with ONNX Runtime: see docs/tensorrt.md
             made[Path(model.name, "configs", f"{tensorrt.TENSORRT}.pbtxt")] = _engine(model)
             made[Path(model.name, "configs", f"{tensorrt.TRT_EP}.pbtxt")] = _provider(model)
     return made
