@@ -3,7 +3,16 @@
 import shutil
 from pathlib import Path
 
-from veracity_client.explanation import Cam, Explanation, Moment, MouthStrip, Spectrogram
+from veracity_client.explanation import (
+    Cam,
+    Explanation,
+    HeardFace,
+    Moment,
+    MouthStrip,
+    Speakers,
+    SpeakingFace,
+    Spectrogram,
+)
 from veracity_client.reasons import Reason
 from veracity_client.verdict import (
     Face,
@@ -56,6 +65,14 @@ EXPLANATION = Explanation(
     spectrogram=Spectrogram(0.0, 4.0, PNG, (Span(0.0, 4.0, 0.97),), 0.7),
     mouths=(MouthStrip(0, (0.0, 0.04), PNG, (Span(0.0, 1.0, 0.5),)),),
     generative_signature_words="moderate",
+    speakers=Speakers(
+        faces=(SpeakingFace(0, (Span(0.25, 1.0, 0.9),), (Span(0.0, 1.0, 0.9), Span(2.0, 3.0, 0.1))),),
+        heard_face=(
+            HeardFace(0.0, 1.0, 0),
+            HeardFace(2.0, 3.0, None, Reason("nobody_speaks", "no face in the picture is seen to speak")),
+        ),
+        reason=Reason("weights_missing", "filled here although seconds were examined: every field is"),
+    ),
 )
 VERDICT = Verdict(
     video_id="7f1f4d1e-0000-4000-8000-000000000000",

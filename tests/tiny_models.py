@@ -1,6 +1,6 @@
 """Real graphs of one arithmetic step with the layers' final tensors, so that layers without weights can be served.
 
-A picture's or sound's brightness (mean of the input) decides: FAKE_LOGIT = gain × (mean − middle).
+A picture's or sound's brightness (mean of the input) decides: every output is gain × (mean − middle).
 """
 
 from pathlib import Path
@@ -30,25 +30,22 @@ def _graph(model: Model, gain: float, middle: float) -> onnx.ModelProto:
         helper.make_node("ReduceMean", ["x", "axes"], ["mean"], keepdims=0),
         helper.make_node("Sub", ["mean", "middle"], ["centred"]),
         helper.make_node("Mul", ["centred", "gain"], ["flat"]),
-        helper.make_node("Unsqueeze", ["flat", "one"], ["FAKE_LOGIT"]),
     ]
     constants = [
         numpy_helper.from_array(np.array(axes, np.int64), "axes"),
         numpy_helper.from_array(np.array(middle, np.float32), "middle"),
         numpy_helper.from_array(np.array(gain, np.float32), "gain"),
-        numpy_helper.from_array(np.array([1], np.int64), "one"),
     ]
-    for tensor in model.outputs[1:]:  # CAM: the logit everywhere
-        shape = np.array([-1, *tensor.shape], np.int64)
+    for tensor in model.outputs:  # a CAM, and what says something of each frame: the logit everywhere
+        cell, tiles, column = (f"{what} of {tensor.name}" for what in ("cell", "tiles", "column"))
         constants += [
-            numpy_helper.from_array(np.array([1, *tensor.shape], np.int64), "tiles"),
-            numpy_helper.from_array(np.array([-1, *[1] * len(tensor.shape)], np.int64), "column"),
+            numpy_helper.from_array(np.array([1, *tensor.shape], np.int64), tiles),
+            numpy_helper.from_array(np.array([-1, *[1] * len(tensor.shape)], np.int64), column),
         ]
         nodes += [
-            helper.make_node("Reshape", ["flat", "column"], ["cell"]),
-            helper.make_node("Tile", ["cell", "tiles"], [tensor.name]),
+            helper.make_node("Reshape", ["flat", column], [cell]),
+            helper.make_node("Tile", [cell, tiles], [tensor.name]),
         ]
-        assert len(shape) == len(tensor.shape) + 1
     value = helper.make_tensor_value_info
     inputs = [value(t.name, TYPES[t.dtype], ["batch", *t.shape]) for t in model.inputs]  # more than one: not looked at
     outputs = [value(t.name, TYPES[t.dtype], ["batch", *t.shape]) for t in model.outputs]

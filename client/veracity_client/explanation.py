@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from veracity_client.reasons import Reason
 from veracity_client.span import Span
 from veracity_client.words import open_words
 
@@ -88,14 +89,51 @@ class MouthStrip:
 
 
 @dataclass(frozen=True)
+class SpeakingFace:
+    """One face: ``speaks`` are the stretches of speech that are linked to it, ``windows`` the seconds it was examined.
+
+    The score of a window is P(speaks) of the network, over the frames in which speech is heard; that of a stretch is
+    the mean of its windows. No score is calibrated, and none is evidence of anything.
+    """
+
+    face: int
+    speaks: tuple[Span, ...]
+    windows: tuple[Span, ...]
+
+
+@dataclass(frozen=True)
+class HeardFace:
+    """Whose speech is heard from ``start`` to ``end``: the ``face``, or None with the ``reason`` why none is named."""
+
+    start: float
+    end: float
+    face: int | None
+    reason: Reason | None = None
+
+
+@dataclass(frozen=True)
+class Speakers:
+    """Who speaks when. ``heard_face`` has the examined seconds in which speech is heard, in the order of time.
+
+    ``faces`` are those that were examined in them. Where no second was, both are empty and ``reason`` says why.
+    """
+
+    faces: tuple[SpeakingFace, ...] = ()
+    heard_face: tuple[HeardFace, ...] = ()
+    reason: Reason | None = None
+
+
+@dataclass(frozen=True)
 class Explanation:
     """``moments`` are the most suspicious first, one a face and second. ``spectrogram`` is None without audible sound.
 
     ``generative_signature_words`` says the number of the layer ``4_semantic`` in a word, by its model's own thresholds:
     strong at or over the one for fake, natural at or under the one for real, moderate between. None without either.
+    ``speakers`` is None from servers that do not say it.
     """
 
     moments: tuple[Moment, ...] = ()
     spectrogram: Spectrogram | None = None
     mouths: tuple[MouthStrip, ...] = ()
     generative_signature_words: Signature | None = None
+    speakers: Speakers | None = None

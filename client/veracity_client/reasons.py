@@ -38,6 +38,8 @@ ReasonCode = Literal[
     "uncalibrated",
     "untrained",
     "out_of_domain",
+    "nobody_speaks",
+    "speaker_unclear",
 ]
 AnyReasonCode = ReasonCode
 if not TYPE_CHECKING:
@@ -73,6 +75,8 @@ MEANINGS: Mapping[ReasonCode, str] = {
     "uncalibrated": "The models were not calibrated together, so no threshold applies to their scores.",
     "untrained": "The model's weights are made up, for measuring time; its score means nothing.",
     "out_of_domain": "The file is unlike the data that the models were trained and measured on.",
+    "nobody_speaks": "Speech is heard, and of no face in the picture is it seen that it speaks.",
+    "speaker_unclear": "Speech is heard, and more than one face looks as if it speaks.",
 }
 
 

@@ -32,6 +32,7 @@ change. A newer server may send codes that are not in this list: treat them as a
   `reason`.
 - `degraded_reasons`: why `degraded` is true, each with `code` and `text`.
 - `inconclusive_reason`: why `label` is `inconclusive`, with `code` and `text`; null for other labels.
+- `explanation.speakers`: why nobody was examined in `reason`, why speech is linked to no face in `heard_face`.
 
 | code | meaning |
 |---|---|

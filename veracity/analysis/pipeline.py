@@ -14,7 +14,7 @@ import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from veracity.analysis import audio_stage, deadline, video_stage
+from veracity.analysis import audio_stage, deadline, speakers, video_stage
 from veracity.analysis.analysis import Analysis, Tell
 from veracity.analysis.context import AnalysisContext
 from veracity.analysis.input_info import input_info
@@ -151,6 +151,7 @@ def _frames_are_needed(analysis: Analysis, probe: Probe) -> bool:
 async def _explain(analysis: Analysis) -> Explanation:
     """Draw the explanation. Scores of profile ``bench`` mean nothing, so they get none."""
     async with analysis.stage("explanation"):
+        await speakers.are_asked_for(analysis)  # where no frame was looked at, the evidence now says why
         return await asyncio.to_thread(explain, analysis.evidence, analysis.roster.calibration)
 
 

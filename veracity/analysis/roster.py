@@ -85,7 +85,7 @@ class Roster:
         calibration = context.calibration
         layers = {layer.name: LayerRoster(layer, context.models(layer.name), {}) for layer in LAYERS}
         names = [name for layer in layers.values() for name in layer.candidates]
-        absent = {name: why for name in names if (why := _why_absent(context, infer, name))}
+        absent = {name: why for name in names if (why := why_absent(context, infer, name))}
         return cls(
             layers={name: replace(layer, absent=absent) for name, layer in layers.items()},
             face_detector=_by_state(context, FACE_DETECTOR.name, infer.state(FACE_DETECTOR.name)),
@@ -135,7 +135,8 @@ class Roster:
         )
 
 
-def _why_absent(context: AnalysisContext, infer: Infer, model: str) -> Reason | None:
+def why_absent(context: AnalysisContext, infer: Infer, model: str) -> Reason | None:
+    """Return why a model cannot answer; None where it can. This looks at the runtime and at the disk, which blocks."""
     rejection = context.rejection(model)
     return rejection or _by_state(context, model, infer.state(model))
 

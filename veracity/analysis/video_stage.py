@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 
+from veracity.analysis import speakers
 from veracity.analysis.analysis import Analysis
 from veracity.analysis.audio_stage import provide_sound
-from veracity.catalog import LAYERS, Layer
+from veracity.catalog import LAYERS, SPEAKER, Layer
 from veracity.catalog.layers import MOUTH_FRAMES
 from veracity.decision import wording
 from veracity.evidence.detector import detector
@@ -31,6 +32,8 @@ async def score_frames(analysis: Analysis, media: Media, probe: Probe) -> None:
     seconds, settings = await media.video_seconds(), analysis.context.settings
     evidence.video_seconds = seconds
     detectors = [detector(name) for names in models.values() for name in names]
+    if await speakers.are_asked_for(analysis):
+        detectors.append(detector(SPEAKER.name))
     sampling = plan(seconds, {of.excerpt for of in detectors}, evidence.speech or ())
     collector = SampleCollector(sampling, detectors, seconds, settings.max_faces, settings.semantic_crops)
     sent: Sent = {of.model.name: [] for of in detectors}
@@ -56,6 +59,8 @@ async def score_frames(analysis: Analysis, media: Media, probe: Probe) -> None:
             continue
         async with analysis.stage(layer.key):
             await analysis.score_layer(layer, sent, _nothing_found(analysis, layer, collector))
+    if SPEAKER.name in sent:
+        evidence.speaking = await speakers.read(sent[SPEAKER.name], collector.runs)
 
 
 async def _decode(analysis: Analysis, media: Media, collector: SampleCollector, sent: Sent) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from veracity.catalog import FACE_DETECTOR, LAYERS, MODELS
+from veracity.catalog import FACE_DETECTOR, LAYERS, MODELS, SPEAKER
 from veracity_client.errors import BadOption
 from veracity_client.verdict import LayerName
 
@@ -55,11 +55,12 @@ def choose(profile: str, instead: str = "") -> Choice:
 
 
 def children(choice: Choice) -> tuple[str, ...]:
-    """Return the models to be served, the face detector first, each fallback after what it stands in for."""
+    """Return the models to be served: the face detector, each fallback after what it stands in for, the speakers'."""
     chosen = [name for models in choice.values() for name, _ in models]
-    return (FACE_DETECTOR.name, *dict.fromkeys(n for name in chosen for n in (name, FALLBACKS.get(name, name))))
+    scoring = dict.fromkeys(n for name in chosen for n in (name, FALLBACKS.get(name, name)))
+    return (FACE_DETECTOR.name, *scoring, SPEAKER.name)
 
 
 def required(choice: Choice) -> Sequence[str]:
-    """Return the models without which the profile has a gap: all but the fallbacks."""
+    """Return the models without which the profile has a gap: all but the fallbacks and the speakers'."""
     return [FACE_DETECTOR.name, *dict.fromkeys(name for models in choice.values() for name, _ in models)]

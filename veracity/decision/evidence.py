@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from veracity.catalog import LAYERS
 from veracity.evidence.faces import Track
 from veracity.evidence.requests import ModelOutput
+from veracity.evidence.speaking import SpeakingSeconds
 from veracity_client.reasons import Reason
 from veracity_client.verdict import InputInfo, LayerResult, Span
 
@@ -34,7 +35,7 @@ class Evidence:
     where the mix of all would hide it, ``audio_channel``; ``speech`` its spans in seconds, ``video_seconds`` how long
     the pictures last, ``faces`` the faces that were followed. ``audio_error`` says why no sound can be used,
     ``face_error`` why faces could not be looked for. ``layers`` holds each settled layer by key, ``outputs`` the logits
-    of each model,
+    of each model, ``speaking`` who was seen to speak, or why nobody was looked at, where an explanation is wanted,
     ``too_small`` the models that some face was too small for, ``unanswered`` the installed models that did not answer,
     ``read_warnings`` what of the file could not be read, ``timings`` the seconds of each stage.
     """
@@ -51,6 +52,7 @@ class Evidence:
     face_error: Reason | None = None
     layers: dict[str, ScoredLayer] = field(default_factory=dict)
     outputs: dict[str, ModelOutput] = field(default_factory=dict)
+    speaking: SpeakingSeconds | Reason | None = None
     too_small: set[str] = field(default_factory=set)
     unanswered: dict[str, Reason] = field(default_factory=dict)
     read_warnings: list[Reason] = field(default_factory=list)

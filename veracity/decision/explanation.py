@@ -13,6 +13,7 @@ from veracity.decision.calibration import Calibration
 from veracity.decision.evidence import Evidence, ScoredLayer
 from veracity.decision.places import Box, frame_size, in_picture
 from veracity.decision.scoring import threshold_label
+from veracity.decision.speakers import speakers
 from veracity.evidence import pictures
 from veracity.evidence.crops import face_area
 from veracity.evidence.detector import detector
@@ -47,7 +48,8 @@ def explain(evidence: Evidence, calibration: Calibration) -> Explanation:
     """Draw the explanation; this blocks for up to a second."""
     sound, mouths = _spectrogram(evidence, calibration), _mouths(evidence)
     left = PICTURES - sum(len(strip.png) for strip in mouths) - (len(sound.png) if sound else 0)
-    return Explanation(_moments(evidence, calibration, left), sound, mouths, _signature_words(evidence, calibration))
+    moments, words = _moments(evidence, calibration, left), _signature_words(evidence, calibration)
+    return Explanation(moments, sound, mouths, words, speakers(evidence))
 
 
 def _counting(evidence: Evidence, key: str) -> ScoredLayer | None:

@@ -54,6 +54,8 @@ TEMPLATES: Mapping[ReasonCode, str] = {
     "uncalibrated": "no thresholds were measured for {models}: `veracity calibrate` fits them on labelled clips",
     "untrained": "{why}",
     "out_of_domain": "the file is unlike the data that the models were measured on: {why}",
+    "nobody_speaks": "no face in the picture is seen to speak",
+    "speaker_unclear": "faces {faces} look as if they speak",
 }
 UNINFORMATIVE = "uninformative: on measured clips it does not separate real from fake, so it carries no weight"
 BY_VOICE = ", by the voice alone, as a sound file"
@@ -112,6 +114,11 @@ def left_out(model: str, why: Reason, fallback: str | None) -> str:
 def small_faces_left_out(model: str) -> str:
     """Say that a model judged only the larger faces."""
     return f"faces under {MODELS[model].least_face} pixels wide were left out"
+
+
+def no_mouths(lips: LayerResult) -> Reason:
+    """Return why nobody could be seen to speak: the mouths were not examined, as their layer says."""
+    return Reason(lips.code or "not_requested", f"no mouths were examined: {lips.reason}")
 
 
 def judged_without_sound(model: str, why: Reason) -> str:

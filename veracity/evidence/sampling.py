@@ -116,6 +116,7 @@ class SampleCollector:
     items: dict[str, list[Sample]] = field(default_factory=lambda: defaultdict(list))
     too_small: set[str] = field(default_factory=set)  # models that some face, or the picture, was too small for
     still_mouths: int = 0  # seconds of a face that were followed, in which the mouth does not move
+    runs: list[range] = field(default_factory=list)  # of the plan's mouths, those that were decoded whole
     _held: dict[int, NDArray[np.uint8]] = field(default_factory=dict)
     _last: dict[int, tuple[Box, NDArray[np.uint8]]] = field(default_factory=dict)  # of a track: where its face was
 
@@ -194,6 +195,7 @@ class SampleCollector:
         if any(picture is None for picture in pictures):
             return  # the clip ended before it should
         frames = [picture for picture in pictures if picture is not None]
+        self.runs.append(run)
         for track in self.tracker.tracks:
             known = {n: d for n, d in zip(track.frames, track.detections) if n in run}
             if run[0] not in known or run[-1] not in known:

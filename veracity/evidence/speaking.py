@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from veracity.catalog.detectors.lipsync_syncnet import SIDE as WIDER
 from veracity.catalog.detectors.speaker_light_asd import SIDE, SOUND_SAMPLES
 from veracity.catalog.layers import SAMPLE_RATE
 from veracity.evidence import syncnet
@@ -18,7 +19,7 @@ from veracity.evidence.kinds import LogitDetector
 from veracity.evidence.requests import ModelOutput, Sample
 from veracity_client.errors import InternalError
 
-MIDDLE = slice((syncnet.SIDE - SIDE) // 2, (syncnet.SIDE + SIDE) // 2)  # of SyncNet's crop, as its authors cut
+MIDDLE = slice((WIDER - SIDE) // 2, (WIDER + SIDE) // 2)  # of SyncNet's crop, as its authors cut
 
 
 class SpeakingFaces(LogitDetector[FaceRun]):
@@ -28,7 +29,7 @@ class SpeakingFaces(LogitDetector[FaceRun]):
     """
 
     excerpt = FaceRun
-    sound: ClassVar[Literal["required"]] = "required"  # type: ignore[misc,assignment]
+    sound: ClassVar[Literal["required"]] = "required"
 
     def cut(self, excerpt: FaceRun) -> Sequence[Image]:
         """Return the middle of what SyncNet's authors cut, in every frame."""

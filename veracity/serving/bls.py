@@ -76,10 +76,12 @@ class BlsInfer:
             await asyncio.sleep(POLL_SECONDS)
 
     async def _run(self, model: str, inputs: Mapping[str, NDArray[Any]]) -> Mapping[str, NDArray[Any]]:
+        known = MODELS[model]
+        config = self._model_config if known.layer else ""  # what gives no score stays with ONNX Runtime
         request = pb.InferenceRequest(
             model_name=model,
-            requested_output_names=[tensor.name for tensor in MODELS[model].outputs],
-            inputs=[pb.Tensor(name, array) for name, array in taken(inputs, self._model_config).items()],
+            requested_output_names=[tensor.name for tensor in known.outputs],
+            inputs=[pb.Tensor(name, array) for name, array in taken(inputs, config).items()],
             timeout=_microseconds_left(),
             **of_the_request(),
         )
