@@ -57,6 +57,14 @@ def why_inconclusive(verdict: Verdict) -> list[str]:
     return [said for said in (MEANINGS.get(reason.code), sentence(reason.text)) if said]
 
 
+def speaks(verdict: Verdict, face: int) -> str:
+    """Return when a face is the one that is seen to speak; empty where no explanation links speech to it."""
+    speakers = verdict.explanation and verdict.explanation.speakers
+    linked = [span for one in (speakers.faces if speakers else ()) if one.face == face for span in one.speaks]
+    said = ", ".join(f"{clock(span.start)} to {clock(span.end)}" for span in linked)
+    return f" Seen to speak, and speech is heard, at {said}; whose voice it is was not examined." if said else ""
+
+
 def rates(verdict: Verdict) -> str | None:
     """Say how the operating point measured."""
     if (found := verdict.rates) is None:

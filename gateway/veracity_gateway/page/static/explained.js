@@ -1,4 +1,4 @@
-// What the models saw: the moments that weigh most with the model's own map, mouths, and the spectrogram.
+// What the models saw: the moments that weigh most with the model's own map, who speaks, mouths, and the spectrogram.
 import { card, el, svg, unique } from "./dom.js";
 import { clock, percent } from "./format.js";
 import { layerName } from "./words.js";
@@ -6,7 +6,7 @@ import { layerName } from "./words.js";
 /** @param {import("./explanation.js").Explanation | null} seen */
 export function explained(seen, player) {
   if (!seen) return null;
-  return [momentsCard(seen, player), mouthsCard(seen, player), spectrogramCard(seen, player)];
+  return [momentsCard(seen, player), speakersCard(seen, player), mouthsCard(seen, player), spectrogramCard(seen, player)];
 }
 
 function faceName(player, id) {
@@ -32,6 +32,14 @@ function moment(each, player) {
   return el("li", {}, el("button", { type: "button", class: "crop", "aria-label": `Go to ${words}`, on: { click: () => player.seek(each.time) } },
     el("span", { class: "crop-picture" }, el("img", { src: each.crop, alt: "" }), each.cam && el("img", { src: each.cam, alt: "", class: "cam" })),
     el("span", { class: "crop-words" }, el("strong", {}, clock(each.time)), ` ${percent(each.score)}`, el("br"), el("span", { class: "muted" }, who))));
+}
+
+function speakersCard(seen, player) {
+  const speaking = seen.speaking.filter((each) => each.speaks.length);
+  if (!speaking.length) return null;
+  return card("Who speaks",
+    el("p", { class: "muted small" }, "Where speech is heard in the seconds whose mouths were examined, the one face that is seen to speak. It does not say that the voice is this face's own, and is no evidence."),
+    el("ul", {}, speaking.map((each) => el("li", {}, `${faceName(player, each.face) || `Face ${each.face}`} speaks at ${each.speaks.map((span) => `${clock(span.start, 1)}–${clock(span.end, 1)}`).join(", ")}`))));
 }
 
 function mouthsCard(seen, player) {

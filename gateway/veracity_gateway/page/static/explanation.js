@@ -4,7 +4,8 @@
  * @typedef {{layer: string, time: number, score: number, face: number | null, box: number[] | null, area: number[] | null, crop: string, cam: string | null}} Moment
  * @typedef {{png: string, start: number, end: number, threshold: number | null, spans: {start: number, end: number, score: number}[]}} Spectrogram
  * @typedef {{face: number, png: string, times: number[], windows: {start: number, end: number, score: number}[]}} MouthStrip
- * @typedef {{moments: Moment[], spectrogram: Spectrogram | null, mouths: MouthStrip[], signature: string | null}} Explanation
+ * @typedef {{face: number, speaks: {start: number, end: number}[]}} SpeakingFace
+ * @typedef {{moments: Moment[], spectrogram: Spectrogram | null, mouths: MouthStrip[], speaking: SpeakingFace[], signature: string | null}} Explanation
  */
 
 const BASE64 = /^[A-Za-z0-9+/]+=*$/;
@@ -16,6 +17,7 @@ export function explanationOf(found) {
     moments: (found.moments ?? []).map(momentOf).filter((each) => each.crop),
     spectrogram: spectrogramOf(found.spectrogram),
     mouths: (found.mouths ?? []).map(mouthsOf).filter((each) => each.png),
+    speaking: (found.speakers?.faces ?? []).map((face) => ({ face: face.face, speaks: face.speaks ?? [] })),
     signature: found.generative_signature_words ?? null,
   };
 }
