@@ -18,7 +18,7 @@ from pathlib import Path
 
 from veracity.catalog import MODELS
 from veracity.catalog.assets import VAD_FILE
-from veracity.catalog.profiles import BENCH, PROFILES, children, choose, required
+from veracity.catalog.profiles import BENCH, PROFILES, choose, required, served
 from veracity.install.graphs.recipe import BUILDERS
 from veracity.server.repository import DETECTORS, read
 from veracity.settings import CHECKOUT
@@ -38,7 +38,7 @@ def main() -> None:
     run("veracity.cli", "install", *(name for name in required(choice) if name in BUILDERS))
     if args.export == "yes":
         export([name for name in required(choice) if MODELS[name].released], untrained=untrained)
-    copy([*children(choice), *DETECTORS], args.into)
+    copy([*served(choice), *DETECTORS], args.into)
     for name, why in missing(required(choice), untrained=untrained).items():
         sys.stderr.write(f"{name}: {why}; this image refuses to start with VERACITY_ENV=production\n")
 

@@ -17,7 +17,7 @@ from conftest import REPOSITORY
 from numpy.typing import NDArray
 
 from veracity import cli
-from veracity.catalog import FACE_DETECTOR, MODELS, smoke_test
+from veracity.catalog import FACE_DETECTOR, MODELS, SPEAKER, smoke_test
 from veracity.catalog.profiles import PROFILES, choose, required
 from veracity.catalog.provenance import FILE, GRAPH
 from veracity.install import doctor
@@ -205,6 +205,7 @@ def test_the_command_says_it_twice_and_ends_with_its_finding(
 
 @pytest.mark.triton
 def test_production_starts_with_a_whole_profile(whole: Settings) -> None:
+    shutil.rmtree(whole.model_repository / SPEAKER.name)  # as in a repository made before there was one
     with Server.from_settings(whole.replace(env="production")) as server:
         states = {name: model.state for name, model in server.models.items()}
         assert states.pop("lipsync_syncnet") == "missing"

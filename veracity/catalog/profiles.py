@@ -55,12 +55,16 @@ def choose(profile: str, instead: str = "") -> Choice:
 
 
 def children(choice: Choice) -> tuple[str, ...]:
-    """Return the models to be served: the face detector, each fallback after what it stands in for, the speakers'."""
+    """Return the models that scores rest on, the face detector first, each fallback after what it stands in for."""
     chosen = [name for models in choice.values() for name, _ in models]
-    scoring = dict.fromkeys(n for name in chosen for n in (name, FALLBACKS.get(name, name)))
-    return (FACE_DETECTOR.name, *scoring, SPEAKER.name)
+    return (FACE_DETECTOR.name, *dict.fromkeys(n for name in chosen for n in (name, FALLBACKS.get(name, name))))
+
+
+def served(choice: Choice) -> tuple[str, ...]:
+    """Return the models to be served where they are installed: the children, and what explanations alone ask."""
+    return (*children(choice), SPEAKER.name)
 
 
 def required(choice: Choice) -> Sequence[str]:
-    """Return the models without which the profile has a gap: all but the fallbacks and the speakers'."""
+    """Return the models without which the profile has a gap: all but the fallbacks."""
     return [FACE_DETECTOR.name, *dict.fromkeys(name for models in choice.values() for name, _ in models)]

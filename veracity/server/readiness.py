@@ -14,8 +14,8 @@ from pathlib import Path
 from tritonclient.utils import InferenceServerException
 
 from veracity import residency
-from veracity.catalog import FACE_DETECTOR
-from veracity.catalog.profiles import BENCH, children, choose, required
+from veracity.catalog import FACE_DETECTOR, SPEAKER
+from veracity.catalog.profiles import BENCH, choose, required, served
 from veracity.server import repository, rundir
 from veracity.server.control import Control, one_line
 from veracity.server.repository import DETECTORS
@@ -86,7 +86,7 @@ def _models(control: Control, settings: Settings, timeout: float, sockets: Socke
             yield f"{name}: {found}"
         else:
             answered.append(name)
-    if not set(answered) - {FACE_DETECTOR.name, *DETECTORS}:
+    if not set(answered) - {FACE_DETECTOR.name, SPEAKER.name, *DETECTORS}:
         yield f"no model that scores answered, of {_selection(settings)}: every verdict would be inconclusive"
 
 
@@ -109,7 +109,7 @@ def _selection(settings: Settings) -> str:
 def _names(settings: Settings) -> tuple[tuple[str, ...], set[str]]:
     """Return the profile's models, and those that must be loaded: in development only what is installed here."""
     choice = choose(settings.profile, settings.models)
-    names = (*children(choice), *DETECTORS)
+    names = (*served(choice), *DETECTORS)
     here = repository.read(settings.model_repository, names, untrained=settings.profile == BENCH)
     wanted = required(choice) if settings.env == "production" else ()
     return names, {*DETECTORS, *here.children, *wanted}

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from veracity.catalog import FACE_DETECTOR, LAYERS
+from veracity.catalog import FACE_DETECTOR, LAYERS, SPEAKER
 from veracity.catalog.memory import Need, needs
-from veracity.catalog.profiles import children, choose, required
+from veracity.catalog.profiles import choose, required, served
 from veracity.install.doctor.finding import Finding
 from veracity.install.doctor.machine import LEAST_MEMORY
 from veracity.server.memory import BUDGET, Memory, megabytes, shown
@@ -64,7 +64,7 @@ def _answer(settings: Settings, what: str, left: int, needed: Mapping[str, Need]
 
 
 def _needed(settings: Settings, gpu: bool) -> dict[str, Need]:
-    names = children(choose(settings.profile, settings.models))
+    names = served(choose(settings.profile, settings.models))
     return needs(settings.model_repository, names, gpu=gpu, model_config=settings.model_config_name)
 
 
@@ -72,4 +72,4 @@ def _at_once(settings: Settings) -> set[str]:
     """Return the models that one video uses at the same time: all but those of the sound, which come before."""
     choice = choose(settings.profile, settings.models)
     pictures = [layer.name for layer in LAYERS if layer.about != "audio"]
-    return {FACE_DETECTOR.name, *(name for layer in pictures for name, _ in choice[layer])}
+    return {FACE_DETECTOR.name, SPEAKER.name, *(name for layer in pictures for name, _ in choice[layer])}

@@ -9,9 +9,9 @@ from typing import Any
 import onnxruntime
 from numpy.typing import NDArray
 
-from veracity.catalog import FACE_DETECTOR, LAYERS, MODELS, Model, provenance, smoke_test
+from veracity.catalog import FACE_DETECTOR, LAYERS, MODELS, SPEAKER, Model, provenance, smoke_test
 from veracity.catalog.assets import VAD_FILE
-from veracity.catalog.profiles import BENCH, FALLBACKS, Choice, children, choose, required
+from veracity.catalog.profiles import BENCH, FALLBACKS, Choice, choose, required, served
 from veracity.catalog.tensorrt import PLAN, TENSORRT
 from veracity.install.advice import anew, install_hint
 from veracity.install.doctor.finding import Finding
@@ -26,11 +26,12 @@ def examine(settings: Settings, graphs: bool) -> Iterator[Finding]:
     """Examine all that the profile's layers answer from; with ``graphs`` by loading and asking each."""
     choice = choose(settings.profile, settings.models)
     yield from _files(settings, choice)
-    found = {name: _model(settings, MODELS[name], graphs) for name in children(choice)}
-    spare = set(children(choice)) - set(required(choice))
+    found = {name: _model(settings, MODELS[name], graphs) for name in served(choice)}
+    spare = set(served(choice)) - set(required(choice))
     for name, finding in found.items():
         absent = name in spare and finding.state == "missing"
-        yield Finding(finding.what, "optional", f"stands in for another; {finding.detail}") if absent else finding
+        what = "for explanations alone" if name == SPEAKER.name else "stands in for another"
+        yield Finding(finding.what, "optional", f"{what}; {finding.detail}") if absent else finding
     yield _layers(choice, {name for name, finding in found.items() if finding.state in ("ok", "warning")})
 
 
@@ -38,7 +39,7 @@ def _files(settings: Settings, choice: Choice) -> Iterator[Finding]:
     """The voice-activity detector, without which nothing starts, and what the graphs are made of."""
     if settings.vad == "silero":
         yield _file(settings, VAD_FILE, needed=True)
-    files = [file for name in children(choice) for file in MODELS[name].files]
+    files = [file for name in served(choice) for file in MODELS[name].files]
     for file in dict.fromkeys(files):
         yield _file(settings, file, needed=False)
 
