@@ -141,6 +141,7 @@ def test_what_the_models_saw_is_shown_and_no_other_address(page: Page, site: str
     expect(page.locator("image.heat")).to_have_count(0)  # an older server does not say where the crop lies
     expect(page.get_by_role("button", name="Heat map")).to_have_count(0)
     expect(page.get_by_role("heading", name="Mouths over time")).to_be_visible()
+    expect(page.get_by_text("speaks at")).to_have_text("Face 1 speaks at 0:01.0–0:02.5")
     expect(page.locator(".suspicious")).to_have_count(1)
 
 
@@ -397,5 +398,13 @@ EXPLANATION: dict[str, Any] = {
         "threshold": 0.7,
     },
     "mouths": [{"face": 1, "times": [1.0, 1.04], "png": picture(), "windows": None}],
+    "speakers": {
+        "faces": [
+            {"face": 1, "speaks": [{"start": 1.0, "end": 2.5, "score": 0.9}], "windows": []},
+            {"face": 2, "speaks": [], "windows": []},
+        ],
+        "heard_face": [{"start": 1.0, "end": 2.0, "face": 1, "reason": None}],
+        "reason": None,
+    },
     "generative_signature_words": "moderate",
 }

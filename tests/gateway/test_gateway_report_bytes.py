@@ -12,7 +12,8 @@ import pypdf
 import pytest
 from report_samples import FILM, NOON, TIMES, VOICE, circumstances, evidence, full_evidence, png
 
-from veracity_client.explanation import Explanation, Signature
+from veracity_client.explanation import Explanation, Signature, Speakers, SpeakingFace
+from veracity_client.span import Span
 from veracity_client.verdict import Verdict
 from veracity_gateway.report.canonical import canonical, clean, parse
 from veracity_gateway.report.document import Report, make_report
@@ -206,6 +207,15 @@ def test_lips_that_do_not_fit_and_traces_of_a_generator_are_shown(
     assert "Lips and sound do not fit 0.37" in text
     assert f"Traces of a generator {shown} What" in text
     assert to_html(make_report(evidence(Verdict.from_json(verdict.to_json())), key)) == page
+
+
+def test_a_face_that_is_seen_to_speak_is_told(key: SigningKey) -> None:
+    face = FILM.faces[0].id
+    spoken = Speakers((SpeakingFace(face, (Span(3.0, 7.25, 0.9),), ()), SpeakingFace(face + 1, (), ())))
+    page = to_html(make_report(evidence(replace(FILM, explanation=Explanation(speakers=spoken))), key))
+    said = "Seen to speak, and speech is heard, at 0:03.00 to 0:07.25; whose voice it is was not examined."
+    assert page.count(said) == page.count("Seen to speak") == 1
+    assert "Seen to speak" not in to_html(make_report(evidence(FILM), key))
 
 
 @pytest.mark.parametrize("provenance", [{}, {"state": 3}, {"state": {"a": [1]}}, {"state": "new"}])
