@@ -3,14 +3,17 @@
 from pathlib import Path
 
 import pytest
+from conftest import REPOSITORY
 
 from benchmarks import cold
+from veracity.catalog import SPEAKER, provenance
 from veracity.catalog.profiles import children, choose
 from veracity.server.repository import DETECTORS
 from veracity.settings import Settings
 from veracity_client.errors import VeracityError
 
-SERVED = {*children(choose("starter")), *DETECTORS}
+OPTIONAL = {SPEAKER.name} if (REPOSITORY / SPEAKER.name / provenance.GRAPH).is_file() else set()
+SERVED = {*children(choose("starter")), *OPTIONAL, *DETECTORS}
 
 
 @pytest.mark.triton

@@ -182,9 +182,11 @@ def test_the_shared_folder_gives_every_file_under_its_authors_name(
     code, _, said = run(capsys, monkeypatch, tmp_path, "fetch", "--from", SHARED / "weights")
     assert code == 0
     assert {p.name for p in tmp_path.iterdir()} == {
-        "aasist.pt", "aasist_l.pt", "ufd_head.pt", "yunet_s_dynamic.onnx", lock.LOCK_FILE,
+        "aasist.pt", "aasist_l.pt", "light_asd.pt", "ufd_head.pt", "yunet_s_dynamic.onnx", lock.LOCK_FILE,
     }  # fmt: skip
-    assert said.splitlines()[-1] == "now build the graph: python -m export audio_aasist audio_aasist_l"
+    assert (
+        said.splitlines()[-1] == "now build the graph: python -m export speaker_light_asd audio_aasist audio_aasist_l"
+    )
     assert 'first_use": true' not in (tmp_path / lock.LOCK_FILE).read_text()
 
 

@@ -73,7 +73,7 @@ def held(source: Source, folder: Path) -> Path | None:
 def models_of(sources: Iterable[Source]) -> list[Model]:
     """Return the models that are made of any of these files, without the face detector."""
     names = {source.name for source in sources}
-    return [model for model in MODELS.values() if model.layer and names & set(model.files)]
+    return [model for model in MODELS.values() if model is not FACE_DETECTOR and names & set(model.files)]
 
 
 def refuse_research_only(sources: Iterable[Source]) -> None:
