@@ -85,6 +85,7 @@ def _parser() -> argparse.ArgumentParser:
     _explain(commands, shared)
     _gate(commands)
     _effects(commands)
+    _add(commands, "speakers", "training.lipsync.speakers", "measure who is said to speak, of two", [shared])
     return parser
 
 
