@@ -27,7 +27,7 @@ from benchmarks.printing import show
 from benchmarks.target import installed, messenger_clip, sound_of, timed
 from evaluation import record
 from veracity.catalog import MODELS
-from veracity.catalog.profiles import children, choose, served
+from veracity.catalog.profiles import children, choose
 from veracity.catalog.triton_config import CONFIG
 from veracity.server import Server
 from veracity.server.proxy.access import Access
@@ -140,7 +140,7 @@ def visit(settings: Settings, point: Point, files: Sequence[Path]) -> Visit:
         own = settings.replace(model_repository=repository_of(settings, point, Path(folder)))
         # No canary is due within the measurement: each is an inference.
         with Server.from_settings(own, access=Access(), canary_seconds=3600.0) as server:
-            for name in server.models:
+            for name in children(choose(own.profile, own.models)):
                 server.require(name)
             with _clients(server.grpc_url) as clients, ThreadPoolExecutor(CLIENTS) as threads:
                 list(threads.map(lambda client: client.analyze(files[0], OPTIONS), clients))
@@ -152,7 +152,7 @@ def visit(settings: Settings, point: Point, files: Sequence[Path]) -> Visit:
 def repository_of(settings: Settings, point: Point, folder: Path) -> Path:
     """Copy the profile's models, graphs as hard links where the file system can, with the point's configurations."""
     target = folder / "model_repository"
-    for name in (*served(choose(settings.profile, settings.models)), *DETECTORS):
+    for name in (*children(choose(settings.profile, settings.models)), *DETECTORS):
         shutil.copytree(settings.model_repository / name, target / name, copy_function=_link)
         if name in MODELS:
             file = target / name / CONFIG

@@ -3,6 +3,7 @@
 import json
 import os
 import pwd
+import random
 import shutil
 import signal
 import socket
@@ -102,7 +103,7 @@ def s3(folder: Path, limited: Sequence[str] = ()) -> Iterator[dict[str, str]]:
         try:
             address = f"http://127.0.0.1:{ports[3]}"
             environment = KEYS | {"AWS_ENDPOINT_URL": address, "AWS_ALLOW_HTTP": "true"}
-            _until(lambda: _makes_bucket(weed, ports[0], ports[2]))
+            _until(lambda: _makes_bucket(weed, ports[0], ports[2]) and _listens(ports[3]))
             yield environment
         finally:
             process.kill()  # asked to end it waits half a minute for its volumes
@@ -116,19 +117,27 @@ def _makes_bucket(weed: str, master: int, filer: int) -> bool:
     return f"  {BUCKET}" in done.stdout
 
 
+def _listens(port: int) -> bool:
+    with socket.socket() as tried:
+        return tried.connect_ex(("127.0.0.1", port)) == 0
+
+
 def _free_ports(count: int) -> list[int]:
-    """Free ports that are free with 10000 more as well, where SeaweedFS listens for gRPC."""
-    found: list[int] = []
+    """Free ports that are free with 10000 more as well, where SeaweedFS listens for gRPC.
+
+    All lie below those that the system gives to whoever connects: one of these could be taken until SeaweedFS is there.
+    """
+    found: set[int] = set()
     while len(found) < count:
+        port = random.randrange(12_000, 22_000)
         with socket.socket() as one, socket.socket() as other:
-            one.bind(("127.0.0.1", 0))
-            port = one.getsockname()[1] - 10000
             try:
-                other.bind(("127.0.0.1", port))
+                one.bind(("127.0.0.1", port))
+                other.bind(("127.0.0.1", port + 10_000))
             except OSError:
                 continue
-            found.append(port)
-    return found
+            found.add(port)
+    return list(found)
 
 
 def _until(done: Callable[[], bool]) -> None:
