@@ -127,7 +127,7 @@ def test_a_process_that_dies_over_a_request_costs_no_other_request(sleepers: Pat
 
 
 @pytest.mark.triton
-@pytest.mark.parametrize("config", [PYTHON_CONFIG, PYTHON_CONFIG + TWO_INSTANCES], ids=["one process", "two"])
+@pytest.mark.parametrize("config", [PYTHON_CONFIG, PYTHON_CONFIG + TWO_INSTANCES, ""], ids=["one", "two", "a graph"])
 def test_a_server_that_never_ends_a_load_is_restarted(
     tmp_path: Path,
     config: str,
@@ -137,7 +137,11 @@ def test_a_server_that_never_ends_a_load_is_restarted(
 ) -> None:
     """Triton waits for ever for the first sign of a process that is killed before it."""
     monkeypatch.setattr("veracity.server.loads.STUCK_SECONDS", 5.0)
-    write_python(tmp_path / "models/sleeper", SLEEPER, config)
+    model = tmp_path / "models/sleeper"
+    write_python(model, SLEEPER, config) if config else write_onnx(model)
+    if not config:
+        with (model / "config.pbtxt").open("a") as file:
+            file.write(TWO_INSTANCES)
     (tmp_path / "busy").mkdir()
     env = {"BUSY_FOLDER": str(tmp_path / "busy")}
     with Server(tmp_path / "models", access=OPEN, canary_seconds=1.0, env=env) as server:

@@ -31,6 +31,11 @@ class Binaries:
     backends: Path
     environment: dict[str, str] = field(default_factory=dict)
 
+    @property
+    def backends_in_python(self) -> set[str]:
+        """The backends whose models have processes of their own: Triton's Python backend, and those written for it."""
+        return {"python", *(code.parent.name for code in self.backends.glob("*/model.py"))}
+
 
 def find(directory: Path | None, run_dir: Path) -> Binaries:
     """Find the server: in ``directory``, else pip's wheel, else NVIDIA's image.

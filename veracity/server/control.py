@@ -37,6 +37,10 @@ class LoadFailed(Exception):
     """Triton did not load a model; the message is its reason, in one line."""
 
 
+class LoadTimedOut(LoadFailed):
+    """Triton did not say in time whether it loaded a model, and may still do so."""
+
+
 class Control:
     """A gRPC connection of those that ``connect`` makes. Times are seconds."""
 
@@ -54,7 +58,8 @@ class Control:
         try:
             self._client.load_model(model, config=config, client_timeout=timeout)
         except InferenceServerException as error:
-            raise LoadFailed(one_line(error)) from None
+            kind = LoadTimedOut if error.status() == DEADLINE else LoadFailed
+            raise kind(one_line(error)) from None
 
     def unload(self, model: str, *, completely: bool = False) -> None:
         """Unload: new requests are refused from then on, those in flight go on. Nothing happens if it is not loaded.

@@ -37,9 +37,14 @@ class Instances:
         self._generation = 0
 
     @property
-    def processes(self) -> int:
-        """How many processes of its own the model has at least: 0 where Triton computes it by itself."""
-        return max(1, len(self._config.instance_group)) if self._config.backend == "python" else 0
+    def backend(self) -> str:
+        """The name of the backend that runs the model."""
+        return str(self._config.backend)
+
+    @property
+    def count(self) -> int:
+        """How many instances the model has at least."""
+        return max(1, len(self._config.instance_group))
 
     def tell(self, name: str, value: str) -> None:
         """Have the configuration tell callers something: a parameter, which Triton itself has no use for."""

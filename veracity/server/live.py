@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from contextlib import suppress
 
 from tritonclient.utils import InferenceServerException
 
@@ -47,12 +48,16 @@ class LiveWatch:
                 missed = 0
 
     def _end(self) -> None:
-        if self._process.is_open and not self._stopping.is_set():
-            self._hung.add(self._process.pid)
-            self._process.end()
+        with suppress(OSError, ValueError):  # it ended meanwhile, and its process id is gone or being written anew
+            if self._process.is_open and not self._stopping.is_set():
+                self._hung.add(self._process.pid)
+                self._process.end()
 
     def _never_ends_a_load(self) -> bool:
-        if model := self._loads.stuck(self._process.pid):
+        model = ""
+        with suppress(OSError, ValueError):
+            model = self._loads.stuck(self._process.pid, self._process.backends_in_python)
+        if model:
             _log.error("a load never ends: one of the model's processes died before it began", model=model)
         return bool(model)
 

@@ -54,7 +54,7 @@ class Loader:
         if self._signer is None:
             compileall.compile_dir(folder, quiet=2)
         before = processes(server, folder)
-        with self.loads.under_way(folder, health.instances.processes, before):
+        with self.loads.under_way(folder, health.instances.backend, health.instances.count, before):
             self._load(control, name, health.instances.to_json())
         if files := provenance.unrecorded(folder):
             _log.warning("graph not verified: no provenance records its sha256", model=name, files=files)
@@ -73,7 +73,8 @@ class Loader:
         before = processes(server, folder)
         # First out with the dead: until then they take requests from the queue and fail them.
         self._load(control, health.name, instances.to_json(without=gone))
-        with self.loads.under_way(folder, instances.processes, before.keys() - health.processes.keys()):
+        others = before.keys() - health.processes.keys()
+        with self.loads.under_way(folder, instances.backend, instances.count, others):
             self._load(control, health.name, instances.to_json())
         new = {pid: instance for pid, instance in processes(server, folder).items() if pid not in before}
         replaced = {*new.values(), *gone}  # all, where the graph is another one now

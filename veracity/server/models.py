@@ -105,6 +105,7 @@ class Models:
             self._states |= {name: ModelState("missing", reason) for name, reason in contents.missing.items()}
             self._states |= {name: ModelState("failed", NO_FOLDER) for name in contents.unknown}
         self._health, self._orphans = {}, Orphans(requests)
+        self.loads.begin()
         self._abandoned.clear()
 
     def _load_side_by_side(self, control: Control, names: Iterable[str], server: int) -> None:

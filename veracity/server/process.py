@@ -47,6 +47,11 @@ class TritonProcess:
         self.is_open = False  # from a start that succeeded to the next
 
     @property
+    def backends_in_python(self) -> set[str]:
+        """The backends whose models have processes of their own."""
+        return self._binaries.backends_in_python
+
+    @property
     def pid(self) -> int:
         """The process id of tritonserver itself."""
         return int((self._run_dir / reaper.PID_FILE).read_text())

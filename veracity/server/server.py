@@ -365,8 +365,11 @@ class Server:
         return self._memory.sizes(self._launch.repository, models, self._launch.model_config)
 
     def _refuse_gaps(self) -> None:
-        """Raise for models that failed to load, and for required ones that are missing; a fallback may be missing."""
-        states = self.models.items()
+        """Raise for models that failed to load, and for required ones that are missing; a fallback may be missing.
+
+        What explanations alone ask may be either: no verdict rests on it.
+        """
+        states = [(name, state) for name, state in self.models.items() if name != SPEAKER.name]
         gaps = {n: s for n, s in states if s.state == "failed" or (s.state == "missing" and n in self._required)}
         if gaps:
             raise ModelUnavailable("; ".join(f"{name}: {state.reason}" for name, state in gaps.items()))
