@@ -230,7 +230,7 @@ class Verdict:
 
 @dataclass(frozen=True)
 class StageEvent:
-    """One step: ``stage`` is probe, sound, speech, frames, explanation or a layer's key.
+    """One step: ``stage`` is probe, sound, speech, frames, speakers, explanation or a layer's key.
 
     ``seconds`` have passed since the start.
     """

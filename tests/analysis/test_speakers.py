@@ -1,15 +1,17 @@
 """Who speaks: asked for an explanation alone, linked by the model's answers, and said where it cannot be."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import media_samples
 import msgspec
 import numpy as np
 import pytest
 import tiny_models
+from numpy.typing import NDArray
 
 from veracity.analysis.context import AnalysisContext
 from veracity.analysis.local_infer import LocalInfer
@@ -21,6 +23,7 @@ from veracity.evidence.requests import ModelOutput, Sample
 from veracity.evidence.speaking import SpeakingSeconds
 from veracity.media import Source
 from veracity.settings import Settings
+from veracity_client.errors import AnalysisTimeout, ModelUnavailable, VeracityError
 from veracity_client.explanation import HeardFace, Speakers
 from veracity_client.reasons import Reason
 from veracity_client.span import Span
@@ -119,6 +122,44 @@ def test_nothing_else_of_the_verdict_changes(
     assert said(other).heard_face
     assert rest(one) == rest(other)
     assert len(msgspec.json.encode(said(other))) < 2_000
+
+
+class Hanging(LocalInfer):
+    """The speakers' model never answers, or ends as a model does that found no memory."""
+
+    def __init__(self, repository: Path, error: VeracityError | None) -> None:
+        super().__init__(repository, threads=1)
+        self._error = error
+
+    async def __call__(self, model: str, inputs: Mapping[str, NDArray[Any]]) -> Mapping[str, NDArray[Any]]:
+        if model != SPEAKER.name:
+            return await super().__call__(model, inputs)
+        if self._error:
+            raise self._error
+        await asyncio.sleep(1000)
+        raise AssertionError
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "text"),
+    [
+        (None, "model_failed", "did not answer within"),
+        (AnalysisTimeout("no room"), "model_failed", "no room"),
+        (ModelUnavailable("gone"), "model_down", "gone"),
+    ],
+)
+def test_a_model_that_does_not_answer_costs_the_verdict_nothing(
+    error: VeracityError | None, code: str, text: str, talking: Path, with_tiny: AnalysisContext,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.setattr("veracity.analysis.speakers.ANSWER_SECONDS", 0.5)
+    infer = Hanging(with_tiny.settings.model_repository, error)
+    verdict = asyncio.run(observe(Source(talking), infer, ASKED, with_tiny)).verdict
+    assert verdict.layer_results["3_lipsync"].status == "scored"
+    reason = said(verdict).reason
+    assert reason is not None
+    assert reason.code == code
+    assert text in reason.text
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ import pytest
 
 from veracity.catalog import SPEAKER
 from veracity.catalog.detectors.speaker_light_asd import SIDE, SOUND_SAMPLES
+from veracity.evidence.crops import luma
 from veracity.evidence.detector import detector
 from veracity.evidence.excerpts import FaceRun
 from veracity.evidence.faces import Detection
@@ -23,6 +24,16 @@ def test_faces_are_the_middle_of_syncnets_crop() -> None:
     assert sample.shape == (25, SIDE, SIDE)
     assert sample.dtype == np.uint8
     assert np.array_equal(sample, face_crops(frames, np.tile(BOX, (25, 1)))[:, 56:168, 56:168])
+
+
+def test_frames_in_colour_are_shown_in_grey() -> None:
+    """As they are kept where SyncNet answers for the lips, which wants colour."""
+    frames = [np.random.default_rng(k).integers(0, 256, (200, 220, 3), np.uint8) for k in range(25)]
+    run = range(50, 75)
+    (sample,) = detector(SPEAKER.name).cut(FaceRun(frames, run, 1, {50: FACE, 74: FACE}))
+    (grey,) = detector(SPEAKER.name).cut(FaceRun([luma(frame) for frame in frames], run, 1, {50: FACE, 74: FACE}))
+    assert sample.shape == (25, SIDE, SIDE)
+    assert np.array_equal(sample, grey)
 
 
 def test_sound_begins_one_sample_before_the_first_frame_and_is_silent_past_the_ends() -> None:

@@ -5,16 +5,20 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
+from veracity.analysis import deadline
 from veracity.analysis.analysis import Analysis
 from veracity.analysis.roster import why_absent
 from veracity.catalog import LAYERS, SPEAKER
 from veracity.decision import wording
 from veracity.evidence.requests import ModelOutput
 from veracity.evidence.speaking import SpeakingSeconds
-from veracity_client.errors import AnalysisTimeout, ModelUnavailable, VeracityError
+from veracity_client.errors import ModelUnavailable, VeracityError
 from veracity_client.reasons import Reason
 
 LIPS = LAYERS[2]
+STATE_SECONDS = 2.0  # a model that is loaded again is waited for so long
+ANSWER_SECONDS = 30.0  # a busy machine's
+LEFT_SECONDS = 3.0  # until the deadline: to draw the explanation and to decide
 
 
 async def are_asked_for(analysis: Analysis) -> bool:
@@ -28,7 +32,12 @@ async def are_asked_for(analysis: Analysis) -> bool:
 
 async def _why_not(analysis: Analysis) -> Reason | None:
     evidence = analysis.evidence
-    if absent := await asyncio.to_thread(why_absent, analysis.context, analysis.infer, SPEAKER.name):
+    asked = asyncio.to_thread(why_absent, analysis.context, analysis.infer, SPEAKER.name)
+    try:
+        absent = await asyncio.wait_for(asked, STATE_SECONDS)
+    except asyncio.TimeoutError:
+        absent = wording.reason("model_down", models=SPEAKER.name)
+    if absent:
         return absent
     if settled := evidence.results.get(LIPS.key):
         return wording.no_mouths(settled)
@@ -38,11 +47,12 @@ async def _why_not(analysis: Analysis) -> Reason | None:
 
 
 async def read(requests: Sequence[asyncio.Task[ModelOutput]], runs: Sequence[range]) -> SpeakingSeconds | Reason:
-    """Await what was sent of the seconds ``runs``; a model that fails leaves its reason."""
+    """Await what was sent of the seconds ``runs``; a model that fails or is late leaves its reason alone."""
+    seconds = max(0.0, min(ANSWER_SECONDS, deadline.seconds_left() - LEFT_SECONDS))
     try:
-        parts = await asyncio.gather(*requests)
-    except AnalysisTimeout:  # there was no memory for it
-        raise
+        parts = await asyncio.wait_for(asyncio.gather(*requests), seconds)
+    except asyncio.TimeoutError:
+        return Reason("model_failed", f"{SPEAKER.name} did not answer within {seconds:.0f} s")
     except VeracityError as error:
         return Reason("model_down" if isinstance(error, ModelUnavailable) else "model_failed", error.message)
     return SpeakingSeconds(tuple(runs), ModelOutput.joined(parts) if parts else None)

@@ -60,7 +60,8 @@ async def score_frames(analysis: Analysis, media: Media, probe: Probe) -> None:
         async with analysis.stage(layer.key):
             await analysis.score_layer(layer, sent, _nothing_found(analysis, layer, collector))
     if SPEAKER.name in sent:
-        evidence.speaking = await speakers.read(sent[SPEAKER.name], collector.runs)
+        async with analysis.stage("speakers"):
+            evidence.speaking = await speakers.read(sent[SPEAKER.name], collector.runs)
 
 
 async def _decode(analysis: Analysis, media: Media, collector: SampleCollector, sent: Sent) -> None:

@@ -13,7 +13,7 @@ from veracity.catalog.detectors.lipsync_syncnet import SIDE as WIDER
 from veracity.catalog.detectors.speaker_light_asd import SIDE, SOUND_SAMPLES
 from veracity.catalog.layers import SAMPLE_RATE
 from veracity.evidence import syncnet
-from veracity.evidence.crops import Image, interpolate
+from veracity.evidence.crops import Image, interpolate, luma
 from veracity.evidence.excerpts import FaceRun
 from veracity.evidence.kinds import LogitDetector
 from veracity.evidence.requests import ModelOutput, Sample
@@ -34,7 +34,7 @@ class SpeakingFaces(LogitDetector[FaceRun]):
     def cut(self, excerpt: FaceRun) -> Sequence[Image]:
         """Return the middle of what SyncNet's authors cut, in every frame."""
         boxes = {number: np.array(face.box) for number, face in excerpt.detections.items()}
-        crops = syncnet.face_crops(excerpt.frames, interpolate(boxes, excerpt.run))
+        crops = syncnet.face_crops([luma(frame) for frame in excerpt.frames], interpolate(boxes, excerpt.run))
         return [np.ascontiguousarray(crops[:, MIDDLE, MIDDLE])]
 
     def _batch(self, samples: Sequence[Sample], sound: NDArray[np.int16]) -> Mapping[str, NDArray[Any]]:

@@ -13,7 +13,7 @@ export const layerName = (key) => LAYERS[key]?.name ?? key;
 
 export const STAGES = {
   download: "Fetching the file", probe: "Reading the file", sound: "Decoding the sound", speech: "Looking for speech",
-  frames: "Decoding frames, finding faces", explanation: "Pictures of what the models saw",
+  frames: "Decoding frames, finding faces", speakers: "Who speaks", explanation: "Pictures of what the models saw",
   "1_audio": "Voice", "2_visual": "Faces", "3_lipsync": "Lips", "4_semantic": "Whole picture",
 };
 
