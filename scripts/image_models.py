@@ -16,7 +16,7 @@ import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from veracity.catalog import MODELS
+from veracity.catalog import MODELS, SPEAKER
 from veracity.catalog.assets import VAD_FILE
 from veracity.catalog.profiles import BENCH, PROFILES, choose, required, served
 from veracity.install.graphs.recipe import BUILDERS
@@ -41,6 +41,8 @@ def main() -> None:
     copy([*served(choice), *DETECTORS], args.into)
     for name, why in missing(required(choice), untrained=untrained).items():
         sys.stderr.write(f"{name}: {why}; this image refuses to start with VERACITY_ENV=production\n")
+    for why in missing([SPEAKER.name], untrained=False).values():
+        sys.stderr.write(f"{SPEAKER.name}: {why}; in this image explanations do not say who speaks\n")
 
 
 def export(names: Iterable[str], *, untrained: bool) -> None:

@@ -62,8 +62,8 @@ class Lease:
         self._version: UpdateVersion = {}
         self._writing, self._ended = threading.Lock(), threading.Event()
         self._take()
-        self._keeper = threading.Thread(target=self._keep, daemon=True)
-        self._keeper.start()
+        self._renewer = threading.Thread(target=self._renew_often, daemon=True)
+        self._renewer.start()
 
     def change(self, make: Callable[[], object]) -> None:
         """Change something in the bucket while it is ours. A store that does not answer is asked again.
@@ -82,7 +82,7 @@ class Lease:
     def close(self) -> None:
         """Let others have it. What cannot be deleted they take over."""
         self._ended.set()
-        self._keeper.join()
+        self._renewer.join()
         with suppress(OSError, BaseError, OutputError):
             self.change(lambda: self.store.delete(NAME))
 
@@ -100,9 +100,10 @@ class Lease:
             time.sleep(LOOK_SECONDS)
         with suppress(AlreadyExistsError):
             self.store.put(NAME, b"", mode="create")
+            self.store.delete(NAME)
             raise OSError("the store ignores conditional writes, which keep a second run out: give a folder")
 
-    def _keep(self) -> None:
+    def _renew_often(self) -> None:
         while not self._ended.wait(RENEW_SECONDS):
             with suppress(OSError, BaseError, OutputError):  # the next change says so
                 self._renew()

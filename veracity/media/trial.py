@@ -58,13 +58,17 @@ async def _error(decoder: Decoder, ffmpeg: Path, limits: Limits) -> str:
     """Return what keeps it from decoding, in ffmpeg's words; nothing where it decodes."""
     video = VideoStream("h264", SIDE, SIDE, 25.0)
     arguments = picture_arguments(limits, video, Timeline(), [range(1)], SIDE, SIDE, decoder=decoder)
+    said = ""
     with tempfile.TemporaryFile() as file:
         file.write(PICTURE)
         file.flush()
         try:
             async with running([str(ffmpeg), *arguments], file.fileno(), limits, decoder.grants) as child:
-                pictures = await child.rest(MIB)
-                await child.end()
+                try:
+                    pictures = await child.rest(MIB)
+                    await child.end()
+                finally:
+                    said = child.said
         except (VeracityError, DecoderLost) as error:
-            return child.said or str(error)
-    return "" if len(pictures) == SIDE * SIDE * 3 else child.said or "no picture came"
+            return said or str(error)
+    return "" if len(pictures) == SIDE * SIDE * 3 else said or "no picture came"
