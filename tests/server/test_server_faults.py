@@ -145,15 +145,29 @@ def test_a_server_that_never_ends_a_load_is_restarted(
     (tmp_path / "busy").mkdir()
     env = {"BUSY_FOLDER": str(tmp_path / "busy")}
     with Server(tmp_path / "models", access=OPEN, canary_seconds=1.0, env=env) as server:
-        hung, before = server.pid, children_at_once(server.pid)
-        for process in before:
-            os.kill(process, signal.SIGKILL)
-        while not (started := children_at_once(hung) - before):
-            pass  # each millisecond counts
-        os.kill(min(started), signal.SIGKILL)
-        eventually(lambda: server.pid != hung and server.models["sleeper"].state == "ready")
-        assert len(reaper.child_processes(server.pid)) == len(before)
+        hung, count = server.pid, len(children_at_once(server.pid))
+
+        def is_whole() -> bool:
+            return server.models["sleeper"].state == "ready" and len(children_at_once(server.pid)) == count
+
+        for _ in range(5):  # tries: where the signal comes too late, the load fails at once and is repeated
+            kill_at_its_start(hung)
+            eventually(lambda: server.pid != hung or is_whole())
+            if server.pid != hung:
+                break
+        eventually(is_whole)
+        assert server.pid != hung
     assert "a load never ends" in caplog.text + "".join(capsys.readouterr())
+
+
+def kill_at_its_start(server: int) -> None:
+    """Kill the model's processes, and the first of the next ones as soon as it appears."""
+    before = children_at_once(server)
+    for process in before:
+        os.kill(process, signal.SIGKILL)
+    while not (started := children_at_once(server) - before):
+        pass  # each millisecond counts
+    os.kill(min(started), signal.SIGKILL)
 
 
 def children_at_once(parent: int) -> set[int]:
