@@ -98,6 +98,15 @@ def test_a_machine_without_a_gpu_is_told_before_anything_starts(level: str) -> N
     assert found.detail == "VERACITY_DECODER=cuda needs an NVIDIA GPU with its driver"
 
 
+def test_a_trial_that_cannot_even_start_says_why(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    old = tmp_path / "ffmpeg"
+    old.write_text("#!/bin/sh\n")
+    old.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(VeracityError, match=r"prlimit is missing.*apt-get install util-linux"):
+        AnalysisContext.from_settings(Settings(decoder="cuda", ffmpeg=old))
+
+
 def test_an_ffmpeg_that_is_too_old_is_told(tmp_path: Path) -> None:
     """In the words of Debian 12's."""
     old = tmp_path / "ffmpeg"

@@ -13,7 +13,7 @@ from veracity.media.decoders import DECODERS, FFMPEG, Decoder
 from veracity.media.decoding import picture_arguments
 from veracity.media.ffmpeg import find_ffmpeg, pips_ffmpeg
 from veracity.media.probe import Timeline, VideoStream
-from veracity.media.sandbox import MIB, DecoderLost, Limits, running
+from veracity.media.sandbox import MIB, DecoderLost, DecoderProcess, Limits, running
 from veracity_client.errors import VeracityError
 
 if TYPE_CHECKING:
@@ -58,17 +58,14 @@ async def _error(decoder: Decoder, ffmpeg: Path, limits: Limits) -> str:
     """Return what keeps it from decoding, in ffmpeg's words; nothing where it decodes."""
     video = VideoStream("h264", SIDE, SIDE, 25.0)
     arguments = picture_arguments(limits, video, Timeline(), [range(1)], SIDE, SIDE, decoder=decoder)
-    said = ""
+    child: DecoderProcess | None = None  # until one was started
     with tempfile.TemporaryFile() as file:
         file.write(PICTURE)
         file.flush()
         try:
             async with running([str(ffmpeg), *arguments], file.fileno(), limits, decoder.grants) as child:
-                try:
-                    pictures = await child.rest(MIB)
-                    await child.end()
-                finally:
-                    said = child.said
+                pictures = await child.rest(MIB)
+                await child.end()
         except (VeracityError, DecoderLost) as error:
-            return said or str(error)
-    return "" if len(pictures) == SIDE * SIDE * 3 else said or "no picture came"
+            return (child.said if child else "") or str(error)
+    return "" if len(pictures) == SIDE * SIDE * 3 else child.said or "no picture came"
