@@ -175,11 +175,13 @@ async def _outputs(models: Mapping[str, float], requests: Requests) -> tuple[dic
         except AnalysisTimeout:  # there was no memory for the model: no fault of its own
             raise
         except VeracityError as error:
-            code: Literal["model_down", "model_failed"] = (
-                "model_down" if isinstance(error, ModelUnavailable) else "model_failed"
-            )
-            failures[model] = Reason(code, error.message)
+            failures[model] = failure(error)
             continue
         if parts:
             outputs[model] = ModelOutput.joined(parts)
     return outputs, failures
+
+
+def failure(error: VeracityError) -> Reason:
+    """Return why a model did not answer, as its error says."""
+    return Reason("model_down" if isinstance(error, ModelUnavailable) else "model_failed", error.message)

@@ -6,13 +6,13 @@ import asyncio
 from collections.abc import Sequence
 
 from veracity.analysis import deadline
-from veracity.analysis.analysis import Analysis
+from veracity.analysis.analysis import Analysis, failure
 from veracity.analysis.roster import why_absent
 from veracity.catalog import LAYERS, SPEAKER
 from veracity.decision import wording
 from veracity.evidence.requests import ModelOutput
 from veracity.evidence.speaking import SpeakingSeconds
-from veracity_client.errors import ModelUnavailable, VeracityError
+from veracity_client.errors import VeracityError
 from veracity_client.reasons import Reason
 
 LIPS = LAYERS[2]
@@ -54,5 +54,5 @@ async def read(requests: Sequence[asyncio.Task[ModelOutput]], runs: Sequence[ran
     except asyncio.TimeoutError:
         return Reason("model_failed", f"{SPEAKER.name} did not answer within {seconds:.0f} s")
     except VeracityError as error:
-        return Reason("model_down" if isinstance(error, ModelUnavailable) else "model_failed", error.message)
+        return failure(error)
     return SpeakingSeconds(tuple(runs), ModelOutput.joined(parts) if parts else None)
