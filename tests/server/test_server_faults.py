@@ -5,8 +5,9 @@ import json
 import os
 import shutil
 import signal
+import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import pytest
@@ -29,7 +30,9 @@ from tritonclient.utils import InferenceServerException
 from veracity.install.advice import obtain
 from veracity.install.locations import MODEL_REPOSITORY as REPOSITORY
 from veracity.server import Server, reaper
+from veracity.server.control import LoadTimedOut
 from veracity.server.health import ModelState
+from veracity.server.loads import Loads
 from veracity.server.models import Timeouts
 from veracity_client.errors import ModelUnavailable
 
@@ -158,6 +161,31 @@ def test_a_server_that_never_ends_a_load_is_restarted(
         eventually(is_whole)
         assert server.pid != hung
     assert "a load never ends" in caplog.text + "".join(capsys.readouterr())
+
+
+def test_a_load_that_may_wait_for_a_thread_of_triton_is_not_taken_for_stuck(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing here has a process; Triton loads four models at a time."""
+    monkeypatch.setattr("veracity.server.loads.STUCK_SECONDS", 0.05)
+    loads = Loads()
+
+    def stuck(*backends: str) -> str:
+        time.sleep(0.1)
+        return loads.stuck(os.getpid(), backends)
+
+    with pytest.raises(LoadTimedOut), loads.under_way(tmp_path / "slow", "python", 1):
+        raise LoadTimedOut("Deadline Exceeded")
+    with ExitStack() as stack:
+        for number in range(4):
+            stack.enter_context(loads.under_way(tmp_path / str(number), "python", 1))
+        assert stuck("python") == ""  # Triton may still be at the slow one
+        loads.begin()
+        assert stuck("python") == "0"
+        assert stuck("onnxruntime") == ""
+        stack.enter_context(loads.under_way(tmp_path / "4", "python", 1))
+        assert stuck("python") == ""
+    assert stuck("python") == ""
 
 
 def kill_at_its_start(server: int) -> None:
