@@ -97,17 +97,24 @@ def s3(folder: Path, limited: Sequence[str] = ()) -> Iterator[dict[str, str]]:
     ports = _free_ports(4)
     serve = [
         weed, "server", f"-dir={folder}", "-ip=127.0.0.1", "-volume.max=8", "-master.volumeSizeLimitMB=64", "-filer",
-        "-s3", f"-s3.config={folder / 's3.json'}",
+        "-s3", f"-s3.config={folder / 's3.json'}", "-master.telemetry=false",
+        "-s3.port.iceberg=0", "-s3.port.lance=0",  # the same for every server: a second one would end
         *(f"-{name}.port={port}" for name, port in zip(("master", "volume", "filer", "s3"), ports, strict=True)),
     ]  # fmt: skip
-    with subprocess.Popen(serve, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+    said = folder / "weed.log"
+    with said.open("wb") as log, subprocess.Popen(serve, stdout=log, stderr=log) as process:
         try:
             address = f"http://127.0.0.1:{ports[3]}"
             environment = KEYS | {"AWS_ENDPOINT_URL": address, "AWS_ALLOW_HTTP": "true"}
-            _until(lambda: _makes_bucket(weed, ports[0], ports[2]) and _listens(ports[3]))
+            _until(lambda: _runs(process, said) and _makes_bucket(weed, ports[0], ports[2]) and _listens(ports[3]))
             yield environment
         finally:
             process.kill()  # asked to end it waits half a minute for its volumes
+
+
+def _runs(process: subprocess.Popen[bytes], said: Path) -> bool:
+    assert process.poll() is None, "SeaweedFS ended: " + said.read_text(errors="replace")[-2000:]
+    return True
 
 
 def _makes_bucket(weed: str, master: int, filer: int) -> bool:
