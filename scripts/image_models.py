@@ -38,10 +38,10 @@ def main() -> None:
     run("veracity.cli", "install", *(name for name in required(choice) if name in BUILDERS))
     if args.export == "yes":
         export([name for name in required(choice) if MODELS[name].released], untrained=untrained)
-    copy([*served(choice), *DETECTORS], args.into)
+    copy([*served(args.profile), *DETECTORS], args.into)
     for name, why in missing(required(choice), untrained=untrained).items():
         sys.stderr.write(f"{name}: {why}; this image refuses to start with VERACITY_ENV=production\n")
-    for why in missing([SPEAKER.name], untrained=False).values():
+    for why in missing({SPEAKER.name} & {*served(args.profile)}, untrained=False).values():
         sys.stderr.write(f"{SPEAKER.name}: {why}; in this image explanations do not say who speaks\n")
 
 

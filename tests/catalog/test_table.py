@@ -6,7 +6,8 @@ from pkgutil import resolve_name
 
 import pytest
 
-from veracity.catalog import ASSETS, MODELS, Model, detectors
+from veracity.catalog import ASSETS, FACE_DETECTOR, MODELS, SPEAKER, Model, detectors
+from veracity.catalog.profiles import BENCH, PROFILES, children, choose, served
 from veracity.catalog.table import DETECTORS
 from veracity.evidence.detector import detector
 from veracity.evidence.excerpts import Excerpt, FaceInFrame, FaceRun, WholeFrame
@@ -46,3 +47,11 @@ def test_what_makes_and_proves_a_graph_is_there(model: Model) -> None:
 def test_a_file_is_declared_once() -> None:
     names = [name for source in ASSETS for name in (source.name, *source.old_names)]
     assert len(names) == len(set(names))
+
+
+def test_a_profile_serves_what_scores_rest_on_and_what_its_explanations_ask() -> None:
+    """The scores of ``bench`` mean nothing: it explains none of them."""
+    for profile in PROFILES:
+        scoring = children(choose(profile))
+        assert served(profile) == (scoring if profile == BENCH else (*scoring, SPEAKER.name))
+    assert served("starter", "visual_sbi_b4")[:3] == (FACE_DETECTOR.name, "audio_starter", "visual_sbi_b4")

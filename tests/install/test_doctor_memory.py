@@ -10,7 +10,7 @@ from conftest import REPOSITORY
 from evaluation.results import RESULTS
 from veracity import cli
 from veracity.catalog import memory
-from veracity.catalog.profiles import choose, served
+from veracity.catalog.profiles import served
 from veracity.install.doctor import memory as doctor
 from veracity.install.doctor.finding import Finding
 from veracity.settings import Settings, read_size
@@ -31,7 +31,7 @@ def test_what_was_measured_is_what_the_engine_knows(settings: Settings) -> None:
 
 
 def test_the_sizes_decide_whether_the_models_fit(settings: Settings) -> None:
-    needed = memory.needs(REPOSITORY, served(choose("starter")), gpu=False)  # with what is optional and installed
+    needed = memory.needs(REPOSITORY, served("starter"), gpu=False)  # with what is optional and installed
     everything = sum(need.bytes for need in needed.values()) / 1e6
     name, need = max(needed.items(), key=lambda item: item[1].bytes)
     pictures, largest = everything - PEAKS["audio_starter"], need.bytes / 1e6

@@ -60,9 +60,13 @@ def children(choice: Choice) -> tuple[str, ...]:
     return (FACE_DETECTOR.name, *dict.fromkeys(n for name in chosen for n in (name, FALLBACKS.get(name, name))))
 
 
-def served(choice: Choice) -> tuple[str, ...]:
-    """Return the models to be served where they are installed: the children, and what explanations alone ask."""
-    return (*children(choice), SPEAKER.name)
+def served(profile: str, instead: str = "") -> tuple[str, ...]:
+    """Return the models to be served where they are installed: the children, and what explanations alone ask.
+
+    ``bench`` explains nothing.
+    """
+    of_explanations = () if profile == BENCH else (SPEAKER.name,)
+    return (*children(choose(profile, instead)), *of_explanations)
 
 
 def required(choice: Choice) -> Sequence[str]:

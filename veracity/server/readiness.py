@@ -109,7 +109,7 @@ def _selection(settings: Settings) -> str:
 def _names(settings: Settings) -> tuple[tuple[str, ...], set[str]]:
     """Return the profile's models, and those that must be loaded: in development only what is installed here."""
     choice = choose(settings.profile, settings.models)
-    names = (*served(choice), *DETECTORS)
+    names = (*served(settings.profile, settings.models), *DETECTORS)
     here = repository.read(settings.model_repository, names, untrained=settings.profile == BENCH)
     wanted = required(choice) if settings.env == "production" else ()
     return names, {*DETECTORS, *here.children, *wanted}

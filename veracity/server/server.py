@@ -13,7 +13,7 @@ from prometheus_client import CollectorRegistry
 from tritonclient.utils import InferenceServerException
 
 from veracity.catalog import SPEAKER, provenance
-from veracity.catalog.profiles import BENCH, Choice, choose, required, served
+from veracity.catalog.profiles import BENCH, choose, required, served
 from veracity.decision.calibration import FILE as CALIBRATION
 from veracity.install.signing import SETTING, Signer
 from veracity.media import isolation, trial
@@ -151,7 +151,7 @@ class Server:
             _refuse_faults(settings)
         trial.check(settings)
         defaults: dict[str, Any] = {
-            "models": (*_models(settings, choice), *repository.DETECTORS),
+            "models": (*_models(settings), *repository.DETECTORS),
             "required": (*required(choice), *repository.DETECTORS),
             "untrained": settings.profile == BENCH,
             "env": settings.to_env(),
@@ -375,9 +375,10 @@ class Server:
             raise ModelUnavailable("; ".join(f"{name}: {state.reason}" for name, state in gaps.items()))
 
 
-def _models(settings: Settings, choice: Choice) -> list[str]:
+def _models(settings: Settings) -> list[str]:
     """Return what is to be served; a repository of one's own may lack the folder of what explanations alone ask."""
-    return [name for name in served(choice) if name != SPEAKER.name or (settings.model_repository / name).is_dir()]
+    names = served(settings.profile, settings.models)
+    return [name for name in names if name != SPEAKER.name or (settings.model_repository / name).is_dir()]
 
 
 def _refuse_faults(settings: Settings) -> None:

@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from veracity.catalog.profiles import choose, served
+from veracity.catalog.profiles import served
 from veracity.catalog.provenance import GRAPH
 from veracity.install.doctor.finding import Finding
 from veracity.media import Limits, find_ffmpeg, isolation, trial
@@ -150,7 +150,7 @@ def _said(*command: str) -> str:
 
 def _space(settings: Settings) -> Iterator[Finding]:
     repository = settings.model_repository if settings.model_repository.exists() else Path.cwd()
-    files = [repository / name / GRAPH for name in served(choose(settings.profile, settings.models))]
+    files = [repository / name / GRAPH for name in served(settings.profile, settings.models)]
     graphs = sum(file.stat().st_size for file in files if file.is_file())
     yield _enough("disk", shutil.disk_usage(repository).free, LEAST_DISK, f"at {repository}")
     temporary = tempfile.gettempdir()

@@ -64,7 +64,7 @@ def _answer(settings: Settings, what: str, left: int, needed: Mapping[str, Need]
 
 
 def _needed(settings: Settings, gpu: bool) -> dict[str, Need]:
-    names = served(choose(settings.profile, settings.models))
+    names = served(settings.profile, settings.models)
     return needs(settings.model_repository, names, gpu=gpu, model_config=settings.model_config_name)
 
 

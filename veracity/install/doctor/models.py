@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +24,10 @@ from veracity_client.errors import BadOption
 
 def examine(settings: Settings, graphs: bool) -> Iterator[Finding]:
     """Examine all that the profile's layers answer from; with ``graphs`` by loading and asking each."""
-    choice = choose(settings.profile, settings.models)
-    yield from _files(settings, choice)
-    found = {name: _model(settings, MODELS[name], graphs) for name in served(choice)}
-    spare = set(served(choice)) - set(required(choice))
+    choice, names = choose(settings.profile, settings.models), served(settings.profile, settings.models)
+    yield from _files(settings, names)
+    found = {name: _model(settings, MODELS[name], graphs) for name in names}
+    spare = set(names) - set(required(choice))
     for name, finding in found.items():
         absent = name in spare and finding.state == "missing"
         what = "for explanations alone" if name == SPEAKER.name else "stands in for another"
@@ -35,11 +35,11 @@ def examine(settings: Settings, graphs: bool) -> Iterator[Finding]:
     yield _layers(choice, {name for name, finding in found.items() if finding.state in ("ok", "warning")})
 
 
-def _files(settings: Settings, choice: Choice) -> Iterator[Finding]:
+def _files(settings: Settings, names: Iterable[str]) -> Iterator[Finding]:
     """The voice-activity detector, without which nothing starts, and what the graphs are made of."""
     if settings.vad == "silero":
         yield _file(settings, VAD_FILE, needed=True)
-    files = [file for name in served(choice) for file in MODELS[name].files]
+    files = [file for name in names for file in MODELS[name].files]
     for file in dict.fromkeys(files):
         yield _file(settings, file, needed=False)
 
