@@ -10,9 +10,10 @@ from typing import Any
 
 from evaluation.markdown import NOTHING, figure, origin, percent, table
 from evaluation.practice import ALL, attacks_of
-from evaluation.quality_gate import CUES, MOST
+from evaluation.quality_gate import CUES
 from evaluation.results import RefusedResult, load
 from evaluation.tables import KINDS, LAYERS, block
+from veracity.calibrate.fit import MOST
 from veracity.catalog import MODELS
 
 _SHOWN = {

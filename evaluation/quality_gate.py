@@ -19,7 +19,7 @@ from evaluation import record
 from evaluation.shortcuts import correlation
 from veracity.calibrate import labelled_outputs
 from veracity.calibrate.errors import ManifestError
-from veracity.calibrate.fit import pooled
+from veracity.calibrate.fit import FEWEST, MOST, pooled
 from veracity.calibrate.job import fits_of
 from veracity.calibrate.labelled_outputs import LabelledClip
 from veracity.catalog import MODELS
@@ -32,8 +32,6 @@ PICTURES, SOUND = (
     ("bytes_per_second", "sample_rate", "bandwidth", "loudness"),
 )
 CUES = tuple(dict.fromkeys((*PICTURES, *SOUND)))
-MOST = 0.2  # correlation, either way
-FEWEST = 50  # clips of a label: of fewer a correlation of 0.2 is chance
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from evaluation.manifest import Clip
-from evaluation.quality_gate import FEWEST
 from training.__main__ import main
 from veracity.calibrate import scores
+from veracity.calibrate.fit import FEWEST
 from veracity.calibrate.scores import ItemScores, ScoredClip, ScoreFile
 
 

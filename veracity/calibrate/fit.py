@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -12,13 +13,14 @@ import numpy.typing as npt
 from scipy.optimize import minimize
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
+from scipy.stats import spearmanr
 
 from veracity.calibrate import metrics
 from veracity.calibrate.labelled_outputs import LabelledClip
 from veracity.calibrate.operating_points import RATE, Judged, bounds
 from veracity.decision.calibration import Calibration, Calibrator
 from veracity.decision.fusion import log_odds
-from veracity.decision.quality import Cue, QualityTerm, values
+from veracity.decision.quality import Cue, QualityTerm, taken_off, values
 from veracity.evidence import pooling
 from veracity.evidence.detector import detector
 from veracity_client.verdict import Thresholds
@@ -28,6 +30,7 @@ SILENCE = Calibrator(math.inf, 0.0)
 # pools of logits, which no temperature reorders: once a clip is enough
 _CALIBRATED_LAST = (pooling.mean_logit, pooling.mean_logit_by_seconds, pooling.worst_face)
 _HELD = 1e-6  # no clip is surer than that to the fit
+MOST = 0.2  # that a score may go with the quality of a file: a rank correlation, either way
 FEWEST = 50  # clips that have others of their source and label beside them, for a quality term
 CUES: tuple[Cue, ...] = get_args(Cue)
 
@@ -66,10 +69,11 @@ class _Raw(Calibrator):
         return np.asarray(logits, np.float64)
 
 
-def pooler(rows: Sequence[LabelledClip], model: str, term: QualityTerm | None = None) -> Callable[[Calibrator], Array]:
-    """P(fake) of each clip under any temperature and bias, what ``term`` explains taken off, as the verdict has it."""
-    alike = Calibrator(quality=term).of_quality_alike
-    pool, answers = detector(model).pool, [alike(row.outputs[model]) for row in rows]
+def pooler(
+    rows: Sequence[LabelledClip], model: str, terms: Sequence[QualityTerm] = ()
+) -> Callable[[Calibrator], Array]:
+    """P(fake) of each clip under any temperature and bias, what ``terms`` explain taken off, as the verdict has it."""
+    pool, answers = detector(model).pool, [taken_off(terms, row.outputs[model]) for row in rows]
     if pool in _CALIBRATED_LAST:
         logits = np.array([pool(answer, _Raw()) for answer in answers], np.float64)
         return lambda scale: scale(logits)
@@ -108,36 +112,70 @@ def log_loss(fakes: npt.NDArray[np.bool_], probability: Array) -> float:
     return float(-balanced(fakes) @ np.log(np.where(fakes, held, 1 - held)))
 
 
-def quality_term(rows: Sequence[LabelledClip], model: str, cue: Cue) -> QualityTerm | None:
-    """How much a cue explains of a model's logits within the clips of one source and label, where nothing else does.
+def cues_within(rows: Sequence[LabelledClip], model: str, cue: Cue) -> Array:
+    """How far each clip's cue lies from the mean of its source and label, [n]; NaN where it has none or is alone."""
+    of_clip = np.array([_mean(values(cue, row.outputs[model].items)) for row in rows])
+    return _within(rows, of_clip)
+
+
+def _mean(cues: Array) -> float:
+    return math.nan if np.isnan(cues).all() else float(np.nanmean(cues))
+
+
+def _within(rows: Sequence[LabelledClip], of_clip: Array) -> Array:
+    """Each clip's value less the mean of its source and label, [n]; NaN where no other of those has one."""
+    beside: dict[tuple[str, bool], list[int]] = {}
+    for k in np.flatnonzero(~np.isnan(of_clip)):
+        beside.setdefault((rows[k].source, rows[k].fake), []).append(int(k))
+    result = np.full(len(rows), math.nan)
+    for own in beside.values():
+        if len(own) > 1:
+            result[own] = of_clip[own] - of_clip[own].mean()
+    return result
+
+
+def quality_terms(rows: Sequence[LabelledClip], model: str, cues: Sequence[Cue]) -> tuple[QualityTerm, ...]:
+    """How much each cue explains of a model's logits within the clips of one source and label, the others held still.
 
     None where fewer than FEWEST clips have others beside them, or where these are all of one quality.
     """
-    found: dict[tuple[str, bool], list[tuple[float, float]]] = {}
-    for row, logit in zip(rows, log_odds(pooled(rows, model, Calibrator()))):
-        cues = values(cue, row.outputs[model].items)
-        if not np.isnan(cues).all():
-            found.setdefault((row.source, row.fake), []).append((float(np.nanmean(cues)), float(logit)))
-    beside = [np.array(pairs) for pairs in found.values() if len(pairs) > 1]
-    if sum(map(len, beside)) < FEWEST:
-        return None
-    x, y = np.concatenate([pairs - pairs.mean(axis=0) for pairs in beside]).T
-    every = np.concatenate(beside)[:, 0]
-    if np.ptp(x) == 0:
-        return None
-    return QualityTerm(cue, float(x @ y / (x @ x)), float(every.mean()), float(every.min()), float(every.max()))
+    apart = np.array([cues_within(rows, model, cue) for cue in cues]).reshape(len(cues), len(rows))
+    known = ~np.isnan(apart).any(axis=0)
+    if not cues or known.sum() < FEWEST or (np.ptp(apart[:, known], axis=1) == 0).any():
+        return ()
+    own = [row for row, there in zip(rows, known) if there]
+    logits = _within(own, log_odds(pooled(own, model, Calibrator())))
+    slopes = np.linalg.lstsq(apart[:, known].T, logits, rcond=None)[0]
+    every = [np.array([_mean(values(cue, row.outputs[model].items)) for row in own]) for cue in cues]
+    return tuple(
+        QualityTerm(cue, float(slope), float(of.mean()), float(of.min()), float(of.max()))
+        for cue, slope, of in zip(cues, slopes, every)
+    )
 
 
-def platt(rows: Sequence[LabelledClip], model: str, cue: Cue | None = None) -> Calibrator:
-    """The likeliest temperature and bias at even odds, what ``cue`` explains taken off before.
+def follows(rows: Sequence[LabelledClip], model: str, scale: Calibrator, cues: Sequence[Cue]) -> float:
+    """The furthest that the score goes with a cue within sources, among reals or among fakes: Spearman's, 0 to 1."""
+    fakes, scores = labels(rows), _within(rows, log_odds(pooled(rows, model, scale)))
+    found = [0.0]
+    for cue in cues:
+        apart = cues_within(rows, model, cue)
+        for label in (False, True):
+            own = ~np.isnan(apart) & (fakes == label)
+            if own.sum() >= FEWEST and np.ptp(apart[own]) > 0 and np.ptp(scores[own]) > 0:
+                found.append(abs(float(spearmanr(apart[own], scores[own]).statistic)))
+    return max(found)
+
+
+def platt(rows: Sequence[LabelledClip], model: str, cues: Sequence[Cue] = ()) -> Calibrator:
+    """The likeliest temperature and bias at even odds, what ``cues`` explain taken off before.
 
     Few clips are held back by targets that never reach 0 and 1: n of them are as sure as n + 1 of n + 2. Source:
     J. Platt, Probabilistic outputs for support vector machines, 1999.
     """
     fakes = labels(rows)
     targets = np.where(fakes, (fakes.sum() + 1) / (fakes.sum() + 2), 1 / ((~fakes).sum() + 2))
-    term = quality_term(rows, model, cue) if cue else None
-    weights, probability = balanced(fakes), pooler(rows, model, term)
+    terms = quality_terms(rows, model, cues)
+    weights, probability = balanced(fakes), pooler(rows, model, terms)
 
     def loss(theta: Array) -> float:
         probabilities = np.clip(probability(Calibrator(math.exp(theta[0]), theta[1])), _HELD, 1 - _HELD)
@@ -147,7 +185,7 @@ def platt(rows: Sequence[LabelledClip], model: str, cue: Cue | None = None) -> C
     start = np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]])
     options = {"initial_simplex": start, "xatol": 1e-3, "fatol": 1e-6}
     found = minimize(loss, start[0], method="Nelder-Mead", bounds=[(-6, 6), (-12, 12)], options=options)
-    return Calibrator(float(math.exp(found.x[0])), float(found.x[1]), term)
+    return Calibrator(float(math.exp(found.x[0])), float(found.x[1]), terms)
 
 
 def groups(rows: Sequence[LabelledClip]) -> npt.NDArray[np.intp]:
@@ -161,7 +199,7 @@ def groups(rows: Sequence[LabelledClip]) -> npt.NDArray[np.intp]:
     return np.array([of[number[each[0]]] for each in names], np.intp)
 
 
-def held_out(rows: Sequence[LabelledClip], model: str, cue: Cue | None = None) -> Array:
+def held_out(rows: Sequence[LabelledClip], model: str, cues: Sequence[Cue] = ()) -> Array:
     """P(fake) of each clip by a fit on all other groups; 0.5 where those have one class alone."""
     result = np.full(len(rows), 0.5)
     members = groups(rows)
@@ -169,21 +207,24 @@ def held_out(rows: Sequence[LabelledClip], model: str, cue: Cue | None = None) -
         others = [row for row, member in zip(rows, members) if member != group]
         if len({row.fake for row in others}) == 2:
             own = np.flatnonzero(members == group)
-            result[own] = pooled([rows[k] for k in own], model, platt(others, model, cue))
+            result[own] = pooled([rows[k] for k in own], model, platt(others, model, cues))
     return result
 
 
 def fit(rows: Sequence[LabelledClip], model: str, cues: Sequence[Cue] = CUES) -> Fitted:
     """Fit, measure, and silence a model that does not separate: AUC's interval holds 0.5, or a coin's loss is less.
 
-    ``rows`` are of both labels. What one of ``cues`` explains is taken off where the log loss on clips of other sources
-    is smaller for it.
+    ``rows`` are of both labels. Of ``cues`` those are taken off with which the score :func:`follows` none by more than
+    MOST, or the least where all do; of several such choices the one with the least log loss on clips of other sources.
     """
     fakes = labels(rows)
-    known = [cue for cue in cues if quality_term(rows, model, cue)]
-    tried = {cue: held_out(rows, model, cue) for cue in (None, *known)}
-    cue = min(tried, key=lambda one: log_loss(fakes, tried[one]))
-    scale, apart = platt(rows, model, cue), tried[cue]
+    known = [cue for cue in cues if quality_terms(rows, model, [cue])]
+    choices = [chosen for count in range(len(known) + 1) for chosen in itertools.combinations(known, count)]
+    scales = {chosen: platt(rows, model, chosen) for chosen in choices}
+    worst = {chosen: max(MOST, follows(rows, model, scales[chosen], known)) for chosen in choices}
+    tried = {chosen: held_out(rows, model, chosen) for chosen in choices if worst[chosen] == min(worst.values())}
+    chosen = min(tried, key=lambda one: log_loss(fakes, tried[one]))
+    scale, apart = scales[chosen], tried[chosen]
     auc = metrics.interval(metrics.auc, fakes, log_odds(pooled(rows, model, scale)))
     gain = math.log(2) - log_loss(fakes, apart)
     if auc.low <= 0.5 or gain <= 0:

@@ -47,11 +47,9 @@ def model_statement(fitted: Fitted, tested: Sequence[LabelledClip]) -> str:
 
 
 def _quality(fitted: Fitted) -> str:
-    term = fitted.calibrator.quality
-    if term is None:
-        return ""
-    unit = {"width": "for a face twice as wide", "fineness": "a unit of fineness"}[term.cue]
-    return f", quality taken off ({term.slope:+.2f} {unit})"
+    units = {"width": "for twice the width", "fineness": "a unit of fineness"}
+    terms = [f"{term.slope:+.2f} {units[term.cue]}" for term in fitted.calibrator.quality]
+    return f", quality taken off ({', '.join(terms)})" if terms else ""
 
 
 def _model_tested(fitted: Fitted, tested: Sequence[LabelledClip]) -> str:
@@ -74,11 +72,11 @@ def model_table(fitted: Fitted, tested: Sequence[LabelledClip], checkpoint: str)
     }
 
 
-def _term(term: QualityTerm | None) -> dict[str, Value]:
-    if term is None:
-        return {}
-    within = (term.low, term.high)
-    return {"quality": {"cue": term.cue, "slope": term.slope, "middle": term.middle, "within": within}}
+def _terms(terms: Sequence[QualityTerm]) -> dict[str, Value]:
+    found = tuple(
+        {"cue": term.cue, "slope": term.slope, "middle": term.middle, "within": (term.low, term.high)} for term in terms
+    )
+    return {"quality": found} if found else {}
 
 
 def scale(fitted: Fitted, date: datetime.date) -> dict[str, Value]:
@@ -87,7 +85,7 @@ def scale(fitted: Fitted, date: datetime.date) -> dict[str, Value]:
     return {
         "temperature": fitted.calibrator.temperature,
         "bias": fitted.calibrator.bias,
-        **_term(fitted.calibrator.quality),
+        **_terms(fitted.calibrator.quality),
         **{key: bound for key, bound in bounds if bound is not None},
         "date": date,
         "real_clips": int((~fitted.fakes).sum()),

@@ -13,7 +13,7 @@ from veracity.calibrate.labelled_outputs import CalibrationInputError
 from veracity.decision.calibration import Calibration
 from veracity.decision.toml_table import CalibrationError
 
-Value = str | float | int | datetime.date | tuple[float | str, ...] | Mapping[str, "Value"]
+Value = str | float | int | datetime.date | tuple["Value", ...] | Mapping[str, "Value"]
 _HEADER = re.compile(r"^\[([^\[\]]+)\]", re.MULTILINE)
 
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from veracity.catalog.layers import FileKind
 from veracity.decision.domain import Cues, Domain
-from veracity.decision.quality import Cue, QualityTerm
+from veracity.decision.quality import Cue, QualityTerm, taken_off
 from veracity.decision.toml_table import CalibrationError, Table
 from veracity.evidence.requests import ModelOutput
 from veracity_client.options import OperatingPoint
@@ -43,7 +43,7 @@ class Calibrator:
 
     temperature: float = 1.0
     bias: float = 0.0
-    quality: QualityTerm | None = None
+    quality: tuple[QualityTerm, ...] = ()
 
     def __call__(self, logits: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
         """Return P(fake) of logits of any shape."""
@@ -52,7 +52,7 @@ class Calibrator:
 
     def of_quality_alike(self, output: ModelOutput) -> ModelOutput:
         """Return a model's output without what the quality of its samples explains."""
-        return output if self.quality is None else self.quality.taken_off(output)
+        return taken_off(self.quality, output)
 
     @property
     def uninformative(self) -> bool:
@@ -238,8 +238,8 @@ def _unlabelled(fusion: Fusion) -> Fusion:
 
 
 def _scale(model: Table) -> Calibrator:
-    term = _quality(model.table("quality")) if "quality" in model.data else None
-    scale = Calibrator(model.number("temperature", 1e-6), model.number("bias", -math.inf), term)
+    terms = tuple(map(_quality, model.listed("quality")))
+    scale = Calibrator(model.number("temperature", 1e-6), model.number("bias", -math.inf), terms)
     if not math.isfinite(scale.bias) or (scale.uninformative and scale.bias):
         raise model.fault("bias", f"must be a finite number, and 0 where temperature is inf, not {scale.bias:g}")
     return scale

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 from veracity.evidence.requests import ModelOutput, Sample
 
 Cue = Literal["width", "fineness"]
-"""Of a sample: the logarithm, to base 2, of a face's width in pixels; how sharp a whole picture is."""
+"""Of a sample: the logarithm, to base 2, of the width in pixels of a face, or of a whole picture; how sharp it is."""
 
 
 @dataclass(frozen=True)
@@ -27,11 +28,18 @@ class QualityTerm:
     low: float
     high: float
 
-    def taken_off(self, output: ModelOutput) -> ModelOutput:
-        """Return the output with logits as if every sample had the middle quality."""
-        held = np.clip(values(self.cue, output.items), self.low, self.high)
-        explained = np.where(np.isnan(held), 0.0, self.slope * (held - self.middle))
-        return replace(output, logits=(output.logits - explained).astype(np.float32))
+    def explains(self, items: tuple[Sample, ...]) -> NDArray[np.float64]:
+        """Return how much of each sample's logit is the cue's, [n]."""
+        held = np.clip(values(self.cue, items), self.low, self.high)
+        return np.where(np.isnan(held), 0.0, self.slope * (held - self.middle))
+
+
+def taken_off(terms: Sequence[QualityTerm], output: ModelOutput) -> ModelOutput:
+    """Return the output with logits as if every sample had the middle quality."""
+    if not terms:
+        return output
+    explained = sum(term.explains(output.items) for term in terms)
+    return replace(output, logits=(output.logits - explained).astype(np.float32))
 
 
 def values(cue: Cue, items: tuple[Sample, ...]) -> NDArray[np.float64]:

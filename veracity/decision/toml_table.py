@@ -47,6 +47,13 @@ class Table:
         """Return the tables of those keys that are there."""
         return {key: self.table(key) for key in keys if key in self.data}
 
+    def listed(self, key: str) -> list[Table]:
+        """Return the tables of a list, none where the key is missing; raises :class:`CalibrationError`."""
+        found = self.data.get(key, [])
+        if not isinstance(found, list) or not all(isinstance(one, dict) for one in found):
+            raise self.fault(key, f"must be a list of tables, not {found!r}")
+        return [Table(one, f"{self.name}.{key}") for one in found]
+
     def number(self, key: str, low: float, high: float = math.inf) -> float:
         """Return a number within bounds; raises :class:`CalibrationError`."""
         found = self.data.get(key)

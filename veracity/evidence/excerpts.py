@@ -37,6 +37,11 @@ class WholeFrame:
     squares: int = 1
 
     @property
+    def width(self) -> float:
+        """Pixels that it is wide."""
+        return float(self.image.shape[1])
+
+    @property
     def fineness(self) -> float:
         """How sharp it is."""
         return fineness(self.image)
@@ -56,6 +61,13 @@ class FaceInFrame:
     def width(self) -> float:
         """Pixels that the face's box is wide."""
         return self.detection.width
+
+    @property
+    def fineness(self) -> float | None:
+        """How sharp the picture is inside the face's box; None where none of that lies in the picture."""
+        x0, y0, x1, y1 = (max(0, round(edge)) for edge in self.detection.box)
+        inside = self.image[y0:y1, x0:x1]
+        return fineness(inside) if inside.size else None
 
 
 @dataclass(frozen=True, eq=False)

@@ -32,8 +32,8 @@ class Infer(Protocol):
 class Sample:
     """One input of a model: ``tensor`` without batch dimension, over ``start`` to ``end`` seconds of the clip.
 
-    Of a face, ``face`` is its track's id and ``width`` how many pixels of the picture its box is wide; of a whole
-    picture ``fineness`` is how sharp it is. One that is ``near`` was taken for the high score of its neighbour: it
+    ``width`` is how many pixels wide the picture is, or of a face, whose track's id is ``face``, its box; ``fineness``
+    is how sharp that is. One that is ``near`` was taken for the high score of its neighbour: it
     shows where, and does not count for the clip as a whole.
     """
 
