@@ -57,7 +57,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--cores", type=float, default=1.0, help="of a server, each as the measured one")
     parser.add_argument("--service", type=Path, default=RESULTS / "capacity.json", help="what files cost, as measured")
     parser.add_argument("--rounds", type=int, default=5, help="of a measurement: times that each file is sent alone")
-    parser.add_argument("--requests", type=int, default=100, help="of a measurement: files at each load")
+    parser.add_argument("--requests", type=int, default=100, help="of a measurement: files of a server at each load")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -138,18 +138,17 @@ async def _measure(files: Mapping[str, bytes], servers: Sequence[Server], rounds
             await _timed(server, files[kind])  # warm
         _hold(server, sorted(os.sched_getaffinity(0))[core])
     service = await _service(files, servers[0], rounds)
-    demands = demands_of({"service": service, "inflation": 1.0})
-    full = await _full(files, servers[0], requests // 2, demands)
-    inflated = demands_of({"service": service, **full})
-    mean = sum(share * inflated[kind].work[CORES] for kind, share in MIX.items())
+    full = [await _full(files, servers[:count], requests // 2, service) for count in (1, 2)]
     levels = []
     for count in (1, 2):
+        demands = demands_of({"service": service, "full": full}, count)
+        mean = sum(share * demands[kind].work[CORES] for kind, share in MIX.items())
         for load in LOADS:
-            sent = poisson(load * count / mean, requests, MIX, seed=count)
-            levels.append(await _level(files, servers[:count], sent, inflated, load))
+            sent = poisson(load * count / mean, requests * count, MIX, seed=count)
+            levels.append(await _level(files, servers[:count], sent, demands, load))
     off = [abs(level["off"]) for level in levels]
     return {"mix": MIX, "loads": LOADS, "cores_a_server": 1, "rounds": rounds, "requests": requests, "aim": AIM,
-            "service": service, **full, "levels": levels, "largest_off": max(off),
+            "service": service, "full": full, "levels": levels, "largest_off": max(off),
             "within": max(off) <= AIM}  # fmt: skip
 
 
@@ -174,10 +173,25 @@ async def _timed(server: Server, content: bytes) -> tuple[float, float]:
 
 
 async def _full(
-    files: Mapping[str, bytes], server: Server, requests: int, demands: Mapping[str, Demand]
+    files: Mapping[str, bytes], servers: Sequence[Server], requests: int, service: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Keep all places of a server taken: what it carries, and how much more a file costs then than alone."""
-    order = iter([request.kind for request in poisson(1.0, requests, MIX, seed=9)])
+    """Keep all places of each server taken: what they carry, and how much more a file costs then than alone.
+
+    Servers of one machine share its caches and its memory, so that two at once are slower than one by itself.
+    """
+    rows = await asyncio.gather(*(_filled(files, server, requests, seed) for seed, server in enumerate(servers, 9)))
+    alone = sum(service[kind]["cpu_seconds"]["median"] for asked, _, _ in rows for kind in asked)
+    asked, took, cpu = (sum(values) for values in zip(*((len(asked), took, cpu) for asked, took, cpu in rows)))
+    return {"servers": len(servers), "requests": asked, "seconds": round(took / len(servers), 2),
+            "cpu_seconds": round(cpu, 2), "cpu_seconds_alone": round(alone, 2),
+            "files_per_second": round(asked / took * len(servers), 4), "inflation": round(took / alone, 4)}  # fmt: skip
+
+
+async def _filled(
+    files: Mapping[str, bytes], server: Server, requests: int, seed: int
+) -> tuple[list[str], float, float]:
+    """Return what was asked of a server whose places are all taken, and its seconds by the clock and of the CPU."""
+    order = iter([request.kind for request in poisson(1.0, requests, MIX, seed=seed)])
     asked: list[str] = []
 
     async def caller(detector: AsyncDetector) -> None:
@@ -191,10 +205,7 @@ async def _full(
         took, cpu = time.perf_counter() - began, cpu_of([server]) - before
     if cpu > (1 + SLACK) * took:
         raise InternalError(f"a server that has one core took {cpu / took:.2f} of them: it is not held to it")
-    alone = sum(demands[kind].work[CORES] for kind in asked)
-    return {"full": {"requests": len(asked), "seconds": round(took, 2), "cpu_seconds": round(cpu, 2),
-                     "files_per_second": round(len(asked) / took, 4), "cpu_seconds_alone": round(alone, 2)},
-            "inflation": round(took / alone, 4)}  # fmt: skip
+    return asked, took, cpu
 
 
 async def _level(

@@ -31,11 +31,12 @@ def costs() -> str:
          _seconds(row["cpu_seconds"]))
         for kind, row in document["service"].items()
     ]  # fmt: skip
-    full = document["full"]
-    more = (
-        f"With all places taken, {full['requests']} files of the mix took {full['seconds']:.0f} s, "
-        f"{document['inflation']:.2f} times what they take alone: {full['files_per_second']:.3f} files a second."
-    )
+    lines = [
+        f"All places of {full['servers']} taken, {full['requests']} files of the mix took {full['seconds']:.0f} s, "
+        f"{full['inflation']:.2f} times what they take alone: {full['files_per_second']:.2f} files a second."
+        for full in document["full"]
+    ]
+    more = " ".join(lines)
     return f"{table(('file', 'length', 'size', 'alone', 'CPU time'), rows)}\n\n{more}\n\n{origin(document)}"
 
 
@@ -110,9 +111,9 @@ def paper() -> str:
     return table(("what", "arithmetic", ""), rows)
 
 
-def demands_of(document: Mapping[str, Any]) -> dict[str, Demand]:
-    """What each kind takes with all places taken."""
-    more = document["inflation"]
+def demands_of(document: Mapping[str, Any], servers: int = 2) -> dict[str, Demand]:
+    """What each kind takes with all places taken, of as many servers on the machine."""
+    (more,) = (full["inflation"] for full in document["full"] if full["servers"] == servers)
     return {
         kind: Demand(
             row["media_seconds"], row["wall_seconds"]["median"] * more, {CORES: row["cpu_seconds"]["median"] * more}

@@ -88,7 +88,7 @@ def service(tmp_path: Path) -> Path:
     spread = {"min": 1.0, "median": 2.0, "max": 3.0}
     row = {"media_seconds": 10.0, "wall_seconds": spread, "cpu_seconds": spread}
     path = tmp_path / "capacity.json"
-    path.write_text(json.dumps({"inflation": 1.1, "service": {"film": row}}))
+    path.write_text(json.dumps({"full": [{"servers": 2, "inflation": 1.1}], "service": {"film": row}}))
     return path
 
 
