@@ -15,7 +15,7 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -39,6 +39,7 @@ from veracity_client.errors import BadOption, InternalError
 MIX = {"sound": 0.5, "picture": 0.3, "720p": 0.2}  # of the files
 SECONDS = {"sound": 10.0, "picture": 0.04, "720p": 10.0, "1080p": 10.0}
 LOADS = (0.5, 0.8)  # shares of what the servers carry
+AROUND = 2  # rounds alone after each load
 AIM = 0.20  # how far the simulator may be off
 SLACK = 0.05  # of a core, that clocks may disagree by
 
@@ -137,32 +138,43 @@ async def _measure(files: Mapping[str, bytes], servers: Sequence[Server], rounds
         for kind in files:
             await _timed(server, files[kind])  # warm
         _hold(server, sorted(os.sched_getaffinity(0))[core])
-    service = await _service(files, servers[0], rounds)
-    full = [await _full(files, servers[:count], requests // 2, service) for count in (1, 2)]
-    levels = []
-    for count in (1, 2):
-        demands = demands_of({"service": service, "full": full}, count)
-        mean = sum(share * demands[kind].work[CORES] for kind, share in MIX.items())
-        for load in LOADS:
-            sent = poisson(load * count / mean, requests * count, MIX, seed=count)
-            levels.append(await _level(files, servers[:count], sent, demands, load))
+    alone = _Alone(files, servers[0])
+    await alone.measure(rounds, files)
+    full = [await _full(files, servers[:count], requests // 2, alone) for count in (1, 2)]
+    levels = [
+        await _level(files, servers[:count], requests * count, load, alone, full) for count in (1, 2) for load in LOADS
+    ]
     off = [abs(level["off"]) for level in levels]
     return {"mix": MIX, "loads": LOADS, "cores_a_server": 1, "rounds": rounds, "requests": requests, "aim": AIM,
-            "service": service, "full": full, "levels": levels, "largest_off": max(off),
+            "service": alone.service(), "full": full, "levels": levels, "largest_off": max(off),
             "within": max(off) <= AIM}  # fmt: skip
 
 
-async def _service(files: Mapping[str, bytes], server: Server, rounds: int) -> dict[str, Any]:
-    """What each kind takes alone, in rounds, so that a machine whose speed drifts drifts for all."""
-    found: dict[str, list[tuple[float, float]]] = {kind: [] for kind in files}
-    for _ in range(rounds):
-        for kind, content in files.items():
-            found[kind].append(await _timed(server, content))
-    return {
-        kind: {"media_seconds": SECONDS[kind], "bytes": len(files[kind]),
-               "wall_seconds": spread([wall for wall, _ in times]), "cpu_seconds": spread([cpu for _, cpu in times])}
-        for kind, times in found.items()
-    }  # fmt: skip
+class _Alone:
+    """What each kind takes alone, in rounds: first, and after each load, since a machine's speed drifts."""
+
+    def __init__(self, files: Mapping[str, bytes], server: Server) -> None:
+        self._files, self._server = files, server
+        self._rounds: list[dict[str, tuple[float, float]]] = []
+
+    async def measure(self, rounds: int, kinds: Iterable[str]) -> None:
+        for _ in range(rounds):
+            self._rounds.append({kind: await _timed(self._server, self._files[kind]) for kind in kinds})
+
+    async def around(self) -> Mapping[str, Any]:
+        """Measure again, and return what was measured last before and what now."""
+        await self.measure(AROUND, MIX)
+        return self.service(-2 * AROUND)
+
+    def service(self, since: int = 0) -> dict[str, Any]:
+        rounds = self._rounds[since:]
+        found = {kind: [one[kind] for one in rounds if kind in one] for kind in rounds[0]}
+        return {
+            kind: {"media_seconds": SECONDS[kind], "bytes": len(self._files[kind]),
+                   "wall_seconds": spread([wall for wall, _ in times]),
+                   "cpu_seconds": spread([cpu for _, cpu in times])}
+            for kind, times in found.items()
+        }  # fmt: skip
 
 
 async def _timed(server: Server, content: bytes) -> tuple[float, float]:
@@ -172,19 +184,18 @@ async def _timed(server: Server, content: bytes) -> tuple[float, float]:
         return time.perf_counter() - began, cpu_of([server]) - before
 
 
-async def _full(
-    files: Mapping[str, bytes], servers: Sequence[Server], requests: int, service: Mapping[str, Any]
-) -> dict[str, Any]:
+async def _full(files: Mapping[str, bytes], servers: Sequence[Server], requests: int, alone: _Alone) -> dict[str, Any]:
     """Keep all places of each server taken: what they carry, and how much more a file costs then than alone.
 
     Servers of one machine share its caches and its memory, so that two at once are slower than one by itself.
     """
     rows = await asyncio.gather(*(_filled(files, server, requests, seed) for seed, server in enumerate(servers, 9)))
-    alone = sum(service[kind]["cpu_seconds"]["median"] for asked, _, _ in rows for kind in asked)
+    service = await alone.around()
+    work = sum(service[kind]["cpu_seconds"]["median"] for asked, _, _ in rows for kind in asked)
     asked, took, cpu = (sum(values) for values in zip(*((len(asked), took, cpu) for asked, took, cpu in rows)))
     return {"servers": len(servers), "requests": asked, "seconds": round(took / len(servers), 2),
-            "cpu_seconds": round(cpu, 2), "cpu_seconds_alone": round(alone, 2),
-            "files_per_second": round(asked / took * len(servers), 4), "inflation": round(took / alone, 4)}  # fmt: skip
+            "cpu_seconds": round(cpu, 2), "cpu_seconds_alone": round(work, 2),
+            "files_per_second": round(asked / took * len(servers), 4), "inflation": round(took / work, 4)}  # fmt: skip
 
 
 async def _filled(
@@ -211,11 +222,14 @@ async def _filled(
 async def _level(
     files: Mapping[str, bytes],
     servers: Sequence[Server],
-    sent: Sequence[Request],
-    demands: Mapping[str, Demand],
+    requests: int,
     load: float,
+    alone: _Alone,
+    full: Sequence[Mapping[str, Any]],
 ) -> dict[str, Any]:
-    """Send requests at their times, and have the simulator do the same."""
+    """Send requests that come by chance, and have the simulator do the same with what files cost then."""
+    rate = load * len(servers) / _mean(demands_of({"service": alone.service(), "full": full}, len(servers)))
+    sent = poisson(rate, requests, MIX, seed=len(servers))
     taken: dict[int, float] = {}
     busy, used = psutil.cpu_times(), cpu_of(servers)
 
@@ -229,14 +243,21 @@ async def _level(
         await asyncio.gather(*(ask(detector, number, request) for number, request in enumerate(sent)))
         lasted = time.perf_counter() - began
     real = Outcome([taken[number] for number in sorted(taken)], 0, lasted, {CORES: (cpu_of(servers) - used) / lasted})
+    others = _busy(busy, lasted) - real.busy[CORES]
+    demands = demands_of({"service": await alone.around(), "full": full}, len(servers))
     model = simulate(sent, demands, Machine({CORES: 1.0}), len(servers))
     return {
         "servers": len(servers), "load": load, "files_per_second": round(len(sent) / sent[-1].at, 3),
         "measured": _figures(real), "simulated": _figures(model),
-        "others_busy_cores": round(_busy(busy, lasted) - real.busy[CORES], 2),
+        "others_busy_cores": round(others, 2),
         "off": round(model.percentile(95) / real.percentile(95) - 1, 3),
         "off_mean": round(statistics.mean(model.seconds) / statistics.mean(real.seconds) - 1, 3),
     }  # fmt: skip
+
+
+def _mean(demands: Mapping[str, Demand]) -> float:
+    """Core-seconds of a file of the mix."""
+    return sum(share * demands[kind].work[CORES] for kind, share in MIX.items())
 
 
 def _figures(of: Outcome) -> dict[str, float]:
