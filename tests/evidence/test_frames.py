@@ -10,7 +10,7 @@ from veracity.catalog.layers import FACE_FRAMES, MOUTH_CLIPS, MOUTH_FRAMES, SEMA
 from veracity.catalog.model import DFDC_CROP, SBI_CROP
 from veracity.evidence.crops import face_crop
 from veracity.evidence.detector import detector
-from veracity.evidence.excerpts import FaceInFrame, FaceRun, WholeFrame
+from veracity.evidence.excerpts import FaceInFrame, FaceRun, WholeFrame, fineness
 from veracity.evidence.faces import Detection
 from veracity.evidence.sampling import SampleCollector, plan
 from veracity.media import Frame
@@ -84,6 +84,22 @@ def test_a_face_too_small_for_the_starter_is_scored_by_others_alone() -> None:
     assert [len(collector.take(model)) for model in models] == [0, 1]
     collector.add(dataclasses.replace(OTHER, index=collector.plan.faces[1], time=0.4), [wide, narrow])
     assert [len(collector.take(model)) for model in models] == [1, 2]
+
+
+def test_samples_say_how_wide_and_how_sharp_what_they_show_is() -> None:
+    """A soft face in a sharp picture is soft; of a face that reaches over the edge the part that is there counts."""
+    soft = FRAME.image.copy()
+    soft[100:240, 200:300] = 90
+    models = ("visual_starter", "semantic_starter")
+    collector = SampleCollector(plan(10.0, (WholeFrame,)), [detector(name) for name in models], 10.0, 8)
+    over = dataclasses.replace(FACE, box=(-50.0, -40.0, 50.0, 100.0))
+    collector.add(Frame(0, 0.0, soft), [FACE, over])
+    faces, (picture,) = (collector.take(model) for model in models)
+    assert [face.width for face in faces] == [100.0, 100.0]
+    assert picture.width == 640.0
+    assert faces[0].fineness == pytest.approx(np.log(0.1), abs=0.01)
+    assert faces[1].fineness == pytest.approx(fineness(FRAME.image), abs=0.1)
+    assert picture.fineness == fineness(soft)
 
 
 def test_a_photograph_on_the_wall_is_looked_at_once() -> None:
