@@ -1,8 +1,8 @@
 """How many servers a load takes: a simulator fed by what files cost one server, held against one server and two.
 
-Each server has a core of its own, so that two of them are as two machines. What a file costs is measured alone and
-with all places taken; then requests come by chance at shares of what the servers carry, and the simulator gets the same
-ones.
+Each server has a core of its own. What a file costs is measured alone, with all places of one server taken and with all
+of both; then requests come by chance at shares of what the servers carry, and the simulator gets the same ones, with
+what files cost alone just before and after.
 """
 
 from __future__ import annotations
@@ -287,9 +287,10 @@ def _busy(before: Any, seconds: float) -> float:
 def _hold(server: Server, core: int) -> None:
     """Keep every thread of a server's processes on its core: those of ONNX Runtime choose cores when they start."""
     for process in processes(server):
-        for thread in process.threads():
-            with suppress(ProcessLookupError):  # it ended meanwhile
-                os.sched_setaffinity(thread.id, {core})
+        with suppress(psutil.Error):  # it ended meanwhile
+            for thread in process.threads():
+                with suppress(ProcessLookupError):
+                    os.sched_setaffinity(thread.id, {core})
 
 
 @contextmanager

@@ -31,12 +31,13 @@ def costs() -> str:
          _seconds(row["cpu_seconds"]))
         for kind, row in document["service"].items()
     ]  # fmt: skip
-    lines = [
-        f"All places of {full['servers']} taken, {full['requests']} files of the mix took {full['seconds']:.0f} s, "
-        f"{full['inflation']:.2f} times what they take alone: {full['files_per_second']:.2f} files a second."
+    taken = [
+        f"With all places of {'one server' if full['servers'] == 1 else 'both servers'} taken, "
+        f"{full['requests']} files took {full['seconds']:.0f} s, "
+        f"{full['inflation']:.2f} times the processor time that they take alone."
         for full in document["full"]
     ]
-    more = " ".join(lines)
+    more = " ".join(taken)
     return f"{table(('file', 'length', 'size', 'alone', 'CPU time'), rows)}\n\n{more}\n\n{origin(document)}"
 
 
@@ -45,14 +46,17 @@ def validation() -> str:
     """The simulator beside the measurement, at each load."""
     document = load("capacity")
     rows = [
-        (str(level["servers"]), f"{level['load']:.0%}".replace("%", " %"), f"{level['files_per_second']:.2f}",
+        (str(level["servers"]), f"{level['load']:.0%}".replace("%", " %"),
+         f"{level['measured']['busy_cores'] / level['servers']:.0%}".replace("%", " %"),
+         f"{level['files_per_second']:.2f}",
          *(f"{level[who][f'{name}_seconds']:.1f} s" for name in ("mean", "p95") for who in ("measured", "simulated")),
          f"{level['off']:+.0%}".replace("%", " %"))
         for level in document["levels"]
     ]  # fmt: skip
     head = (
         "servers",
-        "load",
+        "load, wanted",
+        "busy, measured",
         "files a second",
         "mean, measured",
         "simulated",
@@ -111,9 +115,9 @@ def paper() -> str:
     return table(("what", "arithmetic", ""), rows)
 
 
-def demands_of(document: Mapping[str, Any], servers: int = 2) -> dict[str, Demand]:
-    """What each kind takes with all places taken, of as many servers on the machine."""
-    (more,) = (full["inflation"] for full in document["full"] if full["servers"] == servers)
+def demands_of(document: Mapping[str, Any], servers: int | None = None) -> dict[str, Demand]:
+    """What each kind takes with all places taken: of so many servers on the machine, or where that is the most."""
+    more = max(full["inflation"] for full in document["full"] if servers in (None, full["servers"]))
     return {
         kind: Demand(
             row["media_seconds"], row["wall_seconds"]["median"] * more, {CORES: row["cpu_seconds"]["median"] * more}

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from veracity.calibrate import statements, toml_tables
-from veracity.calibrate.fit import MOST, Fitted, fit, follows, pooled, quality_terms
+from veracity.calibrate.fit import MOST, Fitted, fit, follows, held_out, labels, log_loss, pooled, quality_terms
 from veracity.calibrate.labelled_outputs import LabelledClip
 from veracity.catalog import LAYERS
 from veracity.decision.calibration import FILE, Calibration, Calibrator
@@ -110,6 +110,33 @@ def test_no_gain_is_worth_a_score_that_goes_with_quality() -> None:
     assert without.gain > fitted.gain
     assert (
         follows(rows, FACES, without.calibrator, ["width"]) > MOST > follows(rows, FACES, fitted.calibrator, ["width"])
+    )
+
+
+def test_where_no_choice_frees_a_score_the_log_loss_decides() -> None:
+    """Reals go up with width and fakes down: a slope for both would move one of them further."""
+    rows = [row for row in films(2.0, seed=1) if not row.fake] + [row for row in films(-2.0, seed=2) if row.fake]
+    assert follows(rows, FACES, fit(rows, FACES, cues=()).calibrator, ["width"]) > MOST
+    losses = {chosen: log_loss(labels(rows), held_out(rows, FACES, chosen)) for chosen in ((), ("width",))}
+    chosen = tuple(term.cue for term in fit(rows, FACES).calibrator.quality)
+    assert losses[chosen] == min(losses.values())
+
+
+def test_with_few_of_a_label_nobody_can_tell_what_a_score_follows() -> None:
+    rows = films(2.0)
+    reals = [row for row in rows if not row.fake]
+    assert follows(rows, FACES, Calibrator(), ["width"]) < 1
+    assert follows(reals + [row for row in rows if row.fake][:49], FACES, Calibrator(), ["width"]) == np.inf
+
+
+def test_clips_that_lack_a_cue_move_no_slope() -> None:
+    """As of score files that were made before samples of both kinds had both cues."""
+    rows = by_two_cues(trade=1.0)
+    lacking = [
+        replace(row, id=f"old {row.id}", outputs={PICTURES: output(PICTURES, 9.0, fineness=5.0)}) for row in rows[:40]
+    ]
+    assert quality_terms([*rows, *lacking], PICTURES, ["width", "fineness"]) == quality_terms(
+        rows, PICTURES, ["width", "fineness"]
     )
 
 

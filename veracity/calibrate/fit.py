@@ -31,7 +31,7 @@ SILENCE = Calibrator(math.inf, 0.0)
 _CALIBRATED_LAST = (pooling.mean_logit, pooling.mean_logit_by_seconds, pooling.worst_face)
 _HELD = 1e-6  # no clip is surer than that to the fit
 MOST = 0.2  # that a score may go with the quality of a file: a rank correlation, either way
-FEWEST = 50  # clips that have others of their source and label beside them, for a quality term
+FEWEST = 50  # clips, each with others of its source and label beside it: of fewer a correlation of 0.2 is chance
 CUES: tuple[Cue, ...] = get_args(Cue)
 
 
@@ -112,14 +112,10 @@ def log_loss(fakes: npt.NDArray[np.bool_], probability: Array) -> float:
     return float(-balanced(fakes) @ np.log(np.where(fakes, held, 1 - held)))
 
 
-def cues_within(rows: Sequence[LabelledClip], model: str, cue: Cue) -> Array:
-    """How far each clip's cue lies from the mean of its source and label, [n]; NaN where it has none or is alone."""
-    of_clip = np.array([_mean(values(cue, row.outputs[model].items)) for row in rows])
-    return _within(rows, of_clip)
-
-
-def _mean(cues: Array) -> float:
-    return math.nan if np.isnan(cues).all() else float(np.nanmean(cues))
+def _cues(rows: Sequence[LabelledClip], model: str, cue: Cue) -> Array:
+    """Each clip's cue, the mean of its samples', [n]; NaN where none of them has one."""
+    samples = [values(cue, row.outputs[model].items) for row in rows]
+    return np.array([math.nan if np.isnan(of).all() else np.nanmean(of) for of in samples], np.float64)
 
 
 def _within(rows: Sequence[LabelledClip], of_clip: Array) -> Array:
@@ -139,30 +135,36 @@ def quality_terms(rows: Sequence[LabelledClip], model: str, cues: Sequence[Cue])
 
     None where fewer than FEWEST clips have others beside them, or where these are all of one quality.
     """
-    apart = np.array([cues_within(rows, model, cue) for cue in cues]).reshape(len(cues), len(rows))
+    every = np.array([_cues(rows, model, cue) for cue in cues]).reshape(len(cues), len(rows))
+    gaps = np.where(np.isnan(every).any(axis=0), math.nan, 0.0)  # all is counted from the means of the same clips
+    apart = np.array([_within(rows, of + gaps) for of in every]).reshape(every.shape)
     known = ~np.isnan(apart).any(axis=0)
     if not cues or known.sum() < FEWEST or (np.ptp(apart[:, known], axis=1) == 0).any():
         return ()
-    own = [row for row, there in zip(rows, known) if there]
-    logits = _within(own, log_odds(pooled(own, model, Calibrator())))
-    slopes = np.linalg.lstsq(apart[:, known].T, logits, rcond=None)[0]
-    every = [np.array([_mean(values(cue, row.outputs[model].items)) for row in own]) for cue in cues]
+    logits = _within(rows, log_odds(pooled(rows, model, Calibrator())) + gaps)
+    slopes = np.linalg.lstsq(apart[:, known].T, logits[known], rcond=None)[0]
     return tuple(
         QualityTerm(cue, float(slope), float(of.mean()), float(of.min()), float(of.max()))
-        for cue, slope, of in zip(cues, slopes, every)
+        for cue, slope, of in zip(cues, slopes, every[:, known])
     )
 
 
 def follows(rows: Sequence[LabelledClip], model: str, scale: Calibrator, cues: Sequence[Cue]) -> float:
-    """The furthest that the score goes with a cue within sources, among reals or among fakes: Spearman's, 0 to 1."""
-    fakes, scores = labels(rows), _within(rows, log_odds(pooled(rows, model, scale)))
+    """The furthest that the score goes with a cue within sources, among reals or among fakes: Spearman's, 0 to 1.
+
+    Infinite where FEWEST clips of a label are not there to tell.
+    """
+    fakes, scores = labels(rows), log_odds(pooled(rows, model, scale))
     found = [0.0]
     for cue in cues:
-        apart = cues_within(rows, model, cue)
+        apart = _within(rows, _cues(rows, model, cue))
         for label in (False, True):
-            own = ~np.isnan(apart) & (fakes == label)
-            if own.sum() >= FEWEST and np.ptp(apart[own]) > 0 and np.ptp(scores[own]) > 0:
-                found.append(abs(float(spearmanr(apart[own], scores[own]).statistic)))
+            own = np.flatnonzero(~np.isnan(apart) & (fakes == label))
+            if len(own) < FEWEST:
+                return math.inf
+            beside = _within([rows[k] for k in own], scores[own])
+            if np.ptp(apart[own]) > 0 and np.ptp(beside) > 0:
+                found.append(abs(float(spearmanr(apart[own], beside).statistic)))
     return max(found)
 
 
@@ -215,14 +217,14 @@ def fit(rows: Sequence[LabelledClip], model: str, cues: Sequence[Cue] = CUES) ->
     """Fit, measure, and silence a model that does not separate: AUC's interval holds 0.5, or a coin's loss is less.
 
     ``rows`` are of both labels. Of ``cues`` those are taken off with which the score :func:`follows` none by more than
-    MOST, or the least where all do; of several such choices the one with the least log loss on clips of other sources.
+    MOST; of several such choices, and where there is none, the one with the least log loss on clips of other sources.
     """
     fakes = labels(rows)
     known = [cue for cue in cues if quality_terms(rows, model, [cue])]
     choices = [chosen for count in range(len(known) + 1) for chosen in itertools.combinations(known, count)]
     scales = {chosen: platt(rows, model, chosen) for chosen in choices}
-    worst = {chosen: max(MOST, follows(rows, model, scales[chosen], known)) for chosen in choices}
-    tried = {chosen: held_out(rows, model, chosen) for chosen in choices if worst[chosen] == min(worst.values())}
+    free = [chosen for chosen in choices if follows(rows, model, scales[chosen], known) <= MOST]
+    tried = {chosen: held_out(rows, model, chosen) for chosen in free or choices}
     chosen = min(tried, key=lambda one: log_loss(fakes, tried[one]))
     scale, apart = scales[chosen], tried[chosen]
     auc = metrics.interval(metrics.auc, fakes, log_odds(pooled(rows, model, scale)))

@@ -71,9 +71,10 @@ class ScoresError(ManifestError):
 
 @dataclass(frozen=True)
 class ItemScores:
-    """A model's logits of n items with their times in seconds, their faces, and how many pixels wide those are.
+    """A model's logits of n items with their times in seconds and their faces.
 
-    ``fineness`` is how sharp each whole picture is, ``distances`` [n, shifts] are a sync model's.
+    ``width`` in pixels and ``fineness`` are of the face, or of the whole picture; ``distances`` [n, shifts] are a sync
+    model's.
     """
 
     start: tuple[float, ...]
