@@ -66,7 +66,8 @@ def validation() -> str:
     )
     aim = f"{document['aim']:.0%}".replace("%", " %")
     word = "all are within" if document["within"] else "**not all are within**"
-    return f"{table(head, rows)}\n\nOf the aim of {aim}, {word} it.\n\n{origin(document)}"
+    sent = f"{document['requests']} files of a server at each load (`--requests`)"
+    return f"{table(head, rows)}\n\n{sent}; of the aim of {aim}, {word} it.\n\n{origin(document)}"
 
 
 @block
