@@ -13,7 +13,7 @@ from veracity.calibrate.fit import MOST, Fitted, fit, follows, held_out, labels,
 from veracity.calibrate.labelled_outputs import LabelledClip
 from veracity.catalog import LAYERS
 from veracity.decision.calibration import FILE, Calibration, Calibrator
-from veracity.decision.quality import QualityTerm, taken_off
+from veracity.decision.quality import Cue, QualityTerm, taken_off
 from veracity.decision.scoring import score_layer
 from veracity.decision.toml_table import CalibrationError
 from veracity.evidence.requests import ModelOutput, Sample
@@ -117,7 +117,8 @@ def test_where_no_choice_frees_a_score_the_log_loss_decides() -> None:
     """Reals go up with width and fakes down: a slope for both would move one of them further."""
     rows = [row for row in films(2.0, seed=1) if not row.fake] + [row for row in films(-2.0, seed=2) if row.fake]
     assert follows(rows, FACES, fit(rows, FACES, cues=()).calibrator, ["width"]) > MOST
-    losses = {chosen: log_loss(labels(rows), held_out(rows, FACES, chosen)) for chosen in ((), ("width",))}
+    choices: tuple[tuple[Cue, ...], ...] = ((), ("width",))
+    losses = {chosen: log_loss(labels(rows), held_out(rows, FACES, chosen)) for chosen in choices}
     chosen = tuple(term.cue for term in fit(rows, FACES).calibrator.quality)
     assert losses[chosen] == min(losses.values())
 
