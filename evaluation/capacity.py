@@ -156,12 +156,21 @@ def simulate(requests: Sequence[Request], demands: Mapping[str, Demand], machine
 
 
 def poisson(rate: float, count: int, mix: Mapping[str, float], seed: int = 0) -> list[Request]:
-    """Return requests that come by chance, ``rate`` a second, of kinds by their shares."""
+    """Return requests that come by chance, ``rate`` a second: of each kind its share, in an order by chance."""
     rng = np.random.default_rng(seed)
     times = np.cumsum(rng.exponential(1 / rate, count))
-    shares = np.array(list(mix.values()), float)
-    kinds = rng.choice(list(mix), count, p=shares / shares.sum())
+    kinds = rng.permutation(_dealt(mix, count))
     return [Request(float(at), str(kind)) for at, kind in zip(times, kinds)]
+
+
+def _dealt(mix: Mapping[str, float], count: int) -> list[str]:
+    """Return ``count`` kinds, each as often as its share says; what is left over goes to the largest remainders."""
+    exact = {kind: count * share / sum(mix.values()) for kind, share in mix.items()}
+    whole = {kind: int(number) for kind, number in exact.items()}
+    most = sorted(mix, key=lambda kind: whole[kind] - exact[kind])
+    for kind in most[: count - sum(whole.values())]:
+        whole[kind] += 1
+    return [kind for kind, number in whole.items() for _ in range(number)]
 
 
 @dataclass(frozen=True)

@@ -78,6 +78,15 @@ def test_a_large_load_is_a_small_one_many_times() -> None:
     assert large.needed == pytest.approx(100 * small.needed, rel=0.15)
 
 
+@pytest.mark.parametrize(("count", "films"), [(10, 3), (40, 13), (100, 33)])
+def test_requests_have_the_shares_of_their_mix(count: int, films: int) -> None:
+    sent = poisson(2.0, count, {"film": 1.0, "sound": 2.0}, seed=4)
+    kinds = [request.kind for request in sent]
+    assert (kinds.count("film"), len(kinds)) == (films, count)
+    assert kinds != sorted(kinds)
+    assert [request.at for request in sent] == sorted(request.at for request in sent)
+
+
 def test_what_no_number_of_servers_does_is_said() -> None:
     with pytest.raises(ImpossibleError, match=r"take over 2\.0 s on a server that does nothing else, not 1 s"):
         plan(Load(10.0, {"film": 1.0}), DEMANDS, Machine({"cores": 2.0}), p95=1.0)
