@@ -10,12 +10,14 @@ from conftest import REPOSITORY
 from evaluation.results import RESULTS
 from veracity import cli
 from veracity.catalog import memory
-from veracity.catalog.profiles import served
+from veracity.catalog.profiles import choose, required, served
+from veracity.catalog.provenance import GRAPH
 from veracity.install.doctor import memory as doctor
 from veracity.install.doctor.finding import Finding
 from veracity.settings import Settings, read_size
 
-PEAKS = {row["model"]: row["peak_mb"] for row in json.loads((RESULTS / "models.json").read_text())["models"]}
+MEASURED = {row["model"]: row["peak_mb"] for row in json.loads((RESULTS / "models.json").read_text())["models"]}
+PEAKS = {name: peak for name, peak in MEASURED.items() if (REPOSITORY / name / GRAPH).is_file()}
 SERVER = "2,148 MB are for the server's processes and four videos"
 
 
@@ -25,6 +27,7 @@ def told(settings: Settings, gpu: str = "", cpu: str = "") -> dict[str, Finding]
 
 
 def test_what_was_measured_is_what_the_engine_knows(settings: Settings) -> None:
+    assert {*required(choose("starter"))} <= PEAKS.keys()
     needed = memory.needs(REPOSITORY, PEAKS, gpu=False)
     assert {name: need.bytes / 1e6 for name, need in needed.items()} == pytest.approx(PEAKS)
     assert {need.basis for need in needed.values()} == {"measured on the CPU"}
