@@ -187,7 +187,7 @@ async def _timed(server: Server, content: bytes) -> tuple[float, float]:
 async def _full(files: Mapping[str, bytes], servers: Sequence[Server], requests: int, alone: _Alone) -> dict[str, Any]:
     """Keep all places of each server taken: what they carry, and how much more a file costs then than alone.
 
-    Servers of one machine share its caches and its memory, so that two at once are slower than one by itself.
+    Servers of one machine share its caches and its memory, so that two at once may be slower than one by itself.
     """
     rows = await asyncio.gather(*(_filled(files, server, requests, seed) for seed, server in enumerate(servers, 9)))
     service = await alone.around()

@@ -33,8 +33,8 @@ class Sample:
     """One input of a model: ``tensor`` without batch dimension, over ``start`` to ``end`` seconds of the clip.
 
     ``width`` is how many pixels wide the picture is, or of a face, whose track's id is ``face``, its box; ``fineness``
-    is how sharp that is. One that is ``near`` was taken for the high score of its neighbour: it
-    shows where, and does not count for the clip as a whole.
+    is how sharp that is. One that is ``near`` was taken for the high score of its neighbour: it shows where, and does
+    not count for the clip as a whole.
     """
 
     start: float
