@@ -153,9 +153,13 @@ def test_the_server_is_not_confined(source: Path, tmp_path: Path) -> None:
 def test_a_stray_that_holds_the_pipes_holds_nobody_up(source: Path) -> None:
     code = """
         import os, time
-        if os.fork(): print("decoded", os.getpid(), flush=True)
+        told, tell = os.pipe()
+        if os.fork():
+            os.read(told, 1)  # not before the other has left: the group is killed when this one ends
+            print("decoded", os.getpid(), flush=True)
         else:
             os.setsid() if {leaves} else None
+            os.write(tell, b"1")
             time.sleep(1000)
     """
     for leaves in (False, True):
