@@ -1,4 +1,4 @@
-"""Ray Serve: a replica of each network, which makes batches of the requests; limits and waits are our Triton's."""
+"""Ray Serve: a replica of each network, which makes batches of the requests; sizes and waits are our Triton's."""
 
 from __future__ import annotations
 
@@ -37,6 +37,7 @@ class Replica:
         return items(self.net(joined(requests)))
 
 
+ONGOING = 128  # requests at once of a replica: Ray's own limit is 5, which no batch of ours would fit in
 # Others' turns, in which all of its processes sleep, are no reason to replace a replica; nor is a full machine.
 PATIENT = {"health_check_period_s": LONGEST, "health_check_timeout_s": LONGEST}
 PATIENT_NODE = {"health_check_failure_threshold": 1000, "memory_monitor_refresh_ms": 0}
@@ -51,7 +52,7 @@ def deploy(models: list[str], port: int) -> None:
 
 def _target(model: str) -> serve.RunTarget:
     """A replica reserves no core, so that all have room; each uses all cores, as everybody's networks do here."""
-    options = {"ray_actor_options": {"num_cpus": 0}, "max_ongoing_requests": MODELS[model].batching.queue, **PATIENT}
+    options = {"ray_actor_options": {"num_cpus": 0}, "max_ongoing_requests": ONGOING, **PATIENT}
     return serve.RunTarget(serve.deployment(**options)(Replica).bind(model), name=model, route_prefix=f"/{model}")
 
 

@@ -31,7 +31,7 @@ def test_a_point_alters_what_it_names_and_nothing_else() -> None:
     assert config.dynamic_batching.max_queue_delay_microseconds == 0
     assert config.parameters["intra_op_thread_count"].string_value == "1"
     assert config.parameters["session.intra_op.allow_spinning"].string_value == "1"
-    assert config.dynamic_batching.default_queue_policy == _config(text).dynamic_batching.default_queue_policy
+    assert config.model_warmup == _config(text).model_warmup
 
 
 def test_the_repository_is_left_as_it_is(tmp_path: Path, full_repository: Path) -> None:

@@ -1,4 +1,4 @@
-"""The generated configurations, read with Triton's own schema: every model batches, warms and bounds its queue."""
+"""The generated configurations, read with Triton's own schema: models batch and warm, detectors bound their queue."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -114,8 +114,14 @@ def test_the_provider_builds_for_every_batch_before_the_first_video(model: Model
     assert accelerator.parameters.get("trt_layer_norm_fp32_fallback", "0") == ("0" if sound else "1")
 
 
-@pytest.mark.parametrize("name", [*MODELS, *DETECTORS])
-def test_every_queue_is_bounded_and_refuses(name: str) -> None:
+@pytest.mark.parametrize("model", MODELS.values(), ids=lambda m: m.name)
+def test_no_limit_of_a_childs_queue_makes_triton_wait_for_its_instance(model: Model) -> None:
+    for variant in ("", *(VARIANTS if model.layer else ())):
+        assert not config(model.name, variant).dynamic_batching.HasField("default_queue_policy")
+
+
+@pytest.mark.parametrize("name", DETECTORS)
+def test_a_detectors_queue_is_bounded_and_refuses(name: str) -> None:
     policy = config(name).dynamic_batching.default_queue_policy
     assert policy.timeout_action == model_config_pb2.ModelQueuePolicy.REJECT
     assert policy.default_timeout_microseconds > 0

@@ -41,16 +41,13 @@ DFDC_CROP = Crop(1 / 3, stretch=False)  # the DFDC winner's
 class Batching:
     """How Triton merges requests: ``request_items`` is what one video puts into one, ``max_batch`` bounds a batch.
 
-    ``preferred`` are the sizes that are run at once, others after ``delay_us``. A request that waited ``timeout_s``,
-    or finds ``queue`` others waiting, is refused.
+    ``preferred`` are the sizes that are run at once, others after ``delay_us``.
     """
 
     max_batch: int
     request_items: int
     preferred: tuple[int, ...]
     delay_us: int
-    timeout_s: int
-    queue: int
 
 
 @dataclass(frozen=True, kw_only=True)

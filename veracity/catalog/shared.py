@@ -41,10 +41,10 @@ WORST_FACE_PER_FRAME = "veracity.evidence.pooling:worst_face_per_frame"
 CONFIDENT_FACES = "veracity.evidence.pooling:confident_faces"
 
 # A video has up to 8 windows, 4 to a request; waiting 3 ms for another video's costs less than a second run.
-SPEECH_BATCHING = Batching(max_batch=16, request_items=4, preferred=(4, 8), delay_us=3_000, timeout_s=30, queue=64)
+SPEECH_BATCHING = Batching(max_batch=16, request_items=4, preferred=(4, 8), delay_us=3_000)
 # A video has 32 frames of faces, 8 to a request, so two videos fill a batch of 16; crops all have one size.
-FACE_BATCHING = Batching(max_batch=32, request_items=8, preferred=(8, 16), delay_us=5_000, timeout_s=60, queue=128)
+FACE_BATCHING = Batching(max_batch=32, request_items=8, preferred=(8, 16), delay_us=5_000)
 # A face has at most 4 clips of a second, 2 to a request; a clip is heavy, so large batches only add latency.
-MOUTH_BATCHING = Batching(max_batch=8, request_items=2, preferred=(4, 8), delay_us=5_000, timeout_s=60, queue=64)
+MOUTH_BATCHING = Batching(max_batch=8, request_items=2, preferred=(4, 8), delay_us=5_000)
 # A video has 8 pictures, 4 to a request; a transformer's time grows with the batch: at 8 waiting stops paying.
-PICTURE_BATCHING = Batching(max_batch=16, request_items=4, preferred=(4, 8), delay_us=5_000, timeout_s=60, queue=64)
+PICTURE_BATCHING = Batching(max_batch=16, request_items=4, preferred=(4, 8), delay_us=5_000)

@@ -131,11 +131,17 @@ def _dims(sides: Iterable[int]) -> str:
 
 
 def _batching(batching: Batching) -> str:
+    """Return how requests are merged, without limits of the queue: these cost half a second now and then.
+
+    With any limit Triton prepares no batch while one runs (`support_prefetching_` of its PriorityQueue), and asks
+    whether the instance is free. The instance tells that it is done a moment before it is free, so that a batcher who
+    looks at once sees it taken, is told nothing more, and looks again after 500 ms. The requests that can wait are few
+    all the same: those of the videos under way and, of a model that is open to callers, as many as the proxy lets in.
+    """
     return (
         "dynamic_batching {\n"
         f"  preferred_batch_size: {_dims(batching.preferred)}\n"
-        f"  max_queue_delay_microseconds: {batching.delay_us}\n"
-        f"{_queue(batching.timeout_s, batching.queue)}\n}}"
+        f"  max_queue_delay_microseconds: {batching.delay_us}\n}}"
     )
 
 

@@ -24,7 +24,6 @@ from veracity_client.errors import InternalError, ModelUnavailable, Overloaded, 
 
 # A verdict without a model would be another one: one that died is waited for while the supervisor loads it again.
 NOTICE_SECONDS = 5.0  # within which the supervisor notices a death, busy as the machine may be
-BUSY_SECONDS = 30.0  # that a request waits for a place in the queue of a model, before it does without
 POLL_SECONDS = 0.5
 MARGIN_SECONDS = 0.5  # before the deadline, so that the reason is heard
 
@@ -65,12 +64,12 @@ class BlsInfer:
             try:
                 with telemetry.span(f"infer {model}"):
                     return await self._run(model, inputs)
-            except (ModelUnavailable, Overloaded) as error:
+            except ModelUnavailable:
                 now = time.time()
                 if reloaded_since(model, since):
                     since, give_up = now, math.inf
                 else:
-                    give_up = min(give_up, now + (BUSY_SECONDS if isinstance(error, Overloaded) else NOTICE_SECONDS))
+                    give_up = min(give_up, now + NOTICE_SECONDS)
                 if now >= give_up or deadline.seconds_left() <= POLL_SECONDS:
                     raise
             await asyncio.sleep(POLL_SECONDS)
@@ -82,19 +81,12 @@ class BlsInfer:
             model_name=model,
             requested_output_names=[tensor.name for tensor in known.outputs],
             inputs=[pb.Tensor(name, array) for name, array in taken(inputs, config).items()],
-            timeout=_microseconds_left(),
             **of_the_request(),
         )
         response = await request.async_exec()
         if response.has_error():
             raise _error(model, response.error().message())
         return {tensor.name(): tensor.as_numpy() for tensor in response.output_tensors()}
-
-
-def _microseconds_left() -> int:
-    """Return how long a request may wait in a model's queue; 0 leaves it to the queue's own limit."""
-    left = deadline.seconds_left()
-    return 0 if math.isinf(left) else max(1, int(1e6 * left))
 
 
 def _error(model: str, text: str) -> VeracityError:

@@ -39,7 +39,7 @@ MODEL = Model(
         Tensor("LANDMARKS", "FP32", (MAX_FACES, 5, 2)),
     ),
     # A video asks for 8 frames at a time; videos of one picture size can share a batch, so it waits for the second.
-    batching=Batching(max_batch=16, request_items=8, preferred=(8, 16), delay_us=2_000, timeout_s=30, queue=128),
+    batching=Batching(max_batch=16, request_items=8, preferred=(8, 16), delay_us=2_000),
     licence="MIT",
     homepage=CENTERFACE.homepage,
     export="export.face_detector",

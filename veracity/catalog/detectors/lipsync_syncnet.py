@@ -29,7 +29,7 @@ MODEL = Model(
     inputs=(Tensor("FACES", "UINT8", (FRAMES, SIDE, SIDE, 3)), Tensor("SOUND", "INT16", (SOUND_SAMPLES,))),
     outputs=(Tensor("FACES_EMBEDDING", "FP32", (1024,)), Tensor("SOUND_EMBEDDING", "FP32", (1024,))),
     # A second of one face is 21 windows, 8 to a request.
-    batching=Batching(max_batch=32, request_items=8, preferred=(8, 16), delay_us=5_000, timeout_s=60, queue=64),
+    batching=Batching(max_batch=32, request_items=8, preferred=(8, 16), delay_us=5_000),
     licence=WEIGHTS.licence,
     homepage=WEIGHTS.homepage,
     export="export.detectors.syncnet",

@@ -32,7 +32,7 @@ MODEL = Model(
     ),
     outputs=(Tensor("SPEAKS_LOGIT", "FP32", (MOUTH_FRAMES,)),),
     # A face has at most 4 seconds, 2 to a request; a second is heavy, so large batches only add latency.
-    batching=Batching(max_batch=8, request_items=2, preferred=(2, 4), delay_us=5_000, timeout_s=60, queue=64),
+    batching=Batching(max_batch=8, request_items=2, preferred=(2, 4), delay_us=5_000),
     licence=WEIGHTS.licence,
     homepage=WEIGHTS.homepage,
     export="export.detectors.light_asd",
