@@ -71,7 +71,7 @@ class Clip:
     who is seen or heard, ``maker`` the system that made a fake, ``fake_seconds`` are start and end of the fake parts of
     a clip that is real elsewhere, ``links`` what it shares with others, such as ``corpus:VCTK``. ``places`` are left
     and right of each person of several who are seen side by side, in shares of the width, and ``fake_person`` is that
-    of the fake one. All are empty where nobody said.
+    of the fake one, ``original`` the id of what it is a copy of, at another quality. All are empty where nobody said.
     """
 
     path: Path
@@ -89,6 +89,7 @@ class Clip:
     links: tuple[str, ...] = ()
     places: tuple[tuple[float, float], ...] = ()
     fake_person: tuple[tuple[float, float], ...] = ()
+    original: str = ""
 
     @property
     def id(self) -> str:
@@ -170,6 +171,7 @@ def _clip(manifest: Path, line: int, row: dict[str, str]) -> Clip:
         person=row.get("person") or "",
         maker=row.get("maker") or noted.get("system", ""),
         links=links,
+        original=row.get("original") or "",
         **_parts(row, where),
     )
 

@@ -13,8 +13,9 @@ from evaluation.practice import ALL, attacks_of
 from evaluation.quality_gate import CUES
 from evaluation.results import RefusedResult, load
 from evaluation.tables import KINDS, LAYERS, block
-from veracity.calibrate.fit import MOST
+from veracity.calibrate.fit import FEWEST, MOST
 from veracity.catalog import MODELS
+from veracity.catalog.layers import FileKind
 
 _SHOWN = {
     "cllr": "Cllr", "cllr_min": "Cllr min", "misleading_to_fake": "reals misled to fake",
@@ -130,21 +131,34 @@ def shortcuts() -> str:
 
 
 @block
-def gate() -> str:
-    """Each model's correlation with each cue of quality, over all clips that did not teach it and within sources."""
-    document = load("quality_gate")
-    cells: dict[tuple[str, str, str], dict[str, str]] = {}
+def gate(kind: FileKind) -> str:
+    """Each model's correlation with each cue of quality, of clips of a kind of file that did not teach it.
+
+    Over all and within sources, and of copies at other qualities how the changes go together.
+    """
+    document = load(f"quality_gate_{kind}")
+    cells: dict[tuple[str, str], dict[str, str]] = {}
     for row in document["rows"]:
         over_all, within = (NOTHING if row[key] is None else f"{row[key]:+.2f}" for key in ("correlation", "within"))
-        shown = f"{over_all}, {within}"
         over = abs(row["correlation"] if row["within"] is None else row["within"]) > MOST and not row["silent"]
-        model = f"`{row['model']}`{', silent' if row['silent'] else ''}"
-        key = (model, row["kind"], f"{row['label']}, {row['clips']}")
-        cells.setdefault(key, {})[row["cue"]] = f"**{shown}**" if over else shown
+        own = cells.setdefault((_name(row), f"{row['label']}, {row['clips']}"), {})
+        own[row["cue"]] = _bold(f"{over_all}, {within}", over)
+    for row in document["pairs"]:
+        over = abs(row["correlation"]) > MOST and row["pairs"] >= FEWEST and not row["silent"]
+        own = cells.setdefault((_name(row), f"{row['label']}, {row['pairs']} copies"), {})
+        own[row["cue"]] = _bold(f"{row['correlation']:+.2f}", over)
     cues = [cue for cue in CUES if any(cue in of for of in cells.values())]
-    rows = [(model, kind, label, *(of.get(cue, NOTHING) for cue in cues)) for (model, kind, label), of in cells.items()]
-    head = ("", "files", "clips", *(cue.replace("_", " ") for cue in cues))
+    rows = [(*key, *(of.get(cue, NOTHING) for cue in cues)) for key, of in sorted(cells.items())]
+    head = ("", "clips", *(cue.replace("_", " ") for cue in cues))
     return f"{table(head, rows)}\n\n{origin(document, 'python -m training gate')}"
+
+
+def _name(row: Mapping[str, Any]) -> str:
+    return f"`{row['model']}`{', silent' if row['silent'] else ''}"
+
+
+def _bold(text: str, bold: bool) -> str:
+    return f"**{text}**" if bold else text
 
 
 def _cue(of: Mapping[str, Any], row: Mapping[str, Any]) -> tuple[str, ...]:

@@ -1,8 +1,9 @@
 """Whether a model's score follows the quality of a file: it must not, since quality is no evidence.
 
 Rank correlations of each model's calibrated score with each cue of quality, within real and within fake clips: over all
-of them, and within their sources, where nothing but the cue can be the reason. A source is as wide as its camera, so
-that what goes over all clips tells of few sources as well.
+of them, and within their sources. A source is as wide as its camera, so that what goes over all clips tells of few
+sources as well; and within a source the sharper clip may show something else. So what copies at another quality change
+is correlated too: a clip and its copy differ in quality and in nothing else.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from dataclasses import asdict, dataclass
 from typing import get_args
 
 import numpy as np
+from numpy.typing import NDArray
 
 from evaluation import record
 from evaluation.shortcuts import correlation
@@ -32,6 +34,7 @@ PICTURES, SOUND = (
     ("bytes_per_second", "sample_rate", "bandwidth", "loudness"),
 )
 CUES = tuple(dict.fromkeys((*PICTURES, *SOUND)))
+FEWEST_PAIRS = 20  # that a correlation of changes takes; fewer than FEWEST are shown and not judged
 
 
 @dataclass(frozen=True)
@@ -62,11 +65,79 @@ class Followed:
         return abs(self.judged) > MOST and not self.silent
 
 
-def followed(rows: Sequence[LabelledClip]) -> Iterator[Followed]:
-    """Every model on every kind of file, each cue and label, where FEWEST clips have both and neither is constant.
+@dataclass(frozen=True)
+class Moved:
+    """How the change of a model's score goes with that of a cue, from a clip to its copy: Spearman's, -1 to 1.
 
-    The scores are as `veracity calibrate` would calibrate them, and as the graphs gave them where they are silent.
+    ``pairs`` are those of one label whose cue changes, each counted both ways: a score that is lower in each copy, and
+    each is coarser, goes with fineness. ``change`` is the mean change of the score, in log odds.
     """
+
+    model: str
+    kind: FileKind
+    cue: str
+    label: str
+    pairs: int
+    correlation: float
+    change: float
+    silent: bool
+
+    @property
+    def too_much(self) -> bool:
+        """Whether it is over MOST, in a score that counts, of pairs enough."""
+        return abs(self.correlation) > MOST and self.pairs >= FEWEST and not self.silent
+
+
+@dataclass(frozen=True, eq=False)
+class _Scored:
+    """What a model says of the clips of one kind of file and one label: log odds [n]."""
+
+    model: str
+    kind: FileKind
+    label: str
+    silent: bool
+    clips: Sequence[LabelledClip]
+    scores: NDArray[np.float64]
+
+    def known(self, cue: str) -> list[tuple[LabelledClip, float, float]]:
+        """The clips with a number of that cue: it and the score."""
+        return [
+            (clip, float(value), float(score))
+            for clip, score in zip(self.clips, self.scores)
+            if isinstance(value := clip.cues.get(cue), (int, float))
+        ]
+
+
+def followed(rows: Sequence[LabelledClip]) -> Iterator[Followed]:
+    """Every model on every kind of file, each cue and label, where FEWEST clips have both and neither is constant."""
+    for one in _scored(rows):
+        for cue in cues_of(one.model):
+            known = [(clip.source, value, score) for clip, value, score in one.known(cue)]
+            over_all = _correlation([pair[1:] for pair in known])
+            if over_all is not None:
+                within = _within(known)
+                yield Followed(one.model, one.kind, cue, one.label, len(known), over_all, within, one.silent)
+
+
+def moved(rows: Sequence[LabelledClip]) -> Iterator[Moved]:
+    """Every model on every kind of file, each cue and label, where FEWEST_PAIRS of a clip and its copy differ in it."""
+    for one in _scored(rows):
+        for cue in cues_of(one.model):
+            known = {clip.id: (clip.original, value, score) for clip, value, score in one.known(cue)}
+            steps = [
+                (value - known[original][1], score - known[original][2])
+                for original, value, score in known.values()
+                if original in known and value != known[original][1]
+            ]
+            back = [(-of_cue, -of_score) for of_cue, of_score in steps]
+            related = _correlation([*steps, *back], 2 * FEWEST_PAIRS)
+            if related is not None:
+                change = float(np.mean([of_score for _, of_score in steps]))
+                yield Moved(one.model, one.kind, cue, one.label, len(steps), related, change, one.silent)
+
+
+def _scored(rows: Sequence[LabelledClip]) -> Iterator[_Scored]:
+    """Scores as `veracity calibrate` would calibrate them; of silent models as the graphs gave them."""
     models = sorted({model for row in rows for model in row.outputs})
     moving, still = (fits_of(rows, models, kinds) for kinds in (("sound", "film"), ("still",)))
     for model in models:
@@ -76,17 +147,9 @@ def followed(rows: Sequence[LabelledClip]) -> Iterator[Followed]:
             scale = Calibrator() if fitted is None or silent else fitted.calibrator
             for fake in (False, True):
                 own = [row for row in rows if row.fake == fake and row.file_kind == kind and model in row.outputs]
-                scores = log_odds(pooled(own, model, scale)) if own else np.zeros(0)
-                for cue in cues_of(model):
-                    known = [
-                        (row.source, float(value), float(score))
-                        for row, score in zip(own, scores)
-                        if isinstance(value := row.cues.get(cue), (int, float))
-                    ]
-                    over_all = _correlation([pair[1:] for pair in known])
-                    if over_all is not None:
-                        label = "fake" if fake else "real"
-                        yield Followed(model, kind, cue, label, len(known), over_all, _within(known), silent)
+                if own:
+                    scores = log_odds(pooled(own, model, scale))
+                    yield _Scored(model, kind, "fake" if fake else "real", silent, own, scores)
 
 
 def cues_of(model: str) -> tuple[str, ...]:
@@ -95,9 +158,9 @@ def cues_of(model: str) -> tuple[str, ...]:
     return SOUND if layer == "audio" else CUES if layer == "lipsync" else PICTURES
 
 
-def _correlation(pairs: Sequence[tuple[float, float]]) -> float | None:
-    """None of fewer than FEWEST pairs, or where one of the two is constant."""
-    found = correlation(pairs) if len(pairs) >= FEWEST else None
+def _correlation(pairs: Sequence[tuple[float, float]], fewest: int = FEWEST) -> float | None:
+    """None of fewer than ``fewest`` pairs, or where one of the two is constant."""
+    found = correlation(pairs) if len(pairs) >= fewest else None
     return found if found is not None and np.isfinite(found) else None
 
 
@@ -116,23 +179,38 @@ class QualityFollowedError(ManifestError):
 
 
 def run(options: argparse.Namespace) -> None:
-    """Print and write every correlation of ``options.scores``.
+    """Print every correlation of ``options.scores``, and write those of a kind of file as quality_gate_KIND.json.
 
     Raises QualityFollowedError where one is too much, unless ``options.anyway``.
     """
-    found = list(followed(labelled_outputs.read(options.scores)))
-    if not found:
+    rows = labelled_outputs.read(options.scores)
+    found, changes = list(followed(rows)), list(moved(rows))
+    lines: list[Followed | Moved] = [*found, *changes]
+    if not lines:
         raise ManifestError(
             f"no model has {FEWEST} clips of a label with cues in {', '.join(map(str, options.scores))}"
         )
-    models = sorted({one.model for one in found})
-    record.write("quality_gate", {"models": dict.fromkeys(models), "rows": [asdict(one) for one in found]}, options.out)
-    for one in found:
-        mark = " silent" if one.silent else " TOO MUCH" if one.too_much else ""
-        within = "" if one.within is None else f", within sources {one.within:+.2f}"
-        about = f"{one.model} {one.kind} {one.label} {one.cue} {one.clips}"
-        sys.stdout.write(f"{about} {one.correlation:+.2f}{within}{mark}\n")
-    worst = [one for one in found if one.too_much]
+    for kind in sorted({one.kind for one in lines}):
+        models = dict.fromkeys(sorted({one.model for one in lines if one.kind == kind}))
+        own = [[asdict(one) for one in several if one.kind == kind] for several in (found, changes)]
+        record.write(f"quality_gate_{kind}", {"models": models, **dict(zip(("rows", "pairs"), own))}, options.out)
+    sys.stdout.writelines(f"{_line(one)}\n" for one in lines)
+    worst = "; ".join(_reason(one) for one in lines if one.too_much)
     if worst and not options.anyway:
-        which = ", ".join(f"{one.model} ({one.kind}, {one.label}) follows {one.cue} {one.judged:+.2f}" for one in worst)
-        raise QualityFollowedError(f"allowed is {MOST} either way: {which}")
+        raise QualityFollowedError(f"allowed is {MOST} either way: {worst}")
+
+
+def _line(one: Followed | Moved) -> str:
+    mark = " silent" if one.silent else " TOO MUCH" if one.too_much else ""
+    about = f"{one.model} {one.kind} {one.label} {one.cue}"
+    if isinstance(one, Moved):
+        return f"{about} {one.pairs} pairs {one.correlation:+.2f}, changed by {one.change:+.2f}{mark}"
+    within = "" if one.within is None else f", within sources {one.within:+.2f}"
+    return f"{about} {one.clips} {one.correlation:+.2f}{within}{mark}"
+
+
+def _reason(one: Followed | Moved) -> str:
+    about = f"{one.model} ({one.kind}, {one.label})"
+    if isinstance(one, Moved):
+        return f"{about} moves with {one.cue} {one.correlation:+.2f} from a clip to its copy"
+    return f"{about} follows {one.cue} {one.judged:+.2f}"

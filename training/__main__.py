@@ -179,7 +179,7 @@ def _explain(commands: argparse._SubParsersAction[argparse.ArgumentParser], shar
 def _gate(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     command = _add(commands, "gate", "evaluation.quality_gate", "refuse scores that follow the quality of the files")
     command.add_argument("scores", type=Path, nargs="+", metavar="SCORES.jsonl", help="of clips that did not teach")
-    command.add_argument("--out", type=Path, default=RESULTS, help="folder for quality_gate.json")
+    command.add_argument("--out", type=Path, default=RESULTS, help="folder for quality_gate_KIND.json")
     command.add_argument("--anyway", action="store_true", help="say so, and refuse nothing")
 
 

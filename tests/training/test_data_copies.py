@@ -53,6 +53,7 @@ def test_a_copy_of_all_but_the_test_part_and_of_every_second_sound(tmp_path: Pat
         ("real", "train", "at another quality"),
     ]
     assert names[:2] == ["00000.jpg", "00002.mp4"]
+    assert [rows[name]["original"] for name in names] == ["a.png", "c.mp4", "d.flac", "f.flac"]
     assert {Path(name).suffix for name in names[2:]} <= {".ogg", ".mp3", ".m4a", ".wav"}
     assert sorted(path.name for path in first.iterdir()) == [*names, "manifest.csv"]
     assert (first / "00000.jpg").read_bytes() == (second / "00000.jpg").read_bytes()

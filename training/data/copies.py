@@ -65,7 +65,8 @@ def _copies(media: Path, into: Path) -> Iterator[dict[str, str]]:
         rng = np.random.default_rng(number)
         make, path = _maker(row["kind"], into / f"{number:05d}", rng)
         if path.is_file() or make(media / row["path"], path, rng):
-            yield {**row, "path": path.name, "how": ", ".join(filter(None, (row["how"], CHANGED)))}
+            how = ", ".join(filter(None, (row["how"], CHANGED)))
+            yield {**row, "path": path.name, "how": how, "original": row["path"]}
 
 
 def _maker(

@@ -29,6 +29,7 @@ class FolderClip:
     fake_seconds: tuple[tuple[float, float], ...] = ()
     places: tuple[tuple[float, float], ...] = ()
     fake_person: tuple[tuple[float, float], ...] = ()
+    original: str = ""
 
     @property
     def id(self) -> str:

@@ -57,7 +57,10 @@ class CalibrationInputError(ManifestError):
 
 @dataclass(frozen=True, eq=False)
 class LabelledClip:
-    """One clip: whether it is fake, its collection, who made the fake, each model's answer, raw, and its cues."""
+    """One clip: whether it is fake, its collection, who made the fake, each model's answer, raw, and its cues.
+
+    ``original`` is the id of the clip that it is a copy of, at another quality; empty for any other.
+    """
 
     id: str
     kind: str
@@ -68,6 +71,7 @@ class LabelledClip:
     outputs: Mapping[str, ModelOutput]
     maker: str = ""
     cues: Mapping[str, float | str] = field(default_factory=dict)
+    original: str = ""
 
     @property
     def kind_of_fake(self) -> str:
@@ -170,8 +174,9 @@ def _row(several: Sequence[scores.ScoredClip], trained_on: Collection[TrainedOn]
                 answers[model] = items.output(model)
     cues = next((one.cues for one in several if one.cues), {})
     return LabelledClip(
-        first.id, first.kind, bool(first.label), first.source, first.how, first.tracks, answers, first.maker, cues
-    )
+        first.id, first.kind, bool(first.label), first.source, first.how, first.tracks, answers, first.maker, cues,
+        first.original,
+    )  # fmt: skip
 
 
 def able(row: LabelledClip) -> list[bool]:

@@ -60,6 +60,8 @@ class LabelledClip(Protocol):
     @property
     def fake_person(self) -> tuple[tuple[float, float], ...]: ...  # noqa: D102
     @property
+    def original(self) -> str: ...  # noqa: D102
+    @property
     def fake(self) -> bool: ...  # noqa: D102
     @property
     def split(self) -> Split: ...  # noqa: D102
@@ -141,7 +143,8 @@ class ScoredClip:
 
     ``person`` is who is seen or heard, ``maker`` the system that made a fake, ``fake_seconds`` start and end of each
     part that is fake, in a clip that is real elsewhere, ``places`` left and right of each of several people, in shares
-    of the width, and ``fake_person`` that of the fake one: all where the manifest says so.
+    of the width, ``fake_person`` that of the fake one, and ``original`` the id of what it is a copy of, at another
+    quality: all where the manifest says so.
     """
 
     id: str
@@ -168,6 +171,7 @@ class ScoredClip:
     places: tuple[tuple[float, float], ...] = ()
     fake_person: tuple[tuple[float, float], ...] = ()
     faces: tuple[FaceScore, ...] = ()
+    original: str = ""
 
     @classmethod
     def of_verdict(
@@ -279,4 +283,5 @@ def about(clip: LabelledClip, root: Path) -> dict[str, Any]:
         "fake_seconds": clip.fake_seconds,
         "places": clip.places,
         "fake_person": clip.fake_person,
+        "original": clip.original,
     }
