@@ -40,7 +40,7 @@ def test_a_score_that_follows_fineness_is_named_and_refused(tmp_path: Path, caps
     given = written(tmp_path / "scores.jsonl", 2 * FEWEST, lambda fake, fine: 2 * fine + 2 * fake)
     assert main(["gate", str(given), "--out", str(tmp_path)]) == 1
     said = capsys.readouterr()
-    assert "semantic_texture_starter (still, real) follows fineness +0.8" in said.err
+    assert "semantic_texture_starter (still, real) follows fineness +0.9" in said.err
     assert said.out.count("TOO MUCH") == 2
     rows = json.loads((tmp_path / "quality_gate_still.json").read_text())["rows"]
     assert {(row["label"], row["clips"]) for row in rows} == {("real", 2 * FEWEST), ("fake", 2 * FEWEST)}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, get_args
 
@@ -31,7 +31,7 @@ SILENCE = Calibrator(math.inf, 0.0)
 _CALIBRATED_LAST = (pooling.mean_logit, pooling.mean_logit_by_seconds, pooling.worst_face)
 _HELD = 1e-6  # no clip is surer than that to the fit
 MOST = 0.2  # that a score may go with the quality of a file: a rank correlation, either way
-FEWEST = 40  # clips, each with others beside it: of fewer a correlation of 0.2 is chance
+FEWEST = 50  # clips, each with others of its source and label beside it: of fewer a correlation of 0.2 is chance
 CUES: tuple[Cue, ...] = get_args(Cue)
 
 
@@ -119,33 +119,21 @@ def _cues(rows: Sequence[LabelledClip], model: str, cue: Cue) -> Array:
 
 
 def _within(rows: Sequence[LabelledClip], of_clip: Array) -> Array:
-    """Each clip's value less the mean of what is beside it, [n]; NaN where nothing else of that has one.
-
-    Beside a clip are its copies at other qualities, since these differ from it in nothing else. Where fewer than FEWEST
-    clips have any, it is the other clips of its source and label, which may show something else.
-    """
-    there = np.flatnonzero(~np.isnan(of_clip))
-    beside = _together(there, [rows[k].original or rows[k].id for k in there])
-    if sum(map(len, beside)) < FEWEST:
-        beside = _together(there, [(rows[k].source, rows[k].fake) for k in there])
+    """Each clip's value less the mean of its source and label, [n]; NaN where no other of those has one."""
+    beside: dict[tuple[str, bool], list[int]] = {}
+    for k in np.flatnonzero(~np.isnan(of_clip)):
+        beside.setdefault((rows[k].source, rows[k].fake), []).append(int(k))
     result = np.full(len(rows), math.nan)
-    for own in beside:
-        result[own] = of_clip[own] - of_clip[own].mean()
+    for own in beside.values():
+        if len(own) > 1:
+            result[own] = of_clip[own] - of_clip[own].mean()
     return result
 
 
-def _together(numbers: npt.NDArray[np.intp], names: Sequence[Hashable]) -> list[list[int]]:
-    """The numbers of one name, of each name that several have."""
-    beside: dict[Hashable, list[int]] = {}
-    for number, name in zip(numbers, names):
-        beside.setdefault(name, []).append(int(number))
-    return [own for own in beside.values() if len(own) > 1]
-
-
 def quality_terms(rows: Sequence[LabelledClip], model: str, cues: Sequence[Cue]) -> tuple[QualityTerm, ...]:
-    """How much each cue explains of a model's logits among clips that are beside each other, the others held still.
+    """How much each cue explains of a model's logits within the clips of one source and label, the others held still.
 
-    None where fewer than FEWEST clips have any beside them, or where these are all of one quality.
+    None where fewer than FEWEST clips have others beside them, or where these are all of one quality.
     """
     every = np.array([_cues(rows, model, cue) for cue in cues]).reshape(len(cues), len(rows))
     gaps = np.where(np.isnan(every).any(axis=0), math.nan, 0.0)  # all is counted from the means of the same clips
@@ -162,7 +150,7 @@ def quality_terms(rows: Sequence[LabelledClip], model: str, cues: Sequence[Cue])
 
 
 def follows(rows: Sequence[LabelledClip], model: str, scale: Calibrator, cues: Sequence[Cue]) -> float:
-    """The furthest that the score goes with a cue among clips beside each other, reals or fakes: Spearman's, 0 to 1.
+    """The furthest that the score goes with a cue within sources, among reals or among fakes: Spearman's, 0 to 1.
 
     Infinite where FEWEST clips of a label are not there to tell.
     """
@@ -228,20 +216,15 @@ def held_out(rows: Sequence[LabelledClip], model: str, cues: Sequence[Cue] = ())
 def fit(rows: Sequence[LabelledClip], model: str, cues: Sequence[Cue] = CUES) -> Fitted:
     """Fit, measure, and silence a model that does not separate: AUC's interval holds 0.5, or a coin's loss is less.
 
-    ``rows`` are of both labels. Of ``cues`` as few are taken off as leave a score that :func:`follows` none by more
-    than MOST. Where none do, or too few clips are there to tell, it may be any with which the score follows no more
-    than with nothing taken off. Of several such choices the log loss on clips of other sources decides.
+    ``rows`` are of both labels. Of ``cues`` those are taken off with which the score :func:`follows` none by more than
+    MOST; of several such choices, and where there is none, the one with the least log loss on clips of other sources.
     """
     fakes = labels(rows)
     known = [cue for cue in cues if quality_terms(rows, model, [cue])]
     choices = [chosen for count in range(len(known) + 1) for chosen in itertools.combinations(known, count)]
     scales = {chosen: platt(rows, model, chosen) for chosen in choices}
-    far = {chosen: follows(rows, model, scales[chosen], known) for chosen in choices}
-    free = [chosen for chosen in choices if far[chosen] <= MOST]  # in the order of their length
-    fewest = [chosen for chosen in free if len(chosen) == len(free[0])]
-    tried = {
-        chosen: held_out(rows, model, chosen) for chosen in fewest or [one for one in choices if far[one] <= far[()]]
-    }
+    free = [chosen for chosen in choices if follows(rows, model, scales[chosen], known) <= MOST]
+    tried = {chosen: held_out(rows, model, chosen) for chosen in free or choices}
     chosen = min(tried, key=lambda one: log_loss(fakes, tried[one]))
     scale, apart = scales[chosen], tried[chosen]
     auc = metrics.interval(metrics.auc, fakes, log_odds(pooled(rows, model, scale)))
