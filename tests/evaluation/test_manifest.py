@@ -26,6 +26,14 @@ def test_every_form_may_name_the_person_and_the_fake_seconds(tmp_path: Path) -> 
     assert (clip.person, clip.fake_seconds) == ("", ())
 
 
+def test_a_copy_names_its_original(tmp_path: Path) -> None:
+    (tmp_path / "0.mp4").touch()
+    manifest = tmp_path / "manifest.csv"
+    manifest.write_text("path,kind,label,use,original\n0.mp4,video,real,permissive,first/a.mp4\n")
+    (clip,) = read_clips(manifest)
+    assert (clip.id, clip.original) == ("0.mp4", "first/a.mp4")
+
+
 @pytest.mark.parametrize("given", ["1", "3-1", "1-2-3", "-1-2", "one-two", "0-inf", "nan-1", "1-1"])
 def test_seconds_that_are_none_are_refused(tmp_path: Path, given: str) -> None:
     (tmp_path / "a.mp4").touch()
