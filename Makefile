@@ -5,6 +5,7 @@ SHELL := /bin/bash
 VENV := .venv
 EXPORT_VENV := .venv-export
 PEERS_VENV := .venv-peers
+PIPELINES_VENV := .venv-pipelines
 DOCS_VENV := .venv-docs
 BIN := $(VENV)/bin
 SAMPLE := sample.mp4
@@ -18,7 +19,7 @@ LOCK := uv pip compile --quiet --universal --python-version 3.10 --no-annotate -
 NO_SERVER := --excludes requirements/no-server.txt
 NO_BUILDER := --excludes requirements/no-builder.txt
 
-.PHONY: help setup models demo demo-page serve test test-wheels test-pythons test-export test-peers test-image fuzz starter-weights measure \
+.PHONY: help setup models demo demo-page serve test test-wheels test-pythons test-export test-peers test-pipelines test-image fuzz starter-weights measure \
 	check docs pictures lock sbom dist schema clean
 
 help:
@@ -53,6 +54,10 @@ test-pythons: models ## a telling part of the tests on every other Python that i
 test-peers: models ## tests of the servers that we are measured beside, in an environment of their own
 	@scripts/bootstrap $(PEERS_VENV) requirements/runtime.lock requirements/dev.lock requirements/torch.txt requirements/peers.txt
 	@$(PEERS_VENV)/bin/python -m pytest tests/benchmarks/test_benchmark_peers.py $(ARGS)
+
+test-pipelines: models ## the examples of Spark and Beam, in an environment of their own: wants Java 17
+	@scripts/bootstrap $(PIPELINES_VENV) requirements/runtime.lock requirements/dev.lock requirements/pipelines.txt
+	@$(PIPELINES_VENV)/bin/python -m pytest tests/examples -k "spark or beam" $(ARGS)
 
 test-image: models ## both images, built by buildah on a plain Debian: wants root, buildah, debootstrap, the network
 	@$(BIN)/python -m pytest -m image $(ARGS)
@@ -117,4 +122,4 @@ schema: setup ## the verdict's JSON Schema, from the dataclasses, the gateway's 
 	@$(BIN)/python scripts/chart_values.py
 
 clean:
-	rm -rf $(VENV) .venv-3.* $(EXPORT_VENV) $(PEERS_VENV) $(DOCS_VENV) dist site $(SAMPLE)
+	rm -rf $(VENV) .venv-3.* $(EXPORT_VENV) $(PEERS_VENV) $(PIPELINES_VENV) $(DOCS_VENV) dist site $(SAMPLE)

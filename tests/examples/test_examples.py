@@ -124,11 +124,12 @@ def needs(package: str, name: str) -> None:
     """Skip where an example's package is not installed; that the example compiles is tested anyway."""
     compile((EXAMPLES / name).read_text(), name, "exec")
     if find_spec(package) is None:
-        pytest.skip(f"{package} is not installed: see examples/README.md")
+        pytest.skip(f"make test-pipelines installs {package}")
 
 
-def test_spark_to_parquet(server: Server, two_files: Path, tmp_path: Path) -> None:
+def test_spark_to_parquet(server: Server, two_files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     needs("pyspark", "spark_to_parquet.py")
+    monkeypatch.setenv("PYSPARK_PYTHON", sys.executable)  # else its workers take the python3 of the path
     import pyarrow.parquet
 
     run("spark_to_parquet.py", two_files, tmp_path / "out", server.grpc_url)
