@@ -55,7 +55,7 @@ test-peers: models ## tests of the servers that we are measured beside, in an en
 	@scripts/bootstrap $(PEERS_VENV) requirements/runtime.lock requirements/dev.lock requirements/torch.txt requirements/peers.txt
 	@$(PEERS_VENV)/bin/python -m pytest tests/benchmarks/test_benchmark_peers.py $(ARGS)
 
-test-pipelines: models ## the examples of Spark and Beam, in an environment of their own: wants Java 17
+test-pipelines: models ## the examples of Spark and Beam, in an environment of their own: wants Java 17 or newer
 	@scripts/bootstrap $(PIPELINES_VENV) requirements/runtime.lock requirements/dev.lock requirements/pipelines.txt
 	@$(PIPELINES_VENV)/bin/python -m pytest tests/examples -k "spark or beam" $(ARGS)
 

@@ -121,7 +121,7 @@ def read_clips(where: Path, kinds: Collection[str] = ("video",)) -> list[Clip]:
 
     Folders are `train|val|test/<id>/video.mp4` with a `meta.json` beside it. The columns `person`, `maker`,
     `fake_seconds` (`1.5-3 7-8.25`), `places` (`0-0.5 0.5-1`) and `fake_person` (`0.5-1`) may be there in either table,
-    and in a `meta.json`. Raises ManifestError.
+    and in a `meta.json`; `original`, the name of what a clip is a copy of, in a manifest.csv. Raises ManifestError.
     """
     if where.is_dir() and not (where / "manifest.csv").is_file():
         clips = list(_folders(where))

@@ -134,22 +134,25 @@ def shortcuts() -> str:
 def gate(kind: FileKind) -> str:
     """Each model's correlation with each cue of quality, of clips of a kind of file that did not teach it.
 
-    Over all and within sources, and of copies at other qualities how the changes go together.
+    Over all and within sources; of copies at other qualities how the changes go together, and the score's mean change.
     """
     document = load(f"quality_gate_{kind}")
-    cells: dict[tuple[str, str], dict[str, str]] = {}
+    cells: dict[tuple[str, str, str, int], dict[str, str]] = {}
     for row in document["rows"]:
         over_all, within = (NOTHING if row[key] is None else f"{row[key]:+.2f}" for key in ("correlation", "within"))
         over = abs(row["correlation"] if row["within"] is None else row["within"]) > MOST and not row["silent"]
-        own = cells.setdefault((_name(row), f"{row['label']}, {row['clips']}"), {})
+        own = cells.setdefault((_name(row), row["label"], "clips", row["clips"]), {})
         own[row["cue"]] = _bold(f"{over_all}, {within}", over)
-    for row in document["pairs"]:
+    for row in document.get("pairs", ()):
         over = abs(row["correlation"]) > MOST and row["pairs"] >= FEWEST and not row["silent"]
-        own = cells.setdefault((_name(row), f"{row['label']}, {row['pairs']} copies"), {})
-        own[row["cue"]] = _bold(f"{row['correlation']:+.2f}", over)
+        own = cells.setdefault((_name(row), row["label"], "copies", row["pairs"]), {})
+        own[row["cue"]] = _bold(f"{row['correlation']:+.2f} ({row['change']:+.2f})", over)
     cues = [cue for cue in CUES if any(cue in of for of in cells.values())]
-    rows = [(*key, *(of.get(cue, NOTHING) for cue in cues)) for key, of in sorted(cells.items())]
-    head = ("", "clips", *(cue.replace("_", " ") for cue in cues))
+    rows = [
+        (name, label, f"{count} {what}", *(of.get(cue, NOTHING) for cue in cues))
+        for (name, label, what, count), of in sorted(cells.items())
+    ]
+    head = ("", "label", "of", *(cue.replace("_", " ") for cue in cues))
     return f"{table(head, rows)}\n\n{origin(document, 'python -m training gate')}"
 
 

@@ -114,6 +114,8 @@ def test_a_score_that_moves_with_a_copys_quality_is_refused(tmp_path: Path, caps
 def test_a_score_that_a_copy_does_not_move_passes(tmp_path: Path) -> None:
     given = with_copies(tmp_path / "scores.jsonl", FEWEST, moves=0.0)
     assert main(["gate", str(given), "--out", str(tmp_path)]) == 0
+    rows = json.loads((tmp_path / "quality_gate_still.json").read_text())["pairs"]
+    assert [row["pairs"] for row in rows] == [FEWEST, FEWEST]
 
 
 def test_few_pairs_are_shown_and_not_judged(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -117,7 +117,9 @@ def test_the_provider_builds_for_every_batch_before_the_first_video(model: Model
 @pytest.mark.parametrize("model", MODELS.values(), ids=lambda m: m.name)
 def test_no_limit_of_a_childs_queue_makes_triton_wait_for_its_instance(model: Model) -> None:
     for variant in ("", *(VARIANTS if model.layer else ())):
-        assert not config(model.name, variant).dynamic_batching.HasField("default_queue_policy")
+        batching = config(model.name, variant).dynamic_batching
+        assert not batching.HasField("default_queue_policy")
+        assert not batching.priority_levels
 
 
 @pytest.mark.parametrize("name", DETECTORS)

@@ -1,7 +1,7 @@
 """What was said of clips: JSON lines, one clip a line, kept so that no clip is analysed twice. No torch.
 
     {"id", "path", "kind", "label", "split", "source", "how", "person", "maker", "fake_seconds", "places",
-     "fake_person", "by", "seconds", "tracks",
+     "fake_person", "original", "by", "seconds", "tracks",
      "outputs": {model: {"start", "end", "face", "width", "fineness", "logits", "distances"}},  as the graphs gave them
      "layers": {key: {"status", "reason", "fake_probability", "spans"}},     calibrated, as the verdict has them
      "faces": [{"id", "x", "seen", "fake_probability"}],                     of the verdict

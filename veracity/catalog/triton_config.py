@@ -162,6 +162,7 @@ def _queue(seconds: int, places: int) -> str:
 def _turns() -> str:
     """Return a queue of two priorities: bulk waits behind interactive, in places of its own, and takes none of theirs.
 
+    Limits and priorities cost a video that waits half a second at most, as :func:`_batching` says: little of its time.
     Triton has no priorities for requests that a model makes: the models behind serve in the order of arrival. To a
     decoupled model Triton hands all requests at once, so that the turns are given by our code.
     """

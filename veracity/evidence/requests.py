@@ -20,7 +20,7 @@ class Infer(Protocol):
     """The runtime handed to the pipeline: Triton's BLS, a local ONNX Runtime session, or a test's own."""
 
     async def __call__(self, model: str, inputs: Mapping[str, NDArray[Any]]) -> Mapping[str, NDArray[Any]]:
-        """Run ``model`` on a batch. Raises :class:`ModelUnavailable`, :class:`Overloaded` or :class:`InternalError`."""
+        """Run ``model`` on a batch. Raises :class:`ModelUnavailable` or :class:`InternalError`."""
         ...
 
     def state(self, model: str) -> State:

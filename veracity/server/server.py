@@ -63,7 +63,7 @@ class Server:
         canary_seconds: between two checks of a model that answered no request since; a canary may take twice as long.
         hang_seconds: a detector that answers nothing for so long is loaded again, and its requests are lost. Has to be
             longer than any request, since canaries wait in the same queue.
-        child_hang_seconds: the same for the models that detectors call; their queues refuse after 30 to 60 seconds.
+        child_hang_seconds: the same for the models that detectors call.
         load_seconds: longest wait for one model to load, and for its smoke test.
         drain_seconds: what requests in flight get at the stop; new ones are refused by then.
         max_request_bytes: the largest request; one that is larger is refused before it is read.

@@ -20,7 +20,7 @@ from veracity.evidence.requests import State
 from veracity.reloading import reloaded_since
 from veracity.serving.tracing import of_the_request
 from veracity_client import telemetry, triton_errors
-from veracity_client.errors import InternalError, ModelUnavailable, Overloaded, VeracityError
+from veracity_client.errors import InternalError, ModelUnavailable, VeracityError
 
 # A verdict without a model would be another one: one that died is waited for while the supervisor loads it again.
 NOTICE_SECONDS = 5.0  # within which the supervisor notices a death, busy as the machine may be
@@ -93,8 +93,6 @@ def _error(model: str, text: str) -> VeracityError:
     """Return the error of ours that names the model; the text, which may name paths, goes to the log alone."""
     logger.warning("model failed", model=model, error=text)
     known = triton_errors.meaning(text)
-    if known is not None and known.error is Overloaded:
-        return Overloaded(f"{model} has more work than it can take; ask again later")
     if known is not None and known.error is ModelUnavailable:
         return ModelUnavailable(f"{model} does not answer")
     return InternalError(f"{model} failed")
