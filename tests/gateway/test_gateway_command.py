@@ -38,6 +38,11 @@ def test_a_job_goes_to_the_server_that_answers(server: Server, media_folder: Pat
         assert client.post("/predict", files=file).status_code == 200
 
 
+def heeding_ctrl_c() -> None:
+    """What a shell starts in the background ignores it, and so would all below."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def as_ctrl_c(process: "subprocess.Popen[str]") -> None:
     os.killpg(process.pid, signal.SIGINT)  # a terminal tells all of them
 
@@ -51,7 +56,8 @@ def test_with_a_server_of_its_own(
     log, command = tmp_path / "log", [*COMMAND, "--port", "0", "--data", str(tmp_path / "data")]
     variables = os.environ | {"VERACITY_MODEL_REPOSITORY": str(full_repository)}
     with log.open("w") as stderr, subprocess.Popen(
-        command, env=variables, stdout=subprocess.PIPE, stderr=stderr, text=True, start_new_session=True
+        command, env=variables, stdout=subprocess.PIPE, stderr=stderr, text=True, start_new_session=True,
+        preexec_fn=heeding_ctrl_c,
     ) as process:  # fmt: skip
         assert process.stdout
         said = process.stdout.readline()

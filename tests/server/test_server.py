@@ -138,6 +138,15 @@ def test_living_run_is_not_stale() -> None:
     assert not run.path.exists()
 
 
+def test_a_run_that_is_removed_twice_closes_nothing_of_others() -> None:
+    run = rundir.create()
+    run.remove()
+    others = [os.open(os.devnull, os.O_RDONLY) for _ in range(8)]  # one has the number that the lock had
+    run.remove()
+    for descriptor in others:
+        os.close(descriptor)  # raises for one that is closed
+
+
 def test_addresses_are_what_a_client_reaches() -> None:
     assert address.url("0.0.0.0", 1) == "127.0.0.1:1"
     assert address.url("::", 1) == "[::1]:1"

@@ -25,9 +25,9 @@ class SourceFile:
 
     def close(self) -> None:
         """Close the file; closing twice does nothing."""
-        if self.descriptor >= 0:
-            os.close(self.descriptor)
-            self.descriptor = -1
+        descriptor, self.descriptor = self.descriptor, -1
+        if descriptor >= 0:
+            os.close(descriptor)
 
 
 class Source:

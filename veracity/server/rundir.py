@@ -9,6 +9,7 @@ import tempfile
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from veracity import log
 from veracity.server.reaper import remove_run
@@ -25,13 +26,12 @@ class RunDir:
     """A directory of mode 0700 whose lock the kernel releases when its owner dies, however that happens."""
 
     path: Path
-    lock: int  # file descriptor
+    lock: BinaryIO  # closed twice, a bare descriptor would close what has its number by then
 
     def remove(self) -> None:
         """Remove the directory and this run's shared-memory files. May be called twice."""
         remove_run(self.path)
-        with suppress(OSError):
-            os.close(self.lock)
+        self.lock.close()
 
 
 def create() -> RunDir:
@@ -42,10 +42,10 @@ def create() -> RunDir:
     remove_stale()
     path = Path(tempfile.mkdtemp(prefix=PREFIX))
     hidden = path / f".{LOCK}"
-    descriptor = os.open(hidden, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
-    fcntl.flock(descriptor, fcntl.LOCK_EX)
+    lock = hidden.open("xb", buffering=0)
+    fcntl.flock(lock, fcntl.LOCK_EX)
     hidden.rename(path / LOCK)  # so that no lock is ever seen under this name before it is held
-    return RunDir(path, descriptor)
+    return RunDir(path, lock)
 
 
 def live() -> list[Path]:
