@@ -90,11 +90,11 @@ def test_videos_at_one_time_share_batches_in_the_children(server: Server, detect
     def shared() -> dict[str, int]:
         return {name: size for name, size in _largest_batches(client).items() if size > MODELS[name].request_items}
 
-    with server.sockets.connect() as client, ThreadPoolExecutor(2) as pool:
-        for _ in range(10):  # whether two videos meet in a queue is chance; in ten rounds it is sure
+    with server.sockets.connect() as client, ThreadPoolExecutor(VIDEOS_AT_ONCE) as pool:
+        for _ in range(10):  # whether videos meet in a queue is chance; in ten rounds of all places it is sure
             if shared():
                 break
-            list(pool.map(lambda _: detector.analyze(talking, EXHAUSTIVE), range(2)))
+            list(pool.map(lambda _: detector.analyze(talking, EXHAUSTIVE), range(VIDEOS_AT_ONCE)))
         assert shared(), f"no batch held two videos: {_largest_batches(client)}"
 
 
