@@ -10,10 +10,9 @@ from typing import Any
 
 from evaluation.markdown import NOTHING, figure, origin, percent, table
 from evaluation.practice import ALL, attacks_of
-from evaluation.quality_gate import CUES
+from evaluation.quality_gate import CUES, Followed, Moved
 from evaluation.results import RefusedResult, load
 from evaluation.tables import KINDS, LAYERS, block
-from veracity.calibrate.fit import FEWEST, MOST
 from veracity.catalog import MODELS
 from veracity.catalog.layers import FileKind
 
@@ -140,13 +139,11 @@ def gate(kind: FileKind) -> str:
     cells: dict[tuple[str, str, str, int], dict[str, str]] = {}
     for row in document["rows"]:
         over_all, within = (NOTHING if row[key] is None else f"{row[key]:+.2f}" for key in ("correlation", "within"))
-        over = abs(row["correlation"] if row["within"] is None else row["within"]) > MOST and not row["silent"]
         own = cells.setdefault((_name(row), row["label"], "clips", row["clips"]), {})
-        own[row["cue"]] = _bold(f"{over_all}, {within}", over)
+        own[row["cue"]] = _bold(f"{over_all}, {within}", Followed(**row).too_much)
     for row in document.get("pairs", ()):
-        over = abs(row["correlation"]) > MOST and row["pairs"] >= FEWEST and not row["silent"]
         own = cells.setdefault((_name(row), row["label"], "copies", row["pairs"]), {})
-        own[row["cue"]] = _bold(f"{row['correlation']:+.2f} ({row['change']:+.2f})", over)
+        own[row["cue"]] = _bold(f"{row['correlation']:+.2f} ({row['change']:+.2f})", Moved(**row).too_much)
     cues = [cue for cue in CUES if any(cue in of for of in cells.values())]
     rows = [
         (name, label, f"{count} {what}", *(of.get(cue, NOTHING) for cue in cues))
