@@ -18,6 +18,7 @@ import yaml
 from prometheus_client.parser import text_string_to_metric_families
 from restartable import free_ports
 
+from veracity.server import Server
 from veracity.settings import CHECKOUT
 
 FOLDER = CHECKOUT / "deploy" / "prometheus"
@@ -32,6 +33,14 @@ def series(url: str) -> Series:
     with urllib.request.urlopen(url, timeout=30) as answer:
         families = text_string_to_metric_families(answer.read().decode())
         return {(s.name, *dict(sorted(s.labels.items())).values()): s.value for f in families for s in f.samples}
+
+
+def metrics(server: Server) -> Series:
+    return series(server.health_url.replace("/health", "/metrics"))
+
+
+def heals(server: Server, part: str, model: str = "") -> float:
+    return metrics(server).get(("veracity_heals_total", model, part), 0.0)
 
 
 def program(name: str) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tritonclient.grpc
-from prometheus import series
+from prometheus import metrics
 from server_models import OPEN, WAIT_SECONDS, eventually, write_python
 
 from veracity.server import Server
@@ -63,7 +63,7 @@ def ask(server: Server, name: str, times: int) -> None:
 
 
 def counted(server: Server) -> tuple[float, float, float]:
-    found = series(server.health_url.replace("/health", "/metrics"))
+    found = metrics(server)
     return (
         found["veracity_verdicts_total", "detector", "fake"],
         found["veracity_analysis_seconds_count", "detector"],
@@ -73,8 +73,7 @@ def counted(server: Server) -> tuple[float, float, float]:
 
 def healed(server: Server, name: str) -> float:
     """How often the model, or a process of it, was started again."""
-    found = series(server.health_url.replace("/health", "/metrics"))
-    return sum(value for key, value in found.items() if key[:2] == ("veracity_heals_total", name))
+    return sum(value for key, value in metrics(server).items() if key[:2] == ("veracity_heals_total", name))
 
 
 def test_counts_go_on_over_deaths_and_reloads(server: Server) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import signing_keys
 import tritonclient.grpc as grpc
+from prometheus import heals
 from server_models import DECOUPLED, DETECTOR, OPEN, PYTHON_CONFIG, STREAM, ask, eventually, write_onnx, write_python
 
 from veracity.cli import main
@@ -66,8 +67,8 @@ def test_a_process_that_died_is_replaced(repository: Path, keys: tuple[Path, Pat
         dead, _ = sorted(reaper.child_processes(server.pid))
         _added_cache(repository / "double")
         _kill({dead})
+        eventually(lambda: heals(server, "process", "double") == 1)
         eventually(lambda: len(reaper.child_processes(server.pid) - {dead}) == 2)
-        eventually(lambda: server.models["double"].state == "ready")
         with grpc.InferenceServerClient(server.grpc_url) as client:
             assert ask(client, [[1, 2]]).tolist() == [[11, 22]]
 
