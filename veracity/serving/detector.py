@@ -7,6 +7,7 @@ Tensors of both detectors, batch 1: ``VIDEO`` BYTES (the file) or ``PATH`` BYTES
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import time
 import uuid
 from collections import Counter
@@ -114,7 +115,10 @@ class Detector:
         """Read the request and analyse; the deadline counts from ``arrived``."""
         source, options = await asyncio.to_thread(parse, request, self.context.settings.media_root)
         waited = time.monotonic() - arrived
-        return await analyze(source, self.infer, options, self.context, tell, waited=waited)
+        try:
+            return await analyze(source, self.infer, options, self.context, tell, waited=waited)
+        finally:
+            await asyncio.to_thread(_give_memory_back)
 
     def finalize(self) -> None:
         """Let the threads go, so that the process ends at once."""
@@ -177,6 +181,11 @@ class DetectorStream(Detector):
     async def _work(self, request: Any, arrived: float, tell: Callable[[StageEvent], None]) -> Verdict:
         async with self.turns.turn(priority(request)):
             return await super()._work(request, arrived, tell)
+
+
+def _give_memory_back() -> None:
+    """Return to the system what was freed: of a 1080p clip glibc would keep some 170 MB. It takes about 5 ms."""
+    ctypes.CDLL(None).malloc_trim(0)
 
 
 def _triton_error(error: VeracityError) -> Any:
