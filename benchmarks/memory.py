@@ -24,7 +24,7 @@ from veracity.server import Server
 from veracity_client import Options
 
 MB, GIB = 10**6, 2**30
-IDLE_BYTES = 4 * GIB  # once it has worked
+IDLE_BYTES = 3 * GIB  # once it has worked
 VIDEO_BYTES = GIB  # of each video under way, decoder included
 COPIES = 3  # of a request's bytes: tritonserver's, the shared memory's, the detector's
 SAMPLE_SECONDS = 0.5
