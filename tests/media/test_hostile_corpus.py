@@ -69,14 +69,14 @@ class Outcome:
 context: AnalysisContext  # of a process of the pool: made by begin
 
 
-def begin(repository: Path, folder: Path) -> None:
-    """Set up a process of the pool."""
+def begin(repository: Path, folder: Path, ordinary: bytes) -> None:
+    """Set up a process of the pool, which has seen one video when its memory is measured first."""
     global context
     log.configure("error")
     tempfile.tempdir = os.environ["TMPDIR"] = str(folder)
     settings = Settings(model_repository=repository, vad="energy", **LIMITS)
     context = AnalysisContext.from_settings(settings)
-    ask(("ordinary.mp4", media_samples.talking(folder.parent, 2).read_bytes()))
+    ask(("ordinary.mp4", ordinary))
 
 
 def ask(file: tuple[str, bytes]) -> Outcome:
@@ -119,8 +119,9 @@ def outcomes(repository: Path, folder: Path, step: int) -> list[Outcome]:
     """Ask about every ``step``-th file, in two processes."""
     (folder / "left").mkdir(parents=True)
     files = list(hostile_corpus.corpus(folder / "made"))[::step]
+    ordinary = media_samples.talking(folder, 2).read_bytes()
     spawn = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(2, spawn, begin, (repository, folder / "left")) as pool:
+    with ProcessPoolExecutor(2, spawn, begin, (repository, folder / "left", ordinary)) as pool:
         return list(pool.map(ask, files))
 
 
