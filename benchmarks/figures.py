@@ -41,7 +41,8 @@ def run(args: argparse.Namespace) -> int:
 def _bring_memory(*, check: bool) -> None:
     """Bring what each model takes to where the engine reads it."""
     rows = json.loads((RESULTS / "models.json").read_text("utf-8"))["models"]
-    kept = {row["model"]: {key: row[key] for key in ("megabytes", "loaded_mb", "peak_mb")} for row in rows}
+    keys = ("megabytes", "loaded_mb", "running_mb", "peak_mb")
+    kept = {row["model"]: {key: row[key] for key in keys} for row in rows}
     text = json.dumps({"models": kept}, indent=2) + "\n"
     if check and text != memory.FILE.read_text("utf-8"):
         raise VeracityError(f"{memory.FILE.name} is out of date: python -m benchmarks figures")

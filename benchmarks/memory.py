@@ -52,7 +52,7 @@ def run(args: argparse.Namespace) -> int:
     with own_server() as (server, folder):
         asyncio.run(_ask(server, film, VIDEOS_AT_ONCE))  # what a process keeps for the next video counts as idle
         rows = [_level(server, folder, case, count) for case, count in levels]
-        rows.append(_level(server, folder, film, 0, "idle again"))
+        rows.append(_level(server, folder, film, 0, "idle after uploads"))
     show("memory", rows)
     figures = {"clip_bytes": len(clip), "megabytes": args.megabytes, **installed(), "levels": rows}
     sys.stderr.write(f"written to {record.write('memory', figures)}\n")
@@ -64,7 +64,7 @@ def budget(case: Case, count: int) -> int:
     return IDLE_BYTES + min(count, VIDEOS_AT_ONCE) * VIDEO_BYTES + COPIES * count * len(case.video)
 
 
-def _level(server: Server, folder: Path, case: Case, count: int, name: str = "idle") -> dict[str, Any]:
+def _level(server: Server, folder: Path, case: Case, count: int, name: str = "idle after videos") -> dict[str, Any]:
     with usage.sampled(server, folder, SAMPLE_SECONDS) as samples:
         answers = asyncio.run(_ask(server, case, count))
     peak, allowed = max(sample.memory for sample in samples), budget(case, count)

@@ -59,8 +59,9 @@ def run(args: argparse.Namespace) -> int:
 def measure(client: Any, server: int, repository: Path, model: Model, rounds: int) -> dict[str, Any]:
     """Return the figures of one model, warm-up included in its load; ``server`` is tritonserver's process id.
 
-    Memory is that of the model's own processes, shared memory included: once loaded, and the most that they ever took,
-    a request of the graph's largest batch included. On a GPU a model has none of its own.
+    Memory is that of the model's own processes, shared memory included: once loaded, the most that they took from then
+    on, a request of the graph's largest batch included, and the most that they ever took. On a GPU a model has none of
+    its own.
     """
     size = (repository / model.name / provenance.GRAPH).stat().st_size
     paper = provenance.read(repository / model.name)
@@ -73,10 +74,11 @@ def measure(client: Any, server: int, repository: Path, model: Model, rounds: in
         one = smoke_test.inputs(model)
         fault = smoke_test.fault(model, _ask(client, model, one), paper)
         processes = instances.processes(server, folder).keys() - ending
-        resident = _memory(processes, "VmRSS")
+        resident, loading = (_memory(processes, line) for line in ("VmRSS", "VmHWM"))
+        _forget_peak(processes)
         alone, together = (_median(client, model, _items(one, n), rounds) for n in (1, model.request_items))
         _ask(client, model, _items(one, model.max_batch))
-        peak = _memory(processes, "VmHWM")
+        running = _memory(processes, "VmHWM")
     finally:
         client.unload_model(model.name)
     return {
@@ -89,7 +91,8 @@ def measure(client: Any, server: int, repository: Path, model: Model, rounds: in
         "request_items": model.request_items,
         "item_in_request_ms": round(1000 * together / model.request_items, 1),
         "loaded_mb": resident,
-        "peak_mb": peak,
+        "running_mb": running,
+        "peak_mb": max(loading, running),
         "known_answer": bool(paper.get("known_answer")) and not fault,
     }
 
@@ -102,6 +105,12 @@ def _memory(processes: Iterable[int], line: str) -> float:
     """Return the megabytes that a line of the processes' status says, added up."""
     told = "".join(Path(f"/proc/{pid}/status").read_text() for pid in processes)
     return round(1.024e-3 * sum(map(int, re.findall(rf"^{line}:\s+(\d+) kB", told, re.MULTILINE))), 1)
+
+
+def _forget_peak(processes: Iterable[int]) -> None:
+    """Have VmHWM count from now on: proc(5)."""
+    for pid in processes:
+        Path(f"/proc/{pid}/clear_refs").write_text("5")
 
 
 def _ask(client: Any, model: Model, values: dict[str, Any]) -> dict[str, Any]:

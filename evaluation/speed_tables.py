@@ -76,7 +76,7 @@ def throughput() -> str:
          f"{model['compute_ms']:.0f} ms")
         for model in most["models"]
     ]  # fmt: skip
-    head = (f"{load_of(most)} over gRPC", "requests", "items a run", "waits in its queue", "computes")
+    head = (f"{load_of(most)} over gRPC", "requests", "items a batch", "waits in its queue", "computes")
     mix = ", ".join(f"{count} × {kind}" for kind, count in document["mix"].items())
     sent = f"{document['requests']} files a line, in turn out of {mix}."
     return f"{levels}\n\n{table(head, asked)}\n\n{sent} {origin(document)}"

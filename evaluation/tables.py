@@ -206,14 +206,10 @@ def models() -> str:
 def memory() -> str:
     """What each model's own process takes."""
     document = load("models")
-    rows = [
-        (f"`{row['model']}`", *(f"{row[key]:.0f} MB" for key in ("megabytes", "loaded_mb", "peak_mb")))
-        for row in document["models"]
-    ]
-    rows.append(
-        ("all", *(f"{sum(row[k] for row in document['models']):.0f} MB" for k in ("megabytes", "loaded_mb", "peak_mb")))
-    )
-    return f"{table(('model', 'graph', 'loaded', 'at most'), rows)}\n\n{origin(document)}"
+    keys = ("megabytes", "loaded_mb", "running_mb", "peak_mb")
+    rows = [(f"`{row['model']}`", *(f"{row[key]:.0f} MB" for key in keys)) for row in document["models"]]
+    rows.append(("all", *(f"{sum(row[key] for row in document['models']):.0f} MB" for key in keys)))
+    return f"{table(('model', 'graph', 'loaded', 'at work', 'at most'), rows)}\n\n{origin(document)}"
 
 
 @block

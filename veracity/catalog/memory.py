@@ -1,8 +1,8 @@
 """How much memory each model takes: measured on the CPU, else an estimate that says so. Sizes are bytes.
 
 ``memory.json`` beside this file is what ``python -m benchmarks models`` measured, brought here by
-``python -m benchmarks figures``: megabytes of a model's own process, once loaded, and the most that it ever took, with
-the graph's largest batch. No GPU has been measured.
+``python -m benchmarks figures``: megabytes of a model's own process, once loaded, the most that it took from then on,
+with the graph's largest batch, and the most that it ever took. No GPU has been measured.
 """
 
 from __future__ import annotations
@@ -33,12 +33,13 @@ class Need:
 class _Measured:
     graph: int
     loaded: int
+    running: int
     peak: int
 
     @property
     def arena(self) -> int:
-        """What its largest batch takes beyond the loaded model."""
-        return self.peak - self.loaded
+        """What its largest run takes beyond the loaded model."""
+        return self.running - self.loaded
 
 
 def needs(repository: Path, names: Iterable[str], *, gpu: bool, model_config: str = "") -> dict[str, Need]:
@@ -73,7 +74,7 @@ def _graph_bytes(folder: Path, model_config: str) -> int:
 def _measured() -> Mapping[str, _Measured]:
     rows = json.loads(FILE.read_text("utf-8"))["models"]
     return {
-        name: _Measured(*(round(MB * row[key]) for key in ("megabytes", "loaded_mb", "peak_mb")))
+        name: _Measured(*(round(MB * row[key]) for key in ("megabytes", "loaded_mb", "running_mb", "peak_mb")))
         for name, row in rows.items()
     }
 

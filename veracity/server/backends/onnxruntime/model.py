@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import ctypes
 import json
-import os
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,9 +19,9 @@ import triton_python_backend_utils as pb_utils
 
 Arrays = dict[str, np.ndarray[Any, Any]]
 
-INTRA_OP = "intra_op_thread_count"  # NVIDIA's key
-# Where each thread has an item, more take no less time each, and ONNX Runtime keeps the memory of the largest run.
-FEWEST_AT_ONCE = 2
+# On two cores more items a run take no less time each, and ONNX Runtime keeps the memory of its largest run. A config's
+# parameter `items_at_once` says otherwise, for a machine whose many cores want more.
+ITEMS_AT_ONCE = 2
 SPINNING = "session.intra_op.allow_spinning"  # ONNX Runtime's key
 ELEMENTS = {  # ONNX Runtime's names of the types of a config
     "TYPE_BOOL": "bool", "TYPE_STRING": "string",
@@ -43,7 +42,7 @@ class TritonPythonModel:
         path = Path(args["model_repository"], args["model_version"], file)
         parameters = config.get("parameters", {})
         self.session = _session(path, parameters)
-        self.at_once = max(FEWEST_AT_ONCE, _threads(parameters, INTRA_OP) or len(os.sched_getaffinity(0)))
+        self.at_once = max(1, _number(parameters, "items_at_once", ITEMS_AT_ONCE))
         _check("input", config["input"], self.session.get_inputs(), self.batched)
         _check("output", config["output"], self.session.get_outputs(), self.batched)
         ctypes.CDLL(None).malloc_trim(0)  # what building the session freed: of CLIP 550 MB, which glibc would keep
@@ -61,7 +60,7 @@ class TritonPythonModel:
         del self.session
 
     def _groups(self, requests: Sequence[Any]) -> list[list[int]]:
-        """Return which requests can share a run: the same inputs, of the same shape but for the batch."""
+        """Return which requests can be run together: the same inputs, of the same shape but for the batch."""
         groups: dict[Any, list[int]] = defaultdict(list)
         for index, request in enumerate(requests):
             shapes = sorted((tensor.name(), tuple(tensor.shape()[1:])) for tensor in request.inputs())
@@ -86,13 +85,15 @@ class TritonPythonModel:
         items = _items(feeds)
         starts = range(0, max(items, 1), self.at_once)
         runs = [self._run_few(wanted, {k: v[at : at + self.at_once] for k, v in feeds.items()}) for at in starts]
+        if len(runs) == 1:
+            return dict(zip(wanted, runs[0]))
         return {name: np.concatenate(arrays) for name, arrays in zip(wanted, zip(*runs))}
 
     def _run_few(self, wanted: list[str], feeds: Arrays) -> list[np.ndarray[Any, Any]]:
         outputs: list[np.ndarray[Any, Any]] = self.session.run(wanted, feeds)
         for name, array in zip(wanted, outputs):
             if array.ndim == 0 or len(array) != _items(feeds):
-                raise ValueError(f"output {name} has shape {array.shape} for a batch of {_items(feeds)}")
+                raise ValueError(f"output {name} has shape {array.shape} for a run of {_items(feeds)} items")
         return outputs
 
     def _split(self, requests: list[Any], parts: list[Arrays], outputs: Arrays) -> list[Any]:
@@ -115,8 +116,8 @@ def _session(path: Path, parameters: dict[str, Any]) -> ort.InferenceSession:
         raise pb_utils.TritonModelException(f"{'/'.join(path.parts[-3:])} is missing: veracity weights fetch")
     options = ort.SessionOptions()
     options.log_severity_level = 4  # fatal; what is less comes as an exception, which we answer
-    options.intra_op_num_threads = _threads(parameters, INTRA_OP)
-    options.inter_op_num_threads = _threads(parameters, "inter_op_thread_count")
+    options.intra_op_num_threads = _number(parameters, "intra_op_thread_count")
+    options.inter_op_num_threads = _number(parameters, "inter_op_thread_count")
     # Threads that wait in a loop take the cores from the other models' and ffmpeg's: `python -m benchmarks sweep`.
     options.add_session_config_entry(SPINNING, parameters.get(SPINNING, {}).get("string_value", "0"))
     try:
@@ -125,9 +126,9 @@ def _session(path: Path, parameters: dict[str, Any]) -> ort.InferenceSession:
         raise pb_utils.TritonModelException(f"{'/'.join(path.parts[-3:])}: {_one_line(error)}") from None
 
 
-def _threads(parameters: dict[str, Any], key: str) -> int:
-    """Return the count under the key that NVIDIA's backend uses; 0 lets ONNX Runtime choose."""
-    return int(parameters.get(key, {}).get("string_value", 0))
+def _number(parameters: dict[str, Any], key: str, usual: int = 0) -> int:
+    """Return a parameter; those of threads have the keys of NVIDIA's backend, and 0 lets ONNX Runtime choose."""
+    return int(parameters.get(key, {}).get("string_value", usual))
 
 
 def _check(kind: str, declared: list[dict[str, Any]], tensors: Sequence[Any], batched: bool) -> None:
