@@ -40,11 +40,18 @@ def write_counter(folder: Path, config: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator["grpc.InferenceServerClient"]:
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     root = tmp_path_factory.mktemp("models")
     write_counter(root / "usual", "")
     write_counter(root / "three", 'parameters { key: "items_at_once" value { string_value: "3" } }')
-    with Server(root, access=OPEN) as server, grpc.InferenceServerClient(server.grpc_url) as made:
+    write_counter(root / "none", 'parameters { key: "items_at_once" value { string_value: "0" } }')
+    with Server(root, access=OPEN) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def client(server: Server) -> Iterator["grpc.InferenceServerClient"]:
+    with grpc.InferenceServerClient(server.grpc_url) as made:
         yield made
 
 
@@ -59,3 +66,8 @@ def test_a_run_has_two_items_or_as_many_as_the_config_says(
     answers = client.infer(model, [x]).as_numpy("X_AND_RUN")
     assert answers[:, 0].tolist() == rows[:, 0].tolist()
     assert answers[:, 1].tolist() == runs
+
+
+@pytest.mark.triton
+def test_a_config_that_runs_nothing_is_refused(server: Server) -> None:
+    assert "items_at_once of the config is 1 or more, not 0" in server.models["none"].reason

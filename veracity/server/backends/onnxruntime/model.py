@@ -42,7 +42,9 @@ class TritonPythonModel:
         path = Path(args["model_repository"], args["model_version"], file)
         parameters = config.get("parameters", {})
         self.session = _session(path, parameters)
-        self.at_once = max(1, _number(parameters, "items_at_once", ITEMS_AT_ONCE))
+        self.at_once = _number(parameters, "items_at_once", ITEMS_AT_ONCE)
+        if self.at_once < 1:
+            raise pb_utils.TritonModelException(f"items_at_once of the config is 1 or more, not {self.at_once}")
         _check("input", config["input"], self.session.get_inputs(), self.batched)
         _check("output", config["output"], self.session.get_outputs(), self.batched)
         ctypes.CDLL(None).malloc_trim(0)  # what building the session freed: of CLIP 550 MB, which glibc would keep
