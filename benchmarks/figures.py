@@ -41,8 +41,7 @@ def run(args: argparse.Namespace) -> int:
 def _bring_memory(*, check: bool) -> None:
     """Bring what each model takes to where the engine reads it."""
     rows = json.loads((RESULTS / "models.json").read_text("utf-8"))["models"]
-    keys = ("megabytes", "loaded_mb", "running_mb", "peak_mb")
-    kept = {row["model"]: {key: row[key] for key in keys} for row in rows}
+    kept = {row["model"]: {key: row[key] for key in memory.FIELDS} for row in rows}
     text = json.dumps({"models": kept}, indent=2) + "\n"
     if check and text != memory.FILE.read_text("utf-8"):
         raise VeracityError(f"{memory.FILE.name} is out of date: python -m benchmarks figures")

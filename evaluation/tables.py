@@ -22,6 +22,7 @@ from evaluation.markdown import (
     wrong_of_decided,
 )
 from evaluation.results import RefusedResult, load
+from veracity.catalog.memory import FIELDS
 from veracity.catalog.profiles import PROFILES
 
 P = ParamSpec("P")
@@ -206,9 +207,8 @@ def models() -> str:
 def memory() -> str:
     """What each model's own process takes."""
     document = load("models")
-    keys = ("megabytes", "loaded_mb", "running_mb", "peak_mb")
-    rows = [(f"`{row['model']}`", *(f"{row[key]:.0f} MB" for key in keys)) for row in document["models"]]
-    rows.append(("all", *(f"{sum(row[key] for row in document['models']):.0f} MB" for key in keys)))
+    rows = [(f"`{row['model']}`", *(f"{row[key]:.0f} MB" for key in FIELDS)) for row in document["models"]]
+    rows.append(("all", *(f"{sum(row[key] for row in document['models']):.0f} MB" for key in FIELDS)))
     return f"{table(('model', 'graph', 'loaded', 'at work', 'at most'), rows)}\n\n{origin(document)}"
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from veracity.catalog.tensorrt import PLAN, TENSORRT
 
 FILE = Path(__file__).with_name("memory.json")
+FIELDS = ("megabytes", "loaded_mb", "running_mb", "peak_mb")  # of the graph's file; of the process, as said above
 MB = 10**6
 ROUNDED = MB // 10
 SAME = 0.1  # a graph whose file differs by less is the one that was measured, with other weights
@@ -73,10 +74,7 @@ def _graph_bytes(folder: Path, model_config: str) -> int:
 @cache
 def _measured() -> Mapping[str, _Measured]:
     rows = json.loads(FILE.read_text("utf-8"))["models"]
-    return {
-        name: _Measured(*(round(MB * row[key]) for key in ("megabytes", "loaded_mb", "running_mb", "peak_mb")))
-        for name, row in rows.items()
-    }
+    return {name: _Measured(*(round(MB * row[key]) for key in FIELDS)) for name, row in rows.items()}
 
 
 def _process() -> int:
